@@ -1,0 +1,41 @@
+# `make` alone lists the commands.
+PYTHON ?= python3
+VENV ?= .venv
+export VENV
+
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+loadtest: ## measure: EXPERIMENT= QUICK=1 USERS=1,10,50 LATENCY= FAN_OUT= REPEATS= RUNTIME=auto|docker|process
+	@$(PYTHON) -m loadtests run
+
+up: ## bring the lab up with Locust's web UI, until Ctrl-C
+	@$(PYTHON) -m loadtests up
+
+experiments: ## the questions that can be asked
+	@$(PYTHON) -m loadtests list
+
+test: dev ## unit, integration and (with a Docker engine) end-to-end tests
+	@$(VENV)/bin/python -m pytest
+
+check: dev ## ruff and mypy
+	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
+
+bench: dev ## what the parts of the lab can do on this machine
+	@$(VENV)/bin/python -m benchmarks
+
+lock: dev ## compile requirements/ from pyproject.toml
+	@for group in dev lab api aggregator loadtests; do \
+	  $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	    --no-header --group $$group --constraints requirements/dev.txt --output-file requirements/$$group.txt || exit 1; \
+	done
+
+clean: ## remove results and the virtual environment
+	@rm -rf $(VENV) results/2* results/latest .mypy_cache .pytest_cache .ruff_cache
+
+dev:
+	@$(PYTHON) -m loadtests install dev
+
+.PHONY: help loadtest up experiments test check bench lock clean dev

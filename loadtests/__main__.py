@@ -1,0 +1,161 @@
+"""The command line: `python -m loadtests --help`. The Makefile types it for you."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+from loadtests import experiments, knobs
+from loadtests.errors import BadInput, ExitCode, Interrupted, LabError
+
+DEFAULT_EXPERIMENT = "external-concurrency"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        options = parser().parse_args(words)
+        return int(options.command(options))
+    except LabError as error:
+        print(f"loadtests: {error}", file=sys.stderr)
+        if error.details:
+            print(indent(error.details), file=sys.stderr)
+        return ExitCode.NOT_UP
+    except (Interrupted, KeyboardInterrupt):
+        return ExitCode.INTERRUPTED
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise BadInput(f"{message}; `python3 -m loadtests --help` shows what is known")
+
+
+def parser() -> Parser:
+    top = Parser(
+        prog="python3 -m loadtests",
+        description="WSGI or ASGI, for our workload? Measures it. Every option is also a variable: USERS=1,10,50.",
+    )
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    run = commands.add_parser("run", help="bring the lab up, measure, write the report, bring it down")
+    add_load(run, os.environ)
+    add_runtime(run)
+    run.set_defaults(command=run_command)
+
+    up = commands.add_parser("up", help="bring the lab up with Locust's web UI, until Ctrl-C")
+    add_runtime(up)
+    up.set_defaults(command=up_command)
+
+    listing = commands.add_parser("list", help="the experiments and their questions")
+    listing.set_defaults(command=list_command)
+
+    install = commands.add_parser("install", help="make the virtual environment that the lab or its tests need")
+    install.add_argument("lock", choices=("lab", "dev"))
+    install.set_defaults(command=install_command)
+
+    measure = commands.add_parser("measure", help="measure targets that are up (run starts it, inside the lab)")
+    add_load(measure, {})  # its environment is compose.yaml's: defaults, not what was asked for
+    measure.add_argument("--folder", required=True, help="the run's folder, which exists")
+    measure.set_defaults(command=measure_command)
+    return top
+
+
+def add_load(command: argparse.ArgumentParser, asked: Mapping[str, str]) -> None:
+    """`asked`: where an option that is not given is looked up, by its variable."""
+
+    def option(name: str, help_text: str, default: str = "") -> None:
+        variable = name.upper().replace("-", "_")
+        command.add_argument(f"--{name}", default=asked.get(variable) or default, metavar=variable, help=help_text)
+
+    option("experiment", "which question to ask (`list` shows them)", DEFAULT_EXPERIMENT)
+    option("users", "the steps of load, as in 1,10,50 (default: the experiment's)")
+    option("repeats", "how often to measure everything (default: 1)", "1")
+    for knob in knobs.KNOBS:
+        option(knob.name.replace("_", "-"), f"{knob.help} ({knob.minimum:g}–{knob.maximum:g})")
+    command.add_argument(
+        "--quick",
+        action="store_true",
+        default=asked.get("QUICK", "") not in {"", "0"},
+        help="under 40 s: a latency of 0.2 s and short steps (variable: QUICK=1)",
+    )
+
+
+def add_runtime(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--runtime",
+        default=os.environ.get("RUNTIME") or "auto",
+        metavar="RUNTIME",
+        help="auto (Docker when an engine answers), docker or process",
+    )
+
+
+def check_load(options: argparse.Namespace) -> None:
+    """Before anything is started. Raises BadInput."""
+    experiments.find(options.experiment)
+    options.users = knobs.users(options.users) if options.users else ()
+    options.repeats = knobs.repeats(options.repeats)
+    for knob in knobs.KNOBS:
+        if text := getattr(options, knob.name):
+            knob.parse(text)
+
+
+def load_arguments(options: argparse.Namespace) -> list[str]:
+    """The same options, for the load generator."""
+    words = [f"--experiment={options.experiment}", f"--repeats={options.repeats}"]
+    if options.users:
+        words.append(f"--users={','.join(map(str, options.users))}")
+    if options.quick:
+        words.append("--quick")
+    for knob in knobs.KNOBS:
+        if text := getattr(options, knob.name):
+            words.append(f"--{knob.name.replace('_', '-')}={text}")
+    return words
+
+
+def run_command(options: argparse.Namespace) -> int:
+    from loadtests import launch  # noqa: PLC0415  # not inside the load generator's container
+
+    check_load(options)
+    options.runtime = launch.choose_runtime(options.runtime)
+    if options.runtime == "process":
+        launch.in_virtualenv(["run", *load_arguments(options), "--runtime=process"])
+    return launch.measure(options, load_arguments(options))
+
+
+def up_command(options: argparse.Namespace) -> int:
+    from loadtests import launch  # noqa: PLC0415
+
+    options.runtime = launch.choose_runtime(options.runtime)
+    if options.runtime == "process":
+        launch.in_virtualenv(["up", "--runtime=process"])
+    return launch.serve(options)
+
+
+def list_command(options: argparse.Namespace) -> int:
+    for experiment in experiments.catalogue().values():
+        print(f"{experiment.name}\n    {experiment.question}")
+    return 0
+
+
+def install_command(options: argparse.Namespace) -> int:
+    from loadtests.runtime import virtualenv  # noqa: PLC0415
+
+    virtualenv.ensure(options.lock)
+    return 0
+
+
+def measure_command(options: argparse.Namespace) -> int:
+    check_load(options)
+    from loadtests import run  # noqa: PLC0415  # imports Locust, which monkey-patches
+
+    return run.main(options)
+
+
+def indent(text: str) -> str:
+    return "\n".join(f"    {line}" for line in text.splitlines())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

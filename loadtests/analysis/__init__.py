@@ -1,0 +1,1 @@
+"""Pure: from what was recorded to what it means."""

@@ -1,0 +1,98 @@
+"""Measurements → the figures of a step. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+
+from hdrh.histogram import HdrHistogram
+
+from loadtests.experiments import Arm
+from loadtests.plan import Measurement
+from loadtests.record import merged
+
+PERCENTILES = {"p50": 50.0, "p95": 95.0, "p99": 99.0, "max": 100.0}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One measurement done. `seconds` is the window's true length.
+
+    `generator_cpu` is in cores; `lateness_p99` in seconds and None when the api did not say it;
+    `early` and `late` are the pages that ended in the window's first and second half.
+    """
+
+    measurement: Measurement
+    seconds: float
+    pages: int
+    failures: Counter[str]
+    response_times: HdrHistogram
+    early: int = 0
+    late: int = 0
+    generator_cpu: float = 0.0
+    lateness_p99: float | None = None
+    calls_in_flight: int | None = None
+
+    @property
+    def goodput(self) -> float:
+        """Whole pages per second."""
+        return self.pages / self.seconds if self.seconds else 0.0
+
+
+@dataclass(frozen=True)
+class StepFigures:
+    """One arm at one step, over all its repeats: the median goodput and the merged histogram."""
+
+    arm: Arm
+    users: int
+    goodputs: Sequence[float]
+    pages: int
+    failures: Counter[str]
+    seconds: float
+    response_times: HdrHistogram
+    calls_in_flight: int | None
+    measured: Sequence[Measured] = field(default_factory=list)
+
+    @property
+    def goodput(self) -> float:
+        return median(self.goodputs)
+
+    @property
+    def response_time(self) -> dict[str, float | None]:
+        """Percentiles in seconds; None where no page was whole."""
+        return {name: percentile(self.response_times, share) for name, share in PERCENTILES.items()}
+
+
+def percentile(histogram: HdrHistogram, share: float) -> float | None:
+    if not histogram.get_total_count():
+        return None
+    value = (
+        histogram.get_max_value() if share == 100 else histogram.get_value_at_percentile(share)
+    )
+    return float(value) / 1e6
+
+
+def steps(measured: Iterable[Measured], arm: Arm) -> list[StepFigures]:
+    """The arm's steps, by number of users."""
+    by_users: dict[int, list[Measured]] = {}
+    for one in measured:
+        if one.measurement.arm == arm:
+            by_users.setdefault(one.measurement.users, []).append(one)
+    return [figures(arm, users, group) for users, group in sorted(by_users.items())]
+
+
+def figures(arm: Arm, users: int, group: Sequence[Measured]) -> StepFigures:
+    in_flight = [one.calls_in_flight for one in group if one.calls_in_flight is not None]
+    return StepFigures(
+        arm=arm,
+        users=users,
+        goodputs=[one.goodput for one in group],
+        pages=sum(one.pages for one in group),
+        failures=sum((one.failures for one in group), Counter()),
+        seconds=sum(one.seconds for one in group),
+        response_times=merged(one.response_times for one in group),
+        calls_in_flight=max(in_flight, default=None),
+        measured=group,
+    )

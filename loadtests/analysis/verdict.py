@@ -1,0 +1,48 @@
+"""The sentence a run ends with. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from loadtests.analysis.validity import Check
+from loadtests.errors import ExitCode
+from loadtests.experiments import Experiment, Point
+
+CODES = {
+    "confirmed": ExitCode.CONFIRMED,
+    "not confirmed": ExitCode.NOT_CONFIRMED,
+    "invalid": ExitCode.INVALID,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`status` is 'confirmed', 'not confirmed' or 'invalid'."""
+
+    status: str
+    sentence: str
+
+    @property
+    def exit_code(self) -> ExitCode:
+        return CODES[self.status]
+
+
+def verdict(
+    experiment: Experiment,
+    points: Sequence[Point],
+    checks: Sequence[Check],
+    *,
+    done: int,
+    planned: int,
+    stopped_because: str | None,
+) -> Verdict:
+    """Invalid comes first: nothing is concluded from figures that do not hold."""
+    if stopped_because or done < planned:
+        because = stopped_because or "the rest is missing"
+        return Verdict("invalid", f"INVALID: incomplete, {done} of {planned} measurements; {because}")
+    if failed := [check for check in checks if not check.passed]:
+        more = f" ({len(failed) - 1} more failed.)" if len(failed) > 1 else ""
+        return Verdict("invalid", f"INVALID: {failed[0].sentence}{more}")
+    judgement = experiment.judge(points)
+    return Verdict("confirmed" if judgement.confirmed else "not confirmed", judgement.sentence)

@@ -1,0 +1,39 @@
+"""What can go wrong, and the exit code that says so.
+
+    LabError              ends a command with one sentence
+    ├─ BadInput           a value that cannot be used
+    └─ LabDown            the lab could not be brought up
+    Interrupted           a person or a signal stopped the run; what was measured is kept
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    CONFIRMED = 0
+    NOT_CONFIRMED = 1
+    INVALID = 2
+    NOT_UP = 3  # also for input that makes no sense: nothing was measured
+    INTERRUPTED = 130
+
+
+class LabError(Exception):
+    """A sentence for a person: what was wrong, what is allowed, what to do. `details` are log lines."""
+
+    def __init__(self, sentence: str, details: str = "") -> None:
+        super().__init__(sentence)
+        self.details = details
+
+
+class BadInput(LabError):
+    pass
+
+
+class LabDown(LabError):
+    pass
+
+
+class Interrupted(BaseException):
+    """Not an Exception: nothing that handles failures may swallow it."""

@@ -1,0 +1,62 @@
+"""How many pages can a target work on at once, seen from outside?
+
+Each page makes ten calls to a slow api, all at once under both servers: inside a page they are
+equally concurrent. What differs is how many pages are worked on side by side.
+
+Predict: under WSGI a page holds a slot (workers × threads, 10 by default) for as long as its calls
+take, so pages/s cannot pass slots / latency, however many users wait, and response time grows as
+users / goodput. Under ASGI a page that waits holds no slot: pages/s follows the users until the CPU is
+spent.
+
+You will see two lines that part at 10 users: WSGI flat at 10 pages/s while its response time climbs
+to 10 s, ASGI rising to about 100 pages/s at a response time of 1 s.
+
+In your project: count your slots, measure how long a page waits for others, and divide. If your
+traffic stays below slots / waiting time, threads do as well; if not, more threads may be enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from loadtests.experiments import Arm, Experiment, Judgement, Point
+
+HELD = (0.8, 1.1)  # WSGI counts as held at its slots within these shares of slots / page time
+CLEARLY_MORE = 2.0  # times WSGI's goodput that ASGI has to reach, where users allow it
+
+
+def judge(points: Sequence[Point]) -> Judgement:
+    wsgi, asgi = points
+    figures = (
+        f"at {wsgi.users} users {asgi.arm.target} served {asgi.goodput:.1f} pages/s (p95 {asgi.p95:.2f} s) and "
+        f"{wsgi.arm.target} {wsgi.goodput:.1f} (p95 {wsgi.p95:.2f} s)"
+    )
+    if wsgi.slots is None or wsgi.users <= wsgi.slots:
+        return Judgement(
+            False,
+            f"Not shown: {figures}; with {wsgi.slots or 'no'} slots under WSGI and {wsgi.users} users nobody has "
+            "to queue, so ask for more users (USERS=).",
+        )
+    ratio = asgi.goodput / wsgi.goodput if wsgi.goodput else 0.0
+    asked = min(CLEARLY_MORE, 0.8 * wsgi.users / wsgi.slots)
+    held = HELD[0] <= wsgi.goodput / wsgi.predicted_goodput <= HELD[1]
+    if held and ratio >= asked:
+        return Judgement(
+            True,
+            f"External concurrency decides: {figures}, {ratio:.1f} times as many; WSGI is held at its "
+            f"{wsgi.slots} slots ({wsgi.predicted_goodput:.1f} pages/s predicted).",
+        )
+    why = (
+        f"{asked:.1f} times were asked for and {ratio:.1f} seen"
+        if held
+        else f"WSGI should be held at its {wsgi.slots} slots, {wsgi.predicted_goodput:.1f} pages/s"
+    )
+    return Judgement(False, f"Not as predicted: {figures}; {why}.")
+
+
+EXPERIMENT = Experiment(
+    name="external-concurrency",
+    arms=(Arm("wsgi", "threadpool"), Arm("asgi", "gather")),
+    users=(1, 10, 50, 100),
+    judge=judge,
+)

@@ -1,0 +1,108 @@
+"""What a person can turn, with its bounds. Pure; the defaults stand in compose.yaml.
+
+The bounds are those of the services, which refuse what lies outside; a test compares the two.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from loadtests.errors import BadInput
+
+# What suits the interface of the target: all calls of a page at once under both.
+PARALLEL = {"WSGI": "threadpool", "ASGI": "gather"}
+PATHS = {"sequential": "sync/", "threadpool": "threadpool/", "gather": ""}
+STRATEGIES = ("parallel", *PATHS)
+
+MOST_USERS = 10_000
+MOST_STEPS = 12
+MOST_REPEATS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Knob:
+    name: str
+    minimum: float
+    maximum: float
+    help: str
+    whole: bool = False
+
+    @property
+    def variable(self) -> str:
+        return self.name.upper()
+
+    def parse(self, text: str) -> float:
+        """Raises BadInput."""
+        try:
+            value = int(text) if self.whole else float(text)
+        except ValueError:
+            value = math.nan
+        if not self.minimum <= value <= self.maximum:
+            kind = "a whole number" if self.whole else "a number"
+            raise BadInput(
+                f"{self.variable} must be {kind} from {self.minimum:g} to {self.maximum:g}; it is {text[:80]!r}"
+            )
+        return value
+
+
+KNOBS = (
+    Knob("fan_out", 1, 100, "calls per page", whole=True),
+    Knob("latency", 0, 10, "seconds the api waits before it answers a call"),
+    Knob("jitter", 0, 10, "seconds, at random up to this, that it waits longer"),
+    Knob("fail", 0, 1, "share of calls that the api answers with 503"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """A value for each knob: one page's size and the api's behaviour. Seconds and shares."""
+
+    fan_out: int
+    latency: float
+    jitter: float
+    fail: float
+
+    @property
+    def query(self) -> str:
+        return "&".join(f"{name}={value}" for name, value in asdict(self).items())
+
+    @property
+    def failing_pages(self) -> float:
+        """The share of pages that fail because one of their calls is meant to."""
+        return 1 - (1 - self.fail) ** self.fan_out
+
+
+def settings(texts: Mapping[str, str]) -> Settings:
+    """From texts by knob name. Raises BadInput for a bad value or a missing one."""
+    values: dict[str, Any] = {}
+    for knob in KNOBS:
+        if not texts.get(knob.name):
+            raise BadInput(f"{knob.variable} is not set; compose.yaml holds its default")
+        values[knob.name] = knob.parse(texts[knob.name])
+    return Settings(**values)
+
+
+def strategy_for(strategy: str, interface: str) -> str:
+    """The strategy itself, or the one that `parallel` means for this interface."""
+    return PARALLEL[interface] if strategy == "parallel" else strategy
+
+
+def page_path(strategy: str) -> str:
+    return f"/api/aggregated/{PATHS[strategy]}"
+
+
+def users(text: str) -> tuple[int, ...]:
+    """'1,10,50' → the steps, ascending. Raises BadInput."""
+    knob = Knob("users", 1, MOST_USERS, "", whole=True)
+    steps = sorted({int(knob.parse(part.strip())) for part in text.split(",")})
+    if len(steps) > MOST_STEPS:
+        raise BadInput(f"USERS may have {MOST_STEPS} steps; it has {len(steps)}")
+    return tuple(steps)
+
+
+def repeats(text: str) -> int:
+    """Raises BadInput."""
+    return int(Knob("repeats", 1, MOST_REPEATS, "", whole=True).parse(text))

@@ -1,0 +1,210 @@
+"""Brings the lab up, lets the load generator measure, brings the lab down: whatever happens in between."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from loadtests import experiments, manifest
+from loadtests.errors import BadInput, ExitCode, Interrupted, LabError
+from loadtests.runtime import GENERATOR, MEASURED, ROOT, Runtime, virtualenv
+from loadtests.runtime.compose import ComposeRuntime, why_no_engine
+from loadtests.runtime.processes import ProcessRuntime
+
+RUNTIMES = ("auto", "docker", "process")
+RESULTS = ROOT / "results"
+LAST_WORDS = 30.0  # seconds that an interrupted generator has to write its report
+VARIABLES = ("EXPERIMENT", "QUICK", "USERS", "LATENCY", "FAN_OUT", "JITTER", "FAIL", "REPEATS")
+# Knobs that compose.yaml reads: part of the command that repeats a run when they are set.
+DEPLOYMENT = (
+    "WSGI_WORKERS",
+    "WSGI_THREADS",
+    "ASGI_WORKERS",
+    "AGGREGATOR_CPUS",
+    "AGGREGATOR_MEMORY",
+    "API_CPUS",
+    "API_MEMORY",
+    "LOCUST_CPUS",
+    "LOCUST_MEMORY",
+    "MAX_CONNECTIONS",
+    "THREADPOOL",
+    "CALL_TIMEOUT",
+    "CONNECT_TIMEOUT",
+    "HANG",
+    "SEED",
+)
+
+
+def choose_runtime(asked: str) -> str:
+    """'docker' or 'process'. Raises BadInput."""
+    if asked not in RUNTIMES:
+        raise BadInput(f"RUNTIME must be one of {', '.join(RUNTIMES)}; it is {asked[:80]!r}")
+    if asked != "auto":
+        return asked
+    if why := why_no_engine():
+        print(f"No Docker engine answers ({why}): the same lab runs as local processes instead.", flush=True)
+        return "process"
+    return "docker"
+
+
+def in_virtualenv(arguments: Sequence[str]) -> None:
+    """Go on inside the project's virtual environment, which local processes need; does not return if outside."""
+    virtualenv.ensure("lab")
+    if not virtualenv.is_active():
+        os.execv(virtualenv.PYTHON, [str(virtualenv.PYTHON), "-m", "loadtests", *arguments])  # noqa: S606
+
+
+def measure(options: Namespace, generator_arguments: Sequence[str]) -> ExitCode:
+    """One run, from nothing to a report. Raises LabError."""
+    experiment = experiments.find(options.experiment)
+    folder = run_folder(experiment.name)
+    runtime: Runtime = ComposeRuntime() if options.runtime == "docker" else ProcessRuntime(folder / "logs")
+    with signals_as_interrupts():
+        try:
+            runtime.prepare()
+            print(f"Starting {', '.join(MEASURED)} ({runtime.limits}) …", flush=True)
+            runtime.up(MEASURED)
+            remember(runtime, folder)
+            generator = runtime.generate(["measure", *generator_arguments], folder)
+            code = wait_for(runtime, generator)
+        except Interrupted:
+            code = ExitCode.INTERRUPTED
+        except LabError:
+            drop_if_empty(folder)
+            raise
+        finally:
+            with signals_ignored():
+                runtime.down()
+    return finish(folder, code)
+
+
+def run_folder(experiment: str) -> Path:
+    """results/<UTC time>-<experiment>/, new."""
+    RESULTS.mkdir(exist_ok=True)
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    for name in (f"{stamp}-{experiment}", *(f"{stamp}-{experiment}-{n}" for n in range(2, 100))):
+        try:
+            (RESULTS / name).mkdir()
+        except FileExistsError:
+            continue
+        return RESULTS / name
+    raise BadInput(f"no free name for a run in {RESULTS}")
+
+
+def remember(runtime: Runtime, folder: Path) -> None:
+    """What the launcher knows of this run, for the generator to complete."""
+    variables = {name: os.environ[name] for name in (*VARIABLES, *DEPLOYMENT) if os.environ.get(name)}
+    described = manifest.launched(ROOT, runtime.name, runtime.describe(), variables | {"RUNTIME": runtime.name})
+    if runtime.name == "process":
+        described["warnings"].append(f"Not isolated: {runtime.limits}.")
+    manifest.write(described, folder)
+
+
+def wait_for(runtime: Runtime, generator: subprocess.Popen[bytes]) -> ExitCode:
+    """The generator's exit code; an interrupt is passed on, and a second one does not wait for the report."""
+    try:
+        return exit_code(generator.wait())
+    except Interrupted:
+        print("\nStopping: the report of what was measured is being written …", file=sys.stderr, flush=True)
+        runtime.interrupt(generator)
+        try:
+            generator.wait(LAST_WORDS)
+        except (Interrupted, subprocess.TimeoutExpired):
+            generator.kill()
+            generator.wait()
+        return ExitCode.INTERRUPTED
+
+
+def exit_code(status: int) -> ExitCode:
+    """A generator that ends in any other way than by its own exit codes has measured nothing valid."""
+    try:
+        return ExitCode(status)
+    except ValueError:
+        raise LabError(
+            f"the load generator ended unexpectedly (exit status {status}). What it had measured is in the run's "
+            "folder, under raw/."
+        ) from None
+
+
+def finish(folder: Path, code: ExitCode) -> ExitCode:
+    """Say where the report is; `results/latest` leads to it."""
+    report = folder / "report.html"
+    if not report.exists():
+        drop_if_empty(folder)
+        return code
+    latest = RESULTS / "latest"
+    unfinished = RESULTS / f".latest-{os.getpid()}"
+    unfinished.symlink_to(folder.name)
+    unfinished.replace(latest)
+    print(f"\nReport: {os.path.relpath(report)}", flush=True)
+    return code
+
+
+def drop_if_empty(folder: Path) -> None:
+    """A run that never began to measure leaves nothing behind."""
+    if any((folder / name).exists() for name in ("raw", "summary.json")):
+        return
+    for path in sorted(folder.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    folder.rmdir()
+
+
+def serve(options: Namespace) -> ExitCode:
+    """The lab with Locust's web UI, until Ctrl-C. Raises LabError."""
+    if options.runtime == "docker":
+        runtime: Runtime = ComposeRuntime()
+    else:
+        runtime = ProcessRuntime(ROOT / "results" / f".logs-{os.getpid()}")
+    with signals_as_interrupts():
+        try:
+            runtime.prepare()
+            runtime.up((*MEASURED, GENERATOR))
+            for service, url in runtime.published().items():
+                print(f"{service:8} {url}")
+            print(f"\nOpen Locust at {runtime.published()[GENERATOR]}, press Start; Ctrl-C ends the lab.", flush=True)
+            while True:
+                time.sleep(3600)
+        except Interrupted:
+            return ExitCode.CONFIRMED
+        finally:
+            with signals_ignored():
+                runtime.down()
+
+
+@contextmanager
+def signals_as_interrupts() -> Iterator[None]:
+    """Ctrl-C, and the signals that a closing terminal or a service manager sends, raise Interrupted."""
+
+    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        raise Interrupted
+
+    with handled(interrupt):
+        yield
+
+
+@contextmanager
+def signals_ignored() -> Iterator[None]:
+    """Cleaning up takes a few seconds and is not left half done."""
+    with handled(signal.SIG_IGN):
+        yield
+
+
+@contextmanager
+def handled(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> Iterator[None]:
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous)

@@ -1,0 +1,94 @@
+"""All that a result depends on, kept with it: versions, commands, limits, machine, commit, knobs."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from argparse import Namespace
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from loadtests.knobs import Settings
+from loadtests.targets import Target
+
+FILE = "manifest.json"
+GENERATOR_PACKAGES = ("locust", "gevent", "geventhttpclient", "hdrhistogram", "plotly")
+
+
+def launched(root: Path, runtime: str, services: Mapping[str, Any], variables: Mapping[str, str]) -> dict[str, Any]:
+    """What the launcher knows: the machine, the code, how the services were started."""
+    words = [f"{name}={shlex.quote(value)}" for name, value in variables.items()]
+    return {
+        "runtime": runtime,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": " ".join(["make loadtest", *words]),
+        "commit": commit(root),
+        "machine": machine(),
+        "services": services,
+        "warnings": [],
+    }
+
+
+def complete(
+    folder: Path, options: Namespace, settings: Settings, found: Mapping[str, Target]
+) -> dict[str, Any]:
+    """The launcher's part with what the load generator knows."""
+    path = folder / FILE
+    known: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"runtime": "unknown"}
+    return known | {
+        "knobs": asdict(settings) | {"repeats": options.repeats, "quick": options.quick},
+        "targets": {name: target.identity for name, target in found.items()},
+        "generator": {
+            "python": platform.python_version(),
+            "model": "closed: a user asks for its next page when it has the last one, without think time",
+            "packages": {name: metadata.version(name) for name in GENERATOR_PACKAGES},
+        },
+    }
+
+
+def commit(root: Path) -> str | None:
+    """The commit that was run, marked when files differ from it; None outside a checkout."""
+    try:
+        said = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],  # noqa: S607
+            cwd=root,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return said.stdout.strip()
+
+
+def machine() -> dict[str, Any]:
+    return {
+        "cpu": cpu_model(),
+        "cores": os.cpu_count(),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "kernel": f"{platform.system()} {platform.release()}",
+        "architecture": platform.machine(),
+        "python": sys.version.split()[0],
+    }
+
+
+def cpu_model() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def write(content: Mapping[str, Any], folder: Path) -> None:
+    (folder / FILE).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")

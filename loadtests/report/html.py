@@ -1,0 +1,49 @@
+"""report.html: one file that holds all it needs and opens without a network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import plotly.offline
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from loadtests.report.plots import PLOTS, arm_name
+
+
+def render(summary: Mapping[str, Any]) -> str:
+    """Everything that came from outside is escaped; the plots' JSON cannot end its script element."""
+    environment = Environment(
+        loader=PackageLoader("loadtests.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["seconds"] = seconds
+    return environment.get_template("report.html").render(
+        summary=summary,
+        arm_name=arm_name,
+        plots=[
+            {
+                "title": plot.title,
+                "caption": plot.caption,
+                "json": Markup(plot.draw(summary).to_json().replace("</", "<\\/")),  # noqa: S704
+            }
+            for plot in PLOTS
+        ],
+        plotly=Markup(plotly.offline.get_plotlyjs()),  # noqa: S704  # the library's own file
+        failed=[check for check in summary["checks"] if not check["passed"]],
+    )
+
+
+def seconds(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def write(summary: Mapping[str, Any], folder: Path) -> Path:
+    path = folder / "report.html"
+    path.write_text(render(summary), encoding="utf-8")
+    return path

@@ -1,0 +1,47 @@
+"""The table and the verdict, as the terminal shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+
+STYLES = {"confirmed": "bold green", "not confirmed": "bold yellow", "invalid": "bold red"}
+
+
+def table(summary: Mapping[str, Any]) -> Table:
+    """Fits into 80 columns."""
+    grid = Table(box=None, pad_edge=False, collapse_padding=True, header_style="dim")
+    grid.add_column("target", no_wrap=True)
+    grid.add_column("strategy", no_wrap=True)
+    for heading in ("slots", "users", "pages/s", "predicted", "p50 s", "p95 s", "p99 s", "failures"):
+        grid.add_column(heading, justify="right", no_wrap=True)
+    for arm in summary["arms"]:
+        for step in arm["steps"]:
+            times = (step["response_time"][name] for name in ("p50", "p95", "p99"))
+            grid.add_row(
+                arm["target"],
+                arm["strategy"],
+                str(arm["slots"] or "–"),
+                str(step["users"]),
+                f"{step['goodput']:.1f}",
+                f"{step['predicted']['goodput']:.1f}",
+                *("–" if time is None else f"{time:.2f}" for time in times),
+                str(step["failures"]),
+            )
+    return grid
+
+
+def show(summary: Mapping[str, Any], console: Console) -> None:
+    console.print()
+    console.print(table(summary))
+    console.print()
+    status = summary["verdict"]["status"]
+    console.print(Text(status.upper(), style=STYLES[status]))
+    console.print(Text(summary["verdict"]["sentence"]))
+    for warning in summary["manifest"].get("warnings", ()):
+        console.print(Text(f"Note: {warning}", style="dim"))

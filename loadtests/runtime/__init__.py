@@ -1,0 +1,97 @@
+"""Where the services run: in containers, or as local processes started with the same commands."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from loadtests.errors import LabDown
+
+ROOT = Path(__file__).resolve().parents[2]
+MEASURED = ("api", "wsgi", "asgi")  # what a run needs; the load generator is started by itself
+GENERATOR = "locust"
+LOG_LINES = 15
+
+
+class Runtime(ABC):
+    """Brings services up and down and runs the load generator beside them.
+
+    Every method raises LabDown with the reason and the last log lines when it cannot.
+    """
+
+    name: str
+    limits: str  # what isolates the services from each other, in words
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Build or install what the services need; says so when it takes long."""
+
+    @abstractmethod
+    def up(self, services: Sequence[str]) -> None:
+        """Start the services and wait until they are healthy."""
+
+    @abstractmethod
+    def generate(self, arguments: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
+        """Start `python -m loadtests …` where it reaches the services; it sees `folder` as its own."""
+
+    @abstractmethod
+    def interrupt(self, generator: subprocess.Popen[bytes]) -> None:
+        """Ask the load generator to stop and to write what it has."""
+
+    @abstractmethod
+    def down(self) -> None:
+        """Stop what `up` and `generate` started, and nothing else."""
+
+    @abstractmethod
+    def published(self) -> Mapping[str, str]:
+        """The URL of each service on this machine."""
+
+    @abstractmethod
+    def describe(self) -> Mapping[str, Any]:
+        """For the manifest: the command, the environment and the limits of each service."""
+
+
+def port_is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def refuse_taken_port(service: str, port: int) -> None:
+    """Raises LabDown."""
+    if not 1 <= port <= 65535:
+        raise LabDown(f"{port_variable(service)} must be a port from 1 to 65535; it is {port}")
+    if not port_is_free(port):
+        raise LabDown(
+            f"port {port}, which {service} needs, is taken by another program. Stop that program, or set "
+            f"{port_variable(service)} to a free port."
+        )
+
+
+def port_variable(service: str) -> str:
+    """As compose.yaml names it."""
+    return f"{service.upper()}_PORT"
+
+
+def terminal_environment() -> dict[str, str]:
+    """What tells a program behind a pipe that its output ends in a terminal after all."""
+    if not os.isatty(1):
+        return {}
+    columns, lines = os.get_terminal_size(1)
+    return {
+        "FORCE_COLOR": "1",
+        "TTY_COMPATIBLE": "1",
+        "TTY_INTERACTIVE": "1",
+        "COLUMNS": str(columns),
+        "LINES": str(lines),
+        "TERM": os.environ.get("TERM", "xterm-256color"),
+    }

@@ -1,0 +1,210 @@
+"""The services as containers: Docker Compose, or what DOCKER names (DOCKER=podman)."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from loadtests.errors import LabDown
+from loadtests.runtime import (
+    GENERATOR,
+    LOG_LINES,
+    MEASURED,
+    ROOT,
+    Runtime,
+    refuse_taken_port,
+    terminal_environment,
+)
+from loadtests.runtime.shell import run_long
+
+ANSWER_TIMEOUT = 20  # seconds
+GENERATOR_UID = 10001  # of the user in the images
+
+
+def engine() -> list[str]:
+    return shlex.split(os.environ.get("DOCKER") or "docker")
+
+
+def why_no_engine() -> str | None:
+    """None when an engine with Compose answers, else why not."""
+    for command in ([*engine(), "info"], [*engine(), "compose", "version"]):
+        try:
+            asked = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER_TIMEOUT, check=False)
+        except OSError as error:
+            return f"{command[0]}: {error.strerror}"
+        except subprocess.TimeoutExpired:
+            return f"{shlex.join(command)} did not answer in {ANSWER_TIMEOUT} s"
+        if asked.returncode:
+            lines = [line for line in asked.stderr.splitlines() if line.strip()]
+            return lines[-1].strip() if lines else f"{shlex.join(command)} failed"
+    return None
+
+
+class ComposeRuntime(Runtime):
+    name = "docker"
+    limits = "CPU and memory of each service are limited as compose.yaml says"
+
+    def __init__(self) -> None:
+        self._running_before: set[str] = set()
+        self._touched = False
+        self._generator: str | None = None
+        self._config: dict[str, Any] = {}
+
+    def prepare(self) -> None:
+        if why := why_no_engine():
+            raise LabDown(
+                f"no Docker engine answers ({why}). Start one, or run with RUNTIME=process, which needs none."
+            )
+        # Podman's own Compose knows no --file and no JSON; both read compose.yaml where they stand.
+        self._config = json.loads(self._ask("config", "--format", "json"))
+        images = [service["image"] for service in self._config["services"].values()]
+        missing = [image for image in images if not self._has_image(image)]
+        if missing:
+            print(f"Building {', '.join(missing)} (once, about a minute) …", flush=True)
+        run_long([*self._compose, "build", *MEASURED, GENERATOR], "building the images")
+
+    def up(self, services: Sequence[str]) -> None:
+        self._running_before = set(self._ask("ps", "--services", "--status", "running").split())
+        for service in services:
+            if service not in self._running_before:
+                for port in self._config["services"][service].get("ports", ()):
+                    refuse_taken_port(service, int(port["published"]))
+        self._touched = True
+        started = subprocess.run(
+            [*self._compose, "up", "--detach", "--wait", *services],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        if started.returncode:
+            raise self._failure(services, started.stderr)
+
+    def generate(self, arguments: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
+        stamp = datetime.now(UTC).strftime("%H%M%S%f")
+        self._generator = f"{self._config['name']}-generator-{stamp}"
+        environment = [word for item in terminal_environment().items() for word in ("--env", "=".join(item))]
+        command = [
+            *self._compose,
+            "run",
+            "--rm",
+            "--no-deps",
+            "--no-TTY",
+            "--name",
+            self._generator,
+            "--user",
+            self._owner(folder),
+            "--volume",
+            f"{folder}:/results",
+            *environment,
+            GENERATOR,
+            "python",
+            "-m",
+            "loadtests",
+            *arguments,
+            "--folder=/results",
+        ]
+        return subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def _owner(self, folder: Path) -> str:
+        """Who may write into the run's folder: its owner; but nobody is root in a container of the lab."""
+        owner = folder.stat()
+        if owner.st_uid:
+            return f"{owner.st_uid}:{owner.st_gid}"
+        os.chown(folder, GENERATOR_UID, GENERATOR_UID)
+        return f"{GENERATOR_UID}:{GENERATOR_UID}"
+
+    def interrupt(self, generator: subprocess.Popen[bytes]) -> None:
+        if self._generator:
+            subprocess.run(
+                [*engine(), "kill", "--signal", "INT", self._generator], capture_output=True, check=False
+            )
+
+    def down(self) -> None:
+        if self._generator:
+            subprocess.run([*engine(), "rm", "--force", self._generator], capture_output=True, check=False)
+        if not self._touched:
+            return
+        if self._running_before:  # somebody's `docker compose up`: stop only what it did not have
+            extra = set(MEASURED) - self._running_before
+            words = ["rm", "--stop", "--force", *sorted(extra)] if extra else []
+        else:
+            words = ["down", "--timeout", "3"]
+        if words:
+            subprocess.run([*self._compose, *words], cwd=ROOT, capture_output=True, check=False)
+
+    def published(self) -> Mapping[str, str]:
+        return {
+            name: f"http://{port['host_ip']}:{port['published']}"
+            for name, service in self._config["services"].items()
+            for port in service.get("ports", ())
+        }
+
+    def describe(self) -> Mapping[str, Any]:
+        described = {}
+        for name in (*MEASURED, GENERATOR):
+            service = self._config["services"][name]
+            described[name] = {
+                "command": shlex.join(service["command"]),
+                "environment": service.get("environment", {}),
+                "cpus": service.get("cpus"),
+                "memory_bytes": int(service["mem_limit"]) if "mem_limit" in service else None,
+            }
+        version = subprocess.run(
+            [*engine(), "version", "--format", "{{.Server.Version}}"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return {"engine": f"{engine()[0]} {version.stdout.strip()}", **described}
+
+    @property
+    def _compose(self) -> list[str]:
+        return [*engine(), "compose"]
+
+    def _ask(self, *words: str) -> str:
+        """What a Compose command prints. Raises LabDown."""
+        asked = subprocess.run(
+            [*self._compose, *words], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        if asked.returncode:
+            raise LabDown(f"{shlex.join([*self._compose, *words])} failed.", asked.stderr.strip())
+        return asked.stdout
+
+    def _has_image(self, image: str) -> bool:
+        return not subprocess.run(
+            [*engine(), "image", "inspect", image], capture_output=True, check=False
+        ).returncode
+
+    def _failure(self, services: Sequence[str], said: str) -> LabDown:
+        """Which service did not become healthy, with its last log lines; else what Compose said."""
+        states = [json.loads(line) for line in self._ask("ps", "--all", "--format", "json").splitlines()]
+        bad = [
+            state
+            for state in states
+            if state["Service"] in services
+            and (state["State"] == "exited" or state.get("Health") == "unhealthy")
+        ]
+        if bad:
+            service = bad[0]["Service"]
+            logs = self._ask("logs", "--no-log-prefix", "--tail", str(LOG_LINES), service)
+            return LabDown(
+                f"the service {service} is not healthy ({bad[0].get('Status') or bad[0]['State']}). Its last log lines:",
+                logs.strip(),
+            )
+        last = [line for line in said.splitlines() if line.strip()][-3:]
+        return LabDown("the containers could not be started.", "\n".join(last))

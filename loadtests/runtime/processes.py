@@ -1,0 +1,265 @@
+"""The services as local processes: the commands of compose.yaml, without Docker.
+
+compose.yaml stays the only topology. What a container network does is translated to loopback: every
+service listens on 127.0.0.1 at a free port (or at the one its variable names) and finds the others
+there.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from loadtests.errors import BadInput, LabDown
+from loadtests.runtime import (
+    GENERATOR,
+    LOG_LINES,
+    ROOT,
+    Runtime,
+    port_variable,
+    refuse_taken_port,
+    terminal_environment,
+)
+
+PASSED_ON = ("HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
+GRACE = 6.0  # seconds from SIGTERM to SIGKILL
+START_TIMEOUT = 40.0  # seconds until a service has to be healthy
+PROBE_INTERVAL = 0.2  # seconds
+OPEN_FILES = 16384  # a connection each; as compose.yaml allows the containers
+VARIABLE = re.compile(r"\$(?:(?P<escaped>\$)|\{(?P<name>\w+)(?::-(?P<default>[^}]*))?\})")
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service of compose.yaml with its variables filled in; `ports`: published by container port."""
+
+    name: str
+    command: list[str]
+    environment: dict[str, str]
+    probe: list[str]
+    ports: dict[int, str]
+    depends_on: list[str]
+
+
+def interpolate(text: str, variables: Mapping[str, str]) -> str:
+    """`${NAME:-default}` and `${NAME}` as Compose fills them in; `$$` is a dollar sign."""
+
+    def value(match: re.Match[str]) -> str:
+        if match["escaped"]:
+            return "$"
+        return variables.get(match["name"]) or match["default"] or ""
+
+    return VARIABLE.sub(value, text)
+
+
+def read_services(text: str, variables: Mapping[str, str]) -> dict[str, Service]:
+    """The services that compose.yaml describes. Raises BadInput."""
+    import yaml  # noqa: PLC0415  # not on the system's Python, which runs the launcher
+
+    def words(value: Any) -> list[str]:
+        return [interpolate(str(word), variables) for word in value]
+
+    services = {}
+    for name, described in yaml.safe_load(text)["services"].items():
+        command = described.get("command")
+        if not isinstance(command, list):
+            raise BadInput(f"compose.yaml: the command of {name} must be a list of words")
+        # Without a port of its own a service gets a free one: the variable, if set, asks for a port.
+        ports = {
+            int(port.rpartition(":")[2]): variables.get(port_variable(name), "")
+            for port in described.get("ports", ())
+        }
+        services[name] = Service(
+            name=name,
+            command=words(command),
+            environment={
+                key: interpolate(str(value), variables) for key, value in described.get("environment", {}).items()
+            },
+            probe=words(described["healthcheck"]["test"])[1:],
+            ports=ports,
+            depends_on=list(described.get("depends_on", ())),
+        )
+    return services
+
+
+def on_loopback(services: Mapping[str, Service], ports: Mapping[str, Mapping[int, int]]) -> dict[str, Service]:
+    """The services as if the containers' network were 127.0.0.1; `ports`: local by service and container port."""
+
+    def translate(text: str, own: Mapping[int, int]) -> str:
+        for service, mapping in ports.items():
+            for inside, local in mapping.items():
+                text = re.sub(rf"//{re.escape(service)}:{inside}\b", f"//127.0.0.1:{local}", text)
+        text = text.replace("0.0.0.0", "127.0.0.1")  # noqa: S104  # what is replaced, not bound
+        for inside, local in own.items():
+            text = re.sub(rf"(?<![\d.]){inside}(?![\d.])", str(local), text)
+        return text
+
+    return {
+        name: Service(
+            name=name,
+            command=[translate(word, ports[name]) for word in service.command],
+            environment={key: translate(value, {}) for key, value in service.environment.items()},
+            probe=[translate(word, ports[name]) for word in service.probe],
+            ports=service.ports,
+            depends_on=service.depends_on,
+        )
+        for name, service in services.items()
+    }
+
+
+def free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class ProcessRuntime(Runtime):
+    name = "process"
+    limits = "services run as local processes: nothing limits or isolates their CPU and memory"
+
+    def __init__(self, logs: Path) -> None:
+        self._logs = logs
+        self._services: dict[str, Service] = {}
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._urls: dict[str, str] = {}
+
+    def prepare(self) -> None:
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        services = read_services((ROOT / "compose.yaml").read_text(), os.environ)
+        ports = {
+            name: {inside: self._local_port(name, asked) for inside, asked in service.ports.items()}
+            for name, service in services.items()
+        }
+        self._services = on_loopback(services, ports)
+        self._urls = {name: f"http://127.0.0.1:{port}" for name, own in ports.items() for port in own.values()}
+
+    def _local_port(self, service: str, asked: str) -> int:
+        if not asked:
+            return free_port()
+        if not asked.isascii() or not asked.isdigit():
+            raise BadInput(f"{port_variable(service)} must be a port from 1 to 65535; it is {asked[:80]!r}")
+        refuse_taken_port(service, int(asked))
+        return int(asked)
+
+    def up(self, services: Sequence[str]) -> None:
+        self._logs.mkdir(parents=True, exist_ok=True)
+        for name in services:
+            for needed in self._services[name].depends_on:
+                self._wait_until_healthy(needed)
+            self._processes[name] = self._start(name)
+        for name in services:
+            self._wait_until_healthy(name)
+
+    def _start(self, name: str) -> subprocess.Popen[bytes]:
+        service = self._services[name]
+        with (self._logs / f"{name}.log").open("wb") as log:
+            try:
+                return subprocess.Popen(
+                    service.command,
+                    cwd=ROOT,
+                    env=self._environment(service),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,  # a group of its own, so that its workers are stopped with it
+                )
+            except OSError as error:
+                raise LabDown(f"the service {name} could not be started: {error}") from error
+
+    def _environment(self, service: Service) -> dict[str, str]:
+        """Only what compose.yaml gives, as in a container: a stray variable must not change a server."""
+        passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        path = os.pathsep.join((str(Path(sys.executable).parent), os.defpath))
+        return {
+            **passed_on,
+            "PATH": path,
+            "PYTHONPATH": str(ROOT),
+            "PYTHONUNBUFFERED": "1",
+            **service.environment,
+        }
+
+    def _wait_until_healthy(self, name: str) -> None:
+        service, process = self._services[name], self._processes[name]
+        deadline = time.monotonic() + START_TIMEOUT
+        while True:
+            if (status := process.poll()) is not None:
+                raise self._failure(name, f"it ended with exit status {status}")
+            probed = subprocess.run(
+                service.probe,
+                cwd=ROOT,
+                env=self._environment(service),
+                capture_output=True,
+                check=False,
+                start_new_session=True,
+            )
+            if not probed.returncode:
+                return
+            if time.monotonic() > deadline:
+                raise self._failure(name, f"no answer in {START_TIMEOUT:.0f} s")
+            time.sleep(PROBE_INTERVAL)
+
+    def _failure(self, name: str, why: str) -> LabDown:
+        lines = (self._logs / f"{name}.log").read_text(errors="replace").splitlines()[-LOG_LINES:]
+        return LabDown(f"the service {name} is not healthy: {why}. Its last log lines:", "\n".join(lines))
+
+    def generate(self, arguments: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
+        service = self._services[GENERATOR]
+        return subprocess.Popen(
+            [sys.executable, "-m", "loadtests", *arguments, f"--folder={folder}"],
+            cwd=ROOT,
+            env=self._environment(service) | terminal_environment(),
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def interrupt(self, generator: subprocess.Popen[bytes]) -> None:
+        if generator.poll() is None:
+            generator.send_signal(signal.SIGINT)
+
+    def down(self) -> None:
+        for process in self._processes.values():
+            signal_group(process, signal.SIGTERM)
+        deadline = time.monotonic() + GRACE
+        for process in self._processes.values():
+            try:
+                process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                pass
+            signal_group(process, signal.SIGKILL)  # also a worker that outlived its server
+            process.wait()
+        self._processes.clear()
+
+    def published(self) -> Mapping[str, str]:
+        return self._urls
+
+    def describe(self) -> Mapping[str, Any]:
+        return {
+            name: {
+                "command": shlex.join(service.command),
+                "environment": service.environment,
+                "cpus": None,
+                "memory_bytes": None,
+            }
+            for name, service in self._services.items()
+        }
+
+
+def signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """To the process and the workers it started: its session's group has its own id."""
+    try:
+        os.killpg(process.pid, number)
+    except (ProcessLookupError, PermissionError):
+        pass

@@ -1,0 +1,41 @@
+"""Commands that take a while, with a sign of life and their last words when they fail."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Mapping, Sequence
+
+from loadtests.errors import LabDown
+
+
+def run_long(command: Sequence[str], what: str, environment: Mapping[str, str] | None = None) -> None:
+    """Show the command's latest line in place on a terminal. Raises LabDown with its last lines."""
+    last: deque[str] = deque(maxlen=15)
+    terminal = sys.stderr.isatty()
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            env=environment,
+        )
+    except OSError as error:
+        raise LabDown(f"{what} failed: {command[0]}: {error.strerror}") from error
+    with process:
+        for line in process.stdout or ():
+            last.append(line.rstrip())
+            if terminal:
+                width = shutil.get_terminal_size().columns
+                sys.stderr.write(f"\r\033[K  {last[-1].strip()[: width - 3]}")
+                sys.stderr.flush()
+    if terminal:
+        sys.stderr.write("\r\033[K")
+        sys.stderr.flush()
+    if process.returncode:
+        raise LabDown(f"{what} failed (exit status {process.returncode}).", "\n".join(last))

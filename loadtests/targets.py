@@ -1,0 +1,53 @@
+"""name → URL, and what each target says it is."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import ProxyHandler, build_opener
+
+from loadtests.errors import BadInput, LabDown
+
+TIMEOUT = 10.0  # seconds
+_open = build_opener(ProxyHandler({})).open  # straight to the service, whatever proxy is configured
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """`slots`: pages it can work on at once; None where CPU and memory decide."""
+
+    name: str
+    url: str
+    interface: str
+    slots: int | None
+    identity: dict[str, Any]
+
+
+def urls(text: str) -> dict[str, str]:
+    """'wsgi=http://wsgi:8000 asgi=http://asgi:8000' → URLs by name. Raises BadInput."""
+    found: dict[str, str] = {}
+    for word in text.split():
+        name, _, url = word.partition("=")
+        if not name.isidentifier() or urlsplit(url).scheme != "http" or not urlsplit(url).netloc:
+            raise BadInput(f"TARGETS must be words like wsgi=http://wsgi:8000; one is {word[:80]!r}")
+        found[name] = url.rstrip("/")
+    if not found:
+        raise BadInput("TARGETS is empty; compose.yaml names the targets there")
+    return found
+
+
+def ask(name: str, url: str) -> Target:
+    """Raises LabDown when the target does not say who it is."""
+    try:
+        identity = json.loads(fetch(f"{url}/healthz"))
+        return Target(name, url, identity["interface"], identity["slots"], identity)
+    except (OSError, ValueError, KeyError) as error:
+        raise LabDown(f"the target {name} at {url} does not answer as an aggregator: {error!r}") from error
+
+
+def fetch(url: str) -> str:
+    """Raises OSError."""
+    with _open(url, timeout=TIMEOUT) as response:
+        return str(response.read().decode())

@@ -1,0 +1,38 @@
+"""The ASGI deployment's entrypoint: Django, and the one async client that lives as long as it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from django.core.asgi import get_asgi_application
+
+os.environ["DJANGO_SETTINGS_MODULE"] = "services.aggregator.settings"
+
+django_application = get_asgi_application()
+
+from services.aggregator import upstream  # noqa: E402  # needs Django's settings
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+async def application(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    """Django's own application knows no lifespan: answer it here, pass everything else on."""
+    if scope["type"] == "lifespan":
+        await lifespan(scope["state"], receive, send)
+    else:
+        await django_application(scope, receive, send)
+
+
+async def lifespan(state: dict[str, Any], receive: Receive, send: Send) -> None:
+    """Every request's scope gets a copy of `state`, and with it the client."""
+    await receive()  # lifespan.startup
+    async with upstream.async_client() as client:
+        loop = type(asyncio.get_running_loop())
+        state.update(client=client, event_loop=f"{loop.__module__}.{loop.__qualname__}")
+        await send({"type": "lifespan.startup.complete"})
+        await receive()  # lifespan.shutdown
+    await send({"type": "lifespan.shutdown.complete"})

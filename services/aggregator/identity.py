@@ -1,0 +1,63 @@
+"""What serves this process: server, interface, slots and versions, as /healthz says them."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpRequest
+
+SAID = (
+    "django",
+    "asgiref",
+    "httpx",
+    "httpx-aiohttp",
+    "aiohttp",
+    "gunicorn",
+    "uvicorn",
+    "uvloop",
+    "httptools",
+)
+
+
+def interface(request: HttpRequest) -> str:
+    return "ASGI" if isinstance(request, ASGIRequest) else "WSGI"
+
+
+def server(request: HttpRequest) -> str:
+    """For example 'gunicorn 27.0.1 (WSGI)': the program that was started, and how it asks Django."""
+    return f"{program()} ({interface(request)})"
+
+
+@cache
+def program() -> str:
+    name = Path(sys.argv[0]).name
+    try:
+        return f"{name} {metadata.version(name)}"
+    except metadata.PackageNotFoundError:  # started in another way than by its own command
+        return name
+
+
+def describe(request: HttpRequest) -> dict[str, Any]:
+    """`slots` is the number of pages that can be worked on at once; None where CPU and memory decide."""
+    slots = settings.WORKERS * settings.THREADS or None
+    return {
+        "target": settings.TARGET,
+        "server": server(request),
+        "interface": interface(request),
+        "workers": settings.WORKERS,
+        "threads": settings.THREADS or None,
+        "slots": slots,
+        "python": platform.python_version(),
+        "event_loop": getattr(request, "scope", {}).get("state", {}).get("event_loop"),
+        "middleware": settings.MIDDLEWARE,
+        "packages": {
+            name: metadata.version(name) for name in SAID if name.replace("-", "_") in sys.modules
+        },
+    }

@@ -1,0 +1,40 @@
+"""One middleware for sync and async views alike; it hops to no thread."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.utils.decorators import sync_and_async_middleware
+
+from services import telemetry
+
+PAGES = telemetry.InFlight("lab_pages", "pages of the aggregator")
+
+
+@sync_and_async_middleware
+def server_timing(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
+    """Says in Server-Timing how long the view took (milliseconds) and counts pages in flight."""
+    if inspect.iscoroutinefunction(get_response):
+
+        async def amiddleware(request: HttpRequest) -> HttpResponse:
+            started = perf_counter()
+            with PAGES.one():
+                return timed(await get_response(request), started)
+
+        return amiddleware
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        started = perf_counter()
+        with PAGES.one():
+            return timed(get_response(request), started)
+
+    return middleware
+
+
+def timed(response: HttpResponse, started: float) -> HttpResponse:
+    response["Server-Timing"] = f"page;dur={(perf_counter() - started) * 1000:.3f}"
+    return response

@@ -1,0 +1,36 @@
+"""Django's settings: only what an aggregator of HTTP calls needs. No database, admin or sessions."""
+
+from __future__ import annotations
+
+from services import env
+from services.bounds import FAN_OUT, Bound
+
+SECONDS = Bound("seconds", 0.01, 600, "seconds")
+
+# What this deployment is, said on /healthz. THREADS is 0 where a page does not occupy a thread.
+TARGET = env.text("TARGET")
+WORKERS = env.whole("WORKERS", 1, 64)
+THREADS = env.whole("THREADS", 0, 10_000)
+
+# The api and how it is called.
+API_URL = env.text("API_URL")
+DEFAULT_FAN_OUT = int(env.number("FAN_OUT", FAN_OUT))
+CONNECT_TIMEOUT = env.number("CONNECT_TIMEOUT", SECONDS)
+CALL_TIMEOUT = env.number("CALL_TIMEOUT", SECONDS)
+MAX_CONNECTIONS = env.whole("MAX_CONNECTIONS", 1, 100_000)
+THREADPOOL = env.whole("THREADPOOL", 1, 10_000)
+
+DEBUG = False
+SECRET_KEY = "nothing here is signed or encrypted"  # noqa: S105  # Django wants one to start
+ALLOWED_HOSTS = ["*"]  # published on loopback only; asked by several names inside the lab
+ROOT_URLCONF = "services.aggregator.urls"
+MIDDLEWARE = ["services.aggregator.middleware.server_timing"]
+USE_I18N = False
+USE_TZ = True
+DEFAULT_CHARSET = "utf-8"
+# A page that fails says why in its answer; a line for each would be load of its own.
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "loggers": {"django.request": {"level": "CRITICAL"}},
+}

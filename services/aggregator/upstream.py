@@ -1,0 +1,157 @@
+"""The only door to the api: HTTP clients, their limits and timeouts, and what can go wrong.
+
+    CallFailed           one call did not bring its answer
+    └─ CallTimedOut      … because it took too long
+
+httpx is the client's API everywhere. Three set-ups, because a client's cost decides more than the
+server does:
+
+- under ASGI one async client for the process, opened and closed with it (asgi.py);
+- under WSGI an async view runs on an event loop of its own, to which no other view's client can
+  belong: a client for the page, but with the one SSL context, whose making costs more than the calls;
+- for sync code a pool of clients, each used by one thread at a time. Threads that share a client
+  queue for its lock.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import aiohttp
+import httpx
+from django.conf import settings
+from httpx import AsyncClient
+from httpx_aiohttp import AiohttpTransport
+
+from services import telemetry
+
+LONGEST_DETAIL = 200  # characters of an error that are passed on
+
+SSL_CONTEXT = ssl.create_default_context()
+TIMEOUT = httpx.Timeout(
+    connect=settings.CONNECT_TIMEOUT,
+    pool=settings.CONNECT_TIMEOUT,
+    read=settings.CALL_TIMEOUT,
+    write=settings.CALL_TIMEOUT,
+)
+KEEP_ALIVE = 60.0  # seconds a connection may idle; the api keeps it longer, so it is never closed first
+
+CALLS = telemetry.InFlight("lab_upstream_calls", "calls to the api")
+
+
+class CallFailed(Exception):
+    """A call that did not bring its answer: refused, cut off, or answered with nonsense."""
+
+    def __init__(self, call: str, why: str) -> None:
+        self.call = call
+        self.why = why[:LONGEST_DETAIL]
+        super().__init__(f"{call}: {self.why}")
+
+
+class CallTimedOut(CallFailed):
+    """A call that took longer than its timeouts allow."""
+
+
+# --- sync -------------------------------------------------------------------------------------
+
+
+class ClientPool:
+    """Idle sync clients; grows to the number of threads that call at the same time."""
+
+    def __init__(self) -> None:
+        self._idle: deque[httpx.Client] = deque()  # append and pop are atomic: no lock to contend for
+
+    @contextmanager
+    def one(self) -> Iterator[httpx.Client]:
+        try:
+            client = self._idle.pop()
+        except IndexError:
+            client = httpx.Client(
+                verify=SSL_CONTEXT,
+                timeout=TIMEOUT,
+                limits=httpx.Limits(
+                    max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEP_ALIVE
+                ),
+                trust_env=False,
+            )
+        try:
+            yield client
+        finally:
+            self._idle.append(client)
+
+
+clients = ClientPool()
+
+
+def fetch(call: str) -> Any:
+    """The api's answer to one call. Raises CallFailed."""
+    with clients.one() as client, CALLS.one():
+        try:
+            response = client.get(f"{settings.API_URL}?{call}")
+        except httpx.HTTPError as error:
+            raise failure(call, error) from error
+        return answer(call, response)
+
+
+# --- async ------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def async_client() -> AsyncIterator[AsyncClient]:
+    """A client for the running event loop, over the transport that costs least per call."""
+    transport = AiohttpTransport(verify=SSL_CONTEXT, client=session)
+    async with AsyncClient(transport=transport, timeout=TIMEOUT, trust_env=False) as client:
+        yield client
+
+
+def session() -> aiohttp.ClientSession:
+    connector = aiohttp.TCPConnector(
+        limit=settings.MAX_CONNECTIONS,
+        keepalive_timeout=KEEP_ALIVE,
+        ttl_dns_cache=300,  # seconds
+        ssl=SSL_CONTEXT,
+    )
+    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+
+
+async def afetch(client: AsyncClient, call: str) -> Any:
+    """The api's answer to one call. Raises CallFailed."""
+    with CALLS.one():
+        try:
+            response = await client.get(f"{settings.API_URL}?{call}")
+        except (httpx.HTTPError, aiohttp.ClientError) as error:
+            raise failure(call, error) from error
+        return answer(call, response)
+
+
+# --- both -------------------------------------------------------------------------------------
+
+
+def failure(call: str, error: Exception) -> CallFailed:
+    """Which failure it was.
+
+    The aiohttp transport reports every broken connection as httpx.ConnectTimeout; the cause it
+    keeps tells the real ones apart.
+    """
+    cause = error.__cause__ if isinstance(error.__cause__, aiohttp.ClientError) else error
+    timed_out = isinstance(cause, (httpx.TimeoutException, TimeoutError))
+    why = f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__
+    return (CallTimedOut if timed_out else CallFailed)(call, why)
+
+
+def answer(call: str, response: httpx.Response) -> Any:
+    """The JSON of a good answer. Raises CallFailed for any other."""
+    if response.status_code != httpx.codes.OK:
+        raise CallFailed(call, f"the api answered {response.status_code} {response.reason_phrase}")
+    try:
+        body = response.json()
+    except ValueError:
+        raise CallFailed(call, f"the api's answer is not JSON: {response.text[:80]!r}") from None
+    task_id = call.partition("&")[0].removeprefix("task_id=")
+    if not isinstance(body, dict) or body.get("task_id") != task_id:
+        raise CallFailed(call, f"the api's answer is not for task {task_id}: {response.text[:80]!r}")
+    return body

@@ -1,0 +1,160 @@
+"""The slow upstream: waits, then answers. Bare ASGI, because it must never be the bottleneck."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, MutableMapping
+from functools import lru_cache
+from http import HTTPStatus
+from random import Random
+from time import perf_counter
+from typing import Any
+
+from prometheus_client import Counter, Histogram
+
+from services import env, telemetry
+from services.api.behaviour import BOUNDS, Behaviour
+from services.bounds import FAIL, HANG, JITTER, LATENCY, OutOfBounds
+from services.problem import CONTENT_TYPE as PROBLEM_JSON
+from services.problem import problem
+from services.query import BadQuery, read
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+LONGEST_TASK_ID = 64  # characters
+
+DEFAULTS = Behaviour(
+    latency=env.number("LATENCY", LATENCY),
+    jitter=env.number("JITTER", JITTER),
+    fail=env.number("FAIL", FAIL),
+    hang=env.number("HANG", HANG),
+)
+RANDOM = Random(env.whole("SEED", 0, 2**31))
+
+CALLS = telemetry.InFlight("lab_calls", "calls of the api")
+ENDED = Counter("lab_calls", "calls that ended, by how", ["how"])
+ANSWERED, FAILED, ABANDONED = (ENDED.labels(how) for how in ("answered", "failed", "abandoned"))
+# The api's own response time, less the wait that was asked for: what the api itself adds.
+LATENESS = Histogram(
+    "lab_call_lateness_seconds",
+    "response time of the api beyond the latency asked for",
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0),
+)
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "lifespan":
+        await answer_lifespan(receive, send)
+        return
+    handler = HANDLERS.get(scope["path"])
+    if handler is None:
+        detail = f"nothing at this path; there are {', '.join(HANDLERS)}"
+        await send_json(send, HTTPStatus.NOT_FOUND, problem(HTTPStatus.NOT_FOUND, detail))
+    elif scope["method"] != "GET":
+        status = HTTPStatus.METHOD_NOT_ALLOWED
+        await send_json(send, status, problem(status, "only GET is allowed"), (b"allow", b"GET"))
+    else:
+        await handler(scope, receive, send)
+
+
+async def answer_call(scope: Scope, receive: Receive, send: Send) -> None:
+    try:
+        task_id, behaviour = read_call(scope["query_string"])
+    except (BadQuery, OutOfBounds) as error:
+        status = HTTPStatus.BAD_REQUEST
+        await send_json(send, status, problem(status, str(error), **error.problem))
+        return
+    outcome = behaviour.outcome(RANDOM)
+    arrived = perf_counter()  # the event loop's own clock ticks in milliseconds
+    with CALLS.one():
+        if not await still_there_after(None if outcome.hangs else outcome.wait, receive):
+            ABANDONED.inc()
+            return
+        if outcome.fails:
+            FAILED.inc()
+            status = HTTPStatus.SERVICE_UNAVAILABLE
+            await send_json(send, status, problem(status, "failed as asked", task_id=task_id))
+        else:
+            ANSWERED.inc()
+            await send_json(send, HTTPStatus.OK, {"message": "Hello World!", "task_id": task_id})
+    LATENESS.observe(perf_counter() - arrived - outcome.wait)
+
+
+@lru_cache(maxsize=4096)
+def read_call(query_string: bytes) -> tuple[str, Behaviour]:
+    """The task's id and how this call behaves. Raises BadQuery, OutOfBounds.
+
+    Cached, because a load test asks the same few queries thousands of times a second.
+    """
+    texts = read(query_string.decode("latin-1"), ("task_id", *BOUNDS))
+    task_id = texts.pop("task_id", "")
+    if len(task_id) > LONGEST_TASK_ID:
+        raise BadQuery(
+            f"task_id may have {LONGEST_TASK_ID} characters; it has {len(task_id)}",
+            {"parameter": "task_id", "maximum": LONGEST_TASK_ID, "came": len(task_id)},
+        )
+    return task_id, DEFAULTS.changed(texts)
+
+
+async def still_there_after(seconds: float | None, receive: Receive) -> bool:
+    """Wait so long (None: for ever); False as soon as the caller has left.
+
+    Waiting on the connection costs no second task, and a caller that is gone stops counting as a
+    call in flight.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            while (await receive())["type"] != "http.disconnect":
+                pass
+    except TimeoutError:
+        return True
+    return False
+
+
+async def answer_health(scope: Scope, receive: Receive, send: Send) -> None:
+    await send_json(send, HTTPStatus.OK, {"status": "ok", "service": "api"})
+
+
+async def answer_metrics(scope: Scope, receive: Receive, send: Send) -> None:
+    await send_body(send, HTTPStatus.OK, telemetry.CONTENT_TYPE.encode(), telemetry.exposition())
+
+
+HANDLERS = {
+    "/api/": answer_call,
+    "/healthz": answer_health,
+    "/metrics": answer_metrics,
+}
+
+
+async def answer_lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+
+
+async def send_json(send: Send, status: HTTPStatus, body: object, *headers: tuple[bytes, bytes]) -> None:
+    content_type = b"application/json" if status == HTTPStatus.OK else PROBLEM_JSON.encode()
+    await send_body(send, status, content_type, json.dumps(body).encode(), *headers)
+
+
+async def send_body(
+    send: Send, status: HTTPStatus, content_type: bytes, body: bytes, *headers: tuple[bytes, bytes]
+) -> None:
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status.value,
+            "headers": [
+                (b"content-type", content_type),
+                (b"content-length", b"%d" % len(body)),
+                *headers,
+            ],
+        }
+    )
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,66 @@
+"""What a number may be, and the sentence that says so when it is not."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?", re.ASCII)
+LONGEST_NUMBER = 32  # characters; nothing that is meant seriously is longer
+LONGEST_ECHO = 80  # characters of a bad value that are shown back
+
+
+class OutOfBounds(ValueError):
+    """A value that is not what its bound allows.
+
+    `problem` holds the same facts as the message, for a program to read.
+    """
+
+    def __init__(self, bound: Bound, came: str) -> None:
+        self.bound = bound
+        self.came = came[:LONGEST_ECHO] + ("…" if len(came) > LONGEST_ECHO else "")
+        super().__init__(f"{bound.name} must be {bound.allowed}; it is {self.came!r}")
+
+    @property
+    def problem(self) -> dict[str, Any]:
+        return {
+            "parameter": self.bound.name,
+            "minimum": self.bound.minimum,
+            "maximum": self.bound.maximum,
+            "came": self.came,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A number's name, kind and limits; `minimum` and `maximum` are allowed values."""
+
+    name: str
+    minimum: float
+    maximum: float
+    unit: str = ""
+    whole: bool = False
+
+    @property
+    def allowed(self) -> str:
+        kind = "a whole number" if self.whole else "a number"
+        unit = f" {self.unit}" if self.unit else ""
+        return f"{kind} from {self.minimum:g} to {self.maximum:g}{unit}"
+
+    def parse(self, text: str) -> float:
+        """The number that `text` writes. Raises OutOfBounds."""
+        if len(text) > LONGEST_NUMBER or not NUMBER.fullmatch(text):
+            raise OutOfBounds(self, text)
+        value = float(text)
+        if not self.minimum <= value <= self.maximum or (self.whole and not value.is_integer()):
+            raise OutOfBounds(self, text)
+        return int(value) if self.whole else value
+
+
+# One call of the api, as both services read it from a query string or the environment.
+LATENCY = Bound("latency", 0, 10, "seconds")
+JITTER = Bound("jitter", 0, 10, "seconds")
+FAIL = Bound("fail", 0, 1, "(a share)")
+HANG = Bound("hang", 0, 1, "(a share)")
+FAN_OUT = Bound("fan_out", 1, 100, "calls", whole=True)

@@ -1,0 +1,33 @@
+"""The environment → typed values. A missing or bad variable stops the start and is named.
+
+Defaults stand in compose.yaml and nowhere else, so everything read here is required.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+from services.bounds import Bound, OutOfBounds
+
+
+class BadEnvironment(SystemExit):
+    """Ends the process with status 1 and one sentence on stderr."""
+
+
+def text(name: str) -> str:
+    value = os.environ.get(name, "").strip()
+    if not value:
+        raise BadEnvironment(f"{name} is not set; compose.yaml holds its default and says what it is")
+    return value
+
+
+def number(name: str, bound: Bound) -> float:
+    try:
+        return replace(bound, name=name).parse(text(name))
+    except OutOfBounds as error:
+        raise BadEnvironment(f"environment: {error}") from None
+
+
+def whole(name: str, minimum: int, maximum: int) -> int:
+    return int(number(name, Bound(name, minimum, maximum, whole=True)))

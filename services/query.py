@@ -1,0 +1,41 @@
+"""A query string → named texts, strictly: a misspelled parameter must not pass as its default."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+from urllib.parse import parse_qsl
+
+LONGEST_QUERY = 2000  # characters
+
+
+class BadQuery(ValueError):
+    """A query that cannot be read; `problem` holds the members of the problem+json answer."""
+
+    def __init__(self, detail: str, problem: dict[str, Any]) -> None:
+        super().__init__(detail)
+        self.problem = problem
+
+
+def read(query_string: str, known: Collection[str]) -> dict[str, str]:
+    """Each parameter once, all of them known. Raises BadQuery."""
+    if len(query_string) > LONGEST_QUERY:
+        raise BadQuery(
+            f"the query is longer than {LONGEST_QUERY} characters",
+            {"maximum": LONGEST_QUERY, "came": len(query_string)},
+        )
+    found: dict[str, str] = {}
+    for name, value in parse_qsl(query_string, keep_blank_values=True):
+        if name not in known:
+            allowed = ", ".join(known)
+            raise BadQuery(
+                f"unknown parameter {name[:80]!r}; known are {allowed}",
+                {"parameter": name[:80], "known": list(known)},
+            )
+        if name in found:
+            raise BadQuery(
+                f"{name} is given more than once; once is allowed",
+                {"parameter": name, "came": [found[name][:80], value[:80]]},
+            )
+        found[name] = value
+    return found
