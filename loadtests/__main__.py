@@ -108,10 +108,8 @@ def load_arguments(options: argparse.Namespace) -> list[str]:
         words.append(f"--users={','.join(map(str, options.users))}")
     if options.quick:
         words.append("--quick")
-    for knob in knobs.KNOBS:
-        if text := getattr(options, knob.name):
-            words.append(f"--{knob.name.replace('_', '-')}={text}")
-    return words
+    asked = {knob.name: getattr(options, knob.name) for knob in knobs.KNOBS}
+    return words + [f"--{name.replace('_', '-')}={text}" for name, text in asked.items() if text]
 
 
 def run_command(options: argparse.Namespace) -> int:

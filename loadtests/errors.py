@@ -1,9 +1,9 @@
 """What can go wrong, and the exit code that says so.
 
-    LabError              ends a command with one sentence
-    ├─ BadInput           a value that cannot be used
-    └─ LabDown            the lab could not be brought up
-    Interrupted           a person or a signal stopped the run; what was measured is kept
+LabError              ends a command with one sentence
+├─ BadInput           a value that cannot be used
+└─ LabDown            the lab could not be brought up
+Interrupted           a person or a signal stopped the run; what was measured is kept
 """
 
 from __future__ import annotations

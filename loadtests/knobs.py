@@ -85,6 +85,12 @@ def settings(texts: Mapping[str, str]) -> Settings:
     return Settings(**values)
 
 
+def check_strategy(strategy: str) -> None:
+    """Raises BadInput."""
+    if strategy not in STRATEGIES:
+        raise BadInput(f"STRATEGY must be one of {', '.join(STRATEGIES)}; it is {strategy[:80]!r}")
+
+
 def strategy_for(strategy: str, interface: str) -> str:
     """The strategy itself, or the one that `parallel` means for this interface."""
     return PARALLEL[interface] if strategy == "parallel" else strategy

@@ -52,7 +52,10 @@ def choose_runtime(asked: str) -> str:
     if asked != "auto":
         return asked
     if why := why_no_engine():
-        print(f"No Docker engine answers ({why}): the same lab runs as local processes instead.", flush=True)
+        print(
+            f"No Docker engine answers ({why}): the same lab runs as local processes instead.",
+            flush=True,
+        )
         return "process"
     return "docker"
 
@@ -171,7 +174,10 @@ def serve(options: Namespace) -> ExitCode:
             runtime.up((*MEASURED, GENERATOR))
             for service, url in runtime.published().items():
                 print(f"{service:8} {url}")
-            print(f"\nOpen Locust at {runtime.published()[GENERATOR]}, press Start; Ctrl-C ends the lab.", flush=True)
+            print(
+                f"\nOpen Locust at {runtime.published()[GENERATOR]}, press Start; Ctrl-C ends the lab.",
+                flush=True,
+            )
             while True:
                 time.sleep(3600)
         except Interrupted:

@@ -37,9 +37,7 @@ def launched(root: Path, runtime: str, services: Mapping[str, Any], variables: M
     }
 
 
-def complete(
-    folder: Path, options: Namespace, settings: Settings, found: Mapping[str, Target]
-) -> dict[str, Any]:
+def complete(folder: Path, options: Namespace, settings: Settings, found: Mapping[str, Target]) -> dict[str, Any]:
     """The launcher's part with what the load generator knows."""
     path = folder / FILE
     known: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"runtime": "unknown"}

@@ -19,7 +19,7 @@ class Pace:
 
 
 NORMAL = Pace(warm_up=1.5, window=5.0)
-QUICK = Pace(warm_up=0.5, window=2.0)
+QUICK = Pace(warm_up=0.4, window=1.5)
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,10 +171,9 @@ def measure(generator: Generator, step: Measurement) -> Measured:
     def page_ended(response_time: float, exception: Exception | None, **_: Any) -> None:
         recorder.page(response_time / 1000, str(exception) if exception else None)
 
-    environment.events.request.add_listener(page_ended)
-    environment.create_local_runner()
+    environment.events.request.add_listener(page_ended)  # type: ignore[no-untyped-call]
+    runner = environment.create_local_runner()
     process = psutil.Process()
-    runner = environment.runner
     generator.progress.begin(step)
     try:
         runner.start(step.users, spawn_rate=step.users)
@@ -235,5 +234,3 @@ def keep(folder: Path, recorder: Recorder, measured: Measured) -> None:
         "calls_in_flight": measured.calls_in_flight,
     }
     (raw / f"{name}.json").write_text(json.dumps(counts, indent=2) + "\n")
-
-

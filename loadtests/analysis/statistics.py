@@ -68,9 +68,7 @@ class StepFigures:
 def percentile(histogram: HdrHistogram, share: float) -> float | None:
     if not histogram.get_total_count():
         return None
-    value = (
-        histogram.get_max_value() if share == 100 else histogram.get_value_at_percentile(share)
-    )
+    value = histogram.get_max_value() if share == 100 else histogram.get_value_at_percentile(share)
     return float(value) / 1e6
 
 

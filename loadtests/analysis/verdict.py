@@ -33,14 +33,11 @@ def verdict(
     points: Sequence[Point],
     checks: Sequence[Check],
     *,
-    done: int,
-    planned: int,
-    stopped_because: str | None,
+    incomplete: str | None = None,
 ) -> Verdict:
-    """Invalid comes first: nothing is concluded from figures that do not hold."""
-    if stopped_because or done < planned:
-        because = stopped_because or "the rest is missing"
-        return Verdict("invalid", f"INVALID: incomplete, {done} of {planned} measurements; {because}")
+    """Invalid comes first: nothing is concluded from figures that are missing or do not hold."""
+    if incomplete:
+        return Verdict("invalid", f"INVALID: incomplete, {incomplete}")
     if failed := [check for check in checks if not check.passed]:
         more = f" ({len(failed) - 1} more failed.)" if len(failed) > 1 else ""
         return Verdict("invalid", f"INVALID: {failed[0].sentence}{more}")

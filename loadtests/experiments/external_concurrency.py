@@ -33,17 +33,17 @@ def judge(points: Sequence[Point]) -> Judgement:
     )
     if wsgi.slots is None or wsgi.users <= wsgi.slots:
         return Judgement(
-            False,
-            f"Not shown: {figures}; with {wsgi.slots or 'no'} slots under WSGI and {wsgi.users} users nobody has "
-            "to queue, so ask for more users (USERS=).",
+            confirmed=False,
+            sentence=f"Not shown: {figures}; with {wsgi.slots or 'no'} slots under WSGI and {wsgi.users} users "
+            "nobody has to queue, so ask for more users (USERS=).",
         )
     ratio = asgi.goodput / wsgi.goodput if wsgi.goodput else 0.0
     asked = min(CLEARLY_MORE, 0.8 * wsgi.users / wsgi.slots)
     held = HELD[0] <= wsgi.goodput / wsgi.predicted_goodput <= HELD[1]
     if held and ratio >= asked:
         return Judgement(
-            True,
-            f"External concurrency decides: {figures}, {ratio:.1f} times as many; WSGI is held at its "
+            confirmed=True,
+            sentence=f"External concurrency decides: {figures}, {ratio:.1f} times as many; WSGI is held at its "
             f"{wsgi.slots} slots ({wsgi.predicted_goodput:.1f} pages/s predicted).",
         )
     why = (
@@ -51,7 +51,7 @@ def judge(points: Sequence[Point]) -> Judgement:
         if held
         else f"WSGI should be held at its {wsgi.slots} slots, {wsgi.predicted_goodput:.1f} pages/s"
     )
-    return Judgement(False, f"Not as predicted: {figures}; {why}.")
+    return Judgement(confirmed=False, sentence=f"Not as predicted: {figures}; {why}.")
 
 
 EXPERIMENT = Experiment(

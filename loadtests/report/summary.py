@@ -31,26 +31,26 @@ class Run:
     manifest: Mapping[str, Any]
     stopped_because: str | None = None
 
+    @property
+    def incomplete(self) -> str | None:
+        """How much is there and why not all of it; None when the run is complete."""
+        if len(self.measured) == self.planned:
+            return None
+        return f"{len(self.measured)} of {self.planned} measurements: {self.stopped_because or 'the rest is missing.'}"
+
 
 def summarize(run: Run) -> dict[str, Any]:
     """The content of summary.json."""
     by_arm = {arm: steps(run.measured, arm) for arm in run.experiment.arms}
     highest = top_points(run, by_arm)
     found = checks(run.measured, run.settings)
-    ending = verdict(
-        run.experiment,
-        highest,
-        found,
-        done=len(run.measured),
-        planned=run.planned,
-        stopped_because=run.stopped_because,
-    )
+    ending = verdict(run.experiment, highest, found, incomplete=run.incomplete)
     return {
         "schema_version": SCHEMA_VERSION,
         "experiment": run.experiment.name,
         "question": run.experiment.question,
         "runtime": run.manifest["runtime"],
-        "complete": len(run.measured) == run.planned and not run.stopped_because,
+        "complete": not run.incomplete,
         "arms": [arm_of(run, arm, by_arm[arm]) for arm in run.experiment.arms],
         "comparison": comparison(highest),
         "verdict": {"status": ending.status, "sentence": ending.sentence},
@@ -117,7 +117,12 @@ def top_points(run: Run, by_arm: Mapping[Arm, Sequence[StepFigures]]) -> list[Po
         p95 = step.response_time["p95"]
         points.append(
             Point(
-                arm, step.users, slots, step.goodput, predicted.goodput, float("nan") if p95 is None else p95
+                arm,
+                step.users,
+                slots,
+                step.goodput,
+                predicted.goodput,
+                float("nan") if p95 is None else p95,
             )
         )
     return points

@@ -54,6 +54,7 @@ class ComposeRuntime(Runtime):
         self._running_before: set[str] = set()
         self._touched = False
         self._generator: str | None = None
+        self._lent: Path | None = None  # a folder that was given to the generator's user
         self._config: dict[str, Any] = {}
 
     def prepare(self) -> None:
@@ -126,17 +127,19 @@ class ComposeRuntime(Runtime):
         if owner.st_uid:
             return f"{owner.st_uid}:{owner.st_gid}"
         os.chown(folder, GENERATOR_UID, GENERATOR_UID)
+        self._lent = folder
         return f"{GENERATOR_UID}:{GENERATOR_UID}"
 
     def interrupt(self, generator: subprocess.Popen[bytes]) -> None:
         if self._generator:
-            subprocess.run(
-                [*engine(), "kill", "--signal", "INT", self._generator], capture_output=True, check=False
-            )
+            subprocess.run([*engine(), "kill", "--signal", "INT", self._generator], capture_output=True, check=False)
 
     def down(self) -> None:
         if self._generator:
             subprocess.run([*engine(), "rm", "--force", self._generator], capture_output=True, check=False)
+        if self._lent:
+            for path in (self._lent, *self._lent.rglob("*")):
+                os.chown(path, os.getuid(), os.getgid())
         if not self._touched:
             return
         if self._running_before:  # somebody's `docker compose up`: stop only what it did not have
@@ -178,17 +181,13 @@ class ComposeRuntime(Runtime):
 
     def _ask(self, *words: str) -> str:
         """What a Compose command prints. Raises LabDown."""
-        asked = subprocess.run(
-            [*self._compose, *words], cwd=ROOT, capture_output=True, text=True, check=False
-        )
+        asked = subprocess.run([*self._compose, *words], cwd=ROOT, capture_output=True, text=True, check=False)
         if asked.returncode:
             raise LabDown(f"{shlex.join([*self._compose, *words])} failed.", asked.stderr.strip())
         return asked.stdout
 
     def _has_image(self, image: str) -> bool:
-        return not subprocess.run(
-            [*engine(), "image", "inspect", image], capture_output=True, check=False
-        ).returncode
+        return not subprocess.run([*engine(), "image", "inspect", image], capture_output=True, check=False).returncode
 
     def _failure(self, services: Sequence[str], said: str) -> LabDown:
         """Which service did not become healthy, with its last log lines; else what Compose said."""
@@ -196,14 +195,13 @@ class ComposeRuntime(Runtime):
         bad = [
             state
             for state in states
-            if state["Service"] in services
-            and (state["State"] == "exited" or state.get("Health") == "unhealthy")
+            if state["Service"] in services and (state["State"] == "exited" or state.get("Health") == "unhealthy")
         ]
         if bad:
-            service = bad[0]["Service"]
+            service, status = bad[0]["Service"], bad[0].get("Status") or bad[0]["State"]
             logs = self._ask("logs", "--no-log-prefix", "--tail", str(LOG_LINES), service)
             return LabDown(
-                f"the service {service} is not healthy ({bad[0].get('Status') or bad[0]['State']}). Its last log lines:",
+                f"the service {service} is not healthy ({status}). Its last log lines:",
                 logs.strip(),
             )
         last = [line for line in said.splitlines() if line.strip()][-3:]

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,8 +78,7 @@ def read_services(text: str, variables: Mapping[str, str]) -> dict[str, Service]
             raise BadInput(f"compose.yaml: the command of {name} must be a list of words")
         # Without a port of its own a service gets a free one: the variable, if set, asks for a port.
         ports = {
-            int(port.rpartition(":")[2]): variables.get(port_variable(name), "")
-            for port in described.get("ports", ())
+            int(port.rpartition(":")[2]): variables.get(port_variable(name), "") for port in described.get("ports", ())
         }
         services[name] = Service(
             name=name,
@@ -234,10 +234,8 @@ class ProcessRuntime(Runtime):
             signal_group(process, signal.SIGTERM)
         deadline = time.monotonic() + GRACE
         for process in self._processes.values():
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                pass
             signal_group(process, signal.SIGKILL)  # also a worker that outlived its server
             process.wait()
         self._processes.clear()
@@ -259,7 +257,5 @@ class ProcessRuntime(Runtime):
 
 def signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
     """To the process and the workers it started: its session's group has its own id."""
-    try:
+    with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)
-    except (ProcessLookupError, PermissionError):
-        pass

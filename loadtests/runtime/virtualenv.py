@@ -28,7 +28,11 @@ def ensure(lock: str) -> None:
     if STAMP.exists() and PYTHON.exists() and STAMP.read_text() in {fingerprint(name) for name in enough}:
         return
     say = "the tests and tools" if lock == "dev" else "the lab"
-    print(f"Installing what {say} need into {FOLDER.name} (once, about a minute) …", file=sys.stderr, flush=True)
+    print(
+        f"Installing what {say} need into {FOLDER.name} (once, about a minute) …",
+        file=sys.stderr,
+        flush=True,
+    )
     try:
         venv.EnvBuilder(with_pip=True, clear=FOLDER.exists()).create(FOLDER)
     except (OSError, subprocess.CalledProcessError) as error:
@@ -38,7 +42,16 @@ def ensure(lock: str) -> None:
         ) from error
     requirements = str(ROOT / "requirements" / f"{lock}.txt")
     run_long(
-        [str(PYTHON), "-m", "pip", "install", "--require-hashes", "--disable-pip-version-check", "-r", requirements],
+        [
+            str(PYTHON),
+            "-m",
+            "pip",
+            "install",
+            "--require-hashes",
+            "--disable-pip-version-check",
+            "-r",
+            requirements,
+        ],
         "installing the packages",
     )
     STAMP.write_text(fingerprint(lock))

@@ -57,7 +57,5 @@ def describe(request: HttpRequest) -> dict[str, Any]:
         "python": platform.python_version(),
         "event_loop": getattr(request, "scope", {}).get("state", {}).get("event_loop"),
         "middleware": settings.MIDDLEWARE,
-        "packages": {
-            name: metadata.version(name) for name in SAID if name.replace("-", "_") in sys.modules
-        },
+        "packages": {name: metadata.version(name) for name in SAID if name.replace("-", "_") in sys.modules},
     }

@@ -24,7 +24,7 @@ from typing import Any
 import aiohttp
 import httpx
 from django.conf import settings
-from httpx import AsyncClient
+from httpx import AsyncClient as AsyncClient  # noqa: PLC0414  # for those who may not import httpx
 from httpx_aiohttp import AiohttpTransport
 
 from services import telemetry
@@ -73,9 +73,7 @@ class ClientPool:
             client = httpx.Client(
                 verify=SSL_CONTEXT,
                 timeout=TIMEOUT,
-                limits=httpx.Limits(
-                    max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEP_ALIVE
-                ),
+                limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEP_ALIVE),
                 trust_env=False,
             )
         try:

@@ -55,9 +55,7 @@ def requested_page(request: HttpRequest) -> Page:
     return read_page(request.META["QUERY_STRING"], settings.DEFAULT_FAN_OUT)
 
 
-def response(
-    request: HttpRequest, strategy: Strategy, page: Page, results: Results, elapsed: float
-) -> HttpResponse:
+def response(request: HttpRequest, strategy: Strategy, page: Page, results: Results, elapsed: float) -> HttpResponse:
     """The whole page, or the problem: a page that lacks a call is not a page."""
     if failures := [result for result in results if isinstance(result, CallFailed)]:
         return bad_gateway(page, failures)
