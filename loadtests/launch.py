@@ -22,7 +22,7 @@ from loadtests.runtime.compose import ComposeRuntime, why_no_engine
 from loadtests.runtime.processes import ProcessRuntime
 
 RUNTIMES = ("auto", "docker", "process")
-RESULTS = ROOT / "results"
+RESULTS = Path(os.environ.get("RESULTS") or ROOT / "results").absolute()
 LAST_WORDS = 30.0  # seconds that an interrupted generator has to write its report
 VARIABLES = ("EXPERIMENT", "QUICK", "USERS", "LATENCY", "FAN_OUT", "JITTER", "FAIL", "REPEATS")
 # Knobs that compose.yaml reads: part of the command that repeats a run when they are set.
@@ -93,7 +93,7 @@ def measure(options: Namespace, generator_arguments: Sequence[str]) -> ExitCode:
 
 def run_folder(experiment: str) -> Path:
     """results/<UTC time>-<experiment>/, new."""
-    RESULTS.mkdir(exist_ok=True)
+    RESULTS.mkdir(parents=True, exist_ok=True)
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     for name in (f"{stamp}-{experiment}", *(f"{stamp}-{experiment}-{n}" for n in range(2, 100))):
         try:
@@ -167,17 +167,16 @@ def serve(options: Namespace) -> ExitCode:
     if options.runtime == "docker":
         runtime: Runtime = ComposeRuntime()
     else:
-        runtime = ProcessRuntime(ROOT / "results" / f".logs-{os.getpid()}")
+        runtime = ProcessRuntime(RESULTS / "web-ui-logs")
     with signals_as_interrupts():
         try:
             runtime.prepare()
+            print(f"Starting {', '.join(MEASURED)} and Locust ({runtime.limits}) …", flush=True)
             runtime.up((*MEASURED, GENERATOR))
-            for service, url in runtime.published().items():
-                print(f"{service:8} {url}")
-            print(
-                f"\nOpen Locust at {runtime.published()[GENERATOR]}, press Start; Ctrl-C ends the lab.",
-                flush=True,
-            )
+            urls = runtime.published()
+            for service in MEASURED:
+                print(f"  {service:5} {urls[service]}")
+            print(f"Open {urls[GENERATOR]} and press Start; Ctrl-C ends the lab.", flush=True)
             while True:
                 time.sleep(3600)
         except Interrupted:

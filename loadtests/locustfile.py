@@ -20,9 +20,11 @@ def whole_milliseconds(response_time: float) -> int:
 stats.bucket_response_time = whole_milliseconds
 
 try:
-    for name, url in targets.urls(os.environ["TARGETS"]).items():
-        user = users.user_class(targets.ask(name, url))
-        globals()[user.__name__] = user
+    # Locust takes every user class that it finds among this module's names.
+    user_classes = [
+        users.user_class(targets.ask(name, url)) for name, url in targets.urls(os.environ["TARGETS"]).items()
+    ]
+    globals().update({user.__name__: user for user in user_classes})
 except LabError as error:
     raise SystemExit(f"locust: {error}") from None
 
@@ -49,6 +51,7 @@ def add_routes(environment: Any, **_: Any) -> None:
     if environment.web_ui is None:
         return
     app = environment.web_ui.app
+    print(f"Open http://127.0.0.1:{os.environ['PUBLISHED_PORT']} and press Start.", flush=True)
 
     @app.route("/healthz")  # type: ignore[untyped-decorator]
     def health() -> Response:

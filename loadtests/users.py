@@ -25,10 +25,6 @@ class PageUser(FastHttpUser):
     network_timeout = PATIENCE
     connection_timeout = PATIENCE
 
-    def __init__(self, environment: Any) -> None:
-        self.host = self.target.url
-        super().__init__(environment)
-
     def on_start(self) -> None:
         gevent.sleep(next(self.first_page_after))
 
@@ -49,5 +45,5 @@ class PageUser(FastHttpUser):
 
 def user_class(target: Target, **attributes: Any) -> type[PageUser]:
     """For the target `wsgi` a class WsgiUser, as the class picker shows it."""
-    attributes |= {"target": target, "abstract": False}
+    attributes |= {"target": target, "host": target.url, "abstract": False}
     return type(f"{target.name.capitalize()}User", (PageUser,), attributes)

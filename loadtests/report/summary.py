@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,7 +98,7 @@ def step_of(run: Run, target: Target, step: StepFigures) -> dict[str, Any]:
         "seconds": step.seconds,
         "calls_in_flight": step.calls_in_flight,
         "predicted": {
-            "goodput": predicted.goodput,
+            "goodput": predicted.goodput if math.isfinite(predicted.goodput) else None,
             "response_time": predicted.response_time,
             "bottleneck": predicted.bottleneck,
         },
@@ -144,5 +145,5 @@ def comparison(points: Sequence[Point]) -> dict[str, Any]:
 def write(summary: Mapping[str, Any], folder: Path) -> None:
     """Complete or not at all: a reader never finds half a file."""
     unfinished = folder / "summary.json.part"
-    unfinished.write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+    unfinished.write_text(json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     unfinished.replace(folder / "summary.json")

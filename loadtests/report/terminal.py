@@ -28,11 +28,15 @@ def table(summary: Mapping[str, Any]) -> Table:
                 str(arm["slots"] or "–"),
                 str(step["users"]),
                 f"{step['goodput']:.1f}",
-                f"{step['predicted']['goodput']:.1f}",
-                *("–" if time is None else f"{time:.2f}" for time in times),
+                figure(step["predicted"]["goodput"], digits=1),
+                *(figure(time, digits=2) for time in times),
                 str(step["failures"]),
             )
     return grid
+
+
+def figure(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
 
 
 def show(summary: Mapping[str, Any], console: Console) -> None:

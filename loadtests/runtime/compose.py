@@ -52,7 +52,7 @@ class ComposeRuntime(Runtime):
 
     def __init__(self) -> None:
         self._running_before: set[str] = set()
-        self._touched = False
+        self._started: set[str] = set()
         self._generator: str | None = None
         self._lent: Path | None = None  # a folder that was given to the generator's user
         self._config: dict[str, Any] = {}
@@ -76,7 +76,7 @@ class ComposeRuntime(Runtime):
             if service not in self._running_before:
                 for port in self._config["services"][service].get("ports", ()):
                     refuse_taken_port(service, int(port["published"]))
-        self._touched = True
+        self._started = set(services) - self._running_before
         started = subprocess.run(
             [*self._compose, "up", "--detach", "--wait", *services],
             cwd=ROOT,
@@ -140,15 +140,10 @@ class ComposeRuntime(Runtime):
         if self._lent:
             for path in (self._lent, *self._lent.rglob("*")):
                 os.chown(path, os.getuid(), os.getgid())
-        if not self._touched:
-            return
-        if self._running_before:  # somebody's `docker compose up`: stop only what it did not have
-            extra = set(MEASURED) - self._running_before
-            words = ["rm", "--stop", "--force", *sorted(extra)] if extra else []
-        else:
-            words = ["down", "--timeout", "3"]
-        if words:
-            subprocess.run([*self._compose, *words], cwd=ROOT, capture_output=True, check=False)
+        if self._running_before and self._started:  # somebody's `docker compose up`, which goes on
+            self._run("rm", "--stop", "--force", *sorted(self._started))
+        elif self._started:
+            self._run("down", "--timeout", "3")
 
     def published(self) -> Mapping[str, str]:
         return {
@@ -185,6 +180,9 @@ class ComposeRuntime(Runtime):
         if asked.returncode:
             raise LabDown(f"{shlex.join([*self._compose, *words])} failed.", asked.stderr.strip())
         return asked.stdout
+
+    def _run(self, *words: str) -> None:
+        subprocess.run([*self._compose, *words], cwd=ROOT, capture_output=True, check=False)
 
     def _has_image(self, image: str) -> bool:
         return not subprocess.run([*engine(), "image", "inspect", image], capture_output=True, check=False).returncode

@@ -43,13 +43,13 @@ VARIABLE = re.compile(r"\$(?:(?P<escaped>\$)|\{(?P<name>\w+)(?::-(?P<default>[^}
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A service of compose.yaml with its variables filled in; `ports`: published by container port."""
+    """A service of compose.yaml with its variables filled in; `ports`: those it listens on in a container."""
 
     name: str
     command: list[str]
     environment: dict[str, str]
     probe: list[str]
-    ports: dict[int, str]
+    ports: list[int]
     depends_on: list[str]
 
 
@@ -76,10 +76,6 @@ def read_services(text: str, variables: Mapping[str, str]) -> dict[str, Service]
         command = described.get("command")
         if not isinstance(command, list):
             raise BadInput(f"compose.yaml: the command of {name} must be a list of words")
-        # Without a port of its own a service gets a free one: the variable, if set, asks for a port.
-        ports = {
-            int(port.rpartition(":")[2]): variables.get(port_variable(name), "") for port in described.get("ports", ())
-        }
         services[name] = Service(
             name=name,
             command=words(command),
@@ -87,10 +83,15 @@ def read_services(text: str, variables: Mapping[str, str]) -> dict[str, Service]
                 key: interpolate(str(value), variables) for key, value in described.get("environment", {}).items()
             },
             probe=words(described["healthcheck"]["test"])[1:],
-            ports=ports,
+            ports=[container_port(port) for port in described.get("ports", ())],
             depends_on=list(described.get("depends_on", ())),
         )
     return services
+
+
+def container_port(port: str | Mapping[str, Any]) -> int:
+    """From either way in which Compose lets a published port be written."""
+    return int(port.rpartition(":")[2] if isinstance(port, str) else port["target"])
 
 
 def on_loopback(services: Mapping[str, Service], ports: Mapping[str, Mapping[int, int]]) -> dict[str, Service]:
@@ -138,15 +139,18 @@ class ProcessRuntime(Runtime):
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-        services = read_services((ROOT / "compose.yaml").read_text(), os.environ)
+        topology = (ROOT / "compose.yaml").read_text()
         ports = {
-            name: {inside: self._local_port(name, asked) for inside, asked in service.ports.items()}
-            for name, service in services.items()
+            name: {port: self._local_port(name) for port in service.ports}
+            for name, service in read_services(topology, os.environ).items()
         }
-        self._services = on_loopback(services, ports)
+        chosen = {port_variable(name): str(port) for name, own in ports.items() for port in own.values()}
+        self._services = on_loopback(read_services(topology, os.environ | chosen), ports)
         self._urls = {name: f"http://127.0.0.1:{port}" for name, own in ports.items() for port in own.values()}
 
-    def _local_port(self, service: str, asked: str) -> int:
+    def _local_port(self, service: str) -> int:
+        """The one that the service's variable asks for, or any that is free."""
+        asked = os.environ.get(port_variable(service), "")
         if not asked:
             return free_port()
         if not asked.isascii() or not asked.isdigit():

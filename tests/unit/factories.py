@@ -1,0 +1,69 @@
+"""Measurements as a test wants them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from loadtests.analysis.statistics import Measured
+from loadtests.experiments import Arm, find
+from loadtests.knobs import Settings
+from loadtests.plan import Measurement
+from loadtests.record import histogram
+from loadtests.report.summary import Run
+from loadtests.targets import Target
+
+SETTINGS = Settings(fan_out=10, latency=1.0, jitter=0.0, fail=0.0)
+WSGI, ASGI = Arm("wsgi", "threadpool"), Arm("asgi", "gather")
+MANIFEST = {"runtime": "process", "command": "make loadtest", "warnings": [], "knobs": {"latency": 1.0}}
+
+
+def target(name: str, slots: int | None) -> Target:
+    interface = name.upper()
+    return Target(name, f"http://{name}:8000", interface, slots, {"server": f"server of {name} ({interface})"})
+
+
+TARGETS = {"wsgi": target("wsgi", 10), "asgi": target("asgi", None)}
+
+
+def measured(arm: Arm = WSGI, users: int = 100, goodput: float = 10.0, took: float = 1.0, **changes: Any) -> Measured:
+    seconds = changes.pop("seconds", 10.0)
+    pages = round(goodput * seconds)
+    times = histogram()
+    for _ in range(pages):
+        times.record_value(round(took * 1e6))
+    values: dict[str, Any] = {
+        "measurement": Measurement(arm, users, changes.pop("repeat", 0), 1.0, seconds),
+        "seconds": seconds,
+        "pages": pages,
+        "failures": Counter(),
+        "response_times": times,
+        "early": pages // 2,
+        "late": pages - pages // 2,
+        "generator_cpu": 0.1,
+        "lateness_p99": 0.005,
+        "calls_in_flight": 100,
+    }
+    return Measured(**values | changes)
+
+
+def run(*done: Measured, planned: int | None = None, **changes: Any) -> Run:
+    values: dict[str, Any] = {
+        "experiment": find("external-concurrency"),
+        "settings": SETTINGS,
+        "targets": TARGETS,
+        "planned": len(done) if planned is None else planned,
+        "measured": done,
+        "manifest": MANIFEST,
+    }
+    return Run(**values | changes)
+
+
+def good_run(**changes: Any) -> Run:
+    return run(
+        measured(WSGI, 10, 10.0),
+        measured(ASGI, 10, 10.0),
+        measured(ASGI, 100, 97.0),
+        measured(WSGI, 100, 9.9, took=10.0, seconds=32.0),
+        **changes,
+    )

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import pytest
+
+from loadtests import knobs
+from loadtests.errors import BadInput
+from services import bounds
+from services.aggregator.strategies import STRATEGIES
+
+
+def test_the_knobs_have_the_bounds_that_the_services_enforce() -> None:
+    enforced = {bound.name: bound for bound in (bounds.FAN_OUT, bounds.LATENCY, bounds.JITTER, bounds.FAIL)}
+    assert {knob.name for knob in knobs.KNOBS} == set(enforced)
+    for knob in knobs.KNOBS:
+        bound = enforced[knob.name]
+        assert (knob.minimum, knob.maximum, knob.whole) == (bound.minimum, bound.maximum, bound.whole)
+
+
+def test_the_strategies_and_their_paths_are_those_of_the_aggregator() -> None:
+    assert {name: strategy.path for name, strategy in STRATEGIES.items()} == knobs.PATHS
+
+
+def test_parallel_means_what_suits_the_interface() -> None:
+    assert knobs.strategy_for("parallel", "WSGI") == "threadpool"
+    assert knobs.strategy_for("parallel", "ASGI") == "gather"
+    assert knobs.strategy_for("sequential", "ASGI") == "sequential"
+
+
+def test_the_steps_are_sorted_and_unique() -> None:
+    assert knobs.users("50, 1,10,10") == (1, 10, 50)
+
+
+@pytest.mark.parametrize("text", ["", "0", "1,,2", "ten", "-5", "1.5", "10001", ",".join(map(str, range(1, 14)))])
+def test_steps_that_make_no_sense_are_refused_with_what_is_allowed(text: str) -> None:
+    with pytest.raises(BadInput, match="USERS"):
+        knobs.users(text)
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-0.1", "11", "soon", ""])
+def test_a_latency_that_makes_no_sense_is_refused_with_what_is_allowed(text: str) -> None:
+    latency = next(knob for knob in knobs.KNOBS if knob.name == "latency")
+    with pytest.raises(BadInput, match="LATENCY must be a number from 0 to 10"):
+        latency.parse(text)
+
+
+def test_a_missing_setting_is_named() -> None:
+    with pytest.raises(BadInput, match="LATENCY is not set"):
+        knobs.settings({"fan_out": "10", "jitter": "0", "fail": "0"})
+
+
+def test_a_page_fails_when_any_of_its_calls_does() -> None:
+    settings = knobs.Settings(fan_out=2, latency=1, jitter=0, fail=0.5)
+    assert settings.failing_pages == pytest.approx(0.75)

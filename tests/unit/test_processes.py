@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from loadtests.errors import BadInput
+from loadtests.runtime.processes import interpolate, on_loopback, read_services
+
+TOPOLOGY = """
+services:
+  api:
+    command: [serve, --host=0.0.0.0, --port=8000, --limit, "80000", --workers, "${N:-2}"]
+    healthcheck: {test: [CMD, probe, "http://127.0.0.1:8000/"]}
+    ports: ["127.0.0.1:${API_PORT:-8003}:8000"]
+  web:
+    command: [run, --bind=0.0.0.0:8000]
+    environment: {API: "http://api:8000/x", NUMBER: 8000, COST: "$$5"}
+    healthcheck: {test: [CMD, probe]}
+    ports: [{host_ip: 127.0.0.1, published: 1, target: 8000}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "filled"),
+    [
+        ("${A:-1}", "1"),
+        ("${B:-1}", "two"),
+        ("${B}", "two"),
+        ("${EMPTY:-1}", "1"),
+        ("${A}", ""),
+        ("$$A", "$A"),
+        ("x${B:-}y${A:-z}", "xtwoyz"),
+    ],
+)
+def test_variables_are_filled_in_as_compose_does(text: str, filled: str) -> None:
+    assert interpolate(text, {"B": "two", "EMPTY": ""}) == filled
+
+
+def test_the_container_network_becomes_loopback() -> None:
+    services = on_loopback(read_services(TOPOLOGY, {}), {"api": {8000: 1234}, "web": {8000: 5678}})
+    assert services["api"].command == ["serve", "--host=127.0.0.1", "--port=1234", "--limit", "80000", "--workers", "2"]
+    assert services["api"].probe == ["probe", "http://127.0.0.1:1234/"]
+    assert services["web"].command == ["run", "--bind=127.0.0.1:5678"]
+    assert services["web"].environment == {"API": "http://127.0.0.1:1234/x", "NUMBER": "8000", "COST": "$5"}
+
+
+def test_a_command_that_is_not_a_list_is_refused() -> None:
+    with pytest.raises(BadInput, match="the command of api must be a list"):
+        read_services("services: {api: {command: serve it}}", {})
+
+
+def test_nothing_of_the_lab_itself_listens_beyond_loopback(root: Path) -> None:
+    services = read_services((root / "compose.yaml").read_text(), {})
+    ports = {name: dict.fromkeys(service.ports, 10000 + n) for n, (name, service) in enumerate(services.items())}
+    for service in on_loopback(services, ports).values():
+        words = " ".join([*service.command, *service.environment.values(), *service.probe])
+        assert "0.0.0.0" not in words  # noqa: S104
+        assert "8000" not in words
+        assert "http://api" not in words

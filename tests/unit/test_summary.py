@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from factories import ASGI, WSGI, good_run, measured, run
+
+from loadtests.report import summary
+from loadtests.report.summary import summarize
+
+
+@pytest.fixture(scope="module")
+def schema(root: Path) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((root / "docs" / "summary.schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(loaded)
+    return loaded
+
+
+def test_a_complete_run_is_confirmed_and_matches_the_schema(schema: dict[str, Any]) -> None:
+    result = summarize(good_run())
+    jsonschema.validate(result, schema)
+    assert result["verdict"]["status"] == "confirmed"
+    assert result["comparison"]["ratio"] == pytest.approx(97.0 / 9.9, rel=0.01)
+    assert "97.0 pages/s" in result["verdict"]["sentence"]
+    assert [step["users"] for step in result["arms"][0]["steps"]] == [10, 100]
+
+
+def test_a_run_that_measured_nothing_matches_the_schema_and_is_invalid(schema: dict[str, Any]) -> None:
+    result = summarize(run(planned=8, stopped_because="it was interrupted."))
+    jsonschema.validate(result, schema)
+    assert result["verdict"] == {
+        "status": "invalid",
+        "sentence": "INVALID: incomplete, 0 of 8 measurements: it was interrupted.",
+    }
+    assert result["comparison"]["ratio"] is None
+    assert not result["complete"]
+
+
+def test_a_step_without_a_page_has_no_response_time(schema: dict[str, Any]) -> None:
+    result = summarize(run(measured(WSGI, 10, 0.0), planned=2, stopped_because="nothing came."))
+    jsonschema.validate(result, schema)
+    assert result["arms"][0]["steps"][0]["response_time"] == {"p50": None, "p95": None, "p99": None, "max": None}
+
+
+def test_a_failed_check_stands_in_the_place_of_the_answer(schema: dict[str, Any]) -> None:
+    result = summarize(run(measured(WSGI, 100, 10.0), measured(ASGI, 100, 97.0, generator_cpu=0.99)))
+    jsonschema.validate(result, schema)
+    assert result["verdict"]["status"] == "invalid"
+    assert result["verdict"]["sentence"].startswith("INVALID: generator CPU in asgi-gather-100-users-1: 0.99 cores")
+
+
+def test_repeats_give_the_median_goodput_and_merged_response_times(schema: dict[str, Any]) -> None:
+    repeats = [measured(ASGI, 100, goodput, repeat=n) for n, goodput in enumerate((90.0, 97.0, 20.0))]
+    result = summarize(run(*repeats, *(measured(WSGI, 100, 10.0, repeat=n) for n in range(3))))
+    jsonschema.validate(result, schema)
+    step = result["arms"][1]["steps"][0]
+    assert step["goodput"] == pytest.approx(90.0)
+    assert step["pages"] == 2070
+    assert step["goodput_repeats"] == pytest.approx([90.0, 97.0, 20.0])
+
+
+@pytest.mark.parametrize(
+    ("wsgi", "asgi", "users", "why"),
+    [
+        (10.0, 12.0, 100, "2.0 times were asked for and 1.2 seen"),
+        (6.0, 97.0, 100, "WSGI should be held at its 10 slots"),
+        (10.0, 10.0, 10, "ask for more users"),
+    ],
+)
+def test_what_was_not_seen_is_not_confirmed(wsgi: float, asgi: float, users: int, why: str) -> None:
+    result = summarize(run(measured(WSGI, users, wsgi), measured(ASGI, users, asgi)))
+    assert result["verdict"]["status"] == "not confirmed"
+    assert why in result["verdict"]["sentence"]
+
+
+def test_summary_json_is_written_whole(tmp_path: Path) -> None:
+    result = summarize(good_run())
+    summary.write(result, tmp_path)
+    assert json.loads((tmp_path / "summary.json").read_text()) == result
+    assert [path.name for path in tmp_path.iterdir()] == ["summary.json"]
