@@ -10,6 +10,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
+# As a person's shell has it, for what the tests start as a person would.
+CLEAN_ENVIRONMENT = dict(os.environ)
+
 os.environ.update(
     DJANGO_SETTINGS_MODULE="services.aggregator.settings",
     TARGET="test",
@@ -18,9 +21,9 @@ os.environ.update(
     API_URL="http://127.0.0.1:9/api/",
     FAN_OUT="10",
     CONNECT_TIMEOUT="2",
-    CALL_TIMEOUT="2",
-    MAX_CONNECTIONS="100",
-    THREADPOOL="50",
+    CALL_TIMEOUT="4",
+    MAX_CONNECTIONS="10000",
+    THREADPOOL="1000",
     LATENCY="0.05",
     JITTER="0",
     FAIL="0",
@@ -33,3 +36,8 @@ django.setup()
 @pytest.fixture(scope="session")
 def root() -> Path:
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def clean_environment() -> dict[str, str]:
+    return {name: value for name, value in CLEAN_ENVIRONMENT.items() if not name.startswith("PYTEST")}

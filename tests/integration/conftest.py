@@ -1,0 +1,42 @@
+"""The real servers over loopback, started once, as `make loadtest` starts them without Docker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import httpx
+import pytest
+
+from loadtests.runtime import MEASURED
+from loadtests.runtime.processes import ProcessRuntime
+
+PATIENCE = 30.0  # seconds; only a hang takes so long
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]]:
+    """URL by service; a call takes 0.05 s where nothing else is asked for."""
+    runtime = ProcessRuntime(tmp_path_factory.mktemp("logs"))
+    runtime.prepare()
+    try:
+        runtime.up(MEASURED)
+        yield runtime.published()
+    finally:
+        runtime.down()
+
+
+@pytest.fixture(params=["wsgi", "asgi"])
+def target(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def client(lab: Mapping[str, str], target: str) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=lab[target], timeout=PATIENCE, trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> Path:
+    return tmp_path / "logs"

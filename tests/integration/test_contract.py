@@ -1,0 +1,138 @@
+"""One contract for both targets and all strategies."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from loadtests.knobs import PATHS, page_path
+
+STRATEGIES = sorted(PATHS)
+every_strategy = pytest.mark.parametrize("strategy", STRATEGIES)
+
+
+@every_strategy
+def test_a_page_holds_every_answer_in_task_order(client: httpx.Client, target: str, strategy: str) -> None:
+    answer = client.get(page_path(strategy), params={"fan_out": 7})
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/json"
+    assert int(answer.headers["content-length"]) == len(answer.content)
+    page = answer.json()
+    assert page["message"]
+    assert page["strategy"] == strategy
+    assert page["fan_out"] == 7
+    assert page["elapsed"] > 0
+    assert target.upper() in page["server"]
+    assert ("gunicorn" if target == "wsgi" else "uvicorn") in page["server"]
+    assert page["responses"] == [{"message": "Hello World!", "task_id": str(n)} for n in range(7)]
+
+
+@every_strategy
+def test_without_a_query_a_page_makes_ten_calls(client: httpx.Client, strategy: str) -> None:
+    assert len(client.get(page_path(strategy)).json()["responses"]) == 10
+
+
+@every_strategy
+@pytest.mark.parametrize("fan_out", [1, 100])
+def test_the_smallest_and_the_largest_page_are_whole(client: httpx.Client, strategy: str, fan_out: int) -> None:
+    page = client.get(page_path(strategy), params={"fan_out": fan_out, "latency": 0.001}).json()
+    assert [response["task_id"] for response in page["responses"]] == [str(n) for n in range(fan_out)]
+
+
+@every_strategy
+def test_jitter_does_not_disturb_the_order(client: httpx.Client, strategy: str) -> None:
+    page = client.get(page_path(strategy), params={"latency": 0, "jitter": 0.05}).json()
+    assert [response["task_id"] for response in page["responses"]] == [str(n) for n in range(10)]
+
+
+@every_strategy
+def test_parallel_calls_take_the_longest_and_sequential_ones_the_sum(client: httpx.Client, strategy: str) -> None:
+    elapsed = client.get(page_path(strategy), params={"fan_out": 10, "latency": 0.1}).json()["elapsed"]
+    if strategy == "sequential":
+        assert elapsed >= 10 * 0.1
+    else:
+        assert 0.1 <= elapsed < 5 * 0.1
+
+
+@every_strategy
+def test_server_timing_says_how_long_the_view_took(client: httpx.Client, strategy: str) -> None:
+    answer = client.get(page_path(strategy), params={"latency": 0.1, "fan_out": 1})
+    name, _, milliseconds = answer.headers["server-timing"].partition(";dur=")
+    assert name == "page"
+    assert float(milliseconds) >= answer.json()["elapsed"] * 1000 >= 100
+
+
+@every_strategy
+@pytest.mark.parametrize(
+    ("query", "parameter", "came"),
+    [
+        ("fan_out=0", "fan_out", "0"),
+        ("fan_out=101", "fan_out", "101"),
+        ("fan_out=-3", "fan_out", "-3"),
+        ("fan_out=2.5", "fan_out", "2.5"),
+        ("fan_out=", "fan_out", ""),
+        ("fan_out=ten", "fan_out", "ten"),
+        ("latency=nan", "latency", "nan"),
+        ("latency=1e9", "latency", "1e9"),
+        ("latency=%00", "latency", "\x00"),
+        ("jitter=-1", "jitter", "-1"),
+        ("fail=2", "fail", "2"),
+        ("fail=%3Cscript%3E", "fail", "<script>"),
+        ("hang=x", "hang", "x"),
+    ],
+)
+def test_a_bad_value_is_refused_by_name_with_its_bounds(
+    client: httpx.Client, strategy: str, query: str, parameter: str, came: str
+) -> None:
+    answer = client.get(f"{page_path(strategy)}?{query}")
+    assert answer.status_code == 400
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert (problem["status"], problem["parameter"], problem["came"]) == (400, parameter, came)
+    assert problem["minimum"] < problem["maximum"]
+    assert parameter in problem["detail"]
+
+
+@every_strategy
+@pytest.mark.parametrize("query", ["fanout=3", "fan_out=1&fan_out=2", "latency=" + "1" * 3000, "=1", "__proto__=1"])
+def test_a_query_that_cannot_be_meant_is_refused(client: httpx.Client, strategy: str, query: str) -> None:
+    answer = client.get(f"{page_path(strategy)}?{query}")
+    assert answer.status_code == 400
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+@every_strategy
+def test_calls_that_fail_make_the_page_fail_and_are_named(client: httpx.Client, strategy: str) -> None:
+    answer = client.get(page_path(strategy), params={"fan_out": 3, "fail": 1})
+    assert answer.status_code == 502
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    named = [failed["call"] for failed in problem["failures"]]
+    expected = 1 if strategy == "sequential" else 3  # one after the other stops at the first
+    assert [call.partition("&")[0] for call in named] == [f"task_id={n}" for n in range(expected)]
+    assert all("503" in failed["why"] for failed in problem["failures"])
+    assert "Traceback" not in answer.text
+
+
+@every_strategy
+def test_calls_that_never_answer_time_out_as_504(client: httpx.Client, strategy: str) -> None:
+    answer = client.get(page_path(strategy), params={"fan_out": 2, "hang": 1})
+    assert answer.status_code == 504
+    assert answer.json()["failures"]
+
+
+def test_another_path_is_a_problem_too(client: httpx.Client) -> None:
+    answer = client.get("/nowhere")
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+
+
+def test_only_safe_methods_are_allowed(client: httpx.Client) -> None:
+    assert client.post(page_path("gather")).status_code == 405
+    assert client.head(page_path("gather"), params={"fan_out": 1}).status_code == 200
+
+
+def test_health_says_what_the_target_is(client: httpx.Client, target: str) -> None:
+    health = client.get("/healthz").json()
+    assert (health["status"], health["target"], health["interface"]) == ("ok", target, target.upper())
+    assert health["slots"] == (10 if target == "wsgi" else None)
+    assert health["packages"]["django"]
