@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from loadtests import experiments, manifest
+from loadtests import experiments, knobs, manifest
 from loadtests.errors import BadInput, ExitCode, Interrupted, LabError
 from loadtests.runtime import GENERATOR, MEASURED, ROOT, Runtime, virtualenv
 from loadtests.runtime.compose import ComposeRuntime, why_no_engine
@@ -24,8 +25,7 @@ from loadtests.runtime.processes import ProcessRuntime
 RUNTIMES = ("auto", "docker", "process")
 RESULTS = Path(os.environ.get("RESULTS") or ROOT / "results").absolute()
 LAST_WORDS = 30.0  # seconds that an interrupted generator has to write its report
-VARIABLES = ("EXPERIMENT", "QUICK", "USERS", "LATENCY", "FAN_OUT", "JITTER", "FAIL", "REPEATS")
-# Knobs that compose.yaml reads: part of the command that repeats a run when they are set.
+# What compose.yaml reads: part of the command that repeats a run, where it is set.
 DEPLOYMENT = (
     "WSGI_WORKERS",
     "WSGI_THREADS",
@@ -77,7 +77,7 @@ def measure(options: Namespace, generator_arguments: Sequence[str]) -> ExitCode:
             runtime.prepare()
             print(f"Starting {', '.join(MEASURED)} ({runtime.limits}) …", flush=True)
             runtime.up(MEASURED)
-            remember(runtime, folder)
+            remember(runtime, folder, command(options))
             generator = runtime.generate(["measure", *generator_arguments], folder)
             code = wait_for(runtime, generator)
         except Interrupted:
@@ -104,10 +104,23 @@ def run_folder(experiment: str) -> Path:
     raise BadInput(f"no free name for a run in {RESULTS}")
 
 
-def remember(runtime: Runtime, folder: Path) -> None:
+def command(options: Namespace) -> str:
+    """What a person types to run the same again."""
+    asked = {
+        "EXPERIMENT": options.experiment,
+        "QUICK": "1" if options.quick else "",
+        "USERS": ",".join(map(str, options.users)),
+        "REPEATS": str(options.repeats),
+        **{knob.variable: getattr(options, knob.name) for knob in knobs.KNOBS},
+        "RUNTIME": options.runtime,
+        **{name: os.environ.get(name, "") for name in DEPLOYMENT},
+    }
+    return " ".join(["make loadtest", *(f"{name}={shlex.quote(value)}" for name, value in asked.items() if value)])
+
+
+def remember(runtime: Runtime, folder: Path, repeat: str) -> None:
     """What the launcher knows of this run, for the generator to complete."""
-    variables = {name: os.environ[name] for name in (*VARIABLES, *DEPLOYMENT) if os.environ.get(name)}
-    described = manifest.launched(ROOT, runtime.name, runtime.describe(), variables | {"RUNTIME": runtime.name})
+    described = manifest.launched(ROOT, runtime.name, runtime.describe(), repeat)
     if runtime.name == "process":
         described["warnings"].append(f"Not isolated: {runtime.limits}.")
     manifest.write(described, folder)

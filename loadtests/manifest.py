@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import shlex
 import subprocess
 import sys
 from argparse import Namespace
@@ -23,13 +22,12 @@ FILE = "manifest.json"
 GENERATOR_PACKAGES = ("locust", "gevent", "geventhttpclient", "hdrhistogram", "plotly")
 
 
-def launched(root: Path, runtime: str, services: Mapping[str, Any], variables: Mapping[str, str]) -> dict[str, Any]:
+def launched(root: Path, runtime: str, services: Mapping[str, Any], command: str) -> dict[str, Any]:
     """What the launcher knows: the machine, the code, how the services were started."""
-    words = [f"{name}={shlex.quote(value)}" for name, value in variables.items()]
     return {
         "runtime": runtime,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": " ".join(["make loadtest", *words]),
+        "command": command,
         "commit": commit(root),
         "machine": machine(),
         "services": services,

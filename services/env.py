@@ -6,13 +6,24 @@ Defaults stand in compose.yaml and nowhere else, so everything read here is requ
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import replace
 
 from services.bounds import Bound, OutOfBounds
 
+FAILED_START = 3  # the exit status at which gunicorn gives up instead of starting the worker again
+
 
 class BadEnvironment(SystemExit):
-    """Ends the process with status 1 and one sentence on stderr."""
+    """Ends the process with one sentence on stderr."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(FAILED_START)
+        self.sentence = sentence
+        print(sentence, file=sys.stderr, flush=True)
+
+    def __str__(self) -> str:
+        return self.sentence
 
 
 def text(name: str) -> str:

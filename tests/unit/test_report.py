@@ -5,12 +5,12 @@ import re
 from typing import Any
 
 import pytest
-from factories import MANIFEST, good_run, run
 from rich.console import Console
 
 from loadtests.report import html, terminal
 from loadtests.report.plots import PLOTS
 from loadtests.report.summary import summarize
+from tests.unit.factories import MANIFEST, good_run, run
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,10 @@ from typing import Any
 
 import jsonschema
 import pytest
-from factories import ASGI, WSGI, good_run, measured, run
 
 from loadtests.report import summary
 from loadtests.report.summary import summarize
+from tests.unit.factories import ASGI, WSGI, good_run, measured, run
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from factories import SETTINGS, measured
 
 from loadtests.analysis.validity import checks
+from tests.unit.factories import SETTINGS, measured
 
 
 def failed(**changes: Any) -> list[str]:

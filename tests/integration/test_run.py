@@ -1,0 +1,207 @@
+"""`make loadtest` without Docker, from start to report, and the ways in which it can go wrong."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+
+import jsonschema
+import psutil
+import pytest
+from hdrh.histogram import HdrHistogram
+from hdrh.log import HistogramLogReader
+
+from tests.runs import Ended, Lab, children_of, one_line
+
+SMALL = ("run", "--runtime=process", "--quick", "--users=1,30", "--latency=0.2")
+
+
+@pytest.fixture
+def lab_command(clean_environment: dict[str, str], tmp_path: Path) -> Lab:
+    return Lab(clean_environment, tmp_path / "results")
+
+
+@pytest.fixture(scope="module")
+def ended(clean_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    """One small run that everybody looks at."""
+    return Lab(clean_environment, tmp_path_factory.mktemp("run")).run(*SMALL)
+
+
+def test_a_run_ends_with_a_confirmed_verdict_a_table_and_the_path_of_its_report(ended: Ended) -> None:
+    assert ended.code == 0, ended.output
+    text = one_line(ended.output)
+    assert "CONFIRMED External concurrency decides: at 30 users" in text
+    assert "pages/s" in text
+    assert f"{ended.folder.name}/report.html" in text
+    assert "left" in text
+
+
+def test_its_summary_matches_the_schema_and_shows_slots_against_none(ended: Ended, root: Path) -> None:
+    summary = ended.summary
+    jsonschema.validate(summary, json.loads((root / "docs" / "summary.schema.json").read_text()))
+    wsgi, asgi = summary["arms"]
+    assert (wsgi["target"], wsgi["slots"]) == ("wsgi", 10)
+    assert (asgi["target"], asgi["slots"]) == ("asgi", None)
+    assert summary["comparison"]["ratio"] > 1.5
+    assert [step["users"] for step in wsgi["steps"]] == [1, 30]
+    assert all(step["failures"] == 0 for arm in summary["arms"] for step in arm["steps"])
+    top = wsgi["steps"][1]
+    assert top["goodput"] < 1.1 * top["predicted"]["goodput"]
+    assert top["response_time"]["p50"] > 2 * wsgi["steps"][0]["response_time"]["p50"]
+    assert top["calls_in_flight"] <= 100 < asgi["steps"][1]["calls_in_flight"]
+
+
+def test_its_interval_logs_hold_every_page(ended: Ended) -> None:
+    for arm in ended.summary["arms"]:
+        for step in arm["steps"]:
+            name = f"{arm['target']}-{arm['strategy']}-{step['users']}-users-1"
+            total = HdrHistogram(1, 3_600_000_000, 3)
+            reader = HistogramLogReader(str(ended.folder / "raw" / f"{name}.hlog"), total)
+            while reader.add_next_interval_histogram(dest_histogram=total):
+                pass
+            reader.close()
+            assert total.get_total_count() == step["pages"]
+
+
+def test_its_manifest_says_what_ran_where(ended: Ended) -> None:
+    manifest = ended.summary["manifest"]
+    assert manifest["command"] == (
+        "make loadtest EXPERIMENT=external-concurrency QUICK=1 USERS=1,30 REPEATS=1 LATENCY=0.2 RUNTIME=process"
+    )
+    assert manifest["machine"]["cores"]
+    assert manifest["targets"]["asgi"]["event_loop"].startswith("uvloop")
+    assert "--threads 10" in manifest["services"]["wsgi"]["command"]
+    assert manifest["generator"]["packages"]["locust"]
+    assert "nothing limits or isolates" in manifest["warnings"][0]
+
+
+def test_interrupted_it_keeps_what_it_measured_and_stops_what_it_started(lab_command: Lab) -> None:
+    with lab_command.started(*SMALL) as process:
+        lab_command.wait_for(lambda: len(lab_command.raw_files()) == 1)
+        family = children_of(process)
+        ended = lab_command.interrupt(process)
+    assert ended.code == 130
+    assert not ended.summary["complete"]
+    assert "1 of 4 measurements: it was interrupted" in ended.summary["verdict"]["sentence"]
+    assert ended.summary["arms"][0]["steps"][0]["pages"] > 0
+    assert "incomplete" in (ended.folder / "report.html").read_text()
+    assert len(family) >= 4
+    _, alive = psutil.wait_procs(family, timeout=5)
+    assert not alive
+
+
+def test_interrupted_before_it_measured_it_leaves_nothing(lab_command: Lab) -> None:
+    with lab_command.started(*SMALL) as process:
+        lab_command.wait_for(lambda: len(children_of(process)) > 1)
+        family = children_of(process)
+        ended = lab_command.interrupt(process)
+    assert ended.code == 130
+    assert not psutil.wait_procs(family, timeout=5)[1]
+
+
+def test_an_api_that_dies_in_mid_run_makes_it_invalid_and_keeps_the_rest(lab_command: Lab) -> None:
+    with lab_command.started(*SMALL) as process:
+        lab_command.wait_for(lambda: len(lab_command.raw_files()) == 2)
+        api = next(child for child in children_of(process) if "services.api.app:app" in child.cmdline())
+        api.kill()
+        output, _ = process.communicate(timeout=120)
+    ended = Ended(process.returncode, output, lab_command.results)
+    assert ended.code == 2
+    assert ended.summary["verdict"]["status"] == "invalid"
+    assert "502 Bad Gateway" in ended.summary["verdict"]["sentence"]
+    assert ended.summary["arms"][0]["steps"][0]["pages"] > 0
+
+
+def test_a_target_that_dies_in_mid_run_makes_it_invalid(lab_command: Lab) -> None:
+    with lab_command.started(*SMALL) as process:
+        lab_command.wait_for(lambda: len(lab_command.raw_files()) == 2)
+        asgi = next(
+            child for child in children_of(process) if "services.aggregator.asgi:application" in child.cmdline()
+        )
+        asgi.kill()
+        output, _ = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert "no answer" in one_line(output)
+
+
+def test_a_taken_port_is_named_with_its_variable(lab_command: Lab) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        ended = lab_command.run(*SMALL, ASGI_PORT=str(port))
+    assert ended.code == 3
+    assert f"port {port}, which asgi needs, is taken" in ended.output
+    assert "ASGI_PORT" in ended.output
+    assert not list(lab_command.results.glob("2*"))
+
+
+def test_a_port_that_is_free_is_used(lab_command: Lab) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    ended = lab_command.run("run", "--runtime=process", "--quick", "--users=1", "--latency=0.01", WSGI_PORT=str(port))
+    assert ended.code == 1, ended.output  # one user shows nothing
+    assert f"--bind=127.0.0.1:{port}" in ended.summary["manifest"]["services"]["wsgi"]["command"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({"WSGI_THREADS": "many"}, "wsgi"),
+        ({"LATENCY": "0.1", "SEED": "dice"}, "SEED"),
+        ({"CALL_TIMEOUT": "0"}, "CALL_TIMEOUT"),
+    ],
+)
+def test_a_service_that_does_not_start_is_named_with_its_last_words(
+    lab_command: Lab, variables: dict[str, str], named: str
+) -> None:
+    ended = lab_command.run("run", "--runtime=process", "--quick", **variables)
+    assert ended.code == 3, ended.output
+    assert "is not healthy" in ended.output
+    assert named in ended.output
+    assert "Traceback" not in ended.output.partition("last log lines")[0]
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"EXPERIMENT": "nonsense"}, "there is no experiment 'nonsense'; there are: external-concurrency"),
+        ({"EXPERIMENT": "../../etc/passwd"}, "there is no experiment"),
+        ({"USERS": "0"}, "USERS must be a whole number from 1 to 10000; it is '0'"),
+        ({"USERS": "1,x"}, "USERS"),
+        ({"LATENCY": "-1"}, "LATENCY must be a number from 0 to 10"),
+        ({"FAN_OUT": "1000"}, "FAN_OUT must be a whole number from 1 to 100"),
+        ({"REPEATS": "0"}, "REPEATS"),
+        ({"RUNTIME": "vm"}, "RUNTIME must be one of auto, docker, process"),
+        ({"WSGI_PORT": "http"}, "WSGI_PORT must be a port"),
+        ({"WSGI_PORT": "70000"}, "WSGI_PORT must be a port"),
+    ],
+)
+def test_bad_input_is_a_sentence_and_exit_code_3(lab_command: Lab, variables: dict[str, str], said: str) -> None:
+    ended = lab_command.run("run", **{"RUNTIME": "process", **variables})
+    assert ended.code == 3
+    assert said in ended.output
+    assert "Traceback" not in ended.output
+    assert not lab_command.results.exists() or not list(lab_command.results.iterdir())
+
+
+def test_without_an_engine_docker_is_refused_with_the_way_out(lab_command: Lab) -> None:
+    ended = lab_command.run("run", "--runtime=docker", "--quick", DOCKER="no-such-engine")
+    assert ended.code == 3
+    assert "no Docker engine answers (no-such-engine: No such file or directory)" in ended.output
+    assert "RUNTIME=process" in ended.output
+
+
+def test_without_an_engine_auto_says_so_in_one_line_and_goes_on(lab_command: Lab) -> None:
+    ended = lab_command.run("run", "--runtime=auto", "--quick", "--users=1", "--latency=0.01", DOCKER="no-such-engine")
+    assert ended.code == 1, ended.output
+    assert ended.output.splitlines()[0].startswith("No Docker engine answers (no-such-engine")
+    assert ended.summary["runtime"] == "process"
+
+
+def test_list_shows_every_experiment_with_its_question(lab_command: Lab) -> None:
+    ended = lab_command.run("list")
+    assert ended.code == 0
+    assert "external-concurrency\n    How many pages" in ended.output

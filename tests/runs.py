@@ -1,0 +1,91 @@
+"""Runs of `python -m loadtests`, started as the Makefile starts them."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[1]
+LONGEST = 240  # seconds that a run of a test may take; only a hang takes so long
+
+
+@dataclass(frozen=True)
+class Ended:
+    code: int
+    output: str
+    results: Path
+
+    @property
+    def folder(self) -> Path:
+        """Of the run that `latest` leads to."""
+        return (self.results / "latest").resolve()
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        loaded: dict[str, Any] = json.loads((self.folder / "summary.json").read_text())
+        return loaded
+
+
+class Lab:
+    """Starts commands of the lab with their own results folder; leaves no process behind."""
+
+    def __init__(self, environment: Mapping[str, str], results: Path) -> None:
+        self.results = results
+        self._environment = {**environment, "RESULTS": str(results), "VENV": sys.prefix}
+
+    def run(self, *words: str, **variables: str) -> Ended:
+        with self.started(*words, **variables) as process:
+            output, _ = process.communicate(timeout=LONGEST)
+        return Ended(process.returncode, output, self.results)
+
+    @contextmanager
+    def started(self, *words: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "loadtests", *words],
+            cwd=ROOT,
+            env={**self._environment, **variables},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+                process.communicate(timeout=LONGEST)
+
+    def interrupt(self, process: subprocess.Popen[str]) -> Ended:
+        """As Ctrl-C does."""
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=LONGEST)
+        return Ended(process.returncode, output, self.results)
+
+    def wait_for(self, condition: Callable[[], Any], seconds: float = 90.0) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, "it did not happen"
+            time.sleep(0.05)
+
+    def raw_files(self) -> list[Path]:
+        return sorted(self.results.glob("2*/raw/*.json"))
+
+
+def children_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+def one_line(text: str) -> str:
+    """Output without the line breaks that a narrow terminal made."""
+    return " ".join(text.split())
