@@ -37,9 +37,9 @@ def verdict(
 ) -> Verdict:
     """Invalid comes first: nothing is concluded from figures that are missing or do not hold."""
     if incomplete:
-        return Verdict("invalid", f"INVALID: incomplete, {incomplete}")
+        return Verdict("invalid", f"Incomplete, {incomplete}")
     if failed := [check for check in checks if not check.passed]:
         more = f" ({len(failed) - 1} more failed.)" if len(failed) > 1 else ""
-        return Verdict("invalid", f"INVALID: {failed[0].sentence}{more}")
+        return Verdict("invalid", f"No answer: {failed[0].sentence}{more}")
     judgement = experiment.judge(points)
     return Verdict("confirmed" if judgement.confirmed else "not confirmed", judgement.sentence)

@@ -25,7 +25,7 @@ def lab_command(clean_environment: dict[str, str], tmp_path: Path) -> Lab:
 @pytest.fixture(scope="module")
 def ended(clean_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Ended:
     """One small run that everybody looks at."""
-    return Lab(clean_environment, tmp_path_factory.mktemp("run")).run(*SMALL)
+    return Lab(clean_environment, tmp_path_factory.mktemp("run")).run_undisturbed(*SMALL)
 
 
 def test_a_run_ends_with_a_confirmed_verdict_a_table_and_the_path_of_its_report(ended: Ended) -> None:

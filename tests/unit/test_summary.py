@@ -33,7 +33,7 @@ def test_a_run_that_measured_nothing_matches_the_schema_and_is_invalid(schema: d
     jsonschema.validate(result, schema)
     assert result["verdict"] == {
         "status": "invalid",
-        "sentence": "INVALID: incomplete, 0 of 8 measurements: it was interrupted.",
+        "sentence": "Incomplete, 0 of 8 measurements: it was interrupted.",
     }
     assert result["comparison"]["ratio"] is None
     assert not result["complete"]
@@ -49,7 +49,7 @@ def test_a_failed_check_stands_in_the_place_of_the_answer(schema: dict[str, Any]
     result = summarize(run(measured(WSGI, 100, 10.0), measured(ASGI, 100, 97.0, generator_cpu=0.99)))
     jsonschema.validate(result, schema)
     assert result["verdict"]["status"] == "invalid"
-    assert result["verdict"]["sentence"].startswith("INVALID: generator CPU in asgi-gather-100-users-1: 0.99 cores")
+    assert result["verdict"]["sentence"].startswith("No answer: generator CPU in asgi-gather-100-users-1: 0.99 cores")
 
 
 def test_repeats_give_the_median_goodput_and_merged_response_times(schema: dict[str, Any]) -> None:

@@ -1,0 +1,107 @@
+"""Real containers and a real browser. Without them a test is skipped with the reason; in CI it fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from loadtests.runtime.compose import why_no_engine
+from tests.runs import Lab
+
+RUN_PROJECT = "lab-test-run"
+SERVICES = ("api", "wsgi", "asgi", "locust")
+
+
+def cannot_run(reason: str) -> None:
+    if os.environ.get("CI"):
+        pytest.fail(f"in CI this has to run: {reason}")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def engine() -> None:
+    if why := why_no_engine():
+        cannot_run(f"no Docker engine answers: {why}")
+
+
+@pytest.fixture(scope="session")
+def docker_environment(clean_environment: dict[str, str]) -> dict[str, str]:
+    return {**clean_environment, "RUNTIME": "docker"}
+
+
+def own_project(name: str) -> dict[str, str]:
+    """A Compose project and free ports, beside any lab that is up."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in SERVICES]
+    ports = {f"{name.upper()}_PORT": str(one.getsockname()[1]) for name, one in zip(SERVICES, sockets, strict=True)}
+    for one in sockets:
+        one.close()
+    return {"COMPOSE_PROJECT_NAME": name, **ports}
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The whole lab, up."""
+
+    environment: Mapping[str, str]
+    root: Path
+
+    def url(self, service: str) -> str:
+        return f"http://127.0.0.1:{self.environment[f'{service.upper()}_PORT']}"
+
+    def compose(self, *words: str) -> str:
+        return self.docker("compose", *words)
+
+    def docker(self, *words: str) -> str:
+        done = subprocess.run(
+            ["docker", *words],  # noqa: S607
+            cwd=self.root,
+            env=dict(self.environment),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def inspect(self, service: str) -> dict[str, Any]:
+        container = self.compose("ps", "--quiet", service).strip()
+        inspected: dict[str, Any] = json.loads(self.docker("inspect", container))[0]
+        return inspected
+
+
+@pytest.fixture(scope="session")
+def stack(engine: None, docker_environment: dict[str, str], root: Path) -> Iterator[Stack]:
+    stack = Stack({**docker_environment, **own_project("lab-test-stack"), "LATENCY": "0.2"}, root)
+    try:
+        stack.compose("up", "--detach", "--build", "--wait")
+        yield stack
+    finally:
+        stack.compose("down", "--timeout", "3")
+
+
+@pytest.fixture
+def docker_lab(engine: None, docker_environment: dict[str, str], tmp_path: Path) -> Lab:
+    """Runs of `make loadtest` in a project beside that of `stack`."""
+    return Lab({**docker_environment, **own_project(RUN_PROJECT)}, tmp_path / "results")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        cannot_run("no Chromium is installed (on Debian: apt install chromium)")
+    with sync_playwright() as playwright:
+        flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+        browser = playwright.chromium.launch(executable_path=chromium, args=flags)
+        yield browser
+        browser.close()

@@ -1,0 +1,92 @@
+"""`make loadtest` in containers."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+from pathlib import Path
+
+import jsonschema
+import pytest
+from playwright.sync_api import Browser
+
+from tests.e2e.conftest import RUN_PROJECT
+from tests.runs import Ended, Lab, one_line
+
+SMALL = ("run", "--quick", "--users=1,30", "--latency=0.2")
+
+
+def containers(project: str) -> list[str]:
+    words = ["docker", "ps", "--all", "--quiet", "--filter", f"label=com.docker.compose.project={project}"]
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
+
+
+@pytest.fixture
+def ended(docker_lab: Lab) -> Ended:
+    return docker_lab.run_undisturbed(*SMALL)
+
+
+def test_a_run_is_confirmed_its_report_opens_offline_and_nothing_is_left_up(
+    ended: Ended, root: Path, browser: Browser
+) -> None:
+    assert ended.code == 0, ended.output
+    assert "CONFIRMED" in ended.output
+    summary = ended.summary
+    jsonschema.validate(summary, json.loads((root / "docs" / "summary.schema.json").read_text()))
+    assert summary["runtime"] == "docker"
+    assert summary["comparison"]["ratio"] > 1.5
+    wsgi = summary["manifest"]["services"]["wsgi"]
+    assert (wsgi["cpus"], wsgi["memory_bytes"]) == (1, 512 * 1024**2)
+    assert containers(RUN_PROJECT) == []
+    assert ended.folder.stat().st_uid == ended.results.stat().st_uid
+
+    page = browser.new_context(offline=True).new_page()
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("requestfailed", lambda request: complaints.append(request.url))
+    page.goto((ended.folder / "report.html").as_uri())
+    page.wait_for_selector(".js-plotly-plot .scatterlayer .trace")
+    assert page.locator(".js-plotly-plot").count() == 2
+    assert summary["verdict"]["sentence"] in page.inner_text("body")
+    assert complaints == []
+    page.context.close()
+
+
+def test_interrupted_it_keeps_what_it_measured_and_stops_what_it_started(docker_lab: Lab) -> None:
+    with docker_lab.started(*SMALL) as process:
+        docker_lab.wait_for(lambda: len(docker_lab.raw_files()) == 1)
+        ended = docker_lab.interrupt(process)
+    assert ended.code == 130
+    assert not ended.summary["complete"]
+    assert "it was interrupted" in one_line(ended.output)
+    assert (ended.folder / "report.html").exists()
+    assert containers(RUN_PROJECT) == []
+
+
+def test_a_taken_port_is_named_with_its_variable(docker_lab: Lab) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = docker_lab.run(*SMALL, WSGI_PORT=str(port))
+    assert ended.code == 3
+    assert f"port {port}, which wsgi needs, is taken" in ended.output
+    assert containers(RUN_PROJECT) == []
+
+
+def test_a_service_that_does_not_start_is_named_with_its_last_words(docker_lab: Lab) -> None:
+    ended = docker_lab.run(*SMALL, SEED="dice")
+    assert ended.code == 3
+    assert "the service api is not healthy" in ended.output
+    assert "SEED must be a whole number" in ended.output
+    assert containers(RUN_PROJECT) == []
+
+
+def test_a_lab_that_is_up_is_used_and_left_up(docker_lab: Lab) -> None:
+    with docker_lab.started("up") as up:
+        docker_lab.wait_for(lambda: len(containers(RUN_PROJECT)) == 4)
+        docker_lab.wait_for(lambda: up.stdout is not None and "press Start" in up.stdout.readline())
+        ended = docker_lab.run("run", "--quick", "--users=1,15", "--latency=0.1")
+        assert ended.code in {0, 1}, ended.output
+        assert len(containers(RUN_PROJECT)) == 4
+    assert containers(RUN_PROJECT) == []

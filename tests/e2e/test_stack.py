@@ -1,0 +1,136 @@
+"""`docker compose up`: what is there, how it is confined, and what the Locust web UI does."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from loadtests.runtime.processes import read_services
+from tests.e2e.conftest import SERVICES, Stack
+
+every_service = pytest.mark.parametrize("service", SERVICES)
+MEGABYTE = 1_000_000
+TWO_TARGETS = {"user_classes": ["WsgiUser", "AsgiUser"]}
+
+
+@every_service
+def test_every_service_is_healthy(stack: Stack, service: str) -> None:
+    assert stack.inspect(service)["State"]["Health"]["Status"] == "healthy"
+    assert httpx.get(f"{stack.url(service)}/healthz", trust_env=False).json()["status"] == "ok"
+
+
+@every_service
+def test_a_service_may_do_little(stack: Stack, service: str) -> None:
+    inspected = stack.inspect(service)
+    host = inspected["HostConfig"]
+    assert inspected["Config"]["User"] not in {"", "root", "0"}
+    assert host["ReadonlyRootfs"]
+    assert host["CapDrop"] == ["ALL"]
+    assert "no-new-privileges:true" in host["SecurityOpt"]
+    assert not host["Privileged"]
+    bindings = [binding for ports in host["PortBindings"].values() for binding in ports]
+    assert {binding["HostIp"] for binding in bindings} == {"127.0.0.1"}
+
+
+def test_both_aggregators_have_the_same_image_limits_and_environment(stack: Stack) -> None:
+    wsgi, asgi = stack.inspect("wsgi"), stack.inspect("asgi")
+    assert wsgi["Image"] == asgi["Image"]
+    for limit in ("NanoCpus", "Memory"):
+        assert wsgi["HostConfig"][limit] == asgi["HostConfig"][limit] > 0
+    differ = {word.partition("=")[0] for word in set(wsgi["Config"]["Env"]) ^ set(asgi["Config"]["Env"])}
+    assert differ <= {"TARGET", "WORKERS", "THREADS"}
+
+
+def test_the_images_add_little_to_the_base(stack: Stack) -> None:
+    def size(image: str) -> int:
+        return int(stack.docker("image", "inspect", "--format", "{{.Size}}", image))
+
+    base = size("python:3.13-slim")
+    for service, most in (("api", 90), ("wsgi", 90), ("asgi", 90), ("locust", 220)):
+        assert size(stack.inspect(service)["Image"]) - base <= most * MEGABYTE
+
+
+def test_the_process_runtime_reads_compose_yaml_as_compose_does(stack: Stack) -> None:
+    """Compose's own interpretation against ours: the same commands and the same environment."""
+    theirs = json.loads(stack.compose("config", "--format", "json"))["services"]
+    ours = read_services((stack.root / "compose.yaml").read_text(), stack.environment)
+    assert set(ours) == set(theirs)
+    for name, service in ours.items():
+        assert service.command == theirs[name]["command"]
+        assert service.environment == theirs[name]["environment"]
+        assert service.probe == theirs[name]["healthcheck"]["test"][1:]
+        assert service.ports == [port["target"] for port in theirs[name]["ports"]]
+        assert set(service.depends_on) == set(theirs[name].get("depends_on", {}))
+
+
+def test_a_page_comes_from_both_targets(stack: Stack) -> None:
+    for target in ("wsgi", "asgi"):
+        page = httpx.get(f"{stack.url(target)}/api/aggregated/", params={"fan_out": 3}, timeout=30, trust_env=False)
+        assert [response["task_id"] for response in page.json()["responses"]] == ["0", "1", "2"]
+
+
+def test_django_is_the_current_one_in_the_images(stack: Stack) -> None:
+    health = httpx.get(f"{stack.url('asgi')}/healthz", trust_env=False).json()
+    assert health["packages"]["django"].startswith("6.1.")
+
+
+def swarm(stack: Stack, **form: Any) -> dict[str, Any]:
+    data = {"user_count": 60, "spawn_rate": 60, "strategy": "parallel", **TWO_TARGETS, **form}
+    said: dict[str, Any] = httpx.post(f"{stack.url('locust')}/swarm", data=data, trust_env=False).json()
+    return said
+
+
+def rows(stack: Stack) -> dict[str, dict[str, Any]]:
+    stats = httpx.get(f"{stack.url('locust')}/stats/requests", trust_env=False).json()["stats"]
+    return {row["name"]: row for row in stats}
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.2)
+
+
+def test_the_web_ui_drives_both_targets_without_an_address_typed(stack: Stack) -> None:
+    assert swarm(stack, fan_out=10, latency=0.2)["success"]
+    try:
+        wait_until(lambda: rows(stack).get("wsgi: threadpool", {}).get("num_requests", 0) > 60)
+        found = rows(stack)
+    finally:
+        httpx.post(f"{stack.url('locust')}/stop", trust_env=False)
+    wsgi, asgi = found["wsgi: threadpool"], found["asgi: gather"]
+    assert wsgi["num_failures"] == asgi["num_failures"] == 0
+    assert asgi["num_requests"] > 1.5 * wsgi["num_requests"]
+    assert wsgi["median_response_time"] > 1.5 * asgi["median_response_time"]
+
+
+def test_the_knobs_of_the_web_ui_change_the_traffic(stack: Stack) -> None:
+    httpx.post(f"{stack.url('locust')}/stats/reset", trust_env=False)
+    assert swarm(stack, user_count=4, strategy="sequential", fan_out=2, latency=0.1, fail=1)["success"]
+    try:
+        wait_until(lambda: rows(stack).get("asgi: sequential", {}).get("num_failures", 0) >= 2)
+    finally:
+        httpx.post(f"{stack.url('locust')}/stop", trust_env=False)
+    errors = httpx.get(f"{stack.url('locust')}/stats/requests", trust_env=False).json()["errors"]
+    assert any("503 Service Unavailable" in error["error"] for error in errors)
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ({"latency": "abc"}, "LATENCY must be a number from 0 to 10"),
+        ({"fan_out": "0"}, "FAN_OUT must be a whole number from 1 to 100"),
+        ({"fail": "7"}, "FAIL"),
+        ({"strategy": "telepathy"}, "STRATEGY must be one of parallel, sequential"),
+    ],
+)
+def test_a_bad_knob_is_refused_with_what_is_allowed(stack: Stack, form: dict[str, str], said: str) -> None:
+    answer = swarm(stack, **form)
+    assert not answer["success"]
+    assert said in answer["message"]
