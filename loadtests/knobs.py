@@ -6,7 +6,7 @@ The bounds are those of the services, which refuse what lies outside; a test com
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,8 +14,6 @@ from loadtests.errors import BadInput
 
 # What suits the interface of the target: all calls of a page at once under both.
 PARALLEL = {"WSGI": "threadpool", "ASGI": "gather"}
-PATHS = {"sequential": "sync/", "threadpool": "threadpool/", "gather": ""}
-STRATEGIES = ("parallel", *PATHS)
 
 MOST_USERS = 10_000
 MOST_STEPS = 12
@@ -85,19 +83,20 @@ def settings(texts: Mapping[str, str]) -> Settings:
     return Settings(**values)
 
 
-def check_strategy(strategy: str) -> None:
+def check_strategy(strategy: str, known: Collection[str]) -> None:
     """Raises BadInput."""
-    if strategy not in STRATEGIES:
-        raise BadInput(f"STRATEGY must be one of {', '.join(STRATEGIES)}; it is {strategy[:80]!r}")
+    if strategy not in known:
+        raise BadInput(f"STRATEGY must be one of {', '.join(known)}; it is {strategy[:80]!r}")
+
+
+def strategies(paths: Mapping[str, str]) -> tuple[str, ...]:
+    """What can be asked of a target that has these paths by strategy."""
+    return ("parallel", *paths)
 
 
 def strategy_for(strategy: str, interface: str) -> str:
     """The strategy itself, or the one that `parallel` means for this interface."""
     return PARALLEL[interface] if strategy == "parallel" else strategy
-
-
-def page_path(strategy: str) -> str:
-    return f"/api/aggregated/{PATHS[strategy]}"
 
 
 def users(text: str) -> tuple[int, ...]:

@@ -18,7 +18,7 @@ from typing import NoReturn
 
 from loadtests import experiments, knobs, manifest
 from loadtests.errors import BadInput, ExitCode, Interrupted, LabError
-from loadtests.runtime import GENERATOR, MEASURED, ROOT, Runtime, virtualenv
+from loadtests.runtime import GENERATOR, ROOT, Runtime, virtualenv
 from loadtests.runtime.compose import ComposeRuntime, why_no_engine
 from loadtests.runtime.processes import ProcessRuntime
 
@@ -75,8 +75,9 @@ def measure(options: Namespace, generator_arguments: Sequence[str]) -> ExitCode:
     with signals_as_interrupts():
         try:
             runtime.prepare()
-            print(f"Starting {', '.join(MEASURED)} ({runtime.limits}) …", flush=True)
-            runtime.up(MEASURED)
+            names = list(dict.fromkeys(arm.target for arm in experiment.arms))
+            print(f"Starting {', '.join(names)} and the api ({runtime.limits}) …", flush=True)
+            runtime.up(names)
             remember(runtime, folder, command(options))
             generator = runtime.generate(["measure", *generator_arguments], folder)
             code = wait_for(runtime, generator)
@@ -184,11 +185,11 @@ def serve(options: Namespace) -> ExitCode:
     with signals_as_interrupts():
         try:
             runtime.prepare()
-            print(f"Starting {', '.join(MEASURED)} and Locust ({runtime.limits}) …", flush=True)
-            runtime.up((*MEASURED, GENERATOR))
+            print(f"Starting the lab ({runtime.limits}) …", flush=True)
+            runtime.up([GENERATOR])
             urls = runtime.published()
-            for service in MEASURED:
-                print(f"  {service:5} {urls[service]}")
+            for service, url in urls.items():
+                print(f"  {service:6} {url}")
             print(f"Open {urls[GENERATOR]} and press Start; Ctrl-C ends the lab.", flush=True)
             while True:
                 time.sleep(3600)

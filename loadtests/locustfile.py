@@ -21,19 +21,20 @@ stats.bucket_response_time = whole_milliseconds
 
 try:
     # Locust takes every user class that it finds among this module's names.
-    user_classes = [
-        users.user_class(targets.ask(name, url)) for name, url in targets.urls(os.environ["TARGETS"]).items()
-    ]
-    globals().update({user.__name__: user for user in user_classes})
+    found = [targets.ask(name, url) for name, url in targets.urls(os.environ["TARGETS"]).items()]
+    globals().update({user.__name__: user for user in map(users.user_class, found)})
 except LabError as error:
     raise SystemExit(f"locust: {error}") from None
+
+
+STRATEGIES = knobs.strategies(found[0].paths)  # one Django project: the same at every target
 
 
 @events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]
 def add_knobs(parser: Any) -> None:
     parser.add_argument(
         "--strategy",
-        choices=knobs.STRATEGIES,
+        choices=STRATEGIES,
         default=os.environ["STRATEGY"],
         help="how a page makes its calls; parallel: threadpool under WSGI, gather under ASGI",
     )
@@ -63,7 +64,7 @@ def add_routes(environment: Any, **_: Any) -> None:
         if request.path != "/swarm":
             return None
         try:
-            knobs.check_strategy(request.form.get("strategy", knobs.STRATEGIES[0]))
+            knobs.check_strategy(request.form.get("strategy", STRATEGIES[0]), STRATEGIES)
             for knob in knobs.KNOBS:
                 if knob.name in request.form:
                     knob.parse(request.form[knob.name])

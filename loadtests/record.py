@@ -41,10 +41,14 @@ class Recorder:
         self._started = time.time()
         self._opened_at = time.perf_counter()
 
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the window was opened."""
+        return 0.0 if self._opened_at is None else time.perf_counter() - self._opened_at
+
     def close(self) -> None:
-        if self._opened_at is not None:
-            self.seconds = time.perf_counter() - self._opened_at
-            self._opened_at = None
+        self.seconds = self.elapsed
+        self._opened_at = None
 
     def page(self, response_time: float, fault: str | None) -> None:
         """One answer: seconds it took, and why it is not a whole page."""

@@ -24,8 +24,8 @@ from locust.env import Environment
 from rich.console import Console
 
 from loadtests import experiments, knobs, manifest, targets, witness
-from loadtests.analysis import capacity
-from loadtests.analysis.statistics import Measured
+from loadtests.analysis import capacity, validity
+from loadtests.analysis.statistics import Measured, percentile
 from loadtests.analysis.verdict import Verdict
 from loadtests.errors import ExitCode, Interrupted
 from loadtests.experiments import Arm, Experiment
@@ -39,7 +39,7 @@ from loadtests.targets import Target
 from loadtests.users import user_class
 
 QUICK_LATENCY = "0.2"  # seconds
-DRAIN_EXTRA = 10.0  # seconds beyond the expected response time until abandoned pages must have ended
+DRAIN_EXTRA = 40.0  # seconds beyond a step's length until abandoned pages must have ended; hanging calls take long
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,9 @@ def main(options: Namespace) -> ExitCode:
         experiment = replace(experiment, users=options.users)
     settings = chosen_settings(options)
     found = {name: targets.ask(name, url) for name, url in targets.urls(os.environ["TARGETS"]).items()}
+
+    for arm in experiment.arms:
+        knobs.check_strategy(arm.strategy, found[arm.target].paths)
 
     def response_time(arm: Arm, users: int) -> float:
         slots = found[arm.target].slots
@@ -137,7 +140,9 @@ def walk(generator: Generator, steps: Sequence[Measurement], run: Run) -> Run:
     because = None
     try:
         for step in steps:
-            wait_until_idle(generator, step)
+            if busy := calls_left(generator, step):
+                because = f"the api still has {busy} calls in flight before {step.name}: something else uses the lab."
+                break
             measured.append(measure(generator, step))
             if not measured[-1].pages:
                 failures = measured[-1].failures.most_common(1)
@@ -149,14 +154,15 @@ def walk(generator: Generator, steps: Sequence[Measurement], run: Run) -> Run:
     return replace(run, measured=tuple(measured), stopped_because=because)
 
 
-def wait_until_idle(generator: Generator, step: Measurement) -> None:
-    """Pages that were abandoned at the end of a step go on under WSGI: let them end."""
+def calls_left(generator: Generator, step: Measurement) -> int:
+    """Pages that were abandoned at the end of a step go on under WSGI: let them end; 0 when they have."""
     deadline = time.monotonic() + DRAIN_EXTRA + step.seconds
-    while time.monotonic() < deadline:
+    while True:
         reading = witness.read_api(generator.api)
-        if reading is None or not reading.calls_in_flight:
-            return
-        generator.progress.say(f"waiting for {reading.calls_in_flight} calls of the last step to end")
+        left = reading.calls_in_flight if reading else 0
+        if not left or time.monotonic() > deadline:
+            return left
+        generator.progress.say(f"waiting for {left} calls of the last step to end")
         generator.pause(0.2)
 
 
@@ -190,6 +196,8 @@ def measure(generator: Generator, step: Measurement) -> Measured:
             return f"{recorder.pages} pages"
 
         generator.progress.wait(step.window, generator.pause, status)
+        while missing := seconds_missing(recorder, step):
+            generator.progress.wait(missing, generator.pause, status)
         recorder.close()
         cpu_after = sum(process.cpu_times()[:2])
         after = witness.read_api(generator.api)
@@ -210,6 +218,13 @@ def measure(generator: Generator, step: Measurement) -> Measured:
     )
     keep(generator.folder, recorder, measured)
     return measured
+
+
+def seconds_missing(recorder: Recorder, step: Measurement) -> float:
+    """How much longer a window has to be, because pages take longer than expected; twice as long at the most."""
+    median = percentile(recorder.response_times, 50) or 0.0
+    wanted = min(validity.TURNS * median * 1.02, 2 * step.window)
+    return max(0.0, wanted - recorder.elapsed)
 
 
 def delays(generator: Generator, step: Measurement) -> Iterator[float]:

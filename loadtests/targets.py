@@ -16,12 +16,13 @@ _open = build_opener(ProxyHandler({})).open  # straight to the service, whatever
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`slots`: pages it can work on at once; None where CPU and memory decide."""
+    """`slots`: pages it can work on at once; None where CPU and memory decide. `paths`: by strategy."""
 
     name: str
     url: str
     interface: str
     slots: int | None
+    paths: dict[str, str]
     identity: dict[str, Any]
 
 
@@ -42,7 +43,7 @@ def ask(name: str, url: str) -> Target:
     """Raises LabDown when the target does not say who it is."""
     try:
         identity = json.loads(fetch(f"{url}/healthz"))
-        return Target(name, url, identity["interface"], identity["slots"], identity)
+        return Target(name, url, identity["interface"], identity["slots"], identity["strategies"], identity)
     except (OSError, ValueError, KeyError) as error:
         raise LabDown(f"the target {name} at {url} does not answer as an aggregator: {error!r}") from error
 

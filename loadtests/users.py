@@ -33,7 +33,7 @@ class PageUser(FastHttpUser):
         options = self.environment.parsed_options
         wanted = knobs.settings({knob.name: str(getattr(options, knob.name)) for knob in knobs.KNOBS})
         strategy = knobs.strategy_for(options.strategy, self.target.interface)
-        url = f"{self.target.url}{knobs.page_path(strategy)}?{wanted.query}"
+        url = f"{self.target.url}{self.target.paths[strategy]}?{wanted.query}"
         name = f"{self.target.name}: {strategy}"
         with self.client.get(url, name=name, catch_response=True) as response:
             fault = page.fault(response.status_code, response.content, strategy, wanted.fan_out)

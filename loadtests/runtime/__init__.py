@@ -6,14 +6,13 @@ import os
 import socket
 import subprocess
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from loadtests.errors import LabDown
 
 ROOT = Path(__file__).resolve().parents[2]
-MEASURED = ("api", "wsgi", "asgi")  # what a run needs; the load generator is started by itself
 GENERATOR = "locust"
 LOG_LINES = 15
 
@@ -33,7 +32,7 @@ class Runtime(ABC):
 
     @abstractmethod
     def up(self, services: Sequence[str]) -> None:
-        """Start the services and wait until they are healthy."""
+        """Start the services and those that they need, and wait until they are healthy."""
 
     @abstractmethod
     def generate(self, arguments: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
@@ -54,6 +53,16 @@ class Runtime(ABC):
     @abstractmethod
     def describe(self) -> Mapping[str, Any]:
         """For the manifest: the command, the environment and the limits of each service."""
+
+
+def with_dependencies(services: Iterable[str], depends_on: Mapping[str, Iterable[str]]) -> list[str]:
+    """The services and all that they need, each after what it needs."""
+    ordered: list[str] = []
+    for service in services:
+        for needed in (*with_dependencies(depends_on[service], depends_on), service):
+            if needed not in ordered:
+                ordered.append(needed)
+    return ordered
 
 
 def port_is_free(port: int) -> bool:

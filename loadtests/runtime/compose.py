@@ -15,11 +15,11 @@ from loadtests.errors import LabDown
 from loadtests.runtime import (
     GENERATOR,
     LOG_LINES,
-    MEASURED,
     ROOT,
     Runtime,
     refuse_taken_port,
     terminal_environment,
+    with_dependencies,
 )
 from loadtests.runtime.shell import run_long
 
@@ -68,9 +68,12 @@ class ComposeRuntime(Runtime):
         missing = [image for image in images if not self._has_image(image)]
         if missing:
             print(f"Building {', '.join(missing)} (once, about a minute) …", flush=True)
-        run_long([*self._compose, "build", *MEASURED, GENERATOR], "building the images")
+        run_long([*self._compose, "build"], "building the images")
 
     def up(self, services: Sequence[str]) -> None:
+        services = with_dependencies(
+            services, {name: service.get("depends_on", ()) for name, service in self._config["services"].items()}
+        )
         self._running_before = set(self._ask("ps", "--services", "--status", "running").split())
         for service in services:
             if service not in self._running_before:
@@ -154,8 +157,7 @@ class ComposeRuntime(Runtime):
 
     def describe(self) -> Mapping[str, Any]:
         described = {}
-        for name in (*MEASURED, GENERATOR):
-            service = self._config["services"][name]
+        for name, service in self._config["services"].items():
             described[name] = {
                 "command": shlex.join(service["command"]),
                 "environment": service.get("environment", {}),

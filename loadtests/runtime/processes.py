@@ -31,6 +31,7 @@ from loadtests.runtime import (
     port_variable,
     refuse_taken_port,
     terminal_environment,
+    with_dependencies,
 )
 
 PASSED_ON = ("HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -160,6 +161,7 @@ class ProcessRuntime(Runtime):
 
     def up(self, services: Sequence[str]) -> None:
         self._logs.mkdir(parents=True, exist_ok=True)
+        services = with_dependencies(services, {name: service.depends_on for name, service in self._services.items()})
         for name in services:
             for needed in self._services[name].depends_on:
                 self._wait_until_healthy(needed)

@@ -17,17 +17,23 @@ from django.conf import settings
 
 from services.aggregator.upstream import AsyncClient, CallFailed, afetch, fetch
 
+PAGES = "api/aggregated/"
+
 Results = list[Any]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
 class Strategy:
-    """A way to make a page's calls, and the path below /api/aggregated/ that uses it."""
+    """A way to make a page's calls, and the path below PAGES that uses it."""
 
     name: str
     path: str
     function: Callable[..., Any]
+
+    @property
+    def url_path(self) -> str:
+        return f"/{PAGES}{self.path}"
 
     @property
     def is_async(self) -> bool:

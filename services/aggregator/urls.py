@@ -8,7 +8,7 @@ from services.aggregator.views import health, page_view
 urlpatterns = [
     path("healthz", health, name="health"),
     *(
-        path(f"api/aggregated/{strategy.path}", page_view(strategy), name=strategy.name)
+        path(strategy.url_path.removeprefix("/"), page_view(strategy), name=strategy.name)
         for strategy in STRATEGIES.values()
     ),
 ]

@@ -8,7 +8,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from loadtests.runtime import MEASURED
 from loadtests.runtime.processes import ProcessRuntime
 
 PATIENCE = 30.0  # seconds; only a hang takes so long
@@ -20,7 +19,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]]
     runtime = ProcessRuntime(tmp_path_factory.mktemp("logs"))
     runtime.prepare()
     try:
-        runtime.up(MEASURED)
+        runtime.up(["wsgi", "asgi"])
         yield runtime.published()
     finally:
         runtime.down()

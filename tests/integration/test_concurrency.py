@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from loadtests import witness
-from loadtests.knobs import page_path
+from services.aggregator.strategies import STRATEGIES
 
 LATENCY = 1.0  # seconds; long against the time that eleven requests take to arrive
 SLOTS = 10
@@ -31,23 +31,23 @@ def slowest_of(url: str, pages: int) -> float:
 
 @pytest.mark.parametrize(("target", "strategy"), [("wsgi", "threadpool"), ("asgi", "gather")])
 def test_as_many_pages_as_slots_take_one_turn(lab: Mapping[str, str], target: str, strategy: str) -> None:
-    url = f"{lab[target]}{page_path(strategy)}?fan_out=1&latency={LATENCY}"
+    url = f"{lab[target]}{STRATEGIES[strategy].url_path}?fan_out=1&latency={LATENCY}"
     assert LATENCY <= slowest_of(url, SLOTS) < 2 * LATENCY
 
 
 def test_one_page_more_than_slots_takes_two_turns_under_wsgi(lab: Mapping[str, str]) -> None:
-    url = f"{lab['wsgi']}{page_path('threadpool')}?fan_out=1&latency={LATENCY}"
+    url = f"{lab['wsgi']}{STRATEGIES['threadpool'].url_path}?fan_out=1&latency={LATENCY}"
     assert 2 * LATENCY <= slowest_of(url, SLOTS + 1) < 3 * LATENCY
 
 
 def test_one_page_more_takes_no_second_turn_under_asgi(lab: Mapping[str, str]) -> None:
-    url = f"{lab['asgi']}{page_path('gather')}?fan_out=1&latency={LATENCY}"
+    url = f"{lab['asgi']}{STRATEGIES['gather'].url_path}?fan_out=1&latency={LATENCY}"
     assert LATENCY <= slowest_of(url, SLOTS + 1) < 2 * LATENCY
 
 
 def test_the_api_sees_the_external_concurrency(lab: Mapping[str, str]) -> None:
     with ThreadPoolExecutor(20) as threads:
-        url = f"{lab['asgi']}{page_path('gather')}?fan_out=10&latency={LATENCY}"
+        url = f"{lab['asgi']}{STRATEGIES['gather'].url_path}?fan_out=10&latency={LATENCY}"
         pages = [threads.submit(httpx.get, url, timeout=30, trust_env=False) for _ in range(20)]
         wait_until(lambda: calls_in_flight(lab) > SLOTS * 10)
         assert all(page.result().status_code == 200 for page in pages)
@@ -55,7 +55,7 @@ def test_the_api_sees_the_external_concurrency(lab: Mapping[str, str]) -> None:
 
 
 def test_a_vanished_client_cancels_its_calls_under_asgi(lab: Mapping[str, str]) -> None:
-    url = f"{lab['asgi']}{page_path('gather')}?fan_out=10&latency=10"
+    url = f"{lab['asgi']}{STRATEGIES['gather'].url_path}?fan_out=10&latency=10"
     started = time.perf_counter()
     with pytest.raises(httpx.ReadTimeout):
         httpx.get(url, timeout=httpx.Timeout(5, read=0.3), trust_env=False)
@@ -64,7 +64,7 @@ def test_a_vanished_client_cancels_its_calls_under_asgi(lab: Mapping[str, str]) 
 
 
 def test_a_vanished_client_does_not_stop_its_page_under_wsgi(lab: Mapping[str, str]) -> None:
-    url = f"{lab['wsgi']}{page_path('threadpool')}?fan_out=3&latency=1.5"
+    url = f"{lab['wsgi']}{STRATEGIES['threadpool'].url_path}?fan_out=3&latency=1.5"
     with pytest.raises(httpx.ReadTimeout):
         httpx.get(url, timeout=httpx.Timeout(5, read=0.5), trust_env=False)
     assert calls_in_flight(lab) == 3

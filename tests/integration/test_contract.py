@@ -5,15 +5,14 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from loadtests.knobs import PATHS, page_path
+from services.aggregator.strategies import STRATEGIES
 
-STRATEGIES = sorted(PATHS)
-every_strategy = pytest.mark.parametrize("strategy", STRATEGIES)
+every_strategy = pytest.mark.parametrize("strategy", sorted(STRATEGIES))
 
 
 @every_strategy
 def test_a_page_holds_every_answer_in_task_order(client: httpx.Client, target: str, strategy: str) -> None:
-    answer = client.get(page_path(strategy), params={"fan_out": 7})
+    answer = client.get(STRATEGIES[strategy].url_path, params={"fan_out": 7})
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/json"
     assert int(answer.headers["content-length"]) == len(answer.content)
@@ -29,25 +28,25 @@ def test_a_page_holds_every_answer_in_task_order(client: httpx.Client, target: s
 
 @every_strategy
 def test_without_a_query_a_page_makes_ten_calls(client: httpx.Client, strategy: str) -> None:
-    assert len(client.get(page_path(strategy)).json()["responses"]) == 10
+    assert len(client.get(STRATEGIES[strategy].url_path).json()["responses"]) == 10
 
 
 @every_strategy
 @pytest.mark.parametrize("fan_out", [1, 100])
 def test_the_smallest_and_the_largest_page_are_whole(client: httpx.Client, strategy: str, fan_out: int) -> None:
-    page = client.get(page_path(strategy), params={"fan_out": fan_out, "latency": 0.001}).json()
+    page = client.get(STRATEGIES[strategy].url_path, params={"fan_out": fan_out, "latency": 0.001}).json()
     assert [response["task_id"] for response in page["responses"]] == [str(n) for n in range(fan_out)]
 
 
 @every_strategy
 def test_jitter_does_not_disturb_the_order(client: httpx.Client, strategy: str) -> None:
-    page = client.get(page_path(strategy), params={"latency": 0, "jitter": 0.05}).json()
+    page = client.get(STRATEGIES[strategy].url_path, params={"latency": 0, "jitter": 0.05}).json()
     assert [response["task_id"] for response in page["responses"]] == [str(n) for n in range(10)]
 
 
 @every_strategy
 def test_parallel_calls_take_the_longest_and_sequential_ones_the_sum(client: httpx.Client, strategy: str) -> None:
-    elapsed = client.get(page_path(strategy), params={"fan_out": 10, "latency": 0.1}).json()["elapsed"]
+    elapsed = client.get(STRATEGIES[strategy].url_path, params={"fan_out": 10, "latency": 0.1}).json()["elapsed"]
     if strategy == "sequential":
         assert elapsed >= 10 * 0.1
     else:
@@ -56,7 +55,7 @@ def test_parallel_calls_take_the_longest_and_sequential_ones_the_sum(client: htt
 
 @every_strategy
 def test_server_timing_says_how_long_the_view_took(client: httpx.Client, strategy: str) -> None:
-    answer = client.get(page_path(strategy), params={"latency": 0.1, "fan_out": 1})
+    answer = client.get(STRATEGIES[strategy].url_path, params={"latency": 0.1, "fan_out": 1})
     name, _, milliseconds = answer.headers["server-timing"].partition(";dur=")
     assert name == "page"
     assert float(milliseconds) >= answer.json()["elapsed"] * 1000 >= 100
@@ -84,7 +83,7 @@ def test_server_timing_says_how_long_the_view_took(client: httpx.Client, strateg
 def test_a_bad_value_is_refused_by_name_with_its_bounds(
     client: httpx.Client, strategy: str, query: str, parameter: str, came: str
 ) -> None:
-    answer = client.get(f"{page_path(strategy)}?{query}")
+    answer = client.get(f"{STRATEGIES[strategy].url_path}?{query}")
     assert answer.status_code == 400
     assert answer.headers["content-type"] == "application/problem+json"
     problem = answer.json()
@@ -96,14 +95,14 @@ def test_a_bad_value_is_refused_by_name_with_its_bounds(
 @every_strategy
 @pytest.mark.parametrize("query", ["fanout=3", "fan_out=1&fan_out=2", "latency=" + "1" * 3000, "=1", "__proto__=1"])
 def test_a_query_that_cannot_be_meant_is_refused(client: httpx.Client, strategy: str, query: str) -> None:
-    answer = client.get(f"{page_path(strategy)}?{query}")
+    answer = client.get(f"{STRATEGIES[strategy].url_path}?{query}")
     assert answer.status_code == 400
     assert answer.headers["content-type"] == "application/problem+json"
 
 
 @every_strategy
 def test_calls_that_fail_make_the_page_fail_and_are_named(client: httpx.Client, strategy: str) -> None:
-    answer = client.get(page_path(strategy), params={"fan_out": 3, "fail": 1})
+    answer = client.get(STRATEGIES[strategy].url_path, params={"fan_out": 3, "fail": 1})
     assert answer.status_code == 502
     assert answer.headers["content-type"] == "application/problem+json"
     problem = answer.json()
@@ -116,7 +115,7 @@ def test_calls_that_fail_make_the_page_fail_and_are_named(client: httpx.Client, 
 
 @every_strategy
 def test_calls_that_never_answer_time_out_as_504(client: httpx.Client, strategy: str) -> None:
-    answer = client.get(page_path(strategy), params={"fan_out": 2, "hang": 1})
+    answer = client.get(STRATEGIES[strategy].url_path, params={"fan_out": 2, "hang": 1})
     assert answer.status_code == 504
     assert answer.json()["failures"]
 
@@ -127,8 +126,8 @@ def test_another_path_is_a_problem_too(client: httpx.Client) -> None:
 
 
 def test_only_safe_methods_are_allowed(client: httpx.Client) -> None:
-    assert client.post(page_path("gather")).status_code == 405
-    assert client.head(page_path("gather"), params={"fan_out": 1}).status_code == 200
+    assert client.post(STRATEGIES["gather"].url_path).status_code == 405
+    assert client.head(STRATEGIES["gather"].url_path, params={"fan_out": 1}).status_code == 200
 
 
 def test_health_says_what_the_target_is(client: httpx.Client, target: str) -> None:

@@ -9,10 +9,9 @@ from threading import Thread
 import pytest
 from django.test import AsyncClient, Client, override_settings
 
-from loadtests.knobs import PATHS, page_path
+from services.aggregator.strategies import STRATEGIES
 
 pytestmark = pytest.mark.anyio
-STRATEGIES = sorted(PATHS)
 
 
 @pytest.fixture
@@ -27,9 +26,9 @@ def api(lab: Mapping[str, str]) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("api")
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", sorted(STRATEGIES))
 async def test_the_async_client_gets_a_whole_page_from_every_strategy(strategy: str) -> None:
-    answer = await AsyncClient().get(page_path(strategy), {"fan_out": "3"})
+    answer = await AsyncClient().get(STRATEGIES[strategy].url_path, {"fan_out": "3"})
     assert answer.status_code == 200
     assert answer.json()["strategy"] == strategy
     assert [response["task_id"] for response in answer.json()["responses"]] == ["0", "1", "2"]
@@ -37,16 +36,20 @@ async def test_the_async_client_gets_a_whole_page_from_every_strategy(strategy: 
 
 
 @pytest.mark.usefixtures("api")
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", sorted(STRATEGIES))
 def test_the_sync_client_gets_the_same_page(strategy: str) -> None:
-    answer = Client().get(page_path(strategy), {"fan_out": "3"})
+    answer = Client().get(STRATEGIES[strategy].url_path, {"fan_out": "3"})
     assert [response["task_id"] for response in answer.json()["responses"]] == ["0", "1", "2"]
 
 
 @pytest.mark.usefixtures("api")
 def test_an_async_view_under_wsgi_works_time_after_time() -> None:
     client = Client()
-    assert [client.get(page_path("gather"), {"fan_out": "2"}).status_code for _ in range(3)] == [200, 200, 200]
+    assert [client.get(STRATEGIES["gather"].url_path, {"fan_out": "2"}).status_code for _ in range(3)] == [
+        200,
+        200,
+        200,
+    ]
 
 
 def refuse() -> Iterator[str]:
@@ -107,13 +110,13 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", sorted(STRATEGIES))
 @pytest.mark.parametrize("how", BROKEN)
 async def test_an_api_that_breaks_is_a_bad_gateway_that_says_why(how: str, strategy: str) -> None:
     serve, status = BROKEN[how]
     server = serve()
     with override_settings(API_URL=next(server)):
-        answer = await AsyncClient().get(page_path(strategy), {"fan_out": "2"})
+        answer = await AsyncClient().get(STRATEGIES[strategy].url_path, {"fan_out": "2"})
     next(server, None)
     assert answer.status_code == status
     assert answer["Content-Type"] == "application/problem+json"

@@ -19,8 +19,9 @@ MANIFEST = {"runtime": "process", "command": "make loadtest", "warnings": [], "k
 
 
 def target(name: str, slots: int | None) -> Target:
-    interface = name.upper()
-    return Target(name, f"http://{name}:8000", interface, slots, {"server": f"server of {name} ({interface})"})
+    identity = {"server": f"server of {name}"}
+    paths = {"threadpool": "/t/", "gather": "/g/"}
+    return Target(name, f"http://{name}:8000", name.upper(), slots, paths, identity)
 
 
 TARGETS = {"wsgi": target("wsgi", 10), "asgi": target("asgi", None)}

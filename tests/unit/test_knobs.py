@@ -16,8 +16,11 @@ def test_the_knobs_have_the_bounds_that_the_services_enforce() -> None:
         assert (knob.minimum, knob.maximum, knob.whole) == (bound.minimum, bound.maximum, bound.whole)
 
 
-def test_the_strategies_and_their_paths_are_those_of_the_aggregator() -> None:
-    assert {name: strategy.path for name, strategy in STRATEGIES.items()} == knobs.PATHS
+def test_what_parallel_means_is_a_strategy_that_the_aggregator_has() -> None:
+    assert set(knobs.PARALLEL.values()) <= set(STRATEGIES)
+    assert knobs.strategies({"gather": "/"}) == ("parallel", "gather")
+    with pytest.raises(BadInput, match="STRATEGY must be one of parallel, gather"):
+        knobs.check_strategy("telepathy", ("parallel", "gather"))
 
 
 def test_parallel_means_what_suits_the_interface() -> None:

@@ -1,0 +1,111 @@
+"""What the documents say is there."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from loadtests import experiments, knobs
+from loadtests.analysis import validity
+from loadtests.report.plots import PLOTS
+from services.aggregator.strategies import STRATEGIES
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text()
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
+COMPOSE = (ROOT / "compose.yaml").read_text()
+MAKEFILE = (ROOT / "Makefile").read_text()
+PICTURES = ROOT / "docs" / "pictures"
+
+
+@pytest.mark.parametrize("knob", [knob.variable for knob in knobs.KNOBS])
+def test_every_knob_is_in_the_readme_and_has_its_default_in_compose_yaml(knob: str) -> None:
+    assert f"{knob}=" in README
+    assert f"${{{knob}:-" in COMPOSE
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_every_strategy_is_in_the_readme_with_its_path(name: str) -> None:
+    assert f"| `{name}` | `{STRATEGIES[name].url_path}` |" in README
+
+
+@pytest.mark.parametrize("name", experiments.catalogue())
+def test_every_experiment_is_in_the_readme(name: str) -> None:
+    assert f"`{name}`" in README
+    assert experiments.find(name).question.endswith("?")
+
+
+def test_every_default_is_written_once_and_explained() -> None:
+    defaults = re.findall(r"\$\{(\w+):-", COMPOSE)
+    assert len(defaults) == len(set(defaults))
+    for name in defaults:
+        line = next(line for line in COMPOSE.splitlines() if f"${{{name}:-" in line)
+        explained = "#" in line or name.endswith(("_PORT", "_WORKERS", "_THREADS", "_MEMORY"))
+        assert explained, f"{name} has no comment"
+
+
+@pytest.mark.parametrize("command", re.findall(r"^([a-z]+):.*## ", MAKEFILE, flags=re.MULTILINE))
+def test_every_command_of_the_makefile_is_documented(command: str) -> None:
+    if command not in {"help", "clean", "lock"}:
+        assert f"make {command}" in README
+
+
+@pytest.mark.parametrize("command", sorted(set(re.findall(r"[`$] ?make ([a-z]+)", README))))
+def test_every_command_of_the_readme_is_in_the_makefile(command: str) -> None:
+    assert re.search(rf"^{command}:", MAKEFILE, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("variable", sorted(set(re.findall(r"\b([A-Z]+(?:_[A-Z]+)*)=", README))))
+def test_every_variable_of_the_readme_is_read_somewhere(variable: str) -> None:
+    sources = [COMPOSE, *(path.read_text() for path in (ROOT / "loadtests").rglob("*.py"))]
+    options = {"EXPERIMENT", "QUICK", "USERS", "REPEATS", "RUNTIME"}
+    assert variable in options or any(variable in source for source in sources)
+
+
+def test_the_house_plan_shows_the_tree_that_is_there() -> None:
+    drawn = ARCHITECTURE.partition("README.md   ")[2].partition("```")[0]
+    for folder in ("services", "loadtests"):
+        for path in (ROOT / folder).rglob("*.py"):
+            shown = path.name in drawn or path.parent.name in {"experiments", "analysis"} or path.name == "__init__.py"
+            assert shown, f"{path.relative_to(ROOT)} is not in docs/architecture.md"
+    for name in re.findall(r"\b([a-z_]+\.py)\b", drawn):
+        assert list(ROOT.glob(f"*/**/{name}")), f"{name} is in docs/architecture.md only"
+
+
+def test_every_check_is_in_the_house_plan() -> None:
+    source = Path(validity.__file__).read_text()
+    for name in re.findall(r"yield Check\(\s*\"([^\"]+)\"", source):
+        assert f"| {name} |" in ARCHITECTURE
+
+
+def test_every_plot_has_a_caption_that_says_how_to_read_it() -> None:
+    assert all(len(plot.caption) > 80 for plot in PLOTS)
+
+
+def test_the_readmes_figures_are_those_of_the_run_that_made_its_picture() -> None:
+    summary = json.loads((PICTURES / "external-concurrency.summary.json").read_text())
+    assert (PICTURES / "external-concurrency.png").stat().st_size > 10_000
+    assert summary["verdict"]["status"] == "confirmed"
+    assert " ".join(summary["verdict"]["sentence"].split()) in " ".join(README.replace("\n> ", " ").split())
+
+
+def test_the_links_of_the_documents_lead_somewhere() -> None:
+    for document, text in ((ROOT / "README.md", README), (ROOT / "docs" / "architecture.md", ARCHITECTURE)):
+        for target in re.findall(r"\]\((?!http)([^)#]+)\)", text):
+            assert (document.parent / target).exists(), target
+
+
+def test_locks_agree_and_name_no_index() -> None:
+    pins: dict[str, str] = {}
+    for lock in sorted((ROOT / "requirements").glob("*.txt")):
+        text = lock.read_text()
+        assert "index-url" not in text
+        assert "http" not in re.sub(r"^[a-z-]*http[a-z-]*==", "", text, flags=re.MULTILINE)
+        for name, version in re.findall(r"^([a-z0-9-]+)==(\S+)", text, flags=re.MULTILINE):
+            if name != "django":  # two of them, for two ranges of Python
+                assert pins.setdefault(name, version) == version, f"{name} differs in {lock.name}"
+    assert "django==6.1" in (ROOT / "requirements" / "aggregator.txt").read_text()
+    assert "django==5.2" in (ROOT / "requirements" / "aggregator.txt").read_text()
