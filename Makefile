@@ -32,10 +32,13 @@ lock: dev ## compile requirements/ from pyproject.toml
 	    --no-header --group $$group --constraints requirements/dev.txt --output-file requirements/$$group.txt || exit 1; \
 	done
 
+picture: dev ## the README's picture, from the latest run (needs Chromium)
+	@$(VENV)/bin/python docs/pictures/take.py
+
 clean: ## remove results and the virtual environment
 	@rm -rf $(VENV) results/2* results/latest .mypy_cache .pytest_cache .ruff_cache
 
 dev:
 	@$(PYTHON) -m loadtests install dev
 
-.PHONY: help loadtest up experiments test check bench lock clean dev
+.PHONY: help loadtest up experiments test check bench lock picture clean dev

@@ -1,0 +1,36 @@
+"""The README's picture, from the latest run, kept with the summary.json that it shows: `make picture`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+HERE = Path(__file__).resolve().parent
+LATEST = HERE.parents[1] / "results" / "latest"
+
+
+def main() -> None:
+    summary = json.loads((LATEST / "summary.json").read_text())
+    if summary["verdict"]["status"] != "confirmed":
+        sys.exit(f"the latest run is {summary['verdict']['status']}: {summary['verdict']['sentence']}")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1200, "height": 900}, device_scale_factor=1.5)
+        page.goto((LATEST / "report.html").as_uri())
+        page.wait_for_selector(".js-plotly-plot .scatterlayer .trace")
+        page.add_style_tag(content=".modebar { display: none !important; }")
+        bottom = page.locator(".plots").bounding_box()
+        if bottom is None:
+            sys.exit("the report shows no plots")
+        clip = {"x": 0, "y": 0, "width": 1200, "height": bottom["y"] + bottom["height"] + 8}
+        page.screenshot(path=HERE / f"{summary['experiment']}.png", clip=clip)  # type: ignore[arg-type]
+        browser.close()
+    shutil.copyfile(LATEST / "summary.json", HERE / f"{summary['experiment']}.summary.json")
+
+
+if __name__ == "__main__":
+    main()
