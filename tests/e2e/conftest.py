@@ -95,8 +95,9 @@ def docker_lab(engine: None, docker_environment: dict[str, str], tmp_path: Path)
     return Lab({**docker_environment, **own_project(RUN_PROJECT)}, tmp_path / "results")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def browser() -> Iterator[Browser]:
+    """Not longer than a test: while it is open an event loop runs in this thread, in the way of any other."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
         cannot_run("no Chromium is installed (on Debian: apt install chromium)")

@@ -55,6 +55,14 @@ def test_the_images_add_little_to_the_base(stack: Stack) -> None:
         assert size(stack.inspect(service)["Image"]) - base <= most * MEGABYTE
 
 
+def test_the_idle_stack_takes_little_memory(stack: Stack) -> None:
+    containers = stack.compose("ps", "--quiet").split()
+    said = stack.docker("stats", "--no-stream", "--format", "{{.MemUsage}}", *containers)
+    used = [float(line.partition("MiB")[0]) for line in said.splitlines()]
+    assert len(used) == len(SERVICES)
+    assert sum(used) * 1024**2 <= 300 * MEGABYTE
+
+
 def test_the_process_runtime_reads_compose_yaml_as_compose_does(stack: Stack) -> None:
     """Compose's own interpretation against ours: the same commands and the same environment."""
     theirs = json.loads(stack.compose("config", "--format", "json"))["services"]
