@@ -56,7 +56,7 @@ def bench() -> ExitCode:
             description, url = runtime.describe()["api"], runtime.published()["api"]
             print(f"The api runs as a local process ({isolation}); {len(capacity.LADDER)} steps, 40 s …", flush=True)
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                steps = runner.run(climb(url))
+                steps = runner.run(climb(url, runtime.witnesses["api"]))
         except asyncio.CancelledError:
             raise Interrupted from None
         finally:
@@ -69,7 +69,7 @@ def bench() -> ExitCode:
     return code
 
 
-async def climb(url: str) -> list[Step]:
+async def climb(url: str, witness_url: str) -> list[Step]:
     """All steps. A signal cancels them: an exception out of nowhere would end in one connection's callback."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
 
@@ -78,7 +78,7 @@ async def climb(url: str) -> list[Step]:
             loop.call_soon_threadsafe(task.cancel)
 
     with launch.handled(interrupt):
-        return [await capacity.climb(url, in_flight) for in_flight in capacity.LADDER]
+        return [await capacity.climb(url, witness_url, in_flight) for in_flight in capacity.LADDER]
 
 
 @contextmanager

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from hdrh.histogram import HdrHistogram
-from prometheus_client.parser import text_string_to_metric_families
 
-from loadtests import targets, witness
+from loadtests import witness
+from loadtests.analysis.readings import LATENESS
 from loadtests.errors import LabDown
 
 LATENCY = 1.0  # seconds the api is asked to wait
@@ -34,7 +34,7 @@ WARM_UP = 1.5 * LATENCY  # seconds until calls in flight are as many as they wil
 SECONDS = 6.0  # of measurement
 TICK = 0.001  # seconds
 PATIENCE = 30.0  # seconds until all connections have to be up
-CPU = "process_cpu_seconds_total"
+CPU = "lab_cpu_seconds_total"
 
 # Ten requests as the aggregators' clients send them; what was set in the environment is asked for explicitly.
 REQUESTS = tuple(
@@ -172,15 +172,15 @@ def allow_connections() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
-async def climb(url: str, in_flight: int) -> Step:
-    """Load the api at `url` and measure. Raises LabDown."""
+async def climb(url: str, witness_url: str, in_flight: int) -> Step:
+    """Load the api at `url` and measure; it says of itself at `witness_url`. Raises LabDown."""
     address = urlsplit(url)
     host, port = str(address.hostname), int(address.port or 80)
     try:
         client = Client(in_flight, await response_size(host, port))
         try:
             await client.connect(host, port)
-            return await measure(client, url, in_flight)
+            return await measure(client, witness_url, in_flight)
         finally:
             client.close()
     except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
@@ -196,19 +196,19 @@ async def response_size(host: str, port: int) -> int:
     return len(head) + int(head.lower().partition(b"content-length:")[2].split(None, 1)[0])
 
 
-async def measure(client: Client, url: str, in_flight: int) -> Step:
+async def measure(client: Client, witness_url: str, in_flight: int) -> Step:
     gc.collect()
     gc.disable()  # a collection among this many objects takes long enough to be mistaken for lateness
     try:
         client.start()
         await asyncio.sleep(WARM_UP)
-        before = await asyncio.to_thread(read_api, url)
+        before = await asyncio.to_thread(read_api, witness_url)
         client.late.clear()
         began, cpu_before = time.perf_counter(), time.process_time()
         await asyncio.sleep(SECONDS)
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu_before
         late = client.late.copy()
-        after = await asyncio.to_thread(read_api, url)
+        after = await asyncio.to_thread(read_api, witness_url)
         api_cpu = (after.cpu - before.cpu) / (time.perf_counter() - began)
     finally:
         gc.enable()
@@ -226,14 +226,12 @@ async def measure(client: Client, url: str, in_flight: int) -> Step:
     )
 
 
-def read_api(url: str) -> ApiState:
-    """Raises OSError when the api does not answer."""
-    reading = witness.read_api(url)
+def read_api(witness_url: str) -> ApiState:
+    """Raises OSError when the api does not say anything."""
+    reading = witness.read(witness_url)
     if reading is None:
-        raise OSError("no answer from /metrics")
-    families = text_string_to_metric_families(targets.fetch(f"{url}/metrics"))
-    cpu = sum(sample.value for family in families for sample in family.samples if sample.name == CPU)
-    return ApiState(reading.lateness, reading.calls_in_flight, cpu)
+        raise OSError("no answer from the api's witness")
+    return ApiState(reading.buckets[LATENESS], reading.number("lab_calls_in_flight") or 0, reading.values[CPU])
 
 
 def at_most(calls: Mapping[float, float], share: float) -> float:

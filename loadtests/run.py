@@ -25,6 +25,8 @@ from rich.console import Console
 
 from loadtests import experiments, knobs, manifest, targets, witness
 from loadtests.analysis import capacity, validity
+from loadtests.analysis.inside import inside
+from loadtests.analysis.readings import Reading
 from loadtests.analysis.statistics import Measured, percentile
 from loadtests.analysis.verdict import Verdict
 from loadtests.errors import ExitCode, Interrupted
@@ -47,6 +49,7 @@ class Generator:
     """What every step of a run needs."""
 
     targets: Mapping[str, Target]
+    witnesses: Mapping[str, str]
     api: str
     settings: Settings
     folder: Path
@@ -73,8 +76,8 @@ def main(options: Namespace) -> ExitCode:
         knobs.check_strategy(arm.strategy, found[arm.target].paths)
 
     def response_time(arm: Arm, users: int) -> float:
-        slots = found[arm.target].slots
-        return capacity.predict(settings, arm.strategy, slots, users).response_time
+        deployment = capacity.Deployment(found[arm.target].slots)
+        return capacity.predict(settings, arm.strategy, deployment, users).response_time
 
     pace = QUICK if options.quick else NORMAL
     steps = plan(experiment.arms, experiment.users, options.repeats, response_time, pace)
@@ -88,7 +91,8 @@ def main(options: Namespace) -> ExitCode:
     )
     console.print(introduction(experiment, settings, found, steps))
     with Progress(console, seconds=sum(step.seconds for step in steps), steps=len(steps)) as progress:
-        generator = Generator(found, os.environ["API"], settings, folder, progress, stop_event())
+        witnesses = targets.urls(os.environ["WITNESSES"])
+        generator = Generator(found, witnesses, witnesses["api"], settings, folder, progress, stop_event())
         run = walk(generator, steps, run)
     result = summary.summarize(run)
     summary.write(result, folder)
@@ -158,8 +162,8 @@ def calls_left(generator: Generator, step: Measurement) -> int:
     """Pages that were abandoned at the end of a step go on under WSGI: let them end; 0 when they have."""
     deadline = time.monotonic() + DRAIN_EXTRA + step.seconds
     while True:
-        reading = witness.read_api(generator.api)
-        left = reading.calls_in_flight if reading else 0
+        reading = witness.read(generator.api)
+        left = (reading.number("lab_calls_in_flight") or 0) if reading else 0
         if not left or time.monotonic() > deadline:
             return left
         generator.progress.say(f"waiting for {left} calls of the last step to end")
@@ -184,23 +188,23 @@ def measure(generator: Generator, step: Measurement) -> Measured:
     try:
         runner.start(step.users, spawn_rate=step.users)
         generator.progress.wait(step.warm_up, generator.pause, lambda: "warming up")
-        before = witness.read_api(generator.api)
-        cpu_before = sum(process.cpu_times()[:2])
-        recorder.open()
-        in_flight = []
+        inner: list[Reading | None] = []
+        api: list[Reading | None] = []
 
         def status() -> str:
-            reading = witness.read_api(generator.api)
-            if reading:
-                in_flight.append(reading.calls_in_flight)
+            inner.append(witness.read(generator.witnesses[step.arm.target]))
+            api.append(witness.read(generator.api))
             return f"{recorder.pages} pages"
 
+        status()
+        cpu_before, throttled_before = sum(process.cpu_times()[:2]), witness.own_throttled_seconds()
+        clock_before = time.time() - time.monotonic()
+        recorder.open()
         generator.progress.wait(step.window, generator.pause, status)
         while missing := seconds_missing(recorder, step):
             generator.progress.wait(missing, generator.pause, status)
         recorder.close()
-        cpu_after = sum(process.cpu_times()[:2])
-        after = witness.read_api(generator.api)
+        status()
     finally:
         runner.quit()
     middle = recorder.seconds / 2
@@ -212,9 +216,10 @@ def measure(generator: Generator, step: Measurement) -> Measured:
         response_times=recorder.response_times,
         early=sum(end < middle for end in recorder.ends),
         late=sum(end >= middle for end in recorder.ends),
-        generator_cpu=(cpu_after - cpu_before) / recorder.seconds,
-        lateness_p99=witness.lateness_p99(before, after),
-        calls_in_flight=max(in_flight, default=None),
+        generator_cpu=(sum(process.cpu_times()[:2]) - cpu_before) / recorder.seconds,
+        generator_throttled=difference(throttled_before, witness.own_throttled_seconds()),
+        clock_step=abs(time.time() - time.monotonic() - clock_before),
+        inside=inside(inner, api),
     )
     keep(generator.folder, recorder, measured)
     return measured
@@ -225,6 +230,10 @@ def seconds_missing(recorder: Recorder, step: Measurement) -> float:
     median = percentile(recorder.response_times, 50) or 0.0
     wanted = min(validity.TURNS * median * 1.02, 2 * step.window)
     return max(0.0, wanted - recorder.elapsed)
+
+
+def difference(before: float | None, after: float | None) -> float | None:
+    return None if before is None or after is None else after - before
 
 
 def delays(generator: Generator, step: Measurement) -> Iterator[float]:
@@ -245,7 +254,8 @@ def keep(folder: Path, recorder: Recorder, measured: Measured) -> None:
         "pages": measured.pages,
         "failures": dict(measured.failures),
         "generator_cpu": measured.generator_cpu,
-        "lateness_p99": measured.lateness_p99,
-        "calls_in_flight": measured.calls_in_flight,
+        "generator_throttled": measured.generator_throttled,
+        "clock_step": measured.clock_step,
+        "inside": asdict(measured.inside),
     }
     (raw / f"{name}.json").write_text(json.dumps(counts, indent=2) + "\n")

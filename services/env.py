@@ -40,5 +40,13 @@ def number(name: str, bound: Bound) -> float:
         raise BadEnvironment(f"environment: {error}") from None
 
 
+def switch(name: str) -> bool:
+    """'on' or 'off'."""
+    value = text(name)
+    if value not in {"on", "off"}:
+        raise BadEnvironment(f"environment: {name} must be on or off; it is {value[:80]!r}")
+    return value == "on"
+
+
 def whole(name: str, minimum: int, maximum: int) -> int:
     return int(number(name, Bound(name, minimum, maximum, whole=True)))

@@ -1,27 +1,34 @@
-"""What a service says of itself, as Prometheus text.
+"""What a service says of itself, counted where it happens: in the processes of its server.
 
-A witness has to be cheap: what is counted here costs a few microseconds a call.
+The numbers lie in files that `services.supervise` reads and serves as Prometheus text, so that they are there
+while every slot is taken or the event loop is blocked. A witness has to be cheap: a few microseconds a call.
+TELEMETRY=off leaves it out, which is how a benchmark finds what it costs.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
+from time import perf_counter
 
-from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
+from prometheus_client import Counter, Gauge, Histogram
 
-CONTENT_TYPE = CONTENT_TYPE_LATEST
+from services import env
 
-exposition = generate_latest
+ON = env.switch("TELEMETRY")
+LOOK = 0.1  # seconds between two looks at an event loop's lag
 
 
 class InFlight:
-    """Work that has begun and not ended: how much now, and the most there has been."""
+    """Work that has begun and not ended: how much now, and the most there has been since the start."""
 
     def __init__(self, name: str, documentation: str) -> None:
-        self._now = Gauge(f"{name}_in_flight", f"{documentation} in flight")
-        self._peak = Gauge(f"{name}_in_flight_peak", f"most {documentation} in flight since the start")
+        self._now = Gauge(f"{name}_in_flight", f"{documentation} in flight", multiprocess_mode="livesum")
+        self._peak = Gauge(
+            f"{name}_in_flight_peak", f"most {documentation} in flight since the start", multiprocess_mode="livesum"
+        )
         self.now = 0
         self.peak = 0
         self._lock = Lock()  # sync pages and calls count from many threads
@@ -35,9 +42,32 @@ class InFlight:
             self._change(-1)
 
     def _change(self, by: int) -> None:
+        if not ON:
+            return
         with self._lock:
             self.now += by
             self._now.set(self.now)
             if self.now > self.peak:
                 self.peak = self.now
                 self._peak.set(self.peak)
+
+
+def counter(name: str, documentation: str) -> Counter:
+    return Counter(name, documentation)
+
+
+def lateness(name: str, documentation: str) -> Histogram:
+    """A histogram of seconds that something came too late."""
+    return Histogram(
+        name,
+        documentation,
+        buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0),
+    )
+
+
+async def watch_event_loop(lag: Histogram) -> None:
+    """For ever: how much later than asked for does this event loop come back to a task?"""
+    while ON:
+        asked = perf_counter() + LOOK
+        await asyncio.sleep(LOOK)
+        lag.observe(max(0.0, perf_counter() - asked))

@@ -29,6 +29,7 @@ os.environ.update(
     FAIL="0",
     HANG="0",
     SEED="1",
+    TELEMETRY="on",
 )
 django.setup()
 

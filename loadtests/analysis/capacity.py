@@ -1,18 +1,34 @@
-"""What theory predicts for a page that waits. Pure; the formulas are docs/architecture.md's.
+"""What theory predicts for a page that waits. Pure.
 
-L latency, F fan-out, S slots, N users without think time; seconds and pages/s.
+With latency L, jitter J, fan-out F, S slots, N users without think time, CPU per page c on k cores and a pool of P
+connections or threads that make calls; seconds and pages/s:
+
+    R  = L + J·F/(F+1) + c           side by side;  F·(L + J/2) + c  one call after the other
+    X  = min(N/R, S/R, k/c, P/(F·L)) Little's law; the smallest term is the bottleneck
+    response time = N/X              beyond the knee (closed loop), R before it
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from loadtests.knobs import Settings
 
 
 @dataclass(frozen=True, slots=True)
+class Deployment:
+    """What limits a target: `slots` pages (None: no such limit), `cores`, and its `pools` by strategy."""
+
+    slots: int | None
+    cores: float = math.inf
+    pools: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Prediction:
-    """`goodput` in pages/s, `response_time` in seconds, and which term limits: 'users' or 'slots'."""
+    """`goodput` in pages/s, `response_time` in seconds; `bottleneck`: 'users', 'slots', 'cpu' or 'pool'."""
 
     goodput: float
     response_time: float
@@ -20,7 +36,7 @@ class Prediction:
 
 
 def page_time(settings: Settings, strategy: str) -> float:
-    """Seconds that an unhurried page takes: F·L one after the other, L side by side.
+    """Seconds that an unhurried page waits for its calls.
 
     Jitter is uniform on [0, J]: its mean is J/2, the mean of the largest of F draws is J·F/(F+1).
     """
@@ -29,16 +45,23 @@ def page_time(settings: Settings, strategy: str) -> float:
     return settings.latency + settings.jitter * settings.fan_out / (settings.fan_out + 1)
 
 
-def predict(settings: Settings, strategy: str, slots: int | None, users: int) -> Prediction:
-    """Little's law: pages/s = min(N, S) / R; beyond the knee response time = N / throughput.
+def predict(
+    settings: Settings, strategy: str, deployment: Deployment, users: int, cpu_per_page: float = 0.0
+) -> Prediction:
+    """`cpu_per_page` in CPU seconds; 0 leaves CPU out."""
+    unhurried = page_time(settings, strategy) + cpu_per_page
+    pool = deployment.pools.get(strategy)
+    busy = settings.fan_out * (settings.latency + settings.jitter / 2)  # seconds of one connection, for a page
+    limits = {
+        "users": per_second(users, unhurried),
+        "slots": math.inf if deployment.slots is None else per_second(deployment.slots, unhurried),
+        "cpu": per_second(deployment.cores, cpu_per_page),
+        "pool": math.inf if pool is None or strategy == "sequential" else per_second(pool, busy),
+    }
+    bottleneck = min(limits, key=lambda name: limits[name])  # of equals the first
+    goodput = limits[bottleneck]
+    return Prediction(goodput, max(unhurried, users / goodput), bottleneck)
 
-    CPU is left out: this is what the concurrency model alone allows.
-    """
-    unhurried = page_time(settings, strategy)
-    working = users if slots is None else min(users, slots)
-    goodput = working / unhurried if unhurried else float("inf")
-    return Prediction(
-        goodput=goodput,
-        response_time=users * unhurried / working,
-        bottleneck="users" if working == users else "slots",
-    )
+
+def per_second(amount: float, seconds: float) -> float:
+    return amount / seconds if seconds else math.inf

@@ -9,6 +9,7 @@ from statistics import median
 
 from hdrh.histogram import HdrHistogram
 
+from loadtests.analysis.inside import Inside, together
 from loadtests.experiments import Arm
 from loadtests.plan import Measurement
 from loadtests.record import merged
@@ -20,7 +21,7 @@ PERCENTILES = {"p50": 50.0, "p95": 95.0, "p99": 99.0, "max": 100.0}
 class Measured:
     """One measurement done. `seconds` is the window's true length.
 
-    `generator_cpu` is in cores; `lateness_p99` in seconds and None when the api did not say it;
+    `generator_cpu` is in cores; `generator_throttled` and `clock_step` (what the wall clock jumped) in seconds;
     `early` and `late` are the pages that ended in the window's first and second half.
     """
 
@@ -32,8 +33,9 @@ class Measured:
     early: int = 0
     late: int = 0
     generator_cpu: float = 0.0
-    lateness_p99: float | None = None
-    calls_in_flight: int | None = None
+    generator_throttled: float | None = None
+    clock_step: float = 0.0
+    inside: Inside = field(default_factory=Inside)
 
     @property
     def goodput(self) -> float:
@@ -52,12 +54,24 @@ class StepFigures:
     failures: Counter[str]
     seconds: float
     response_times: HdrHistogram
-    calls_in_flight: int | None
+    inside: Inside
     measured: Sequence[Measured] = field(default_factory=list)
 
     @property
     def goodput(self) -> float:
         return median(self.goodputs)
+
+    @property
+    def spread(self) -> float:
+        """Between the repeats' highest and lowest goodput, as a share of the median."""
+        return (max(self.goodputs) - min(self.goodputs)) / self.goodput if self.goodput else 0.0
+
+    @property
+    def cpu_per_page(self) -> float | None:
+        """CPU seconds of the target's processes."""
+        if self.inside.cpu_seconds is None or not self.pages:
+            return None
+        return self.inside.cpu_seconds / self.pages
 
     @property
     def response_time(self) -> dict[str, float | None]:
@@ -82,7 +96,6 @@ def steps(measured: Iterable[Measured], arm: Arm) -> list[StepFigures]:
 
 
 def figures(arm: Arm, users: int, group: Sequence[Measured]) -> StepFigures:
-    in_flight = [one.calls_in_flight for one in group if one.calls_in_flight is not None]
     return StepFigures(
         arm=arm,
         users=users,
@@ -91,6 +104,6 @@ def figures(arm: Arm, users: int, group: Sequence[Measured]) -> StepFigures:
         failures=sum((one.failures for one in group), Counter()),
         seconds=sum(one.seconds for one in group),
         response_times=merged(one.response_times for one in group),
-        calls_in_flight=max(in_flight, default=None),
+        inside=together([one.inside for one in group]),
         measured=group,
     )

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from loadtests.analysis.statistics import Measured, percentile
 from loadtests.knobs import Settings
 
-GENERATOR_CPU = 0.8  # cores: beyond it the generator measures itself
+GENERATOR_CPU = 0.8  # of its core: beyond it the generator measures itself
+THROTTLED = 0.05  # share of the time that a CPU limit may hold back the api or the generator
+MEMORY = 0.9  # of its limit
+CLOCK_STEP = 0.05  # seconds
+FEWEST_PAGES = 3
 LATENESS_SHARE, LATENESS_SECONDS = 0.05, 0.020  # of the latency, or at least so much
 FAILURES = 0.01  # share of pages beyond those that are meant to fail
 TURNS = 3.0  # times the median response time that a window has to last
@@ -32,11 +36,58 @@ class Check:
         return f"{self.name} in {self.measurement}: {self.value} ({self.limit}). {self.remedy}"
 
 
-def checks(measured: Iterable[Measured], settings: Settings) -> list[Check]:
-    return [check for one in measured for check in checks_of(one, settings)]
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the services are allowed: `memory` in bytes by service, the generator's cores; None: no limit."""
+
+    memory: Mapping[str, int | None] = field(default_factory=dict)
+    generator_cpus: float | None = None
 
 
-def checks_of(one: Measured, settings: Settings) -> Iterator[Check]:
+def checks(measured: Iterable[Measured], settings: Settings, limits: Limits) -> list[Check]:
+    return [
+        check for one in measured for check in (*checks_of_load(one, settings, limits), *checks_of_machine(one, limits))
+    ]
+
+
+def checks_of_machine(one: Measured, limits: Limits) -> Iterator[Check]:
+    """What the machine and the limits did to the instrument itself."""
+    where = one.measurement.name
+    for service, throttled in (
+        ("the load generator", one.generator_throttled),
+        ("the api", one.inside.api_throttled_seconds),
+    ):
+        share = (throttled or 0.0) / one.seconds if one.seconds else 0.0
+        yield Check(
+            "CPU throttling",
+            where,
+            share <= THROTTLED,
+            f"{service} was held back {share:.1%} of the time",
+            f"at most {THROTTLED:.0%}",
+            "Its CPU limit is too low for this load: raise LOCUST_CPUS= or API_CPUS=.",
+        )
+    for service, used in ((one.measurement.arm.target, one.inside.memory), ("api", one.inside.api_memory)):
+        allowed = limits.memory.get(service)
+        share = (used or 0.0) / allowed if allowed else 0.0
+        yield Check(
+            "memory",
+            where,
+            share <= MEMORY,
+            f"{service} used {(used or 0.0) / 1e6:.0f} MB" + (f", {share:.0%} of its limit" if allowed else ""),
+            f"at most {MEMORY:.0%} of its limit",
+            "Close to its limit a service swaps or is killed: raise AGGREGATOR_MEMORY= or API_MEMORY=.",
+        )
+    yield Check(
+        "clock",
+        where,
+        one.clock_step <= CLOCK_STEP,
+        f"the wall clock moved {one.clock_step * 1000:.0f} ms against the steady one",
+        f"at most {CLOCK_STEP * 1000:.0f} ms",
+        "The machine was paused or its clock was set during the step: run again.",
+    )
+
+
+def checks_of_load(one: Measured, settings: Settings, limits: Limits) -> Iterator[Check]:
     where = one.measurement.name
     failed = sum(one.failures.values())
     asked = one.pages + failed
@@ -51,16 +102,17 @@ def checks_of(one: Measured, settings: Settings) -> Iterator[Check]:
         f"at most {allowed:.0%}",
         "Find out why pages fail before asking how fast they are.",
     )
+    most = GENERATOR_CPU * min(1.0, limits.generator_cpus or 1.0)  # it computes on one core at a time
     yield Check(
         "generator CPU",
         where,
-        one.generator_cpu <= GENERATOR_CPU,
+        one.generator_cpu <= most,
         f"{one.generator_cpu:.2f} cores",
-        f"at most {GENERATOR_CPU}",
+        f"at most {most:g}",
         "Fewer users, or a machine with more cores to spare.",
     )
     limit = max(LATENESS_SECONDS, LATENESS_SHARE * settings.latency)
-    late = one.lateness_p99
+    late = one.inside.api_lateness_p99
     yield Check(
         "api response time",
         where,
@@ -71,6 +123,14 @@ def checks_of(one: Measured, settings: Settings) -> Iterator[Check]:
     )
     if not one.pages:
         return
+    yield Check(
+        "sample",
+        where,
+        one.pages >= FEWEST_PAGES,
+        f"{one.pages} pages",
+        f"at least {FEWEST_PAGES}",
+        "Too few to say anything: lower LATENCY=, or raise USERS=.",
+    )
     median = percentile(one.response_times, 50) or 0.0
     yield Check(
         "step length",

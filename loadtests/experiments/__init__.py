@@ -28,12 +28,13 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """What is known of one arm at one step: pages/s measured and predicted, users, slots."""
+    """What is known of one arm at one step: pages/s measured (median, and each repeat) and predicted, users, slots."""
 
     arm: Arm
     users: int
     slots: int | None
     goodput: float
+    goodputs: tuple[float, ...]
     predicted_goodput: float
     p95: float
 

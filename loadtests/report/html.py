@@ -22,7 +22,7 @@ def render(summary: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["seconds"] = seconds
+    environment.filters |= {"seconds": seconds, "count": count, "scaled": scaled}
     return environment.get_template("report.html").render(
         summary=summary,
         arm_name=arm_name,
@@ -41,6 +41,14 @@ def render(summary: Mapping[str, Any]) -> str:
 
 def seconds(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
+
+
+def count(value: float | None) -> str:
+    return "–" if value is None else f"{value:.0f}"
+
+
+def scaled(value: float | None, factor: float) -> str:
+    return "–" if value is None else f"{value * factor:.1f}"
 
 
 def write(summary: Mapping[str, Any], folder: Path) -> Path:

@@ -41,7 +41,7 @@ def arm_name(arm: Mapping[str, Any]) -> str:
 @plot(
     "Goodput",
     "Whole pages per second against users outside. A line that follows the users has room; a line that "
-    "turns flat has met its limit. Dotted: what slots and latency alone predict. Thin bars: the lowest "
+    "turns flat has met its limit. Dotted: what users, slots, pool and CPU predict. Thin bars: the lowest "
     "and highest repeat, where there was more than one.",
 )
 def goodput(summary: Summary) -> go.Figure:
@@ -73,6 +73,33 @@ def goodput(summary: Summary) -> go.Figure:
             line={"color": colour, "width": 1.5, "dash": "dot"},
             hovertemplate="%{y:.1f} pages/s predicted",
         )
+    return figure
+
+
+@plot(
+    "External concurrency",
+    "Users outside against what is worked on inside, on logarithmic scales: solid, pages in flight inside the "
+    "aggregator; dashed, calls in flight at the api, as both say of themselves (medians of a reading a second). "
+    "Where a target has slots its lines stop there and the rest of the users queues; without slots they follow.",
+)
+def external_concurrency(summary: Summary) -> go.Figure:
+    figure = figure_over_users("in flight")
+    figure.update_xaxes(type="log", rangemode="normal")
+    figure.update_yaxes(type="log", rangemode="normal")
+    for index, arm in enumerate(summary["arms"]):
+        for what, label, dash in (
+            ("pages_in_flight", "pages inside", "solid"),
+            ("calls_in_flight", "calls at the api", "dash"),
+        ):
+            figure.add_scatter(
+                x=[step["users"] for step in arm["steps"]],
+                y=[step["inside"][what] or None for step in arm["steps"]],  # a logarithm has no zero
+                name=f"{arm['target']}, {label}",
+                mode="lines+markers",
+                line={"color": COLOURS[index % len(COLOURS)], "width": 3 if dash == "solid" else 2, "dash": dash},
+                marker={"symbol": MARKERS[index % len(MARKERS)], "size": 10 if dash == "solid" else 7},
+                hovertemplate="%{y:.0f} at %{x} users",
+            )
     return figure
 
 

@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from loadtests.analysis import capacity
+from loadtests.analysis import capacity, noise
+from loadtests.analysis.capacity import Deployment, Prediction
+from loadtests.analysis.cost import Cost, calibrated, cost, match
 from loadtests.analysis.statistics import Measured, StepFigures, steps
-from loadtests.analysis.validity import checks
+from loadtests.analysis.validity import Limits, checks
 from loadtests.analysis.verdict import Verdict, verdict
 from loadtests.experiments import Arm, Experiment, Point
 from loadtests.knobs import Settings
 from loadtests.targets import Target
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,9 @@ class Run:
 
 def summarize(run: Run) -> dict[str, Any]:
     """The content of summary.json."""
-    by_arm = {arm: steps(run.measured, arm) for arm in run.experiment.arms}
-    highest = top_points(run, by_arm)
-    found = checks(run.measured, run.settings)
+    arms = [arm_figures(run, arm) for arm in run.experiment.arms]
+    highest = top_points(arms)
+    found = checks(run.measured, run.settings, limits(run))
     ending = verdict(run.experiment, highest, found, incomplete=run.incomplete)
     return {
         "schema_version": SCHEMA_VERSION,
@@ -52,41 +54,106 @@ def summarize(run: Run) -> dict[str, Any]:
         "question": run.experiment.question,
         "runtime": run.manifest["runtime"],
         "complete": not run.incomplete,
-        "arms": [arm_of(run, arm, by_arm[arm]) for arm in run.experiment.arms],
+        "arms": [arm_of(arm) for arm in arms],
         "comparison": comparison(highest),
         "verdict": {"status": ending.status, "sentence": ending.sentence},
-        "checks": [
-            {
-                "name": check.name,
-                "measurement": check.measurement,
-                "passed": check.passed,
-                "value": check.value,
-                "limit": check.limit,
-                "remedy": check.remedy,
-            }
-            for check in found
-        ],
+        "findings": [*findings(arms), *matches(run, arms)],
+        "checks": [asdict(check) for check in found],
         "manifest": dict(run.manifest),
     }
+
+
+@dataclass(frozen=True)
+class ArmFigures:
+    """An arm with its steps, what was predicted for each, and what it costs."""
+
+    arm: Arm
+    target: Target
+    deployment: Deployment
+    steps: Sequence[StepFigures]
+    predicted: Sequence[Prediction]
+    cost: Cost
+    calibrated: float | None
+
+
+def arm_figures(run: Run, arm: Arm) -> ArmFigures:
+    target = run.targets[arm.target]
+    found = steps(run.measured, arm)
+    limited = deployment(target, run.manifest)
+    cpu = calibrated(found)
+    predicted = [capacity.predict(run.settings, arm.strategy, limited, step.users, cpu or 0.0) for step in found]
+    return ArmFigures(arm, target, limited, found, predicted, cost(found), cpu)
+
+
+def deployment(target: Target, manifest: Mapping[str, Any]) -> Deployment:
+    """From what the target and compose.yaml say of it. A Python process computes on one core at a time."""
+    service = manifest.get("services", {}).get(target.name, {})
+    workers = int(target.identity.get("workers") or 1)
+    environment = service.get("environment", {})
+    pools = {"gather": "MAX_CONNECTIONS", "threadpool": "THREADPOOL"}
+    return Deployment(
+        slots=target.slots,
+        cores=min(workers, service.get("cpus") or math.inf),
+        pools={name: workers * int(environment[size]) for name, size in pools.items() if size in environment},
+    )
+
+
+def limits(run: Run) -> Limits:
+    """What compose.yaml allows the services. Bytes and cores; None where nothing limits them."""
+    services = run.manifest.get("services", {})
+    return Limits(
+        memory={name: of.get("memory_bytes") for name, of in services.items() if isinstance(of, Mapping)},
+        generator_cpus=services.get("locust", {}).get("cpus"),
+    )
+
+
+def findings(arms: Sequence[ArmFigures]) -> list[str]:
+    """Where the measured goodput parts from the predicted one by more than the noise."""
+    sentences = []
+    for arm in arms:
+        for step, predicted in zip(arm.steps, arm.predicted, strict=True):
+            gap = step.goodput / predicted.goodput - 1 if predicted.goodput else 0.0
+            one_page = len(step.goodputs) / step.pages if step.pages else 1.0  # what a window's edge can cut off
+            if abs(gap) > max(noise.FLOOR, step.spread, 1.5 * one_page):
+                sentences.append(
+                    f"{arm.arm.target} {arm.arm.strategy} at {step.users} users: {step.goodput:.1f} pages/s measured, "
+                    f"{predicted.goodput:.1f} predicted (limited by {predicted.bottleneck}), {gap:+.0%}."
+                )
+    return sentences
+
+
+def matches(run: Run, arms: Sequence[ArmFigures]) -> list[str]:
+    """What each arm with slots would need to serve what the arm without them serves."""
+    free = [arm for arm in arms if arm.deployment.slots is None and arm.steps]
+    sentences = []
+    for arm in arms:
+        for other in free:
+            same = [step for step in arm.steps if step.users == other.steps[-1].users]
+            if same:
+                waited = capacity.page_time(run.settings, arm.arm.strategy) + (arm.calibrated or 0.0)
+                sentence = match(same[0], arm.cost, arm.deployment, other.steps[-1], waited)
+                sentences += [sentence] if sentence else []
+    return sentences
 
 
 def verdict_of(summary: Mapping[str, Any]) -> Verdict:
     return Verdict(**summary["verdict"])
 
 
-def arm_of(run: Run, arm: Arm, figures: Sequence[StepFigures]) -> dict[str, Any]:
-    target = run.targets[arm.target]
+def arm_of(arm: ArmFigures) -> dict[str, Any]:
     return {
-        "target": arm.target,
-        "strategy": arm.strategy,
-        "server": target.identity["server"],
-        "slots": target.slots,
-        "steps": [step_of(run, target, step) for step in figures],
+        "target": arm.arm.target,
+        "strategy": arm.arm.strategy,
+        "server": arm.target.identity["server"],
+        "slots": arm.target.slots,
+        "cores": arm.deployment.cores if math.isfinite(arm.deployment.cores) else None,
+        "cpu_per_page_calibrated": arm.calibrated,
+        "cost": asdict(arm.cost),
+        "steps": [step_of(step, predicted) for step, predicted in zip(arm.steps, arm.predicted, strict=True)],
     }
 
 
-def step_of(run: Run, target: Target, step: StepFigures) -> dict[str, Any]:
-    predicted = capacity.predict(run.settings, step.arm.strategy, target.slots, step.users)
+def step_of(step: StepFigures, predicted: Prediction) -> dict[str, Any]:
     return {
         "users": step.users,
         "goodput": step.goodput,
@@ -96,7 +163,8 @@ def step_of(run: Run, target: Target, step: StepFigures) -> dict[str, Any]:
         "failures": sum(step.failures.values()),
         "failure_reasons": dict(step.failures.most_common(10)),
         "seconds": step.seconds,
-        "calls_in_flight": step.calls_in_flight,
+        "cpu_per_page": step.cpu_per_page,
+        "inside": asdict(step.inside),
         "predicted": {
             "goodput": predicted.goodput if math.isfinite(predicted.goodput) else None,
             "response_time": predicted.response_time,
@@ -105,25 +173,25 @@ def step_of(run: Run, target: Target, step: StepFigures) -> dict[str, Any]:
     }
 
 
-def top_points(run: Run, by_arm: Mapping[Arm, Sequence[StepFigures]]) -> list[Point]:
+def top_points(arms: Sequence[ArmFigures]) -> list[Point]:
     """Each arm at the highest step that every arm has reached; empty while there is none."""
-    reached = set.intersection(*({step.users for step in figures} for figures in by_arm.values()))
+    reached = set.intersection(*({step.users for step in arm.steps} for arm in arms))
     if not reached:
         return []
     points = []
-    for arm, figures in by_arm.items():
-        step = next(step for step in figures if step.users == max(reached))
-        slots = run.targets[arm.target].slots
-        predicted = capacity.predict(run.settings, arm.strategy, slots, step.users)
+    for arm in arms:
+        index = [step.users for step in arm.steps].index(max(reached))
+        step, predicted = arm.steps[index], arm.predicted[index]
         p95 = step.response_time["p95"]
         points.append(
             Point(
-                arm,
-                step.users,
-                slots,
-                step.goodput,
-                predicted.goodput,
-                float("nan") if p95 is None else p95,
+                arm=arm.arm,
+                users=step.users,
+                slots=arm.deployment.slots,
+                goodput=step.goodput,
+                goodputs=tuple(step.goodputs),
+                predicted_goodput=predicted.goodput,
+                p95=math.nan if p95 is None else p95,
             )
         )
     return points

@@ -46,5 +46,7 @@ def show(summary: Mapping[str, Any], console: Console) -> None:
     status = summary["verdict"]["status"]
     console.print(Text(status.upper(), style=STYLES[status]))
     console.print(Text(summary["verdict"]["sentence"]))
+    for finding in summary["findings"]:
+        console.print(Text(f"· {finding}"))
     for warning in summary["manifest"].get("warnings", ()):
         console.print(Text(f"Note: {warning}", style="dim"))

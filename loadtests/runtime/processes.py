@@ -44,13 +44,17 @@ VARIABLE = re.compile(r"\$(?:(?P<escaped>\$)|\{(?P<name>\w+)(?::-(?P<default>[^}
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A service of compose.yaml with its variables filled in; `ports`: those it listens on in a container."""
+    """A service of compose.yaml with its variables filled in.
+
+    `ports` are those that it listens on in a container and that are published, `exposed` those for the lab alone.
+    """
 
     name: str
     command: list[str]
     environment: dict[str, str]
     probe: list[str]
     ports: list[int]
+    exposed: list[int]
     depends_on: list[str]
 
 
@@ -85,6 +89,7 @@ def read_services(text: str, variables: Mapping[str, str]) -> dict[str, Service]
             },
             probe=words(described["healthcheck"]["test"])[1:],
             ports=[container_port(port) for port in described.get("ports", ())],
+            exposed=[int(port) for port in described.get("expose", ())],
             depends_on=list(described.get("depends_on", ())),
         )
     return services
@@ -111,9 +116,14 @@ def on_loopback(services: Mapping[str, Service], ports: Mapping[str, Mapping[int
         name: Service(
             name=name,
             command=[translate(word, ports[name]) for word in service.command],
-            environment={key: translate(value, {}) for key, value in service.environment.items()},
+            environment={
+                # Only an address that is listened on holds a port of its own; any other number means itself.
+                key: translate(value, ports[name] if "0.0.0.0" in value else {})  # noqa: S104
+                for key, value in service.environment.items()
+            },
             probe=[translate(word, ports[name]) for word in service.probe],
             ports=service.ports,
+            exposed=service.exposed,
             depends_on=service.depends_on,
         )
         for name, service in services.items()
@@ -135,19 +145,24 @@ class ProcessRuntime(Runtime):
         self._services: dict[str, Service] = {}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._urls: dict[str, str] = {}
+        self._witnesses: dict[str, str] = {}
 
     def prepare(self) -> None:
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         topology = (ROOT / "compose.yaml").read_text()
-        ports = {
-            name: {port: self._local_port(name) for port in service.ports}
-            for name, service in read_services(topology, os.environ).items()
+        services = read_services(topology, os.environ)
+        published = {
+            name: {port: self._local_port(name) for port in service.ports} for name, service in services.items()
         }
-        chosen = {port_variable(name): str(port) for name, own in ports.items() for port in own.values()}
+        ports = {name: own | {port: free_port() for port in services[name].exposed} for name, own in published.items()}
+        chosen = {port_variable(name): str(port) for name, own in published.items() for port in own.values()}
         self._services = on_loopback(read_services(topology, os.environ | chosen), ports)
-        self._urls = {name: f"http://127.0.0.1:{port}" for name, own in ports.items() for port in own.values()}
+        self._urls = {name: f"http://127.0.0.1:{port}" for name, own in published.items() for port in own.values()}
+        self._witnesses = {
+            name: f"http://127.0.0.1:{ports[name][port]}" for name in ports for port in services[name].exposed
+        }
 
     def _local_port(self, service: str) -> int:
         """The one that the service's variable asks for, or any that is free."""
@@ -248,6 +263,11 @@ class ProcessRuntime(Runtime):
 
     def published(self) -> Mapping[str, str]:
         return self._urls
+
+    @property
+    def witnesses(self) -> Mapping[str, str]:
+        """Where each service says what happens inside it."""
+        return self._witnesses
 
     def describe(self) -> Mapping[str, Any]:
         return {

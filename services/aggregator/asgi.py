@@ -13,7 +13,10 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "services.aggregator.settings"
 
 django_application = get_asgi_application()
 
-from services.aggregator import upstream  # noqa: E402  # needs Django's settings
+from services import telemetry  # noqa: E402  # like the next, it needs Django's settings
+from services.aggregator import upstream  # noqa: E402
+
+LOOP_LAG = telemetry.lateness("lab_event_loop_lag_seconds", "how late the event loop came back to a task")
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
@@ -30,9 +33,11 @@ async def application(scope: dict[str, Any], receive: Receive, send: Send) -> No
 async def lifespan(state: dict[str, Any], receive: Receive, send: Send) -> None:
     """Every request's scope gets a copy of `state`, and with it the client."""
     await receive()  # lifespan.startup
+    watch = asyncio.create_task(telemetry.watch_event_loop(LOOP_LAG))
     async with upstream.async_client() as client:
         loop = type(asyncio.get_running_loop())
         state.update(client=client, event_loop=f"{loop.__module__}.{loop.__qualname__}")
         await send({"type": "lifespan.startup.complete"})
         await receive()  # lifespan.shutdown
+        watch.cancel()
     await send({"type": "lifespan.shutdown.complete"})

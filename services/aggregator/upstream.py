@@ -17,8 +17,10 @@ from __future__ import annotations
 
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from time import perf_counter
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -41,6 +43,10 @@ TIMEOUT = httpx.Timeout(
 KEEP_ALIVE = 60.0  # seconds a connection may idle; the api keeps it longer, so it is never closed first
 
 CALLS = telemetry.InFlight("lab_upstream_calls", "calls to the api")
+CONNECTIONS = telemetry.counter("lab_upstream_connections_opened", "connections opened to the api")
+POOL_WAITS = telemetry.counter("lab_upstream_pool_waits", "calls that waited for a pooled connection")
+POOL_WAIT = telemetry.counter("lab_upstream_pool_wait_seconds", "time that calls waited for a pooled connection")
+TIMEOUTS = telemetry.counter("lab_upstream_timeouts", "calls that timed out")
 
 
 class CallFailed(Exception):
@@ -85,11 +91,19 @@ class ClientPool:
 clients = ClientPool()
 
 
+def count_connections(event: str, info: Mapping[str, Any]) -> None:
+    if event == "connection.connect_tcp.complete":
+        CONNECTIONS.inc()
+
+
+TRACE = {"trace": count_connections}
+
+
 def fetch(call: str) -> Any:
     """The api's answer to one call. Raises CallFailed."""
     with clients.one() as client, CALLS.one():
         try:
-            response = client.get(f"{settings.API_URL}?{call}")
+            response = client.get(f"{settings.API_URL}?{call}", extensions=TRACE)
         except httpx.HTTPError as error:
             raise failure(call, error) from error
         return answer(call, response)
@@ -113,7 +127,29 @@ def session() -> aiohttp.ClientSession:
         ttl_dns_cache=300,  # seconds
         ssl=SSL_CONTEXT,
     )
-    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+    return aiohttp.ClientSession(
+        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trace_configs=[connection_trace()]
+    )
+
+
+def connection_trace() -> aiohttp.TraceConfig:
+    """Counts connections that are opened, and what calls wait for one of a full pool."""
+
+    async def opened(session: aiohttp.ClientSession, context: SimpleNamespace, params: Any) -> None:
+        CONNECTIONS.inc()
+
+    async def queued(session: aiohttp.ClientSession, context: SimpleNamespace, params: Any) -> None:
+        context.queued_at = perf_counter()
+
+    async def served(session: aiohttp.ClientSession, context: SimpleNamespace, params: Any) -> None:
+        POOL_WAITS.inc()
+        POOL_WAIT.inc(perf_counter() - context.queued_at)
+
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_create_end.append(opened)
+    trace.on_connection_queued_start.append(queued)
+    trace.on_connection_queued_end.append(served)
+    return trace
 
 
 async def afetch(client: AsyncClient, call: str) -> Any:
@@ -137,6 +173,8 @@ def failure(call: str, error: Exception) -> CallFailed:
     """
     cause = error.__cause__ if isinstance(error.__cause__, aiohttp.ClientError) else error
     timed_out = isinstance(cause, (httpx.TimeoutException, TimeoutError))
+    if timed_out:
+        TIMEOUTS.inc()
     why = f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__
     return (CallTimedOut if timed_out else CallFailed)(call, why)
 

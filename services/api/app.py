@@ -12,7 +12,7 @@ from random import Random
 from time import perf_counter
 from typing import Any
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter
 
 from services import env, telemetry
 from services.api.behaviour import BOUNDS, Behaviour
@@ -40,11 +40,7 @@ CALLS = telemetry.InFlight("lab_calls", "calls of the api")
 ENDED = Counter("lab_calls", "calls that ended, by how", ["how"])
 ANSWERED, FAILED, ABANDONED = (ENDED.labels(how) for how in ("answered", "failed", "abandoned"))
 # The api's own response time, less the wait that was asked for: what the api itself adds.
-LATENESS = Histogram(
-    "lab_call_lateness_seconds",
-    "response time of the api beyond the latency asked for",
-    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0),
-)
+LATENESS = telemetry.lateness("lab_call_lateness_seconds", "response time of the api beyond the latency asked for")
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -120,14 +116,9 @@ async def answer_health(scope: Scope, receive: Receive, send: Send) -> None:
     await send_json(send, HTTPStatus.OK, {"status": "ok", "service": "api"})
 
 
-async def answer_metrics(scope: Scope, receive: Receive, send: Send) -> None:
-    await send_body(send, HTTPStatus.OK, telemetry.CONTENT_TYPE.encode(), telemetry.exposition())
-
-
 HANDLERS = {
     "/api/": answer_call,
     "/healthz": answer_health,
-    "/metrics": answer_metrics,
 }
 
 

@@ -15,12 +15,12 @@ PATIENCE = 30.0  # seconds; only a hang takes so long
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]]:
-    """URL by service; a call takes 0.05 s where nothing else is asked for."""
+    """URL by service, and of each service's witness; a call takes 0.05 s where nothing else is asked for."""
     runtime = ProcessRuntime(tmp_path_factory.mktemp("logs"))
     runtime.prepare()
     try:
         runtime.up(["wsgi", "asgi"])
-        yield runtime.published()
+        yield {**runtime.published(), **{f"{name} witness": url for name, url in runtime.witnesses.items()}}
     finally:
         runtime.down()
 

@@ -72,9 +72,9 @@ def test_a_vanished_client_does_not_stop_its_page_under_wsgi(lab: Mapping[str, s
 
 
 def calls_in_flight(lab: Mapping[str, str]) -> int:
-    reading = witness.read_api(lab["api"])
+    reading = witness.read(lab["api witness"])
     assert reading is not None
-    return reading.calls_in_flight
+    return reading.number("lab_calls_in_flight") or 0
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 15.0) -> None:

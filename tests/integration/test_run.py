@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
 from pathlib import Path
 
 import jsonschema
@@ -49,7 +50,13 @@ def test_its_summary_matches_the_schema_and_shows_slots_against_none(ended: Ende
     top = wsgi["steps"][1]
     assert top["goodput"] < 1.1 * top["predicted"]["goodput"]
     assert top["response_time"]["p50"] > 2 * wsgi["steps"][0]["response_time"]["p50"]
-    assert top["calls_in_flight"] <= 100 < asgi["steps"][1]["calls_in_flight"]
+    assert 9 <= top["inside"]["pages_in_flight"] <= top["inside"]["most_pages_in_flight"] == 10
+    assert 80 <= top["inside"]["calls_in_flight"] <= top["inside"]["most_calls_in_flight"] == 100
+    assert top["inside"]["requests_queued"] == pytest.approx(20, abs=3)
+    assert asgi["steps"][1]["inside"]["most_pages_in_flight"] > 10
+    assert asgi["steps"][1]["inside"]["most_calls_in_flight"] > 100
+    assert top["cpu_per_page"] > 0
+    assert any("would need" in finding for finding in summary["findings"])
 
 
 def test_its_interval_logs_hold_every_page(ended: Ended) -> None:
@@ -100,11 +107,16 @@ def test_interrupted_before_it_measured_it_leaves_nothing(lab_command: Lab) -> N
     assert not psutil.wait_procs(family, timeout=5)[1]
 
 
+def server(process: subprocess.Popen[str], application: str) -> psutil.Process:
+    """The server itself, and not what supervises it."""
+    commands = {child: child.cmdline() for child in children_of(process)}
+    return next(c for c, words in commands.items() if application in words and "services.supervise" not in words)
+
+
 def test_an_api_that_dies_in_mid_run_makes_it_invalid_and_keeps_the_rest(lab_command: Lab) -> None:
     with lab_command.started(*SMALL) as process:
         lab_command.wait_for(lambda: len(lab_command.raw_files()) == 2)
-        api = next(child for child in children_of(process) if "services.api.app:app" in child.cmdline())
-        api.kill()
+        server(process, "services.api.app:app").kill()
         output, _ = process.communicate(timeout=120)
     ended = Ended(process.returncode, output, lab_command.results)
     assert ended.code == 2
@@ -116,10 +128,7 @@ def test_an_api_that_dies_in_mid_run_makes_it_invalid_and_keeps_the_rest(lab_com
 def test_a_target_that_dies_in_mid_run_makes_it_invalid(lab_command: Lab) -> None:
     with lab_command.started(*SMALL) as process:
         lab_command.wait_for(lambda: len(lab_command.raw_files()) == 2)
-        asgi = next(
-            child for child in children_of(process) if "services.aggregator.asgi:application" in child.cmdline()
-        )
-        asgi.kill()
+        server(process, "services.aggregator.asgi:application").kill()
         output, _ = process.communicate(timeout=120)
     assert process.returncode == 2
     assert "no answer" in one_line(output)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
+from loadtests.analysis.inside import Inside
 from loadtests.analysis.statistics import Measured
 from loadtests.experiments import Arm, find
 from loadtests.knobs import Settings
@@ -15,7 +17,24 @@ from loadtests.targets import Target
 
 SETTINGS = Settings(fan_out=10, latency=1.0, jitter=0.0, fail=0.0)
 WSGI, ASGI = Arm("wsgi", "threadpool"), Arm("asgi", "gather")
-MANIFEST = {"runtime": "process", "command": "make loadtest", "warnings": [], "knobs": {"latency": 1.0}}
+SERVICE = {"cpus": 1, "memory_bytes": 512 * 1024**2, "environment": {"MAX_CONNECTIONS": "10000", "THREADPOOL": "1000"}}
+MANIFEST = {
+    "runtime": "process",
+    "command": "make loadtest",
+    "warnings": [],
+    "knobs": {"latency": 1.0},
+    "services": {"wsgi": SERVICE, "asgi": SERVICE, "api": SERVICE, "locust": {"cpus": 1.0}},
+}
+
+
+INSIDE = Inside(
+    pages_in_flight=10.0,
+    calls_in_flight=100.0,
+    memory=60_000_000,
+    api_lateness_p99=0.005,
+    api_throttled_seconds=0.0,
+    api_memory=30_000_000,
+)
 
 
 def target(name: str, slots: int | None) -> Target:
@@ -42,8 +61,7 @@ def measured(arm: Arm = WSGI, users: int = 100, goodput: float = 10.0, took: flo
         "early": pages // 2,
         "late": pages - pages // 2,
         "generator_cpu": 0.1,
-        "lateness_p99": 0.005,
-        "calls_in_flight": 100,
+        "inside": replace(INSIDE, cpu_seconds=pages * 0.006),
     }
     return Measured(**values | changes)
 

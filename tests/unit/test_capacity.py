@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from loadtests.analysis import capacity
+from loadtests.analysis.capacity import Deployment, page_time, predict
 from loadtests.knobs import Settings
 
 PLAIN = Settings(fan_out=10, latency=1.0, jitter=0.0, fail=0.0)
@@ -21,20 +21,39 @@ PLAIN = Settings(fan_out=10, latency=1.0, jitter=0.0, fail=0.0)
 def test_slots_limit_goodput_and_the_queue_lengthens_the_response_time(
     users: int, slots: int | None, goodput: float, response_time: float, bottleneck: str
 ) -> None:
-    predicted = capacity.predict(PLAIN, "threadpool", slots, users)
+    predicted = predict(PLAIN, "threadpool", Deployment(slots), users)
     assert (predicted.goodput, predicted.response_time) == pytest.approx((goodput, response_time))
     assert predicted.bottleneck == bottleneck
 
 
+def test_cpu_limits_what_no_slot_limits_and_lengthens_every_page() -> None:
+    one_core = Deployment(slots=None, cores=1.0)
+    predicted = predict(PLAIN, "gather", one_core, 1000, cpu_per_page=0.01)
+    assert predicted.goodput == pytest.approx(100)
+    assert predicted.bottleneck == "cpu"
+    assert predicted.response_time == pytest.approx(10)
+    assert predict(PLAIN, "gather", one_core, 10, cpu_per_page=0.01).response_time == pytest.approx(1.01)
+    assert predict(PLAIN, "gather", Deployment(None, cores=2.0), 1000, 0.01).goodput == pytest.approx(200)
+
+
+def test_a_pool_limits_the_strategy_that_uses_it() -> None:
+    pooled = Deployment(slots=None, pools={"gather": 100})
+    predicted = predict(PLAIN, "gather", pooled, 50)
+    assert predicted.goodput == pytest.approx(10)
+    assert predicted.bottleneck == "pool"
+    assert predict(PLAIN, "threadpool", pooled, 50).bottleneck == "users"
+    assert predict(PLAIN, "sequential", Deployment(None, pools={"sequential": 1}), 50).bottleneck == "users"
+
+
 def test_one_call_after_the_other_takes_the_sum_and_side_by_side_the_longest() -> None:
-    assert capacity.page_time(PLAIN, "sequential") == pytest.approx(10)
-    assert capacity.page_time(PLAIN, "threadpool") == pytest.approx(1)
+    assert page_time(PLAIN, "sequential") == pytest.approx(10)
+    assert page_time(PLAIN, "threadpool") == pytest.approx(1)
     jittery = Settings(fan_out=9, latency=1.0, jitter=1.0, fail=0.0)
-    assert capacity.page_time(jittery, "gather") == pytest.approx(1.9)
-    assert capacity.page_time(jittery, "sequential") == pytest.approx(13.5)
+    assert page_time(jittery, "gather") == pytest.approx(1.9)
+    assert page_time(jittery, "sequential") == pytest.approx(13.5)
 
 
-def test_without_any_latency_nothing_is_limited_by_waiting() -> None:
-    predicted = capacity.predict(Settings(10, 0.0, 0.0, 0.0), "gather", 10, 100)
-    assert predicted.goodput == float("inf")
-    assert predicted.response_time == 0
+def test_without_any_latency_only_cpu_limits() -> None:
+    nothing = Settings(10, 0.0, 0.0, 0.0)
+    assert predict(nothing, "gather", Deployment(10), 100).goodput == float("inf")
+    assert predict(nothing, "gather", Deployment(10, 1.0), 100, 0.005).goodput == pytest.approx(200)

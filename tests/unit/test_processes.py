@@ -52,9 +52,13 @@ def test_a_command_that_is_not_a_list_is_refused() -> None:
 
 def test_nothing_of_the_lab_itself_listens_beyond_loopback(root: Path) -> None:
     services = read_services((root / "compose.yaml").read_text(), {})
-    ports = {name: dict.fromkeys(service.ports, 10000 + n) for n, (name, service) in enumerate(services.items())}
+    ports = {
+        name: {port: 10000 + port + n for port in (*service.ports, *service.exposed)}
+        for n, (name, service) in enumerate(services.items())
+    }
     for service in on_loopback(services, ports).values():
         words = " ".join([*service.command, *service.environment.values(), *service.probe])
         assert "0.0.0.0" not in words  # noqa: S104
-        assert "8000" not in words
+        assert "=8000" not in words
+        assert ":9000" not in words
         assert "http://api" not in words

@@ -30,7 +30,7 @@ def test_the_report_shows_verdict_command_captions_and_every_step(result: dict[s
     assert "make loadtest" in page
     for plot in PLOTS:
         assert plot.caption in page
-    assert page.count("<tr><td>wsgi · threadpool (10 slots)</td>") == 2
+    assert page.count("<tr><td>wsgi · threadpool (10 slots)</td>") == 3  # two steps, and what the arm costs
 
 
 def test_what_came_from_outside_is_escaped() -> None:

@@ -6,12 +6,18 @@ from typing import Any
 
 import pytest
 
-from loadtests.analysis.validity import checks
+from loadtests.analysis.inside import Inside
+from loadtests.analysis.validity import Limits, checks
 from tests.unit.factories import SETTINGS, measured
+
+LIMITS = Limits(memory={"wsgi": 512_000_000, "api": 512_000_000}, generator_cpus=1.0)
 
 
 def failed(**changes: Any) -> list[str]:
-    return [check.name for check in checks([measured(**changes)], SETTINGS) if not check.passed]
+    within = {name: changes.pop(name) for name in list(changes) if name in Inside.__slots__}
+    one = measured(**changes)
+    one = replace(one, inside=replace(one.inside, **within))
+    return [check.name for check in checks([one], SETTINGS, LIMITS) if not check.passed]
 
 
 def test_a_good_measurement_passes_every_check() -> None:
@@ -24,8 +30,14 @@ def test_a_good_measurement_passes_every_check() -> None:
         ({"failures": Counter({"502": 5})}, "failed pages"),
         ({"goodput": 0.0}, "failed pages"),
         ({"generator_cpu": 0.81}, "generator CPU"),
-        ({"lateness_p99": 0.051}, "api response time"),
-        ({"lateness_p99": None}, "api response time"),
+        ({"api_lateness_p99": 0.051}, "api response time"),
+        ({"api_lateness_p99": None}, "api response time"),
+        ({"goodput": 0.2}, "sample"),
+        ({"generator_throttled": 0.6}, "CPU throttling"),
+        ({"api_throttled_seconds": 0.6}, "CPU throttling"),
+        ({"memory": 500e6}, "memory"),
+        ({"api_memory": 500e6}, "memory"),
+        ({"clock_step": 0.2}, "clock"),
         ({"took": 3.5}, "step length"),
         ({"early": 70, "late": 30}, "steadiness"),
     ],
@@ -34,15 +46,22 @@ def test_each_check_fails_for_its_own_reason(changes: dict[str, Any], name: str)
     assert failed(**changes) == [name]
 
 
+def test_a_generator_with_less_than_a_core_has_less_to_use() -> None:
+    half = Limits(generator_cpus=0.5)
+    assert [check.name for check in checks([measured(generator_cpu=0.45)], SETTINGS, half) if not check.passed] == [
+        "generator CPU"
+    ]
+
+
 def test_pages_that_are_meant_to_fail_do_not_spoil_the_measurement() -> None:
     failing = replace(SETTINGS, fail=0.01)  # about one page in ten
     one = measured(failures=Counter({"502": 10}))
-    assert all(check.passed for check in checks([one], failing))
-    assert not all(check.passed for check in checks([one], SETTINGS))
+    assert all(check.passed for check in checks([one], failing, LIMITS))
+    assert not all(check.passed for check in checks([one], SETTINGS, LIMITS))
 
 
 def test_a_failed_check_says_the_value_the_limit_and_the_remedy() -> None:
-    check = next(check for check in checks([measured(generator_cpu=0.95)], SETTINGS) if not check.passed)
+    check = next(check for check in checks([measured(generator_cpu=0.95)], SETTINGS, LIMITS) if not check.passed)
     assert check.sentence == (
         "generator CPU in wsgi-threadpool-100-users-1: 0.95 cores (at most 0.8). "
         "Fewer users, or a machine with more cores to spare."

@@ -1,0 +1,67 @@
+"""What an arm costs, and what it would take to match another. Pure. CPU seconds, bytes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from loadtests.analysis.capacity import Deployment
+from loadtests.analysis.statistics import StepFigures
+
+ENOUGH_PAGES = 20  # the kernel counts CPU in steps of 10 ms: fewer pages say too little
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """`memory_per_page_in_flight`: what each further page in flight took; None where nothing can be said."""
+
+    cpu_per_page: float | None
+    memory: float | None
+    memory_per_page_in_flight: float | None
+
+
+def calibrated(steps: Sequence[StepFigures]) -> float | None:
+    """CPU per page from the first step that has pages enough to tell; before the load bends it."""
+    for step in steps:
+        if step.pages >= ENOUGH_PAGES and step.cpu_per_page is not None:
+            return step.cpu_per_page
+    return None
+
+
+def cost(steps: Sequence[StepFigures]) -> Cost:
+    """At the arm's highest step."""
+    if not steps:
+        return Cost(None, None, None)
+    first, last = steps[0].inside, steps[-1].inside
+    each = None
+    if None not in {first.memory, last.memory, first.pages_in_flight, last.pages_in_flight}:
+        more = (last.pages_in_flight or 0) - (first.pages_in_flight or 0)
+        each = ((last.memory or 0) - (first.memory or 0)) / more if more > 0 else None
+    return Cost(steps[-1].cpu_per_page, last.memory, None if each is None else max(0.0, each))
+
+
+def match(
+    slotted: StepFigures, slotted_cost: Cost, deployment: Deployment, free: StepFigures, page_time: float
+) -> str | None:
+    """The sentence a team needs: what would make the arm with slots serve what the one without does.
+
+    Little's law: pages in flight = pages/s × page time. None when there is nothing to catch up with.
+    """
+    slots, cpu = deployment.slots, slotted_cost.cpu_per_page
+    if slots is None or free.goodput <= slotted.goodput * 1.05:
+        return None
+    needed = math.ceil(free.goodput * page_time)
+    target, other = slotted.arm.target, free.arm.target
+    sentence = (
+        f"To serve {free.goodput:.0f} pages/s like {other}, {target} would need {needed} threads instead of {slots}"
+    )
+    if slotted_cost.memory is not None and slotted_cost.memory_per_page_in_flight is not None:
+        memory = slotted_cost.memory + (needed - slots) * slotted_cost.memory_per_page_in_flight
+        sentence += f", about {memory / 1e6:.0f} MB of memory"
+    if free.inside.memory is not None:
+        sentence += f" ({other} took {free.inside.memory / 1e6:.0f} MB)"
+    if cpu and deployment.cores / cpu < free.goodput:
+        sentence += f"; but at {cpu * 1000:.1f} ms of CPU a page its {deployment.cores:g} core(s) end at "
+        sentence += f"{deployment.cores / cpu:.0f} pages/s"
+    return f"{sentence} (predicted, not measured)."

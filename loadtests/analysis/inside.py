@@ -1,0 +1,104 @@
+"""Readings of a step → what happened inside the services. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields
+from statistics import median
+
+from loadtests.analysis.readings import LATENESS, LOOP_LAG, Reading, grown, p99
+
+Readings = Sequence[Reading | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """One measurement seen from inside; None where a service did not say it.
+
+    Seconds, bytes and counts. `pages_in_flight`, `calls_in_flight` and `requests_queued` are medians over the
+    window's readings; `threads`, `memory` and the `most_` their highest; CPU, throttling, waits and connections
+    are sums over the window.
+    """
+
+    pages_in_flight: float | None = None
+    most_pages_in_flight: float | None = None
+    calls_in_flight: float | None = None
+    most_calls_in_flight: float | None = None
+    requests_queued: float | None = None
+    threads: float | None = None
+    memory: float | None = None
+    cpu_seconds: float | None = None
+    throttled_seconds: float | None = None
+    connections_opened: float | None = None
+    pool_wait_seconds: float | None = None
+    loop_lag_p99: float | None = None
+    api_lateness_p99: float | None = None
+    api_cpu_seconds: float | None = None
+    api_throttled_seconds: float | None = None
+    api_memory: float | None = None
+
+
+SUMS = {
+    "cpu_seconds",
+    "throttled_seconds",
+    "connections_opened",
+    "pool_wait_seconds",
+    "api_cpu_seconds",
+    "api_throttled_seconds",
+}
+MEDIANS = {"pages_in_flight", "calls_in_flight", "requests_queued"}
+
+
+def inside(target: Readings, api: Readings) -> Inside:
+    """From readings about a second apart, the first and the last at the window's edges."""
+    first, last = edges(target)
+    api_first, api_last = edges(api)
+    return Inside(
+        pages_in_flight=middle(target, "lab_pages_in_flight"),
+        most_pages_in_flight=highest(target, "lab_pages_in_flight"),
+        calls_in_flight=middle(api, "lab_calls_in_flight"),
+        most_calls_in_flight=highest(api, "lab_calls_in_flight"),
+        requests_queued=middle(target, "lab_requests_queued"),
+        threads=highest(target, "lab_threads"),
+        memory=highest(target, "lab_memory_bytes"),
+        cpu_seconds=grown(first, last, "lab_cpu_seconds_total"),
+        throttled_seconds=grown(first, last, "lab_cpu_throttled_seconds_total"),
+        connections_opened=grown(first, last, "lab_upstream_connections_opened_total"),
+        pool_wait_seconds=grown(first, last, "lab_upstream_pool_wait_seconds_total"),
+        loop_lag_p99=p99(first, last, LOOP_LAG),
+        api_lateness_p99=p99(api_first, api_last, LATENESS),
+        api_cpu_seconds=grown(api_first, api_last, "lab_cpu_seconds_total"),
+        api_throttled_seconds=grown(api_first, api_last, "lab_cpu_throttled_seconds_total"),
+        api_memory=highest(api, "lab_memory_bytes"),
+    )
+
+
+def together(repeats: Sequence[Inside]) -> Inside:
+    """Over repeats: sums added up, medians' median, and of all else the highest."""
+    values = {}
+    for field in fields(Inside):
+        found = [value for one in repeats if (value := getattr(one, field.name)) is not None]
+        combine: Callable[[Iterable[float]], float] = max
+        if field.name in SUMS:
+            combine = sum
+        elif field.name in MEDIANS:
+            combine = median
+        values[field.name] = combine(found) if found else None
+    return Inside(**values)
+
+
+def edges(readings: Readings) -> tuple[Reading | None, Reading | None]:
+    return (readings[0], readings[-1]) if readings else (None, None)
+
+
+def numbers(readings: Readings, name: str) -> list[int]:
+    return [value for one in readings if one is not None and (value := one.number(name)) is not None]
+
+
+def middle(readings: Readings, name: str) -> float | None:
+    found = numbers(readings, name)
+    return float(median(found)) if found else None
+
+
+def highest(readings: Readings, name: str) -> float | None:
+    return max(numbers(readings, name), default=None)

@@ -1,0 +1,58 @@
+"""What a service said of itself at one moment, and what follows from two such readings. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from prometheus_client.parser import text_string_to_metric_families
+
+LATENESS = "lab_call_lateness_seconds"  # of the api: its response time beyond the latency asked for
+LOOP_LAG = "lab_event_loop_lag_seconds"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """`values` by metric name; `buckets` of its histograms: counts by bound (seconds), by metric name."""
+
+    values: Mapping[str, float] = field(default_factory=dict)
+    buckets: Mapping[str, Mapping[float, float]] = field(default_factory=dict)
+
+    def number(self, name: str) -> int | None:
+        return int(self.values[name]) if name in self.values else None
+
+
+def parse(text: str) -> Reading:
+    """Prometheus text; raises ValueError for anything else."""
+    values: dict[str, float] = {}
+    buckets: dict[str, dict[float, float]] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if sample.name.endswith("_bucket"):
+                buckets.setdefault(family.name, {})[float(sample.labels["le"])] = sample.value
+            else:
+                values[sample.name] = values.get(sample.name, 0.0) + sample.value
+    return Reading(values, buckets)
+
+
+def grown(before: Reading | None, after: Reading | None, name: str) -> float | None:
+    """How much a counter grew; None when it was not said, or the service was started anew in between."""
+    if before is None or after is None or name not in after.values:
+        return None
+    growth = after.values[name] - before.values.get(name, 0.0)
+    return growth if growth >= 0 else None
+
+
+def p99(before: Reading | None, after: Reading | None, histogram: str) -> float | None:
+    """Seconds that 99 % of what a histogram counted between two readings did not exceed.
+
+    It is the bound of a bucket, so the true value is that or less. None when nothing is known.
+    """
+    if before is None or after is None or histogram not in after.buckets:
+        return None
+    earlier = before.buckets.get(histogram, {})
+    counts = {bound: count - earlier.get(bound, 0.0) for bound, count in after.buckets[histogram].items()}
+    total = max(counts.values(), default=0.0)
+    if total <= 0:
+        return None
+    return min(bound for bound, count in counts.items() if count >= 0.99 * total)

@@ -1,0 +1,178 @@
+"""Starts a server and says on a port of its own what happens inside: `python -m services.supervise SERVER …`.
+
+The same for any server command, without the server knowing: a process beside it that reads what the service counts
+(services.telemetry), what the kernel knows of its process tree, and its control group. It stays responsive
+while every slot of the server is taken or its event loop is blocked. Signals go to the server, whose exit status
+becomes this process's own.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+
+import psutil
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import Collector
+
+from services import env
+
+CGROUP = Path("/sys/fs/cgroup")
+ESTABLISHED, LISTEN = "01", "0A"  # states in /proc/net/tcp
+NO_SUCH_COMMAND = 127  # as a shell says it
+
+
+class ServerTree(Collector):
+    """What the kernel knows of the server's processes: CPU, memory, threads, connections."""
+
+    def __init__(self, server: psutil.Process) -> None:
+        self._server = server
+        self._ports: set[int] = set()
+
+    def collect(self) -> Iterator[Metric]:
+        try:
+            processes = [self._server, *self._server.children(recursive=True)]
+            ended = self._server.cpu_times()
+            cpu = ended.children_user + ended.children_system  # of workers that have ended
+            cpu += sum(sum(process.cpu_times()[:2]) for process in processes)
+            memory = sum(proportional_memory(process) for process in processes)
+            threads = sum(process.num_threads() for process in processes)
+            self._ports = self._ports or set(listening_ports(processes))
+        except psutil.Error:  # a process ended meanwhile: the next reading is a second away
+            return
+        yield CounterMetricFamily("lab_cpu_seconds", "CPU time of the server's processes", value=cpu)
+        yield GaugeMetricFamily("lab_memory_bytes", "memory of the server's processes, shared pages once", value=memory)
+        yield GaugeMetricFamily("lab_threads", "threads of the server's processes", value=threads)
+        yield GaugeMetricFamily("lab_processes", "processes of the server", value=len(processes))
+        if connections := connections_to(self._ports):
+            opened, unread, backlog = connections
+            yield GaugeMetricFamily("lab_connections", "connections to the server", value=opened)
+            yield GaugeMetricFamily(
+                "lab_requests_queued",
+                "requests that no thread has begun to read, and connections not yet accepted",
+                value=unread + backlog,
+            )
+
+
+def proportional_memory(process: psutil.Process) -> int:
+    """Bytes; a page that n processes share counts 1/n where the kernel can say so."""
+    try:
+        return int(process.memory_full_info().pss)
+    except (psutil.AccessDenied, AttributeError):
+        return int(process.memory_info().rss)
+
+
+def listening_ports(processes: Sequence[psutil.Process]) -> Iterator[int]:
+    for process in processes:
+        for connection in process.net_connections(kind="tcp4"):
+            if connection.status == psutil.CONN_LISTEN:
+                yield connection.laddr.port
+
+
+def connections_to(ports: set[int]) -> tuple[int, int, int] | None:
+    """Connections established, those with bytes nobody has read, and those not accepted; None where unknown.
+
+    The columns of /proc/net/tcp: local address:port, state, and the receive queue, which is bytes for an
+    established connection and waiting connections for a listening socket (Linux, proc_net_tcp.txt).
+    """
+    try:
+        lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    except OSError:
+        return None
+    established = unread = backlog = 0
+    for line in lines:
+        _, local, _, state, queues, *_ = line.split()
+        if int(local.rpartition(":")[2], 16) not in ports:
+            continue
+        waiting = int(queues.rpartition(":")[2], 16)
+        if state == ESTABLISHED:
+            established += 1
+            unread += waiting > 0
+        elif state == LISTEN:
+            backlog += waiting
+    return established, unread, backlog
+
+
+class ControlGroup(Collector):
+    """How long the CPU limit held the container back. Nothing where there is no control group."""
+
+    def collect(self) -> Iterator[Metric]:
+        stat = cpu_stat()
+        if "throttled_usec" in stat:  # version 2
+            seconds = stat["throttled_usec"] / 1e6
+        elif "throttled_time" in stat:  # version 1, nanoseconds
+            seconds = stat["throttled_time"] / 1e9
+        else:
+            return
+        yield CounterMetricFamily("lab_cpu_throttled_seconds", "time that the CPU limit took away", value=seconds)
+
+
+def cpu_stat() -> Mapping[str, int]:
+    for path in (CGROUP / "cpu.stat", CGROUP / "cpu" / "cpu.stat"):
+        try:
+            pairs = (line.split() for line in path.read_text().splitlines())
+            return {name: int(value) for name, value in pairs}
+        except (OSError, ValueError):
+            continue
+    return {}
+
+
+class Counted(MultiProcessCollector):
+    """What the service's processes have counted; a process that has ended no longer has anything in flight."""
+
+    def __init__(self, registry: CollectorRegistry, path: str) -> None:
+        self._folder = Path(path)
+        super().__init__(registry, path)  # type: ignore[no-untyped-call]
+
+    def collect(self) -> Iterator[Metric]:
+        for file in self._folder.glob("gauge_live*_*.db"):
+            pid = int(file.stem.rpartition("_")[2])
+            if not psutil.pid_exists(pid):
+                mark_process_dead(pid, str(self._folder))  # type: ignore[no-untyped-call]
+        yield from super().collect()  # type: ignore[no-untyped-call]
+
+
+def main(command: Sequence[str]) -> int:
+    """Run the server to its end; its exit status."""
+    if not env.switch("TELEMETRY"):
+        os.execvp(command[0], list(command))  # noqa: S606
+    folder = tempfile.mkdtemp(prefix="telemetry-")
+    try:
+        server = subprocess.Popen(command, env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": folder})
+    except OSError as error:
+        print(f"{command[0]}: {error.strerror}", file=sys.stderr)
+        return NO_SUCH_COMMAND
+    pass_signals_on(server)
+    try:
+        registry = CollectorRegistry()
+        registry.register(ServerTree(psutil.Process(server.pid)))
+        registry.register(ControlGroup())
+        Counted(registry, folder)
+        host, _, port = env.text("TELEMETRY_ADDRESS").rpartition(":")
+        start_http_server(int(port), addr=host, registry=registry)
+        return server.wait()
+    finally:
+        server.kill()  # only if anything above went wrong: else it has ended
+        server.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def pass_signals_on(server: subprocess.Popen[bytes]) -> None:
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        server.send_signal(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        signal.signal(number, pass_on)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

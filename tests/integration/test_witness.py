@@ -1,0 +1,149 @@
+"""Every service says what happens inside it, at a port that answers while the service itself does not."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from loadtests import witness
+from loadtests.analysis.readings import LATENESS, LOOP_LAG, Reading, grown, p99
+from loadtests.runtime.processes import free_port
+from services.aggregator.strategies import STRATEGIES
+
+
+def read(lab: Mapping[str, str], service: str) -> Reading:
+    reading = witness.read(lab[f"{service} witness"])
+    assert reading is not None
+    return reading
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 15.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("service", ["api", "wsgi", "asgi"])
+def test_every_service_says_what_the_kernel_knows_of_it(lab: Mapping[str, str], service: str) -> None:
+    values = read(lab, service).values
+    assert values["lab_cpu_seconds_total"] > 0
+    assert 10e6 < values["lab_memory_bytes"] < 500e6
+    assert values["lab_threads"] >= 1
+    assert values["lab_processes"] == (2 if service == "wsgi" else 1)
+
+
+def test_the_api_counts_its_calls_and_its_own_lateness(lab: Mapping[str, str]) -> None:
+    before = read(lab, "api")
+    for _ in range(5):
+        httpx.get(f"{lab['api']}/api/?latency=0.01", trust_env=False)
+    after = read(lab, "api")
+    assert grown(before, after, "lab_call_lateness_seconds_count") == 5
+    late = p99(before, after, LATENESS)
+    assert late is not None
+    assert late < 1.0
+    assert after.number("lab_calls_in_flight") == 0
+
+
+def test_a_target_that_is_out_of_slots_says_how_many_pages_wait(lab: Mapping[str, str]) -> None:
+    """Ten pages are worked on, five wait: seen while no slot is left to ask for it."""
+    url = f"{lab['wsgi']}{STRATEGIES['threadpool'].url_path}?fan_out=2&latency=1"
+    with ThreadPoolExecutor(15) as threads:
+        pages = [threads.submit(httpx.get, url, timeout=30, trust_env=False) for _ in range(15)]
+        wait_until(lambda: read(lab, "wsgi").number("lab_requests_queued") == 5)
+        assert read(lab, "wsgi").number("lab_pages_in_flight") == 10
+        assert read(lab, "api").number("lab_calls_in_flight") == 20
+        assert all(page.result().status_code == 200 for page in pages)
+    assert read(lab, "wsgi").number("lab_requests_queued") == 0
+    assert read(lab, "wsgi").number("lab_pages_in_flight") == 0
+
+
+def test_without_slots_no_page_waits(lab: Mapping[str, str]) -> None:
+    url = f"{lab['asgi']}{STRATEGIES['gather'].url_path}?fan_out=2&latency=1"
+    with ThreadPoolExecutor(15) as threads:
+        pages = [threads.submit(httpx.get, url, timeout=30, trust_env=False) for _ in range(15)]
+        wait_until(lambda: read(lab, "asgi").number("lab_pages_in_flight") == 15)
+        assert read(lab, "asgi").number("lab_requests_queued") == 0
+        assert all(page.result().status_code == 200 for page in pages)
+
+
+@pytest.mark.parametrize(("target", "strategy"), [("wsgi", "threadpool"), ("asgi", "gather")])
+def test_connections_to_the_api_are_counted_and_kept(lab: Mapping[str, str], target: str, strategy: str) -> None:
+    url = f"{lab[target]}{STRATEGIES[strategy].url_path}?fan_out=5"
+    httpx.get(url, timeout=30, trust_env=False)
+    before = read(lab, target)
+    for _ in range(5):
+        httpx.get(url, timeout=30, trust_env=False)
+    opened = grown(before, read(lab, target), "lab_upstream_connections_opened_total")
+    assert before.values["lab_upstream_connections_opened_total"] >= 5
+    assert opened is not None
+    assert opened <= 5  # of 25 calls
+
+
+def test_the_event_loop_says_how_late_it_is(lab: Mapping[str, str]) -> None:
+    wait_until(lambda: read(lab, "asgi").buckets[LOOP_LAG][float("inf")] > 3)
+    assert LOOP_LAG not in read(lab, "wsgi").buckets or not read(lab, "wsgi").buckets[LOOP_LAG][float("inf")]
+
+
+def supervised(code: str, port: int, **environment: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "services.supervise", sys.executable, "-c", code]
+    variables = {"TELEMETRY": "on", "TELEMETRY_ADDRESS": f"127.0.0.1:{port}", **environment}
+    return subprocess.Popen(command, env={**os.environ, **variables}, cwd=Path(__file__).resolve().parents[2])
+
+
+def test_the_witness_answers_while_the_server_computes_without_a_pause() -> None:
+    port = free_port()
+    with supervised("while True: pass", port) as process:
+        try:
+            wait_until(lambda: witness.read(f"http://127.0.0.1:{port}") is not None)
+            before = witness.read(f"http://127.0.0.1:{port}")
+            wait_until(
+                lambda: (grown(before, witness.read(f"http://127.0.0.1:{port}"), "lab_cpu_seconds_total") or 0) > 0.2
+            )
+        finally:
+            family = psutil.Process(process.pid).children()
+            process.kill()
+            for child in family:
+                child.kill()
+
+
+def test_a_signal_goes_to_the_server_whose_exit_status_is_passed_on() -> None:
+    port = free_port()
+    code = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(7)); print('up'); signal.pause()"
+    with supervised(code, port) as process:
+        wait_until(lambda: witness.read(f"http://127.0.0.1:{port}") is not None)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 7
+    assert witness.read(f"http://127.0.0.1:{port}") is None
+
+
+def test_a_server_that_does_not_exist_is_a_sentence() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "services.supervise", "no-such-server"],
+        env={**os.environ, "TELEMETRY": "on"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 127
+    assert done.stderr.strip() == "no-such-server: No such file or directory"
+
+
+def test_without_telemetry_the_server_runs_alone() -> None:
+    code = "import os, sys; sys.exit(9 if 'PROMETHEUS_MULTIPROC_DIR' not in os.environ else 1)"
+    with supervised(code, 1, TELEMETRY="off") as process:
+        assert process.wait(10) == 9
+
+
+def test_a_silent_witness_is_no_reading() -> None:
+    assert witness.read("http://127.0.0.1:9") is None

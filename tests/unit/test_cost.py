@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from loadtests.analysis.capacity import Deployment
+from loadtests.analysis.cost import calibrated, cost, match
+from loadtests.analysis.statistics import StepFigures, steps
+from tests.unit.factories import ASGI, INSIDE, WSGI, measured
+
+SLOTTED = Deployment(slots=10, cores=1.0)
+
+
+def step(*, users: int, goodput: float, pages_in_flight: float, memory: float, cpu: float = 0.006) -> StepFigures:
+    one = measured(WSGI, users, goodput)
+    seen = replace(INSIDE, pages_in_flight=pages_in_flight, memory=memory, cpu_seconds=one.pages * cpu)
+    return steps([replace(one, inside=seen)], WSGI)[0]
+
+
+def test_cpu_is_calibrated_where_there_are_pages_enough_to_tell() -> None:
+    few = step(users=1, goodput=1, pages_in_flight=1, memory=5e7, cpu=0.02)
+    many = step(users=10, goodput=10, pages_in_flight=10, memory=6e7, cpu=0.008)
+    assert calibrated([few, many]) == pytest.approx(0.008)
+    assert calibrated([few]) is None
+
+
+def test_memory_per_page_in_flight_is_what_each_further_page_took() -> None:
+    low = step(users=1, goodput=1, pages_in_flight=1, memory=50e6)
+    high = step(users=100, goodput=10, pages_in_flight=10, memory=59e6)
+    assert cost([low, high]).memory_per_page_in_flight == pytest.approx(1e6)
+    assert cost([high]).memory_per_page_in_flight is None
+    assert cost([]).memory is None
+
+
+def test_matching_takes_as_many_threads_as_pages_are_in_flight() -> None:
+    low = step(users=1, goodput=1, pages_in_flight=1, memory=50e6)
+    high = step(users=100, goodput=10, pages_in_flight=10, memory=59e6)
+    free = steps([measured(ASGI, 100, 97.0)], ASGI)[0]
+    sentence = match(high, cost([low, high]), SLOTTED, free, page_time=1.0)
+    assert sentence is not None
+    assert "wsgi would need 97 threads instead of 10, about 146 MB of memory" in sentence
+    assert sentence.endswith("(predicted, not measured).")
+    assert "core(s) end at" not in sentence
+
+
+def test_threads_do_not_help_where_the_cpu_is_spent() -> None:
+    high = step(users=100, goodput=10, pages_in_flight=10, memory=59e6, cpu=0.05)
+    free = steps([measured(ASGI, 100, 97.0)], ASGI)[0]
+    assert "its 1 core(s) end at 20 pages/s" in str(match(high, cost([high]), SLOTTED, free, 1.0))
+
+
+def test_there_is_nothing_to_match_in_a_tie() -> None:
+    tie = step(users=100, goodput=97, pages_in_flight=97, memory=9e7)
+    free = steps([measured(ASGI, 100, 97.0)], ASGI)[0]
+    assert match(tie, cost([tie]), SLOTTED, free, 1.0) is None

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import pytest
+
+from loadtests.analysis.inside import Inside, inside, together
+from loadtests.analysis.readings import Reading, grown, p99, parse
+
+TEXT = """# TYPE lab_pages_in_flight gauge
+lab_pages_in_flight 7.0
+# TYPE lab_cpu_seconds counter
+lab_cpu_seconds_total 1.5
+# TYPE lab_call_lateness_seconds histogram
+lab_call_lateness_seconds_bucket{le="0.001"} 90.0
+lab_call_lateness_seconds_bucket{le="0.05"} 99.0
+lab_call_lateness_seconds_bucket{le="+Inf"} 100.0
+lab_call_lateness_seconds_count 100.0
+lab_call_lateness_seconds_sum 1.0
+"""
+
+
+def reading(**values: float) -> Reading:
+    return Reading(values)
+
+
+def test_prometheus_text_becomes_a_reading() -> None:
+    parsed = parse(TEXT)
+    assert parsed.number("lab_pages_in_flight") == 7
+    assert parsed.values["lab_cpu_seconds_total"] == 1.5
+    assert parsed.number("lab_threads") is None
+    assert p99(Reading(), parsed, "lab_call_lateness_seconds") == 0.05
+
+
+def test_a_histogram_is_read_between_two_moments() -> None:
+    later = Reading(buckets={"h": {0.001: 100.0, 1.0: 101.0}})
+    earlier = Reading(buckets={"h": {0.001: 99.0, 1.0: 99.0}})
+    assert p99(Reading(buckets={}), later, "h") == 0.001
+    assert p99(earlier, later, "h") == 1.0
+    assert p99(later, later, "h") is None
+    assert p99(None, later, "h") is None
+
+
+def test_a_counter_that_shrank_says_nothing() -> None:
+    assert grown(reading(n=1), reading(n=3), "n") == 2
+    assert grown(reading(n=3), reading(n=1), "n") is None
+    assert grown(None, reading(n=1), "n") is None
+    assert grown(reading(), reading(n=1), "n") == 1
+
+
+def test_a_step_is_the_median_of_what_was_in_flight_and_the_growth_of_what_was_counted() -> None:
+    target = [reading(lab_pages_in_flight=n, lab_cpu_seconds_total=n, lab_memory_bytes=n) for n in (1, 10, 10)]
+    seen = inside(target, [None, reading(lab_calls_in_flight=100), None])
+    assert (seen.pages_in_flight, seen.most_pages_in_flight) == (10, 10)
+    assert seen.calls_in_flight == 100
+    assert seen.cpu_seconds == 9
+    assert seen.memory == 10
+
+
+def test_a_silent_witness_says_nothing() -> None:
+    assert inside([], []) == Inside()
+    assert inside([None, None], [None]) == Inside()
+
+
+def test_repeats_are_put_together_each_in_its_way() -> None:
+    first = Inside(pages_in_flight=10, cpu_seconds=1, threads=5)
+    second = Inside(pages_in_flight=20, cpu_seconds=2, threads=9, memory=7)
+    both = together([first, second])
+    assert both == Inside(pages_in_flight=15, cpu_seconds=3, threads=9, memory=7)
+    assert both.cpu_seconds == pytest.approx(3)
