@@ -71,7 +71,7 @@ def add_load(command: argparse.ArgumentParser, asked: Mapping[str, str]) -> None
 
     option("experiment", "which question to ask (`list` shows them)", DEFAULT_EXPERIMENT)
     option("users", "the steps of load, as in 1,10,50 (default: the experiment's)")
-    option("repeats", "how often to measure everything (default: 1)", "1")
+    option("repeats", "how often to measure everything (default: the experiment's, mostly 1)")
     for knob in knobs.KNOBS:
         option(knob.name.replace("_", "-"), f"{knob.help} ({knob.minimum:g}–{knob.maximum:g})")
     command.add_argument(
@@ -93,9 +93,9 @@ def add_runtime(command: argparse.ArgumentParser) -> None:
 
 def check_load(options: argparse.Namespace) -> None:
     """Before anything is started. Raises BadInput."""
-    experiments.find(options.experiment)
+    experiment = experiments.find(options.experiment)
     options.users = knobs.users(options.users) if options.users else ()
-    options.repeats = knobs.repeats(options.repeats)
+    options.repeats = knobs.repeats(options.repeats) if options.repeats else experiment.repeats
     for knob in knobs.KNOBS:
         if text := getattr(options, knob.name):
             knob.parse(text)

@@ -2,5 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import product
+from statistics import median
+
 # What two runs of the same arm differ by on a shared machine; `make loadtest EXPERIMENT=noise` measures yours.
 FLOOR = 0.05
+
+
+def relative(first: float, second: float) -> float:
+    """The difference as a share of the smaller; infinite where one of them is nothing."""
+    low, high = sorted((first, second))
+    if low == high:
+        return 0.0
+    return (high - low) / low if low else float("inf")
+
+
+def floor(first: Sequence[float], second: Sequence[float]) -> float:
+    """The largest difference between any two repeats of what is the same thing."""
+    return max((relative(a, b) for a, b in product((*first, *second), repeat=2)), default=0.0)
+
+
+def no_difference(first: Sequence[float], second: Sequence[float]) -> bool:
+    """Whether the medians differ by less than the floor, or the repeats' ranges overlap."""
+    if relative(median(first), median(second)) <= FLOOR:
+        return True
+    several = len(first) > 1 and len(second) > 1
+    return several and min(first) <= max(second) and min(second) <= max(first)

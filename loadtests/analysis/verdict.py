@@ -22,6 +22,7 @@ class Verdict:
 
     status: str
     sentence: str
+    noise_floor: float | None = None
 
     @property
     def exit_code(self) -> ExitCode:
@@ -42,4 +43,4 @@ def verdict(
         more = f" ({len(failed) - 1} more failed.)" if len(failed) > 1 else ""
         return Verdict("invalid", f"No answer: {failed[0].sentence}{more}")
     judgement = experiment.judge(points)
-    return Verdict("confirmed" if judgement.confirmed else "not confirmed", judgement.sentence)
+    return Verdict("confirmed" if judgement.confirmed else "not confirmed", judgement.sentence, judgement.noise_floor)

@@ -9,21 +9,22 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from loadtests.errors import BadInput
 
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One thing that is compared."""
+    """One thing that is compared; `label` tells apart what is otherwise the same."""
 
     target: str
     strategy: str
+    label: str = ""
 
     @property
     def name(self) -> str:
-        return f"{self.target}-{self.strategy}"
+        return "-".join(part for part in (self.target, self.strategy, self.label) if part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class Judgement:
 
     confirmed: bool
     sentence: str
+    noise_floor: float | None = None  # a share, where the experiment measures it
 
 
 Judge = Callable[[Sequence[Point]], Judgement]
@@ -58,6 +60,7 @@ class Experiment:
     arms: tuple[Arm, ...]
     users: tuple[int, ...]
     judge: Judge
+    repeats: int = 1
     lesson: str = ""
 
     @property
@@ -72,9 +75,7 @@ def catalogue() -> Mapping[str, Experiment]:
         module = importlib.import_module(f"{__name__}.{module_info.name}")
         experiment: Experiment = module.EXPERIMENT
         lesson = inspect.getdoc(module) or ""
-        found[experiment.name] = Experiment(
-            experiment.name, experiment.arms, experiment.users, experiment.judge, lesson
-        )
+        found[experiment.name] = replace(experiment, lesson=lesson)
     return found
 
 

