@@ -11,6 +11,9 @@ help: ## this list
 loadtest: ## measure: EXPERIMENT= QUICK=1 USERS=1,10,50 LATENCY= FAN_OUT= REPEATS= RUNTIME=auto|docker|process
 	@$(PYTHON) -m loadtests run
 
+predict: ## what theory says, without any load: LATENCY=0.3 FAN_OUT=4 USERS=200
+	@$(PYTHON) -m loadtests predict
+
 up: ## bring the lab up with Locust's web UI, until Ctrl-C
 	@$(PYTHON) -m loadtests up
 
@@ -41,4 +44,4 @@ clean: ## remove results and the virtual environment
 dev:
 	@$(PYTHON) -m loadtests install dev
 
-.PHONY: help loadtest up experiments test check bench lock picture clean dev
+.PHONY: help loadtest predict up experiments test check bench lock picture clean dev

@@ -48,6 +48,10 @@ def parser() -> Parser:
     add_runtime(up)
     up.set_defaults(command=up_command)
 
+    predict = commands.add_parser("predict", help="what theory predicts for these knobs, without any load")
+    add_load(predict, os.environ)
+    predict.set_defaults(command=predict_command)
+
     listing = commands.add_parser("list", help="the experiments and their questions")
     listing.set_defaults(command=list_command)
 
@@ -129,6 +133,16 @@ def up_command(options: argparse.Namespace) -> int:
     if options.runtime == "process":
         launch.in_virtualenv(["up", "--runtime=process"])
     return launch.serve(options)
+
+
+def predict_command(options: argparse.Namespace) -> int:
+    from loadtests import launch  # noqa: PLC0415
+
+    check_load(options)
+    launch.in_virtualenv(["predict", *load_arguments(options)])
+    from loadtests import predict  # noqa: PLC0415  # needs packages of the virtual environment
+
+    return predict.main(options)
 
 
 def list_command(options: argparse.Namespace) -> int:

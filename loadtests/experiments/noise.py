@@ -29,17 +29,13 @@ def judge(points: Sequence[Point]) -> Judgement:
     each = ", ".join(f"{target} {share:.1%}" for target, share in floors.items())
     repeats = len(points[0].goodputs)
     figures = f"the same target differed from itself by up to {worst:.1%} over {repeats} repeats ({each})"
-    if worst <= noise.FLOOR:
-        return Judgement(
-            confirmed=True,
-            sentence=f"No difference: {figures}, below the floor of {noise.FLOOR:.0%}.",
-            noise_floor=worst,
-        )
-    return Judgement(
-        confirmed=False,
-        sentence=f"Noisy: {figures}; on this machine, now, smaller differences mean nothing.",
-        noise_floor=worst,
+    quiet = worst <= noise.FLOOR
+    sentence = (
+        f"No difference: {figures}, below the floor of {noise.FLOOR:.0%}."
+        if quiet
+        else f"Noisy: {figures}; on this machine, now, smaller differences mean nothing."
     )
+    return Judgement(confirmed=quiet, sentence=sentence, noise_floor=worst)
 
 
 EXPERIMENT = Experiment(

@@ -56,6 +56,7 @@ class Service:
     ports: list[int]
     exposed: list[int]
     depends_on: list[str]
+    cpus: str | None  # cores; a local process is not held to them
 
 
 def interpolate(text: str, variables: Mapping[str, str]) -> str:
@@ -91,6 +92,7 @@ def read_services(text: str, variables: Mapping[str, str]) -> dict[str, Service]
             ports=[container_port(port) for port in described.get("ports", ())],
             exposed=[int(port) for port in described.get("expose", ())],
             depends_on=list(described.get("depends_on", ())),
+            cpus=interpolate(str(described["cpus"]), variables) if "cpus" in described else None,
         )
     return services
 
@@ -125,6 +127,7 @@ def on_loopback(services: Mapping[str, Service], ports: Mapping[str, Mapping[int
             ports=service.ports,
             exposed=service.exposed,
             depends_on=service.depends_on,
+            cpus=service.cpus,
         )
         for name, service in services.items()
     }

@@ -1,0 +1,134 @@
+"""What theory predicts for the deployment that compose.yaml describes: a table, without any load."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from argparse import Namespace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from loadtests import experiments, knobs
+from loadtests.analysis import capacity
+from loadtests.analysis.capacity import Deployment, Prediction
+from loadtests.errors import BadInput, ExitCode
+from loadtests.experiments import Arm, Experiment
+from loadtests.knobs import Settings
+from loadtests.runtime import GENERATOR, ROOT
+from loadtests.runtime.processes import Service, read_services
+
+LATEST = Path(os.environ.get("RESULTS") or ROOT / "results") / "latest" / "summary.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    arm: Arm
+    users: int
+    prediction: Prediction
+
+
+def main(options: Namespace) -> ExitCode:
+    """Print the table. Raises BadInput."""
+    services = read_services((ROOT / "compose.yaml").read_text(), os.environ)
+    defaults = services[GENERATOR].environment
+    asked = {knob.name: getattr(options, knob.name) or defaults[knob.variable] for knob in knobs.KNOBS}
+    settings = knobs.settings(asked)
+    experiment = experiments.find(options.experiment)
+    calibrated = cpu_of_latest_run(settings.fan_out)
+    users = options.users or experiment.users
+    console = Console(highlight=False)
+    console.print(introduction(settings, calibrated))
+    console.print()
+    console.print(
+        table(list(rows(experiment, options.users or experiment.users, settings, services, calibrated)), settings)
+    )
+    return ExitCode.CONFIRMED
+
+
+def rows(
+    experiment: Experiment,
+    users: tuple[int, ...],
+    settings: Settings,
+    services: Mapping[str, Service],
+    calibrated: Mapping[tuple[str, str], float],
+) -> Iterator[Row]:
+    for arm in experiment.arms:
+        if arm.label:
+            continue
+        cpu = calibrated.get((arm.target, arm.strategy), 0.0)
+        for step in users:
+            limits = deployment(services[arm.target])
+            yield Row(arm, step, capacity.predict(settings, arm.strategy, limits, step, cpu))
+
+
+def deployment(service: Service) -> Deployment:
+    """What compose.yaml gives a target. Raises BadInput."""
+    try:
+        workers, threads = (int(service.environment[name]) for name in ("WORKERS", "THREADS"))
+        sizes = {"gather": "MAX_CONNECTIONS", "threadpool": "THREADPOOL"}
+        return Deployment(
+            slots=workers * threads or None,
+            cores=min(workers, float(service.cpus or math.inf)),
+            pools={name: workers * int(service.environment[size]) for name, size in sizes.items()},
+        )
+    except (KeyError, ValueError) as error:
+        raise BadInput(f"compose.yaml, or a variable it reads, does not say what {service.name} is: {error}") from error
+
+
+def cpu_of_latest_run(fan_out: int) -> dict[tuple[str, str], float]:
+    """CPU seconds per page by target and strategy, as the latest run measured them; empty without one.
+
+    Scaled to this fan-out as if a page cost nothing but its calls, which is most of the truth.
+    """
+    try:
+        summary: Any = json.loads(LATEST.read_text())
+        scale = fan_out / summary["manifest"]["knobs"]["fan_out"]
+        arms = {(arm["target"], arm["strategy"]): arm["cpu_per_page_calibrated"] for arm in summary["arms"]}
+    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
+        return {}
+    return {arm: cpu * scale for arm, cpu in arms.items() if isinstance(cpu, int | float)}
+
+
+def introduction(settings: Settings, calibrated: Mapping[tuple[str, str], float]) -> str:
+    cpu = ", ".join(f"{target} {strategy} {value * 1000:.1f} ms" for (target, strategy), value in calibrated.items())
+    of = (
+        f"CPU per page from the latest run, scaled to this fan-out ({cpu})"
+        if cpu
+        else "CPU left out: no run has measured it yet"
+    )
+    return f"Predicted, not measured, for {settings.fan_out} calls × {settings.latency:g} s a page; {of}."
+
+
+def table(found: list[Row], settings: Settings) -> Table:
+    """Fits into 80 columns."""
+    grid = Table(box=None, pad_edge=False, collapse_padding=True, header_style="dim")
+    grid.add_column("target")
+    grid.add_column("strategy")
+    for heading in ("users", "pages/s", "response s", "limited by", "calls in flight"):
+        grid.add_column(heading, justify="right")
+    for row in found:
+        predicted = row.prediction
+        calls = predicted.goodput * settings.fan_out * (settings.latency + settings.jitter / 2)
+        if row.arm.strategy == "sequential":
+            calls = predicted.goodput * capacity.page_time(settings, row.arm.strategy)
+        grid.add_row(
+            row.arm.target,
+            row.arm.strategy,
+            str(row.users),
+            figure(predicted.goodput, 1),
+            figure(predicted.response_time, 3),
+            Text(predicted.bottleneck),
+            figure(calls, 0),
+        )
+    return grid
+
+
+def figure(value: float, digits: int) -> str:
+    return f"{value:,.{digits}f}" if math.isfinite(value) else "no limit"
