@@ -14,6 +14,9 @@ loadtest: ## measure: EXPERIMENT= QUICK=1 USERS=1,10,50 LATENCY= FAN_OUT= REPEAT
 predict: ## what theory says, without any load: LATENCY=0.3 FAN_OUT=4 USERS=200
 	@$(PYTHON) -m loadtests predict
 
+compare: ## what changed between two runs: A=results/… B=results/latest
+	@$(PYTHON) -m loadtests compare --a="$$A" --b="$$B"
+
 up: ## bring the lab up with Locust's web UI, until Ctrl-C
 	@$(PYTHON) -m loadtests up
 
@@ -44,4 +47,4 @@ clean: ## remove results and the virtual environment
 dev:
 	@$(PYTHON) -m loadtests install dev
 
-.PHONY: help loadtest predict up experiments test check bench lock picture clean dev
+.PHONY: help loadtest predict compare up experiments test check bench lock picture clean dev

@@ -55,6 +55,11 @@ def parser() -> Parser:
     listing = commands.add_parser("list", help="the experiments and their questions")
     listing.set_defaults(command=list_command)
 
+    compared = commands.add_parser("compare", help="what changed between two runs, beyond the noise or not")
+    compared.add_argument("--a", default=os.environ.get("A", ""), metavar="A", help="a run's folder in results/")
+    compared.add_argument("--b", default=os.environ.get("B", ""), metavar="B", help="another, as in results/latest")
+    compared.set_defaults(command=compare_command)
+
     install = commands.add_parser("install", help="make the virtual environment that the lab or its tests need")
     install.add_argument("lock", choices=("lab", "dev"))
     install.set_defaults(command=install_command)
@@ -149,6 +154,12 @@ def list_command(options: argparse.Namespace) -> int:
     for experiment in experiments.catalogue().values():
         print(f"{experiment.name}\n    {experiment.question}")
     return 0
+
+
+def compare_command(options: argparse.Namespace) -> int:
+    from loadtests.report import compare  # noqa: PLC0415  # the standard library's alone
+
+    return compare.main(options.a, options.b)
 
 
 def install_command(options: argparse.Namespace) -> int:

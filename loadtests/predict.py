@@ -46,9 +46,7 @@ def main(options: Namespace) -> ExitCode:
     console = Console(highlight=False)
     console.print(introduction(settings, calibrated))
     console.print()
-    console.print(
-        table(list(rows(experiment, options.users or experiment.users, settings, services, calibrated)), settings)
-    )
+    console.print(table(list(rows(experiment, users, settings, services, calibrated)), settings))
     return ExitCode.CONFIRMED
 
 

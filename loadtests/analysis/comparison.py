@@ -1,0 +1,324 @@
+"""What two runs of one question differ in: their manifests, and their figures beyond the noise or not. Pure."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar
+
+from loadtests.analysis import noise
+from loadtests.errors import BadInput
+
+T = TypeVar("T")
+
+PERCENTILES = ("p50", "p95", "p99")
+NO_DIFFERENCE, WITHIN, BEYOND = "no difference", "within the noise", "beyond the noise"
+ABOVE = "above the floor"  # without repeats on both sides nobody knows the noise
+NOT_COMPARABLE = "not comparable"
+ABSENT = "not there"
+
+FIRST = ("runtime", "commit", "knobs", "services")  # of the manifest: what a person changes most
+# When a run began, and how it was typed: all that this sets stands elsewhere in the manifest.
+IGNORED = {("started",), ("command",)}
+IGNORED_LEAVES = {"PUBLISHED_PORT"}
+LOOPBACK = r"(?:127\.0\.0\.1|0\.0\.0\.0)"
+LISTENS = re.compile(rf"(?<!//)({LOOPBACK}:|port=)(\d+)")
+LARGEST = 1e15  # beyond it, and for NaN, a number in a summary is damage
+
+
+class Place(NamedTuple):
+    """One arm at one step."""
+
+    arm: str
+    users: int
+
+    def __str__(self) -> str:
+        return f"{self.arm} at {self.users} user{'' if self.users == 1 else 's'}"
+
+
+class Failures(NamedTuple):
+    """Answers that were not a whole page, of how many, over all repeats."""
+
+    failed: int
+    answers: int
+    reasons: Mapping[str, int]
+
+    @property
+    def known_by(self) -> tuple[int, Mapping[str, int]]:
+        return self.failed, self.reasons
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """`goodput` and its `repeats` in pages/s; `times` are percentiles in seconds, None where no page was whole."""
+
+    goodput: float
+    repeats: tuple[float, ...]
+    times: Mapping[str, float | None]
+    failures: Failures
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What of a summary is compared. `noise_floor` is a share, None when no noise was measured."""
+
+    schema_version: int
+    experiment: str
+    complete: bool
+    status: str
+    sentence: str
+    noise_floor: float | None
+    manifest: Mapping[str, str]
+    steps: Mapping[Place, Step]
+
+    @property
+    def why_not(self) -> str | None:
+        """Why its figures are not to be compared; None when they are."""
+        if self.complete and self.status != "invalid":
+            return None
+        if self.complete:
+            return f"INVALID: {self.sentence}"
+        return f"INCOMPLETE: {self.sentence.removeprefix('Incomplete, ')}"
+
+
+class Change(NamedTuple):
+    key: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One number of both runs: `goodput` in pages/s or a percentile in seconds. `floor` is a share."""
+
+    place: Place
+    name: str
+    before: float | None
+    after: float | None
+    floor: float
+    repeats: tuple[Sequence[float], Sequence[float]] = ((), ())
+
+    @property
+    def unit(self) -> str:
+        return "pages/s" if self.name == "goodput" else "s"
+
+    @property
+    def change(self) -> float | None:
+        """As a share of the figure before; None when one of the two is missing."""
+        if self.before is None or self.after is None:
+            return None
+        if self.before == self.after:
+            return 0.0
+        return (self.after - self.before) / self.before if self.before else math.inf
+
+    @property
+    def times(self) -> float:
+        """How many times the smaller one the larger one is: halved weighs as much as doubled."""
+        small, large = sorted((self.before or 0.0, self.after or 0.0))
+        return large / small if small else math.inf
+
+    @property
+    def has_spread(self) -> bool:
+        return all(len(repeats) >= 2 for repeats in self.repeats)
+
+    @property
+    def verdict(self) -> str:
+        if self.change is None:
+            return NOT_COMPARABLE
+        if abs(self.change) <= self.floor:
+            return NO_DIFFERENCE
+        if not self.has_spread:
+            return ABOVE
+        before, after = self.repeats
+        apart = max(before) < min(after) or max(after) < min(before)
+        return BEYOND if apart else WITHIN
+
+    @property
+    def changed(self) -> bool:
+        return self.verdict in {BEYOND, ABOVE}
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """`only` holds the places that A alone and that B alone has; `floor` is a share."""
+
+    changes: Sequence[Change]
+    figures: Sequence[Figure]
+    failures: Sequence[tuple[Place, Failures, Failures]]
+    only: tuple[Sequence[Place], Sequence[Place]]
+    floor: float
+    floor_measured: bool
+
+    @property
+    def goodputs(self) -> list[Figure]:
+        return [figure for figure in self.figures if figure.name == "goodput"]
+
+    @property
+    def response_times(self) -> list[Figure]:
+        return [figure for figure in self.figures if figure.name != "goodput" and figure.change is not None]
+
+    @property
+    def largest(self) -> Figure | None:
+        """The largest change: of goodput, and of response times only where no goodput changed."""
+        for group in (self.goodputs, self.response_times):
+            if changed := [figure for figure in group if figure.changed]:
+                return max(changed, key=lambda figure: figure.times)
+        return None
+
+
+def compare(a: Run, b: Run) -> Comparison:
+    """From A to B. Raises BadInput when they do not answer the same question in the same form."""
+    if a.schema_version != b.schema_version:
+        raise BadInput(
+            f"A and B were written by different versions of the lab (schema_version {a.schema_version} and "
+            f"{b.schema_version}), whose figures may not mean the same; run one of them again"
+        )
+    if a.experiment != b.experiment:
+        raise BadInput(
+            f"A and B ask different questions ({a.experiment[:80]!r} and {b.experiment[:80]!r}); "
+            "compare two runs of one experiment"
+        )
+    measured = [run.noise_floor for run in (a, b) if run.noise_floor is not None]
+    floor = max(measured, default=noise.FLOOR)
+    both = [place for place in a.steps if place in b.steps]
+    return Comparison(
+        changes=changes(a.manifest, b.manifest),
+        figures=[figure for place in both for figure in figures(place, a.steps[place], b.steps[place], floor)],
+        failures=[
+            (place, a.steps[place].failures, b.steps[place].failures)
+            for place in both
+            if a.steps[place].failures.known_by != b.steps[place].failures.known_by
+        ],
+        only=(
+            [place for place in a.steps if place not in b.steps],
+            [place for place in b.steps if place not in a.steps],
+        ),
+        floor=floor,
+        floor_measured=bool(measured),
+    )
+
+
+def figures(place: Place, a: Step, b: Step, floor: float) -> Iterator[Figure]:
+    yield Figure(place, "goodput", a.goodput, b.goodput, floor, (a.repeats, b.repeats))
+    for name in PERCENTILES:
+        if a.times[name] is not None or b.times[name] is not None:
+            yield Figure(place, name, a.times[name], b.times[name], floor)
+
+
+def changes(a: Mapping[str, str], b: Mapping[str, str]) -> list[Change]:
+    """What differs between two flat manifests, by key."""
+
+    def order(key: str) -> tuple[int, str]:
+        group = key.partition(".")[0]
+        return (FIRST.index(group) if group in FIRST else len(FIRST), key)
+
+    found = (Change(key, a.get(key, ABSENT), b.get(key, ABSENT)) for key in sorted({*a, *b}, key=order))
+    return [change for change in found if change.before != change.after]
+
+
+def flat(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Dotted keys; without what differs between any two runs: times, and the ports that happened to be free."""
+    services = manifest.get("services")
+    neutral = manifest if not isinstance(services, Mapping) else {**manifest, "services": without_ports(services)}
+    return {".".join(path): text for path, text in leaves(neutral, ()) if path not in IGNORED}
+
+
+def leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            if key not in IGNORED_LEAVES:
+                yield from leaves(inner, (*path, key))
+    elif path[0] == "services" and path[-1] == "command" and isinstance(value, str):
+        yield from (((*path, option), text) for option, text in options(value).items())
+    else:
+        yield path, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def options(command: str) -> dict[str, str]:
+    """A command line by its options, so that one changed number is one changed key."""
+    found: dict[str, list[str]] = {"program": []}
+    name = "program"
+    for word in command.split():
+        if word.startswith("-"):
+            name, _, value = word.partition("=")
+            found.setdefault(name, []).extend([value] if value else [])
+        else:
+            found[name].append(word)
+    return {name: " ".join(values) or "given" for name, values in found.items()}
+
+
+def without_ports(services: Mapping[str, Any]) -> dict[str, Any]:
+    """Services address each other by name in containers and by a free local port as processes; here by name."""
+    owners = {
+        port: name for name, service in services.items() for _, port in LISTENS.findall(json.dumps(service))
+    }  # containers share 8000, but there no address is a loopback one
+
+    def neutral(text: str) -> str:
+        text = re.sub(rf"//{LOOPBACK}:(\d+)", lambda at: f"//{owners.get(at[1], at[0][2:])}", text)
+        text = re.sub(r"//([\w-]+):\d+", lambda at: f"//{at[1]}" if at[1] in services else at[0], text)
+        text = LISTENS.sub(r"\1*", text)
+        return re.sub(rf"(?<!//){LOOPBACK}", "0.0.0.0", text)  # noqa: S104  # a name for both, not bound
+
+    def walk(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: walk(inner) for key, inner in value.items()}
+        return neutral(value) if isinstance(value, str) else value
+
+    return {name: walk(service) for name, service in services.items()}
+
+
+def parse(summary: object) -> Run:
+    """The content of a summary.json. Raises ValueError, which names what is missing or wrong."""
+    if not isinstance(summary, Mapping):
+        raise ValueError("it is not an object")  # noqa: TRY004  # of a file's content, not of an argument
+    verdict: dict[str, Any] = take(summary, "verdict", dict)
+    floor = summary.get("noise_floor")
+    return Run(
+        schema_version=take(summary, "schema_version", int),
+        experiment=take(summary, "experiment", str),
+        complete=take(summary, "complete", bool),
+        status=take(verdict, "status", str),
+        sentence=take(verdict, "sentence", str),
+        noise_floor=None if floor is None else number(floor, "noise_floor"),
+        manifest=flat(take(summary, "manifest", dict)),
+        steps=dict(places(take(summary, "arms", list))),
+    )
+
+
+def places(arms: Sequence[Any]) -> Iterator[tuple[Place, Step]]:
+    """An arm that stands there twice, as when a target is compared with itself, is numbered."""
+    seen: dict[str, int] = {}
+    for arm in arms:
+        name = f"{take(arm, 'target', str)} {take(arm, 'strategy', str)}"
+        seen[name] = seen.get(name, 0) + 1
+        label = name if seen[name] == 1 else f"{name} ({seen[name]})"
+        for step in take(arm, "steps", list):
+            yield Place(label, take(step, "users", int)), step_of(step)
+
+
+def step_of(step: Mapping[str, Any]) -> Step:
+    times: dict[str, Any] = take(step, "response_time", dict)
+    reasons: dict[str, Any] = take(step, "failure_reasons", dict)
+    failures = take(step, "failures", int)
+    return Step(
+        goodput=number(step.get("goodput"), "goodput"),
+        repeats=tuple(number(value, "goodput_repeats") for value in take(step, "goodput_repeats", list)),
+        times={name: None if times.get(name) is None else number(times[name], name) for name in PERCENTILES},
+        failures=Failures(failures, failures + take(step, "pages", int), reasons),
+    )
+
+
+def take(source: Any, key: str, kind: type[T]) -> T:
+    value = source.get(key) if isinstance(source, Mapping) else None
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise ValueError(f"{key!r} is missing or not what it should be")
+    return value
+
+
+def number(value: object, key: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < LARGEST:
+        raise ValueError(f"{key!r} is missing or not a number from 0 on")
+    return float(value)
