@@ -117,7 +117,7 @@ def findings(arms: Sequence[ArmFigures]) -> list[str]:
             one_page = len(step.goodputs) / step.pages if step.pages else 1.0  # what a window's edge can cut off
             if abs(gap) > max(noise.FLOOR, step.spread, 1.5 * one_page):
                 sentences.append(
-                    f"{arm.arm.name} at {step.users} users: {step.goodput:.1f} pages/s measured, "
+                    f"{arm.arm.name.replace('-', ' ')} at {step.users} users: {step.goodput:.1f} pages/s measured, "
                     f"{predicted.goodput:.1f} predicted (limited by {predicted.bottleneck}), {gap:+.0%}."
                 )
     return sentences

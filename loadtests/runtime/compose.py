@@ -24,6 +24,7 @@ from loadtests.runtime import (
 from loadtests.runtime.shell import run_long
 
 ANSWER_TIMEOUT = 20  # seconds
+START_TIMEOUT = 60  # seconds until all services have to be healthy
 GENERATOR_UID = 10001  # of the user in the images
 
 
@@ -81,7 +82,7 @@ class ComposeRuntime(Runtime):
                     refuse_taken_port(service, int(port["published"]))
         self._started = set(services) - self._running_before
         started = subprocess.run(
-            [*self._compose, "up", "--detach", "--wait", *services],
+            [*self._compose, "up", "--detach", "--wait", f"--wait-timeout={START_TIMEOUT}", *services],
             cwd=ROOT,
             capture_output=True,
             text=True,
@@ -195,14 +196,15 @@ class ComposeRuntime(Runtime):
         bad = [
             state
             for state in states
-            if state["Service"] in services and (state["State"] == "exited" or state.get("Health") == "unhealthy")
+            if state["Service"] in services
+            and (state["State"] == "exited" or state.get("Health") in {"unhealthy", "starting"})
         ]
         if bad:
             service, status = bad[0]["Service"], bad[0].get("Status") or bad[0]["State"]
-            logs = self._ask("logs", "--no-log-prefix", "--tail", str(LOG_LINES), service)
-            return LabDown(
-                f"the service {service} is not healthy ({status}). Its last log lines:",
-                logs.strip(),
+            logs = self._ask("logs", "--no-log-prefix", "--tail", str(LOG_LINES), service).strip()
+            last = (
+                "Its last log lines:" if logs else "It wrote nothing; the kernel ends a service that needs more memory."
             )
+            return LabDown(f"the service {service} is not healthy ({status}). {last}", logs)
         last = [line for line in said.splitlines() if line.strip()][-3:]
         return LabDown("the containers could not be started.", "\n".join(last))

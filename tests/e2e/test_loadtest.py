@@ -11,6 +11,7 @@ import jsonschema
 import pytest
 from playwright.sync_api import Browser
 
+from loadtests.report.plots import PLOTS
 from tests.e2e.conftest import RUN_PROJECT
 from tests.runs import Ended, Lab, one_line
 
@@ -48,7 +49,7 @@ def test_a_run_is_confirmed_its_report_opens_offline_and_nothing_is_left_up(
     page.on("requestfailed", lambda request: complaints.append(request.url))
     page.goto((ended.folder / "report.html").as_uri())
     page.wait_for_selector(".js-plotly-plot .scatterlayer .trace")
-    assert page.locator(".js-plotly-plot").count() == 2
+    assert page.locator(".js-plotly-plot").count() == len(PLOTS)
     assert summary["verdict"]["sentence"] in page.inner_text("body")
     assert complaints == []
     page.context.close()
@@ -80,6 +81,24 @@ def test_a_service_that_does_not_start_is_named_with_its_last_words(docker_lab: 
     assert "the service api is not healthy" in ended.output
     assert "SEED must be a whole number" in ended.output
     assert containers(RUN_PROJECT) == []
+
+
+@pytest.mark.parametrize(
+    ("starved", "check"),
+    [
+        ({"LOCUST_CPUS": "0.1"}, {"generator CPU", "CPU throttling"}),
+        ({"API_CPUS": "0.05"}, {"api response time", "CPU throttling"}),
+    ],
+    ids=["a generator without CPU", "an api without CPU"],
+)
+def test_a_starved_part_makes_the_run_invalid_and_is_named(
+    docker_lab: Lab, starved: dict[str, str], check: set[str]
+) -> None:
+    ended = docker_lab.run("run", "--quick", "--users=40", "--latency=0.2", **starved)
+    assert ended.code == 2, ended.output
+    failed = {one["name"] for one in ended.summary["checks"] if not one["passed"]}
+    assert failed & check
+    assert ended.summary["verdict"]["status"] == "invalid"
 
 
 def test_a_lab_that_is_up_is_used_and_left_up(docker_lab: Lab) -> None:

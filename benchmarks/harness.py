@@ -1,0 +1,72 @@
+"""The load generator alone, in a process of its own: python -m benchmarks.harness page|bare URL USERS WARM_UP SECONDS.
+
+`page` is the lab's user with its page check and recorder; `bare` asks for the same URL and looks at nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from dataclasses import asdict
+from typing import Any
+
+import gevent
+import psutil
+from locust import FastHttpUser, task
+from locust.env import Environment
+
+from benchmarks.lab import cpu_seconds
+from benchmarks.peers.instant import FAN_OUT
+from loadtests.knobs import Settings
+from loadtests.record import Recorder
+from loadtests.targets import Target
+from loadtests.users import user_class
+
+STRATEGY = "gather"
+SETTINGS = Settings(fan_out=FAN_OUT, latency=1.0, jitter=0.0, fail=0.0)
+PATH = "/api/aggregated/"
+
+
+def main() -> None:
+    kind, url, users, warm_up, seconds = sys.argv[1:]
+    target = Target("asgi", url, "ASGI", None, {STRATEGY: PATH}, {})
+    full_url = f"{url}{PATH}?{SETTINGS.query}"
+
+    class BareUser(FastHttpUser):
+        host = url
+
+        @task
+        def page(self) -> None:
+            self.client.get(full_url, name="bare")
+
+    recorder = Recorder()
+    environment = Environment(
+        user_classes=[user_class(target) if kind == "page" else BareUser],
+        parsed_options=Namespace(strategy=STRATEGY, **asdict(SETTINGS)),
+    )
+
+    def recorded(response_time: float, exception: Exception | None, **_: Any) -> None:
+        recorder.page(response_time / 1000, str(exception) if exception else None)
+
+    if kind == "page":
+        environment.events.request.add_listener(recorded)  # type: ignore[no-untyped-call]
+    runner = environment.create_local_runner()
+    process = psutil.Process()
+    runner.start(int(users), spawn_rate=int(users))
+    gevent.sleep(float(warm_up))
+    total = environment.stats.total
+    asked, cpu = total.num_requests, cpu_seconds(process)
+    recorder.open()
+    gevent.sleep(float(seconds))
+    pages, cpu = total.num_requests - asked, cpu_seconds(process) - cpu
+    recorder.close()
+    failures = total.num_failures
+    runner.quit()
+    if failures or not pages or (kind == "page" and abs(recorder.pages - pages) > int(users)):
+        sys.exit(f"{failures} of {pages} pages failed, {recorder.pages} were recorded: {recorder.failures}")
+    print(json.dumps({"pages": pages, "cpu": cpu, "seconds": recorder.seconds}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""Where a benchmark runs: local processes, what is measured on a core of its own, everything else beside it.
+
+Processes and not containers: a published port is a proxy, which would be measured too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from statistics import median
+from types import FrameType
+from typing import Any, TypeVar
+
+import psutil
+import uvloop
+
+from loadtests import launch
+from loadtests.errors import Interrupted
+from loadtests.runtime import ROOT
+from loadtests.runtime.processes import ProcessRuntime, free_port
+
+T = TypeVar("T")
+
+LOGS = launch.RESULTS / "bench-logs"
+CAN_PIN = hasattr(os, "sched_setaffinity")
+CORES = os.sched_getaffinity(0) if CAN_PIN else set()
+OWN = {max(CORES)} if len(CORES) > 1 else CORES
+REST = CORES - OWN or CORES
+ISOLATION = f"on core {max(OWN)}, everything else beside it" if len(CORES) > 1 else "not on a core of its own"
+
+
+class PinnedRuntime(ProcessRuntime):
+    """The process runtime with what is measured on a core of its own, and peers beside the services."""
+
+    def __init__(self, measured: Collection[str]) -> None:
+        super().__init__(LOGS)
+        self._measured = set(measured)
+        self.processes: dict[str, psutil.Process] = {}
+
+    def add_peer(
+        self, name: str, application: str, command: list[str] | None = None, extra: Mapping[str, str] | None = None
+    ) -> None:
+        """A server of our own, in the place of the asgi target: the same command and environment, another application.
+
+        `{port}` in a command of its own is the port that it has to listen on.
+        """
+        asgi, old, new = self._services["asgi"], self._urls["asgi"].rpartition(":")[2], str(free_port())
+        words = command or [application if ":application" in word else word for word in asgi.command]
+        environment = asgi.environment | dict(extra or {})
+        if "TELEMETRY_ADDRESS" in environment:
+            environment = environment | {"TELEMETRY_ADDRESS": f"127.0.0.1:{free_port()}"}
+        self._services[name] = replace(
+            asgi,
+            name=name,
+            command=[word.replace("{port}", new).replace(old, new) for word in words],
+            environment=environment,
+            probe=[word.replace(old, new) for word in asgi.probe],
+        )
+        self._urls = {**self._urls, name: f"http://127.0.0.1:{new}"}
+        self._measured.add(name)
+
+    def _start(self, name: str) -> subprocess.Popen[bytes]:
+        with on_cores(OWN if name in self._measured else REST):  # inherited, so no thread is born elsewhere
+            process = super()._start(name)
+        self.processes[name] = psutil.Process(process.pid)
+        return process
+
+    def cpu(self, name: str, threads: dict[str, int] | None = None) -> Callable[[], float]:
+        """Reads the CPU seconds of a service's process tree, and notes the most `threads` it had."""
+        tree = [self.processes[name], *self.processes[name].children(recursive=True)]
+
+        def read() -> float:
+            if threads is not None:
+                threads[name] = max([threads.get(name, 0), *(process.num_threads() for process in tree)])
+            return sum(cpu_seconds(process) for process in tree)
+
+        return read
+
+
+def cpu_seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+@contextmanager
+def on_cores(cores: Collection[int]) -> Iterator[None]:
+    """This process, and what it starts meanwhile, run there."""
+    if not CAN_PIN:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@contextmanager
+def running(runtime: PinnedRuntime) -> Iterator[None]:
+    """Whatever happens inside, what `runtime` has started is stopped. A signal raises Interrupted."""
+    with launch.signals_as_interrupts(), on_cores(REST):
+        try:
+            yield
+        finally:
+            with launch.signals_ignored():
+                runtime.down()
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """A signal cancels it: an exception out of nowhere would end in one connection's callback. Raises Interrupted."""
+
+    async def main() -> T:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+        def interrupt(number: int, frame: FrameType | None) -> None:
+            if task:
+                loop.call_soon_threadsafe(task.cancel)
+
+        with launch.handled(interrupt):
+            return await coroutine
+
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(main())
+    except asyncio.CancelledError:
+        raise Interrupted from None
+
+
+def output_of(command: list[str], seconds: float) -> str:
+    """What a process of our own prints, which is stopped with us. Raises CalledProcessError, TimeoutExpired."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, start_new_session=True)
+    try:
+        said, _ = process.communicate(timeout=seconds)
+    finally:
+        with launch.signals_ignored(), suppress(ProcessLookupError):
+            process.kill()
+            process.wait()
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command, said)
+    return str(said)
+
+
+def alternating(names: Collection[str], rounds: int) -> Iterator[tuple[int, str]]:
+    """A B C, C B A, A B C, …: what drifts hits all of them alike."""
+    for turn in range(rounds):
+        for name in list(names) if turn % 2 == 0 else list(names)[::-1]:
+            yield turn, name
+
+
+def ratio(of: list[float], to: list[float]) -> tuple[float, float, float]:
+    """Of the medians; and the smallest and the largest of a single round."""
+    single = [one / other for one, other in zip(of, to, strict=True)]
+    return median(of) / median(to), min(single), max(single)

@@ -1,0 +1,106 @@
+"""A closed loop of users in bare asyncio: the cheapest client that checks every page, the same for all targets."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import fmean
+from urllib.parse import urlsplit
+
+from loadtests import page
+from loadtests.errors import LabDown
+
+ABORTED = (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What every page has to be, and how long (seconds) it takes when it does not queue."""
+
+    strategy: str
+    fan_out: int
+    latency: float
+
+    def url(self, base: str, path: str) -> str:
+        return f"{base}{path}?fan_out={self.fan_out}&latency={self.latency:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What ended while it was open. `cpu` is the target's, in seconds; `response_time` the mean, in seconds."""
+
+    users: int
+    seconds: float
+    pages: int
+    response_time: float
+    cpu: float
+
+    @property
+    def goodput(self) -> float:
+        return self.pages / self.seconds
+
+    @property
+    def cpu_per_page(self) -> float:
+        return self.cpu / self.pages
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    users: int
+    warm_up: float  # seconds, thrown away
+    seconds: float  # of measurement
+
+
+async def closed_loop(url: str, wanted: Wanted, pace: Pace, cpu: Callable[[], float]) -> Window:
+    """Load `url` and measure; a page that is not whole ends it, because the target is then not at work. Raises LabDown.
+
+    First pages are spread over one page time, as the load generator's are.
+    """
+    ends: list[tuple[float, float]] = []  # when a page ended, how long it took
+    async with asyncio.TaskGroup() as group:
+        users = [
+            group.create_task(user(url, wanted, number * wanted.latency / pace.users, ends))
+            for number in range(pace.users)
+        ]
+        await asyncio.sleep(pace.warm_up)
+        opened, cpu_before = time.perf_counter(), cpu()
+        await asyncio.sleep(pace.seconds)
+        closed, cpu_after = time.perf_counter(), cpu()
+        for one in users:
+            one.cancel()
+    took = [seconds for end, seconds in ends if opened <= end < closed]
+    if not took:
+        raise LabDown(f"{url} brought no page in {pace.seconds:.0f} s")
+    return Window(pace.users, closed - opened, len(took), fmean(took), cpu_after - cpu_before)
+
+
+async def user(url: str, wanted: Wanted, pause: float, ends: list[tuple[float, float]]) -> None:
+    address = urlsplit(url)
+    request = (
+        f"GET {address.path}?{address.query} HTTP/1.1\r\nHost: {address.netloc}\r\nAccept: */*\r\n"
+        "Accept-Encoding: gzip, deflate\r\nUser-Agent: benchmark\r\n\r\n"
+    ).encode()
+    await asyncio.sleep(pause)
+    try:
+        reader, writer = await asyncio.open_connection(address.hostname, address.port)
+        try:
+            while True:
+                asked = time.perf_counter()
+                writer.write(request)
+                status, body = await answer(reader)
+                ended = time.perf_counter()
+                if fault := page.fault(status, body, wanted.strategy, wanted.fan_out):
+                    raise LabDown(f"{url} did not answer with a page: {fault}")
+                ends.append((ended, ended - asked))
+        finally:
+            writer.close()
+    except ABORTED as error:
+        raise LabDown(f"{url} cut a connection: {error!r}") from error
+
+
+async def answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    head = (await reader.readuntil(b"\r\n\r\n")).lower()
+    size = int(head.partition(b"content-length:")[2].split(None, 1)[0])
+    return int(head[9:12]), await reader.readexactly(size)

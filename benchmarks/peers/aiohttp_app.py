@@ -1,0 +1,84 @@
+"""The page under a bare aiohttp server, with aiohttp's own client: as little as Python needs for this job."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from time import perf_counter
+from typing import Any
+
+import aiohttp
+import uvloop
+from aiohttp import web
+
+API_URL = os.environ["API_URL"]
+TIMEOUT = aiohttp.ClientTimeout(
+    total=None,
+    connect=float(os.environ["CONNECT_TIMEOUT"]),
+    sock_connect=float(os.environ["CONNECT_TIMEOUT"]),
+    sock_read=float(os.environ["CALL_TIMEOUT"]),
+)
+KEEP_ALIVE = 60.0  # seconds a connection to the api may idle, as in services.aggregator.upstream
+CLIENT = web.AppKey("client", aiohttp.ClientSession)
+
+
+async def client(app: web.Application) -> AsyncIterator[None]:
+    connector = aiohttp.TCPConnector(limit=int(os.environ["MAX_CONNECTIONS"]), keepalive_timeout=KEEP_ALIVE)
+    async with aiohttp.ClientSession(
+        connector=connector, timeout=TIMEOUT, cookie_jar=aiohttp.DummyCookieJar()
+    ) as session:
+        app[CLIENT] = session
+        yield
+
+
+async def fetch(session: aiohttp.ClientSession, call: str) -> Any:
+    async with session.get(f"{API_URL}?{call}") as response:
+        response.raise_for_status()
+        return await response.json()
+
+
+async def page(request: web.Request) -> web.Response:
+    fan_out, latency = int(request.query["fan_out"]), float(request.query["latency"])
+    session = request.app[CLIENT]
+    started = perf_counter()
+    responses = await asyncio.gather(
+        *(fetch(session, f"task_id={task}&latency={latency!r}") for task in range(fan_out))
+    )
+    return web.json_response(
+        {
+            "message": "Hello World!",
+            "strategy": "gather",
+            "server": "aiohttp",
+            "fan_out": fan_out,
+            "elapsed": perf_counter() - started,
+            "responses": responses,
+        }
+    )
+
+
+async def health(request: web.Request) -> web.Response:
+    return web.json_response({"status": "ok"})
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--port", type=int, required=True)
+    app = web.Application()
+    app.cleanup_ctx.append(client)
+    app.add_routes([web.get("/healthz", health), web.get("/api/aggregated/", page)])
+    web.run_app(
+        app,
+        host="127.0.0.1",
+        port=arguments.parse_args().port,
+        access_log=None,
+        print=None,
+        keepalive_timeout=75,
+        backlog=2048,
+        loop=uvloop.new_event_loop(),
+    )
+
+
+if __name__ == "__main__":
+    main()

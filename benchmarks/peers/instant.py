@@ -1,0 +1,40 @@
+"""Answers at once with a whole page made beforehand: nothing here can slow a load generator down."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+FAN_OUT = 10
+PAGE = json.dumps(
+    {
+        "message": "Hello World!",
+        "strategy": "gather",
+        "server": "uvicorn 0.0.0 (ASGI)",
+        "fan_out": FAN_OUT,
+        "elapsed": 0.5034567890123456,
+        "responses": [{"message": "Hello World!", "task_id": str(task)} for task in range(FAN_OUT)],
+    }
+).encode()
+START = {
+    "type": "http.response.start",
+    "status": 200,
+    "headers": [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(PAGE))],
+}
+BODY = {"type": "http.response.body", "body": PAGE}
+
+
+async def app(
+    scope: dict[str, Any],
+    receive: Callable[[], Awaitable[dict[str, Any]]],
+    send: Callable[[dict[str, Any]], Awaitable[None]],
+) -> None:
+    if scope["type"] == "lifespan":
+        while True:
+            message = await receive()
+            await send({"type": f"{message['type']}.complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
+    await send(START)
+    await send(BODY)
