@@ -202,9 +202,7 @@ class ComposeRuntime(Runtime):
         if bad:
             service, status = bad[0]["Service"], bad[0].get("Status") or bad[0]["State"]
             logs = self._ask("logs", "--no-log-prefix", "--tail", str(LOG_LINES), service).strip()
-            last = (
-                "Its last log lines:" if logs else "It wrote nothing; the kernel ends a service that needs more memory."
-            )
-            return LabDown(f"the service {service} is not healthy ({status}). {last}", logs)
-        last = [line for line in said.splitlines() if line.strip()][-3:]
-        return LabDown("the containers could not be started.", "\n".join(last))
+            words = "Its last log lines:" if logs else "It wrote nothing: was it short of memory?"
+            return LabDown(f"the service {service} is not healthy ({status}). {words}", logs)
+        said_last = [line for line in said.splitlines() if line.strip()][-3:]
+        return LabDown("the containers could not be started.", "\n".join(said_last))
