@@ -60,7 +60,9 @@ class Recorder:
         end = time.perf_counter() - self._opened_at
         self.pages += 1
         self.ends.append(end)
-        interval = self._intervals.setdefault(int(end), histogram())
+        second = int(end)
+        if (interval := self._intervals.get(second)) is None:  # dear to make: one a second, not one a page
+            interval = self._intervals[second] = histogram()
         interval.record_value(max(1, round(response_time * 1e6)))
 
     @property

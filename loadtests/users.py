@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import repeat
 from typing import Any
 
@@ -16,6 +17,16 @@ PATIENCE = 1200.0  # seconds; longer than the slowest page, so that the target d
 PAUSE_AFTER_FAILURE = 0.5  # seconds; a target that fails at once must not be asked as fast as it fails
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A page to ask for, the row of Locust's statistics it belongs to, and what makes it whole."""
+
+    url: str
+    row: str
+    strategy: str
+    fan_out: int
+
+
 class PageUser(FastHttpUser):
     """Asks its target for one page after the other, without think time (a closed loop)."""
 
@@ -25,22 +36,37 @@ class PageUser(FastHttpUser):
     network_timeout = PATIENCE
     connection_timeout = PATIENCE
 
+    _asked: tuple[Any, ...] | None = None
+    _wanted: Request
+
     def on_start(self) -> None:
         gevent.sleep(next(self.first_page_after))
 
     @task
     def page(self) -> None:
-        options = self.environment.parsed_options
-        wanted = knobs.settings({knob.name: str(getattr(options, knob.name)) for knob in knobs.KNOBS})
-        strategy = knobs.strategy_for(options.strategy, self.target.interface)
-        url = f"{self.target.url}{self.target.paths[strategy]}?{wanted.query}"
-        name = f"{self.target.name}: {strategy}"
-        with self.client.get(url, name=name, catch_response=True) as response:
-            fault = page.fault(response.status_code, response.content, strategy, wanted.fan_out)
+        wanted = self._request()
+        with self.client.get(wanted.url, name=wanted.row, catch_response=True) as response:
+            fault = page.fault(response.status_code, response.content, wanted.strategy, wanted.fan_out)
             if fault:
                 response.failure(fault)
         if fault:
             gevent.sleep(PAUSE_AFTER_FAILURE)
+
+    def _request(self) -> Request:
+        """Made anew only when a knob was turned: the web UI's form can do so between two pages."""
+        options = self.environment.parsed_options
+        asked = (options.strategy, *(getattr(options, knob.name) for knob in knobs.KNOBS))
+        if asked != self._asked:
+            self._asked, self._wanted = asked, request(self.target, options)
+        return self._wanted
+
+
+def request(target: Target, options: Any) -> Request:
+    """What the options ask of this target. Raises BadInput."""
+    wanted = knobs.settings({knob.name: str(getattr(options, knob.name)) for knob in knobs.KNOBS})
+    strategy = knobs.strategy_for(options.strategy, target.interface)
+    url = f"{target.url}{target.paths[strategy]}?{wanted.query}"
+    return Request(url, f"{target.name}: {strategy}", strategy, wanted.fan_out)
 
 
 def user_class(target: Target, **attributes: Any) -> type[PageUser]:
