@@ -27,7 +27,7 @@ def main() -> None:
         if bottom is None:
             sys.exit("the report shows no plots")
         clip = {"x": 0, "y": 0, "width": 1200, "height": bottom["y"] + bottom["height"] + 8}
-        page.screenshot(path=HERE / f"{summary['experiment']}.png", clip=clip)  # type: ignore[arg-type]
+        page.screenshot(path=HERE / f"{summary['experiment']}.png", clip=clip, full_page=True)  # type: ignore[arg-type]
         browser.close()
     shutil.copyfile(LATEST / "summary.json", HERE / f"{summary['experiment']}.summary.json")
 

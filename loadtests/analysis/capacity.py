@@ -28,11 +28,16 @@ class Deployment:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """`goodput` in pages/s, `response_time` in seconds; `bottleneck`: 'users', 'slots', 'cpu' or 'pool'."""
+    """`goodput` in pages/s, `response_time` in seconds; `bottleneck`: 'users', 'slots', 'cpu' or 'pool'.
+
+    In flight by Little's law: pages that are worked on, and their calls at the api.
+    """
 
     goodput: float
     response_time: float
     bottleneck: str
+    pages_in_flight: float
+    calls_in_flight: float
 
 
 def page_time(settings: Settings, strategy: str) -> float:
@@ -60,7 +65,11 @@ def predict(
     }
     bottleneck = min(limits, key=lambda name: limits[name])  # of equals the first
     goodput = limits[bottleneck]
-    return Prediction(goodput, max(unhurried, users / goodput), bottleneck)
+    response_time = max(unhurried, users / goodput)
+    # A page out of slots waits outside; one that waits for CPU or for a pooled connection does so inside.
+    inside = users if deployment.slots is None else min(users, deployment.slots)
+    calls = goodput * busy if math.isfinite(goodput) else 0.0
+    return Prediction(goodput, response_time, bottleneck, pages_in_flight=inside, calls_in_flight=calls)
 
 
 def per_second(amount: float, seconds: float) -> float:

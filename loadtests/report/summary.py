@@ -172,6 +172,8 @@ def step_of(step: StepFigures, predicted: Prediction) -> dict[str, Any]:
             "goodput": predicted.goodput if math.isfinite(predicted.goodput) else None,
             "response_time": predicted.response_time,
             "bottleneck": predicted.bottleneck,
+            "pages_in_flight": predicted.pages_in_flight,
+            "calls_in_flight": predicted.calls_in_flight,
         },
     }
 
