@@ -25,6 +25,7 @@ from loadtests.runtime.shell import run_long
 
 ANSWER_TIMEOUT = 20  # seconds
 START_TIMEOUT = 60  # seconds until all services have to be healthy
+PROBE_INTERVAL = 0.5  # seconds, where the engine does not probe by itself
 GENERATOR_UID = 10001  # of the user in the images
 
 
@@ -32,9 +33,19 @@ def engine() -> list[str]:
     return shlex.split(os.environ.get("DOCKER") or "docker")
 
 
+def is_podman() -> bool:
+    return Path(engine()[0]).name == "podman"
+
+
+def is_rootless() -> bool:
+    """Whether the engine runs as its user and not as root, as Podman's usually does."""
+    asked = subprocess.run([*engine(), "info", "--format", "{{json .}}"], capture_output=True, text=True, check=False)
+    return '"rootless":true' in asked.stdout or "name=rootless" in asked.stdout  # as Podman and as Docker say it
+
+
 def why_no_engine() -> str | None:
     """None when an engine with Compose answers, else why not."""
-    for command in ([*engine(), "info"], [*engine(), "compose", "version"]):
+    for command in ([*engine(), "info"], [*engine(), "compose", "ls"]):
         try:
             asked = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER_TIMEOUT, check=False)
         except OSError as error:
@@ -42,7 +53,8 @@ def why_no_engine() -> str | None:
         except subprocess.TimeoutExpired:
             return f"{shlex.join(command)} did not answer in {ANSWER_TIMEOUT} s"
         if asked.returncode:
-            lines = [line for line in asked.stderr.splitlines() if line.strip()]
+            # Podman ends with a line of its own, after the one that says why.
+            lines = [line for line in asked.stderr.splitlines() if line.strip() and "Error: executing" not in line]
             return lines[-1].strip() if lines else f"{shlex.join(command)} failed"
     return None
 
@@ -63,9 +75,8 @@ class ComposeRuntime(Runtime):
             raise LabDown(
                 f"no Docker engine answers ({why}). Start one, or run with RUNTIME=process, which needs none."
             )
-        # Podman's own Compose knows no --file and no JSON; both read compose.yaml where they stand.
         self._config = json.loads(self._ask("config", "--format", "json"))
-        images = [service["image"] for service in self._config["services"].values()]
+        images = sorted({service["image"] for service in self._config["services"].values()})
         missing = [image for image in images if not self._has_image(image)]
         if missing:
             print(f"Building {', '.join(missing)} (once, about a minute) …", flush=True)
@@ -81,17 +92,32 @@ class ComposeRuntime(Runtime):
                 for port in self._config["services"][service].get("ports", ()):
                     refuse_taken_port(service, int(port["published"]))
         self._started = set(services) - self._running_before
-        started = subprocess.run(
+        starting = subprocess.Popen(
             [*self._compose, "up", "--detach", "--wait", f"--wait-timeout={START_TIMEOUT}", *services],
             cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
             stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
             start_new_session=True,
         )
-        if started.returncode:
-            raise self._failure(services, started.stderr)
+        said = None
+        try:
+            while said is None:
+                try:
+                    said = starting.communicate(timeout=PROBE_INTERVAL)[1]
+                except subprocess.TimeoutExpired:
+                    self._probe()
+        finally:
+            starting.kill()  # when interrupted
+        if starting.returncode:
+            raise self._failure(services, said)
+
+    def _probe(self) -> None:
+        """Docker does this by itself; Podman leaves it to systemd's timers, at the long interval only."""
+        if is_podman():
+            for container in self._ask("ps", "--quiet").split():
+                subprocess.run([*engine(), "healthcheck", "run", container], capture_output=True, check=False)
 
     def generate(self, arguments: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
         stamp = datetime.now(UTC).strftime("%H%M%S%f")
@@ -107,8 +133,8 @@ class ComposeRuntime(Runtime):
             self._generator,
             "--user",
             self._owner(folder),
-            "--volume",
-            f"{folder}:/results",
+            "--volume",  # z: where SELinux guards files, as on Fedora, the container may write there
+            f"{folder}:/results:z",
             *environment,
             GENERATOR,
             "python",
@@ -127,6 +153,8 @@ class ComposeRuntime(Runtime):
 
     def _owner(self, folder: Path) -> str:
         """Who may write into the run's folder: its owner; but nobody is root in a container of the lab."""
+        if is_rootless():
+            return "0:0"  # not root outside: in its containers a rootless engine's user has this id
         owner = folder.stat()
         if owner.st_uid:
             return f"{owner.st_uid}:{owner.st_gid}"
@@ -175,7 +203,8 @@ class ComposeRuntime(Runtime):
 
     @property
     def _compose(self) -> list[str]:
-        return [*engine(), "compose"]
+        files = ("compose.yaml", "compose.podman.yaml") if is_podman() else ()
+        return [*engine(), "compose", *(f"--file={ROOT / name}" for name in files)]
 
     def _ask(self, *words: str) -> str:
         """What a Compose command prints. Raises LabDown."""
