@@ -28,7 +28,6 @@ from loadtests.analysis import capacity, validity
 from loadtests.analysis.inside import inside
 from loadtests.analysis.readings import Reading
 from loadtests.analysis.statistics import Measured, percentile
-from loadtests.analysis.verdict import Verdict
 from loadtests.errors import ExitCode, Interrupted
 from loadtests.experiments import Arm, Experiment
 from loadtests.knobs import Settings
@@ -100,7 +99,7 @@ def main(options: Namespace) -> ExitCode:
     html.write(result, folder)
     if generator.interrupted.is_set():
         return ExitCode.INTERRUPTED
-    return Verdict(**result["verdict"]).exit_code
+    return summary.verdict_of(result).exit_code
 
 
 def chosen_settings(options: Namespace) -> Settings:

@@ -46,9 +46,10 @@ def match(
 ) -> str | None:
     """The sentence a team needs: what would make the arm with slots serve what the one without does.
 
-    Little's law: pages in flight = pages/s × page time. None when there is nothing to catch up with.
+    Little's law: pages in flight = pages/s × page time. None when there is nothing to catch up with. It says nothing
+    of CPU: a busy server takes about half the CPU a page of an idle one, so the low steps cannot tell where it ends.
     """
-    slots, cpu = deployment.slots, slotted_cost.cpu_per_page
+    slots = deployment.slots
     if slots is None or free.goodput <= slotted.goodput * 1.05:
         return None
     needed = math.ceil(free.goodput * page_time)
@@ -61,7 +62,4 @@ def match(
         sentence += f", about {memory / 1e6:.0f} MB of memory"
     if free.inside.memory is not None:
         sentence += f" ({other} took {free.inside.memory / 1e6:.0f} MB)"
-    if cpu and deployment.cores / cpu < free.goodput:
-        sentence += f"; but at {cpu * 1000:.1f} ms of CPU a page its {deployment.cores:g} core(s) end at "
-        sentence += f"{deployment.cores / cpu:.0f} pages/s"
     return f"{sentence} (predicted, not measured)."

@@ -55,7 +55,6 @@ class StepFigures:
     seconds: float
     response_times: HdrHistogram
     inside: Inside
-    measured: Sequence[Measured] = field(default_factory=list)
 
     @property
     def goodput(self) -> float:
@@ -105,5 +104,4 @@ def figures(arm: Arm, users: int, group: Sequence[Measured]) -> StepFigures:
         seconds=sum(one.seconds for one in group),
         response_times=merged(one.response_times for one in group),
         inside=together([one.inside for one in group]),
-        measured=group,
     )

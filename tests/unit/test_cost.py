@@ -41,13 +41,6 @@ def test_matching_takes_as_many_threads_as_pages_are_in_flight() -> None:
     assert sentence is not None
     assert "wsgi would need 97 threads instead of 10, about 146 MB of memory" in sentence
     assert sentence.endswith("(predicted, not measured).")
-    assert "core(s) end at" not in sentence
-
-
-def test_threads_do_not_help_where_the_cpu_is_spent() -> None:
-    high = step(users=100, goodput=10, pages_in_flight=10, memory=59e6, cpu=0.05)
-    free = steps([measured(ASGI, 100, 97.0)], ASGI)[0]
-    assert "its 1 core(s) end at 20 pages/s" in str(match(high, cost([high]), SLOTTED, free, 1.0))
 
 
 def test_there_is_nothing_to_match_in_a_tie() -> None:
