@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from loadtests import experiments, knobs
 from loadtests.errors import BadInput, ExitCode, Interrupted, LabError
+from loadtests.step import amounts
 
 DEFAULT_EXPERIMENT = "external-concurrency"
 
@@ -80,6 +81,7 @@ def add_load(command: argparse.ArgumentParser, asked: Mapping[str, str]) -> None
 
     option("experiment", "which question to ask (`list` shows them)", DEFAULT_EXPERIMENT)
     option("users", "the steps of load, as in 1,10,50 (default: the experiment's)")
+    option("rate", "pages per second that arrive whether or not the target keeps up, as in 20,40,80, in place of users")
     option("repeats", "how often to measure everything (default: the experiment's, mostly 1)")
     for knob in knobs.KNOBS:
         option(knob.name.replace("_", "-"), f"{knob.help} ({knob.minimum:g}–{knob.maximum:g})")
@@ -104,6 +106,7 @@ def check_load(options: argparse.Namespace) -> None:
     """Before anything is started. Raises BadInput."""
     experiment = experiments.find(options.experiment)
     options.users = knobs.users(options.users) if options.users else ()
+    options.rate = knobs.rates(options.rate) if options.rate else ()
     options.repeats = knobs.repeats(options.repeats) if options.repeats else experiment.repeats
     for knob in knobs.KNOBS:
         if text := getattr(options, knob.name):
@@ -113,8 +116,7 @@ def check_load(options: argparse.Namespace) -> None:
 def load_arguments(options: argparse.Namespace) -> list[str]:
     """The same options, for the load generator."""
     words = [f"--experiment={options.experiment}", f"--repeats={options.repeats}"]
-    if options.users:
-        words.append(f"--users={','.join(map(str, options.users))}")
+    words += [f"--{name}={amounts(steps)}" for name in ("users", "rate") if (steps := getattr(options, name))]
     if options.quick:
         words.append("--quick")
     asked = {knob.name: getattr(options, knob.name) for knob in knobs.KNOBS}

@@ -11,11 +11,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from loadtests.errors import BadInput
+from loadtests.step import Step
 
 # What suits the interface of the target: all calls of a page at once under both.
 PARALLEL = {"WSGI": "threadpool", "ASGI": "gather"}
 
 MOST_USERS = 10_000
+LOWEST_RATE, HIGHEST_RATE = 0.1, 10_000  # pages/s
 MOST_STEPS = 12
 MOST_REPEATS = 20
 
@@ -99,13 +101,21 @@ def strategy_for(strategy: str, interface: str) -> str:
     return PARALLEL[interface] if strategy == "parallel" else strategy
 
 
-def users(text: str) -> tuple[int, ...]:
-    """'1,10,50' → the steps, ascending. Raises BadInput."""
-    knob = Knob("users", 1, MOST_USERS, "", whole=True)
-    steps = sorted({int(knob.parse(part.strip())) for part in text.split(",")})
-    if len(steps) > MOST_STEPS:
-        raise BadInput(f"USERS may have {MOST_STEPS} steps; it has {len(steps)}")
-    return tuple(steps)
+def users(text: str) -> tuple[Step, ...]:
+    """'1,10,50' → the closed steps, ascending. Raises BadInput."""
+    return tuple(Step(users=int(number)) for number in numbers(Knob("users", 1, MOST_USERS, "", whole=True), text))
+
+
+def rates(text: str) -> tuple[Step, ...]:
+    """'20,40,80' → the open steps, ascending, in pages/s. Raises BadInput."""
+    return tuple(Step(rate=number) for number in numbers(Knob("rate", LOWEST_RATE, HIGHEST_RATE, ""), text))
+
+
+def numbers(knob: Knob, text: str) -> list[float]:
+    found = sorted({knob.parse(part.strip()) for part in text.split(",")})
+    if len(found) > MOST_STEPS:
+        raise BadInput(f"{knob.variable} may have {MOST_STEPS} steps; it has {len(found)}")
+    return found
 
 
 def repeats(text: str) -> int:

@@ -21,6 +21,7 @@ from loadtests.errors import BadInput, ExitCode, Interrupted, LabError
 from loadtests.runtime import GENERATOR, ROOT, Runtime, virtualenv
 from loadtests.runtime.compose import ComposeRuntime, why_no_engine
 from loadtests.runtime.processes import ProcessRuntime
+from loadtests.step import amounts
 
 RUNTIMES = ("auto", "docker", "process")
 RESULTS = Path(os.environ.get("RESULTS") or ROOT / "results").absolute()
@@ -110,7 +111,8 @@ def command(options: Namespace) -> str:
     asked = {
         "EXPERIMENT": options.experiment,
         "QUICK": "1" if options.quick else "",
-        "USERS": ",".join(map(str, options.users)),
+        "USERS": amounts(options.users),
+        "RATE": amounts(options.rate),
         "REPEATS": str(options.repeats),
         **{knob.variable: getattr(options, knob.name) for knob in knobs.KNOBS},
         "RUNTIME": options.runtime,

@@ -19,6 +19,10 @@ from loadtests.knobs import Settings
 from loadtests.targets import Target
 
 FILE = "manifest.json"
+MODELS = {
+    "users": "closed: a user asks for its next page when it has the last one, without think time",
+    "pages/s": "open: pages arrive at equal intervals; response time counts from when a page was due",
+}
 GENERATOR_PACKAGES = ("locust", "gevent", "geventhttpclient", "hdrhistogram", "plotly")
 
 
@@ -44,7 +48,7 @@ def complete(folder: Path, options: Namespace, settings: Settings, found: Mappin
         "targets": {name: target.identity for name, target in found.items()},
         "generator": {
             "python": platform.python_version(),
-            "model": "closed: a user asks for its next page when it has the last one, without think time",
+            "model": MODELS,
             "packages": {name: metadata.version(name) for name in GENERATOR_PACKAGES},
         },
     }

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from loadtests.analysis.capacity import Prediction
 from loadtests.experiments import Arm
+from loadtests.step import Step
 
 TURNS = 3.2  # a step lasts this many times the response time it is expected to produce
 
@@ -24,51 +26,56 @@ QUICK = Pace(warm_up=0.4, window=1.5)
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One arm held at one step: `warm_up` seconds thrown away, then `window` seconds that count."""
+    """One arm held at one step: `warm_up` seconds thrown away, then `window` seconds that count.
+
+    `drain`: seconds that the pages of an open step are expected to need after it to end.
+    """
 
     arm: Arm
-    users: int
+    step: Step
     repeat: int
     warm_up: float
     window: float
+    drain: float = 0.0
 
     @property
     def seconds(self) -> float:
-        return self.warm_up + self.window
+        return self.warm_up + self.window + self.drain
 
     @property
     def name(self) -> str:
-        return f"{self.arm.name}-{self.users}-users-{self.repeat + 1}"
+        return f"{self.arm.name}-{self.step.slug}-{self.repeat + 1}"
 
 
-ResponseTime = Callable[[Arm, int], float]
+Predict = Callable[[Arm, Step], Prediction]
 
 
-def plan(
-    arms: Sequence[Arm], users: Sequence[int], repeats: int, response_time: ResponseTime, pace: Pace
-) -> list[Measurement]:
-    """One arm at a time, in alternating order (A B, B A, …), so that a drift hits both alike.
-
-    `response_time(arm, users)` is the expected one, in seconds: the warm-up is long enough to fill the
-    queue of a target that is out of slots, and the window for that queue to turn over three times.
-    """
+def plan(arms: Sequence[Arm], steps: Sequence[Step], repeats: int, predict: Predict, pace: Pace) -> list[Measurement]:
+    """One arm at a time, in alternating order (A B, B A, …), so that a drift hits both alike."""
     measurements = []
     forward = True
     for repeat in range(repeats):
-        for step in users:
+        for step in steps:
             for arm in arms if forward else tuple(reversed(arms)):
-                expected = response_time(arm, step)
-                measurements.append(
-                    Measurement(
-                        arm,
-                        step,
-                        repeat,
-                        warm_up=pace.warm_up + expected,
-                        window=max(pace.window, TURNS * expected),
-                    )
-                )
+                measured = measurement(arm, step, repeat, predict(arm, step), pace)
+                measurements.append(measured)
             forward = not forward
     return measurements
+
+
+def measurement(arm: Arm, step: Step, repeat: int, predicted: Prediction, pace: Pace) -> Measurement:
+    """Long enough for what is expected.
+
+    Users: the warm-up fills the queue of a target that is out of slots, and the window lets that queue turn over
+    three times. Arrivals beyond what a target can serve queue for as long as they go on: there is nothing to wait
+    for, but the queue has to drain afterwards.
+    """
+    expected = predicted.page_time if step.is_open else predicted.response_time
+    warm_up, window = pace.warm_up + expected, max(pace.window, TURNS * expected)
+    drain = 0.0
+    if step.is_open:
+        drain = expected + max(0.0, step.amount / predicted.goodput - 1) * (warm_up + window)
+    return Measurement(arm, step, repeat, warm_up, window, drain)
 
 
 def first_page_after(user: int, users: int, slots: int | None, page_time: float) -> float:

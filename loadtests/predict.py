@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from loadtests import experiments, knobs
+from loadtests import experiments
 from loadtests.analysis import capacity
 from loadtests.analysis.capacity import Deployment, Prediction
 from loadtests.errors import BadInput, ExitCode
@@ -23,6 +23,7 @@ from loadtests.experiments import Arm, Experiment
 from loadtests.knobs import Settings
 from loadtests.runtime import GENERATOR, ROOT
 from loadtests.runtime.processes import Service, read_services
+from loadtests.step import Step
 
 LATEST = Path(os.environ.get("RESULTS") or ROOT / "results") / "latest" / "summary.json"
 
@@ -30,29 +31,29 @@ LATEST = Path(os.environ.get("RESULTS") or ROOT / "results") / "latest" / "summa
 @dataclass(frozen=True, slots=True)
 class Row:
     arm: Arm
-    users: int
+    step: Step
     prediction: Prediction
 
 
 def main(options: Namespace) -> ExitCode:
     """Print the table. Raises BadInput."""
     services = read_services((ROOT / "compose.yaml").read_text(), os.environ)
-    defaults = services[GENERATOR].environment
-    asked = {knob.name: getattr(options, knob.name) or defaults[knob.variable] for knob in knobs.KNOBS}
-    settings = knobs.settings(asked)
     experiment = experiments.find(options.experiment)
+    if options.quick:
+        experiment = experiment.quickened()
+    settings = experiments.settings(experiment, options, services[GENERATOR].environment)
     calibrated = cpu_of_latest_run(settings.fan_out)
-    users = options.users or experiment.users
+    steps = (*options.users, *options.rate) or experiment.steps
     console = Console(highlight=False)
     console.print(introduction(settings, calibrated))
     console.print()
-    console.print(table(list(rows(experiment, users, settings, services, calibrated)), settings))
+    console.print(table(list(rows(experiment, steps, settings, services, calibrated)), settings))
     return ExitCode.CONFIRMED
 
 
 def rows(
     experiment: Experiment,
-    users: tuple[int, ...],
+    steps: tuple[Step, ...],
     settings: Settings,
     services: Mapping[str, Service],
     calibrated: Mapping[tuple[str, str], float],
@@ -61,7 +62,7 @@ def rows(
         if arm.label:
             continue
         cpu = calibrated.get((arm.target, arm.strategy), 0.0)
-        for step in users:
+        for step in steps:
             limits = deployment(services[arm.target])
             yield Row(arm, step, capacity.predict(settings, arm.strategy, limits, step, cpu))
 
@@ -109,7 +110,7 @@ def table(found: list[Row], settings: Settings) -> Table:
     grid = Table(box=None, pad_edge=False, collapse_padding=True, header_style="dim")
     grid.add_column("target")
     grid.add_column("strategy")
-    for heading in ("users", "pages/s", "response s", "limited by", "calls in flight"):
+    for heading in ("load", "pages/s", "response s", "limited by", "calls in flight"):
         grid.add_column(heading, justify="right")
     for row in found:
         predicted = row.prediction
@@ -119,14 +120,14 @@ def table(found: list[Row], settings: Settings) -> Table:
         grid.add_row(
             row.arm.target,
             row.arm.strategy,
-            str(row.users),
+            row.step.name,
             figure(predicted.goodput, 1),
-            figure(predicted.response_time, 3),
+            figure(predicted.response_time, 3, otherwise="no end"),
             Text(predicted.bottleneck),
             figure(calls, 0),
         )
     return grid
 
 
-def figure(value: float, digits: int) -> str:
-    return f"{value:,.{digits}f}" if math.isfinite(value) else "no limit"
+def figure(value: float, digits: int, otherwise: str = "no limit") -> str:
+    return f"{value:,.{digits}f}" if math.isfinite(value) else otherwise

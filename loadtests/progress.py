@@ -72,7 +72,7 @@ class Progress:
         if self._step is None:
             return "starting"
         arm = self._step.arm
-        return f"{self._number}/{self._steps} {arm.target} {arm.strategy}, {self._step.users} users"
+        return f"{self._number}/{self._steps} {arm.target} {arm.strategy}, {self._step.step.name}"
 
 
 def clock(seconds: float) -> str:

@@ -5,6 +5,7 @@ Histograms hold microseconds with three significant digits, from 1 µs to an hou
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -24,16 +25,18 @@ def histogram() -> HdrHistogram:
 
 @dataclass
 class Recorder:
-    """Counts what ends between `open` and `close`; anything else is warm-up and thrown away.
+    """Counts what happens between `open` and `close`; anything else is warm-up and thrown away.
 
-    `pages` and `failures` are counts, `ends` the seconds since `open` at which pages ended whole.
+    In a closed loop a page counts by its end; in an open one by its arrival, so that a page that arrived in time and
+    ends after the window counts with all that it waited. `pages` and `failures` are counts, `ends` the seconds since
+    `open` at which pages ended whole inside the window.
     """
 
     pages: int = 0
     failures: Counter[str] = field(default_factory=Counter)
     ends: list[float] = field(default_factory=list)
-    seconds: float = 0.0
-    _opened_at: float | None = None
+    _opened_at: float = math.inf
+    _closed_at: float = math.inf
     _started: float = 0.0  # UNIX time of the window's start
     _intervals: dict[int, HdrHistogram] = field(default_factory=dict)
 
@@ -42,25 +45,42 @@ class Recorder:
         self._opened_at = time.perf_counter()
 
     @property
-    def elapsed(self) -> float:
-        """Seconds since the window was opened."""
-        return 0.0 if self._opened_at is None else time.perf_counter() - self._opened_at
+    def seconds(self) -> float:
+        """Since the window was opened, until it was closed."""
+        return max(0.0, min(time.perf_counter(), self._closed_at) - self._opened_at)
 
     def close(self) -> None:
-        self.seconds = self.elapsed
-        self._opened_at = None
+        self._closed_at = time.perf_counter()
+
+    def within(self, moment: float) -> bool:
+        """Whether a moment of time.perf_counter() is inside the window."""
+        return self._opened_at <= moment < self._closed_at
 
     def page(self, response_time: float, fault: str | None) -> None:
-        """One answer: seconds it took, and why it is not a whole page."""
-        if self._opened_at is None:
-            return
+        """One answer in a closed loop: seconds it took, and why it is not a whole page."""
+        now = time.perf_counter()
+        if self.within(now):
+            self._end(now, fault)
+            self._count(response_time, now, fault)
+
+    def arrival(self, arrived: float, fault: str | None) -> None:
+        """One answer in an open loop; `arrived` is when the page should have been asked for."""
+        now = time.perf_counter()
+        if self.within(now):
+            self._end(now, fault)
+        if self.within(arrived):
+            self._count(now - arrived, arrived, fault)
+
+    def _end(self, now: float, fault: str | None) -> None:
+        if fault is None:
+            self.ends.append(now - self._opened_at)
+
+    def _count(self, response_time: float, moment: float, fault: str | None) -> None:
         if fault is not None:
             self.failures[fault] += 1
             return
-        end = time.perf_counter() - self._opened_at
         self.pages += 1
-        self.ends.append(end)
-        second = int(end)
+        second = int(moment - self._opened_at)
         if (interval := self._intervals.get(second)) is None:  # dear to make: one a second, not one a page
             interval = self._intervals[second] = histogram()
         interval.record_value(max(1, round(response_time * 1e6)))

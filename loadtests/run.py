@@ -15,7 +15,6 @@ from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import gevent
 import psutil
@@ -36,10 +35,10 @@ from loadtests.progress import Progress
 from loadtests.record import Recorder
 from loadtests.report import html, summary, terminal
 from loadtests.report.summary import Run
+from loadtests.step import Step
 from loadtests.targets import Target
-from loadtests.users import user_class
+from loadtests.users import LONGEST_WAIT, Arrivals, Users, user_class
 
-QUICK_LATENCY = "0.2"  # seconds
 DRAIN_EXTRA = 40.0  # seconds beyond a step's length until abandoned pages must have ended; hanging calls take long
 
 
@@ -66,20 +65,20 @@ def main(options: Namespace) -> ExitCode:
     console = Console(highlight=False)
     folder = Path(options.folder)
     experiment = experiments.find(options.experiment)
-    if options.users:
-        experiment = replace(experiment, users=options.users)
-    settings = chosen_settings(options)
+    if options.quick:
+        experiment = experiment.quickened()
+    experiment = replace(experiment, steps=(*options.users, *options.rate) or experiment.steps)
+    settings = experiments.settings(experiment, options, os.environ)
     found = {name: targets.ask(name, url) for name, url in targets.urls(os.environ["TARGETS"]).items()}
 
     for arm in experiment.arms:
         knobs.check_strategy(arm.strategy, found[arm.target].paths)
 
-    def response_time(arm: Arm, users: int) -> float:
-        deployment = capacity.Deployment(found[arm.target].slots)
-        return capacity.predict(settings, arm.strategy, deployment, users).response_time
+    def predict(arm: Arm, step: Step) -> capacity.Prediction:
+        return capacity.predict(settings, arm.strategy, capacity.Deployment(found[arm.target].slots), step)
 
     pace = QUICK if options.quick else NORMAL
-    steps = plan(experiment.arms, experiment.users, options.repeats, response_time, pace)
+    steps = plan(experiment.arms, experiment.steps, options.repeats, predict, pace)
     run = Run(
         experiment=experiment,
         settings=settings,
@@ -102,26 +101,17 @@ def main(options: Namespace) -> ExitCode:
     return summary.verdict_of(result).exit_code
 
 
-def chosen_settings(options: Namespace) -> Settings:
-    """What was asked for on the command line; else, in a quick run, its latency; else compose.yaml's."""
-    texts = {knob.name: os.environ.get(knob.variable, "") for knob in knobs.KNOBS}
-    if options.quick:
-        texts["latency"] = QUICK_LATENCY
-    asked = {knob.name: getattr(options, knob.name) for knob in knobs.KNOBS}
-    return knobs.settings(texts | {name: text for name, text in asked.items() if text})
-
-
 def introduction(
     experiment: Experiment, settings: Settings, found: Mapping[str, Target], steps: Sequence[Measurement]
 ) -> str:
     arms = " against ".join(
         f"{arm.strategy} on {arm.target} ({slots_text(found[arm.target].slots)})" for arm in experiment.arms
     )
-    users = ", ".join(str(step) for step in experiment.users)
+    load = ", ".join(step.name for step in experiment.steps)
     seconds = sum(step.seconds for step in steps)
     return (
         f"{experiment.name}: {arms}, {settings.fan_out} calls × {settings.latency:g} s a page, "
-        f"at {users} users; about {seconds:.0f} s"
+        f"at {load}; about {seconds:.0f} s"
     )
 
 
@@ -170,22 +160,12 @@ def calls_left(generator: Generator, step: Measurement) -> int:
 
 
 def measure(generator: Generator, step: Measurement) -> Measured:
-    target = generator.targets[step.arm.target]
     recorder = Recorder()
-    environment = Environment(
-        user_classes=[user_class(target, first_page_after=delays(generator, step))],
-        parsed_options=Namespace(strategy=step.arm.strategy, **asdict(generator.settings)),
-    )
-
-    def page_ended(response_time: float, exception: Exception | None, **_: Any) -> None:
-        recorder.page(response_time / 1000, str(exception) if exception else None)
-
-    environment.events.request.add_listener(page_ended)  # type: ignore[no-untyped-call]
-    runner = environment.create_local_runner()
+    load = begin_load(generator, step, recorder)
     process = psutil.Process()
     generator.progress.begin(step)
     try:
-        runner.start(step.users, spawn_rate=step.users)
+        load.start()
         generator.progress.wait(step.warm_up, generator.pause, lambda: "warming up")
         inner: list[Reading | None] = []
         api: list[Reading | None] = []
@@ -193,7 +173,7 @@ def measure(generator: Generator, step: Measurement) -> Measured:
         def status() -> str:
             inner.append(witness.read(generator.witnesses[step.arm.target]))
             api.append(witness.read(generator.api))
-            return f"{recorder.pages} pages"
+            return f"{len(recorder.ends)} pages"
 
         status()
         cpu_before, throttled_before = sum(process.cpu_times()[:2]), witness.own_throttled_seconds()
@@ -203,9 +183,13 @@ def measure(generator: Generator, step: Measurement) -> Measured:
         while missing := seconds_missing(recorder, step):
             generator.progress.wait(missing, generator.pause, status)
         recorder.close()
+        cpu = sum(process.cpu_times()[:2]) - cpu_before
+        throttled = difference(throttled_before, witness.own_throttled_seconds())
+        clock_step = abs(time.time() - time.monotonic() - clock_before)
         status()
+        drain(generator, load)
     finally:
-        runner.quit()
+        load.quit()
     middle = recorder.seconds / 2
     measured = Measured(
         measurement=step,
@@ -215,20 +199,40 @@ def measure(generator: Generator, step: Measurement) -> Measured:
         response_times=recorder.response_times,
         early=sum(end < middle for end in recorder.ends),
         late=sum(end >= middle for end in recorder.ends),
-        generator_cpu=(sum(process.cpu_times()[:2]) - cpu_before) / recorder.seconds,
-        generator_throttled=difference(throttled_before, witness.own_throttled_seconds()),
-        clock_step=abs(time.time() - time.monotonic() - clock_before),
+        generator_cpu=cpu / recorder.seconds,
+        generator_throttled=throttled,
+        clock_step=clock_step,
+        arrival_lateness=load.lateness,
         inside=inside(inner, api),
     )
     keep(generator.folder, recorder, measured)
     return measured
 
 
+def begin_load(generator: Generator, step: Measurement, recorder: Recorder) -> Users | Arrivals:
+    environment = Environment(
+        user_classes=[user_class(generator.targets[step.arm.target], first_page_after=delays(generator, step))],
+        parsed_options=Namespace(strategy=step.arm.strategy, **asdict(generator.settings)),
+    )
+    return (Arrivals if step.step.is_open else Users)(environment, step.step.amount, recorder)
+
+
+def drain(generator: Generator, load: Users | Arrivals) -> None:
+    """Pages that arrived in time count with all that they have to wait; what waits too long is a failure."""
+    load.stop()
+    deadline = time.monotonic() + LONGEST_WAIT
+    while load.waiting and time.monotonic() < deadline:
+        generator.progress.say(f"{load.waiting} pages that arrived in time still wait")
+        generator.pause(0.1)
+
+
 def seconds_missing(recorder: Recorder, step: Measurement) -> float:
     """How much longer a window has to be, because pages take longer than expected; twice as long at the most."""
+    if step.step.is_open:
+        return 0.0
     median = percentile(recorder.response_times, 50) or 0.0
     wanted = min(validity.TURNS * median * 1.02, 2 * step.window)
-    return max(0.0, wanted - recorder.elapsed)
+    return max(0.0, wanted - recorder.seconds)
 
 
 def difference(before: float | None, after: float | None) -> float | None:
@@ -238,7 +242,8 @@ def difference(before: float | None, after: float | None) -> float | None:
 def delays(generator: Generator, step: Measurement) -> Iterator[float]:
     slots = generator.targets[step.arm.target].slots
     page_time = capacity.page_time(generator.settings, step.arm.strategy)
-    return (first_page_after(user, step.users, slots, page_time) for user in itertools.count())
+    users = step.step.users or 1
+    return (first_page_after(user, users, slots, page_time) for user in itertools.count())
 
 
 def keep(folder: Path, recorder: Recorder, measured: Measured) -> None:
@@ -251,10 +256,12 @@ def keep(folder: Path, recorder: Recorder, measured: Measured) -> None:
         "measurement": asdict(measured.measurement),
         "seconds": measured.seconds,
         "pages": measured.pages,
+        "ended": measured.ended,
         "failures": dict(measured.failures),
         "generator_cpu": measured.generator_cpu,
         "generator_throttled": measured.generator_throttled,
         "clock_step": measured.clock_step,
+        "arrival_lateness": measured.arrival_lateness,
         "inside": asdict(measured.inside),
     }
     (raw / f"{name}.json").write_text(json.dumps(counts, indent=2) + "\n")

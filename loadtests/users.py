@@ -1,19 +1,29 @@
-"""One Locust user per target. An answer that is not a whole page counts as a failure."""
+"""One Locust user per target, and the two ways to load it. An answer that is not a whole page counts as a failure."""
 
 from __future__ import annotations
 
+import itertools
+import math
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import repeat
-from typing import Any
+from typing import Any, cast
 
 import gevent
+from gevent.pool import Group
 from locust import FastHttpUser, task
+from locust.env import Environment
 
 from loadtests import knobs, page
+from loadtests.record import Recorder
 from loadtests.targets import Target
 
 PATIENCE = 1200.0  # seconds; longer than the slowest page, so that the target decides and not the user
+MOST_WAITING = 10_000  # pages of an open loop, each with a connection of its own
+LONGEST_WAIT = 120.0  # seconds from the last arrival until every page has to have ended
+UNANSWERED = f"no answer within {LONGEST_WAIT:g} s of the last arrival"
+NOT_SENT = f"not sent: {MOST_WAITING:,} pages waited already"
 PAUSE_AFTER_FAILURE = 0.5  # seconds; a target that fails at once must not be asked as fast as it fails
 
 
@@ -44,13 +54,17 @@ class PageUser(FastHttpUser):
 
     @task
     def page(self) -> None:
+        if self.ask():
+            gevent.sleep(PAUSE_AFTER_FAILURE)
+
+    def ask(self) -> str | None:
+        """One page; why it is not whole, or None."""
         wanted = self._request()
         with self.client.get(wanted.url, name=wanted.row, catch_response=True) as response:
             fault = page.fault(response.status_code, response.content, wanted.strategy, wanted.fan_out)
             if fault:
                 response.failure(fault)
-        if fault:
-            gevent.sleep(PAUSE_AFTER_FAILURE)
+        return fault
 
     def _request(self) -> Request:
         """Made anew only when a knob was turned: the web UI's form can do so between two pages."""
@@ -73,3 +87,98 @@ def user_class(target: Target, **attributes: Any) -> type[PageUser]:
     """For the target `wsgi` a class WsgiUser, as the class picker shows it."""
     attributes |= {"target": target, "host": target.url, "abstract": False}
     return type(f"{target.name.capitalize()}User", (PageUser,), attributes)
+
+
+# --- closed and open loop ---------------------------------------------------------------------
+
+
+class Users:
+    """So many users, each with one page at a time (a closed loop)."""
+
+    lateness = None
+    waiting = 0
+
+    def __init__(self, environment: Environment, number: float, recorder: Recorder) -> None:
+        self._number = int(number)
+        self._runner = environment.create_local_runner()
+
+        def page_ended(response_time: float, exception: Exception | None, **_: Any) -> None:
+            recorder.page(response_time / 1000, str(exception) if exception else None)
+
+        environment.events.request.add_listener(page_ended)  # type: ignore[no-untyped-call]
+
+    def start(self) -> None:
+        self._runner.start(self._number, spawn_rate=self._number)
+
+    def stop(self) -> None:
+        """Nobody asks for more; pages that are under way are nobody's concern."""
+        self._runner.quit()
+
+    quit = stop
+
+
+class Arrivals:
+    """Pages asked for at equal intervals, whether or not the target keeps up (an open loop).
+
+    Response time counts from when a page was due, so nothing that holds up the load generator or the target is
+    left out. A page takes a connection that is free, or opens one.
+    """
+
+    def __init__(self, environment: Environment, rate: float, recorder: Recorder) -> None:
+        self._environment = environment
+        self._user_class = cast("type[PageUser]", environment.user_classes[0])
+        self._rate = rate  # pages/s
+        self._recorder = recorder
+        self._idle: list[PageUser] = []
+        self._due: set[float] = set()  # moments of time.perf_counter(), of the pages that have not ended
+        self._late: list[float] = []  # seconds from being due to being sent, in the window
+        self._pages = Group()
+        self._schedule: gevent.Greenlet | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Pages that arrived in the window and have not ended."""
+        return sum(map(self._recorder.within, self._due))
+
+    @property
+    def lateness(self) -> float | None:
+        """Seconds by which 99 % of the window's pages were sent later than they were due, at the most."""
+        return sorted(self._late)[math.ceil(0.99 * len(self._late)) - 1] if self._late else None
+
+    def start(self) -> None:
+        self._schedule = gevent.spawn(self._arrive)
+
+    def stop(self) -> None:
+        """No more arrivals; those that have come go on."""
+        if self._schedule is not None:
+            self._schedule.kill()
+
+    def quit(self) -> None:
+        """What has not ended is a failure."""
+        self.stop()
+        unanswered = sorted(self._due)
+        self._due.clear()
+        self._pages.kill()
+        for due in unanswered:
+            self._recorder.arrival(due, UNANSWERED)
+
+    def _arrive(self) -> None:
+        begun = time.perf_counter()
+        for number in itertools.count():
+            due = begun + number / self._rate
+            gevent.sleep(max(0.0, due - time.perf_counter()))
+            if len(self._due) < MOST_WAITING:
+                self._due.add(due)
+                self._pages.start(gevent.Greenlet(self._ask, due))
+            else:
+                self._recorder.arrival(due, NOT_SENT)
+
+    def _ask(self, due: float) -> None:
+        if self._recorder.within(due):
+            self._late.append(time.perf_counter() - due)
+        user = self._idle.pop() if self._idle else self._user_class(self._environment)
+        fault = user.ask()
+        if due in self._due:
+            self._due.remove(due)
+            self._recorder.arrival(due, fault)
+        self._idle.append(user)

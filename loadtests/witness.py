@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from prometheus_client.parser import text_string_to_metric_families
+
 from loadtests import targets
-from loadtests.analysis.readings import Reading, parse
+from loadtests.analysis.readings import Reading
 
 CGROUP = Path("/sys/fs/cgroup")
 
@@ -16,6 +18,19 @@ def read(url: str) -> Reading | None:
         return parse(targets.fetch(f"{url}/metrics"))
     except (OSError, ValueError):
         return None
+
+
+def parse(text: str) -> Reading:
+    """Prometheus text; raises ValueError for anything else."""
+    values: dict[str, float] = {}
+    buckets: dict[str, dict[float, float]] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if sample.name.endswith("_bucket"):
+                buckets.setdefault(family.name, {})[float(sample.labels["le"])] = sample.value
+            else:
+                values[sample.name] = values.get(sample.name, 0.0) + sample.value
+    return Reading(values, buckets)
 
 
 def own_throttled_seconds() -> float | None:

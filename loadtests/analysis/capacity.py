@@ -1,11 +1,12 @@
 """What theory predicts for a page that waits. Pure.
 
-With latency L, jitter J, fan-out F, S slots, N users without think time, CPU per page c on k cores and a pool of P
-connections or threads that make calls; seconds and pages/s:
+With latency L, jitter J, fan-out F, S slots, N users without think time or A arrivals per second, CPU per page c on k
+cores and a pool of P connections or threads that make calls; seconds and pages/s:
 
     R  = L + J·F/(F+1) + c           side by side;  F·(L + J/2) + c  one call after the other
-    X  = min(N/R, S/R, k/c, P/(F·L)) Little's law; the smallest term is the bottleneck
+    X  = min(N/R, S/R, k/c, P/(F·L)) Little's law; the smallest term is the bottleneck; A in the place of N/R when open
     response time = N/X              beyond the knee (closed loop), R before it
+                  = R + (A/X − 1)·t  open loop, t seconds after the load began: it has no end
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from loadtests.knobs import Settings
+from loadtests.step import Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +30,14 @@ class Deployment:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """`goodput` in pages/s, `response_time` in seconds; `bottleneck`: 'users', 'slots', 'cpu' or 'pool'.
+    """`goodput` in pages/s; `page_time` of a page that nothing holds up and `response_time`, in seconds.
 
-    In flight by Little's law: pages that are worked on, and their calls at the api.
+    `bottleneck`: 'users' or 'arrivals' (nothing limits the target), 'slots', 'cpu' or 'pool'. In flight by Little's
+    law: pages that are worked on, and their calls at the api.
     """
 
     goodput: float
+    page_time: float
     response_time: float
     bottleneck: str
     pages_in_flight: float
@@ -50,26 +54,38 @@ def page_time(settings: Settings, strategy: str) -> float:
     return settings.latency + settings.jitter * settings.fan_out / (settings.fan_out + 1)
 
 
-def predict(
-    settings: Settings, strategy: str, deployment: Deployment, users: int, cpu_per_page: float = 0.0
+def predict(  # noqa: PLR0913, PLR0917  # the formula has that many terms
+    settings: Settings,
+    strategy: str,
+    deployment: Deployment,
+    step: Step,
+    cpu_per_page: float = 0.0,
+    after: float = math.inf,
 ) -> Prediction:
-    """`cpu_per_page` in CPU seconds; 0 leaves CPU out."""
+    """`cpu_per_page` in CPU seconds; 0 leaves CPU out. `after`: seconds since the first arrival, in an open loop."""
     unhurried = page_time(settings, strategy) + cpu_per_page
     pool = deployment.pools.get(strategy)
     busy = settings.fan_out * (settings.latency + settings.jitter / 2)  # seconds of one connection, for a page
+    offered = step.amount if step.is_open else per_second(step.amount, unhurried)
     limits = {
-        "users": per_second(users, unhurried),
+        "arrivals" if step.is_open else "users": offered,
         "slots": math.inf if deployment.slots is None else per_second(deployment.slots, unhurried),
         "cpu": per_second(deployment.cores, cpu_per_page),
         "pool": math.inf if pool is None or strategy == "sequential" else per_second(pool, busy),
     }
     bottleneck = min(limits, key=lambda name: limits[name])  # of equals the first
     goodput = limits[bottleneck]
-    response_time = max(unhurried, users / goodput)
+    if step.is_open:
+        backlog = (offered - goodput) * after if offered > goodput else 0.0
+        response_time = unhurried + backlog / goodput
+        asked_for = goodput * unhurried + backlog
+    else:
+        response_time = max(unhurried, step.amount / goodput)
+        asked_for = step.amount
     # A page out of slots waits outside; one that waits for CPU or for a pooled connection does so inside.
-    inside = users if deployment.slots is None else min(users, deployment.slots)
+    inside = asked_for if deployment.slots is None else min(asked_for, deployment.slots)
     calls = goodput * busy if math.isfinite(goodput) else 0.0
-    return Prediction(goodput, response_time, bottleneck, pages_in_flight=inside, calls_in_flight=calls)
+    return Prediction(goodput, unhurried, response_time, bottleneck, pages_in_flight=inside, calls_in_flight=calls)
 
 
 def per_second(amount: float, seconds: float) -> float:

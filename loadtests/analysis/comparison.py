@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from loadtests.analysis import noise
 from loadtests.errors import BadInput
+from loadtests.step import Step
 
 T = TypeVar("T")
 
@@ -33,10 +34,10 @@ class Place(NamedTuple):
     """One arm at one step."""
 
     arm: str
-    users: int
+    load: str
 
     def __str__(self) -> str:
-        return f"{self.arm} at {self.users} user{'' if self.users == 1 else 's'}"
+        return f"{self.arm} at {self.load}"
 
 
 class Failures(NamedTuple):
@@ -52,7 +53,7 @@ class Failures(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Measured:
     """`goodput` and its `repeats` in pages/s; `times` are percentiles in seconds, None where no page was whole."""
 
     goodput: float
@@ -72,7 +73,7 @@ class Run:
     sentence: str
     noise_floor: float | None
     manifest: Mapping[str, str]
-    steps: Mapping[Place, Step]
+    steps: Mapping[Place, Measured]
 
     @property
     def why_not(self) -> str | None:
@@ -201,7 +202,7 @@ def compare(a: Run, b: Run) -> Comparison:
     )
 
 
-def figures(place: Place, a: Step, b: Step, floor: float) -> Iterator[Figure]:
+def figures(place: Place, a: Measured, b: Measured, floor: float) -> Iterator[Figure]:
     yield Figure(place, "goodput", a.goodput, b.goodput, floor, (a.repeats, b.repeats))
     for name in PERCENTILES:
         if a.times[name] is not None or b.times[name] is not None:
@@ -288,7 +289,7 @@ def parse(summary: object) -> Run:
     )
 
 
-def places(arms: Sequence[Any]) -> Iterator[tuple[Place, Step]]:
+def places(arms: Sequence[Any]) -> Iterator[tuple[Place, Measured]]:
     """An arm that stands there twice, as when a target is compared with itself, is numbered."""
     seen: dict[str, int] = {}
     for arm in arms:
@@ -296,14 +297,21 @@ def places(arms: Sequence[Any]) -> Iterator[tuple[Place, Step]]:
         seen[name] = seen.get(name, 0) + 1
         label = name if seen[name] == 1 else f"{name} ({seen[name]})"
         for step in take(arm, "steps", list):
-            yield Place(label, take(step, "users", int)), step_of(step)
+            yield Place(label, load_of(step)), step_of(step)
 
 
-def step_of(step: Mapping[str, Any]) -> Step:
+def load_of(step: Mapping[str, Any]) -> str:
+    """Its name; until schema_version 2 a step had none, and was a number of users."""
+    if "name" not in step and isinstance(number := step.get("users"), int):
+        return Step(users=number).name
+    return take(step, "name", str)
+
+
+def step_of(step: Mapping[str, Any]) -> Measured:
     times: dict[str, Any] = take(step, "response_time", dict)
     reasons: dict[str, Any] = take(step, "failure_reasons", dict)
     failures = take(step, "failures", int)
-    return Step(
+    return Measured(
         goodput=number(step.get("goodput"), "goodput"),
         repeats=tuple(number(value, "goodput_repeats") for value in take(step, "goodput_repeats", list)),
         times={name: None if times.get(name) is None else number(times[name], name) for name in PERCENTILES},

@@ -24,7 +24,7 @@ class Cost:
 def calibrated(steps: Sequence[StepFigures]) -> float | None:
     """CPU per page from the first step that has pages enough to tell; before the load bends it."""
     for step in steps:
-        if step.pages >= ENOUGH_PAGES and step.cpu_per_page is not None:
+        if step.ended >= ENOUGH_PAGES and step.cpu_per_page is not None:
             return step.cpu_per_page
     return None
 

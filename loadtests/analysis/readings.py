@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from prometheus_client.parser import text_string_to_metric_families
-
 LATENESS = "lab_call_lateness_seconds"  # of the api: its response time beyond the latency asked for
 LOOP_LAG = "lab_event_loop_lag_seconds"
 
@@ -20,19 +18,6 @@ class Reading:
 
     def number(self, name: str) -> int | None:
         return int(self.values[name]) if name in self.values else None
-
-
-def parse(text: str) -> Reading:
-    """Prometheus text; raises ValueError for anything else."""
-    values: dict[str, float] = {}
-    buckets: dict[str, dict[float, float]] = {}
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            if sample.name.endswith("_bucket"):
-                buckets.setdefault(family.name, {})[float(sample.labels["le"])] = sample.value
-            else:
-                values[sample.name] = values.get(sample.name, 0.0) + sample.value
-    return Reading(values, buckets)
 
 
 def grown(before: Reading | None, after: Reading | None, name: str) -> float | None:

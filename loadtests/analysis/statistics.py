@@ -13,6 +13,7 @@ from loadtests.analysis.inside import Inside, together
 from loadtests.experiments import Arm
 from loadtests.plan import Measurement
 from loadtests.record import merged
+from loadtests.step import Step
 
 PERCENTILES = {"p50": 50.0, "p95": 95.0, "p99": 99.0, "max": 100.0}
 
@@ -21,8 +22,9 @@ PERCENTILES = {"p50": 50.0, "p95": 95.0, "p99": 99.0, "max": 100.0}
 class Measured:
     """One measurement done. `seconds` is the window's true length.
 
-    `generator_cpu` is in cores; `generator_throttled` and `clock_step` (what the wall clock jumped) in seconds;
-    `early` and `late` are the pages that ended in the window's first and second half.
+    `pages` are those whose response time counts: ended in the window (closed loop) or arrived in it (open). `early`
+    and `late` ended whole in the window's first and second half. `generator_cpu` is in cores; `generator_throttled`,
+    `clock_step` (what the wall clock jumped) and `arrival_lateness` (p99, of an open loop) in seconds.
     """
 
     measurement: Measurement
@@ -35,12 +37,18 @@ class Measured:
     generator_cpu: float = 0.0
     generator_throttled: float | None = None
     clock_step: float = 0.0
+    arrival_lateness: float | None = None
     inside: Inside = field(default_factory=Inside)
+
+    @property
+    def ended(self) -> int:
+        """Whole pages that ended in the window."""
+        return self.early + self.late
 
     @property
     def goodput(self) -> float:
         """Whole pages per second."""
-        return self.pages / self.seconds if self.seconds else 0.0
+        return self.ended / self.seconds if self.seconds else 0.0
 
 
 @dataclass(frozen=True)
@@ -48,9 +56,10 @@ class StepFigures:
     """One arm at one step, over all its repeats: the median goodput and the merged histogram."""
 
     arm: Arm
-    users: int
+    step: Step
     goodputs: Sequence[float]
     pages: int
+    ended: int
     failures: Counter[str]
     seconds: float
     response_times: HdrHistogram
@@ -68,9 +77,9 @@ class StepFigures:
     @property
     def cpu_per_page(self) -> float | None:
         """CPU seconds of the target's processes."""
-        if self.inside.cpu_seconds is None or not self.pages:
+        if self.inside.cpu_seconds is None or not self.ended:
             return None
-        return self.inside.cpu_seconds / self.pages
+        return self.inside.cpu_seconds / self.ended
 
     @property
     def response_time(self) -> dict[str, float | None]:
@@ -86,20 +95,21 @@ def percentile(histogram: HdrHistogram, share: float) -> float | None:
 
 
 def steps(measured: Iterable[Measured], arm: Arm) -> list[StepFigures]:
-    """The arm's steps, by number of users."""
-    by_users: dict[int, list[Measured]] = {}
+    """The arm's steps, in ascending order."""
+    by_step: dict[Step, list[Measured]] = {}
     for one in measured:
         if one.measurement.arm == arm:
-            by_users.setdefault(one.measurement.users, []).append(one)
-    return [figures(arm, users, group) for users, group in sorted(by_users.items())]
+            by_step.setdefault(one.measurement.step, []).append(one)
+    return [figures(arm, step, by_step[step]) for step in sorted(by_step)]
 
 
-def figures(arm: Arm, users: int, group: Sequence[Measured]) -> StepFigures:
+def figures(arm: Arm, step: Step, group: Sequence[Measured]) -> StepFigures:
     return StepFigures(
         arm=arm,
-        users=users,
+        step=step,
         goodputs=[one.goodput for one in group],
         pages=sum(one.pages for one in group),
+        ended=sum(one.ended for one in group),
         failures=sum((one.failures for one in group), Counter()),
         seconds=sum(one.seconds for one in group),
         response_times=merged(one.response_times for one in group),

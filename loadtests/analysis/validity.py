@@ -13,7 +13,7 @@ THROTTLED = 0.05  # share of the time that a CPU limit may hold back the api or 
 MEMORY = 0.9  # of its limit
 CLOCK_STEP = 0.05  # seconds
 FEWEST_PAGES = 3
-LATENESS_SHARE, LATENESS_SECONDS = 0.05, 0.020  # of the latency, or at least so much
+LATENESS_SHARE, LATENESS_SECONDS = 0.05, 0.020  # of the latency, or at least so much; api and arrivals alike
 FAILURES = 0.01  # share of pages beyond those that are meant to fail
 TURNS = 3.0  # times the median response time that a window has to last
 UNSTEADY = 0.25  # by this share the window's halves may differ …
@@ -121,6 +121,15 @@ def checks_of_load(one: Measured, settings: Settings, limits: Limits) -> Iterato
         f"at most {limit * 1000:.0f} ms",
         "The slow api must not be the bottleneck: give it more CPU (API_CPUS=), or ask for fewer pages.",
     )
+    if one.arrival_lateness is not None:
+        yield Check(
+            "arrivals",
+            where,
+            one.arrival_lateness <= limit,
+            f"p99 sent {one.arrival_lateness * 1000:.0f} ms after they were due",
+            f"at most {limit * 1000:.0f} ms",
+            "The load generator does not keep its own schedule: lower RATE=, or give it more CPU (LOCUST_CPUS=).",
+        )
     if not one.pages:
         return
     yield Check(
@@ -132,18 +141,19 @@ def checks_of_load(one: Measured, settings: Settings, limits: Limits) -> Iterato
         "Too few to say anything: lower LATENCY=, or raise USERS=.",
     )
     median = percentile(one.response_times, 50) or 0.0
-    yield Check(
-        "step length",
-        where,
-        one.seconds >= TURNS * median,
-        f"{one.seconds:.1f} s for a median response time of {median:.2f} s",
-        f"at least {TURNS:g} times as long",
-        "Longer steps are needed: leave QUICK out, or ask for fewer users.",
-    )
+    if not one.measurement.step.is_open:  # a queue of arrivals grows for as long as they go on
+        yield Check(
+            "step length",
+            where,
+            one.seconds >= TURNS * median,
+            f"{one.seconds:.1f} s for a median response time of {median:.2f} s",
+            f"at least {TURNS:g} times as long",
+            "Longer steps are needed: leave QUICK out, or ask for fewer users.",
+        )
     yield Check(
         "steadiness",
         where,
-        abs(one.early - one.late) <= UNSTEADY * one.pages / 2 + UNSTEADY_PAGES,
+        abs(one.early - one.late) <= UNSTEADY * one.ended / 2 + UNSTEADY_PAGES,
         f"{one.early} pages in the first half of the window, {one.late} in the second",
         f"within {UNSTEADY:.0%} and {UNSTEADY_PAGES} pages",
         "Something else used the machine, or the target was still warming up: run again.",

@@ -9,9 +9,14 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from loadtests import knobs
+from loadtests.analysis.capacity import Prediction
+from loadtests.analysis.inside import Inside
 from loadtests.errors import BadInput
+from loadtests.knobs import Settings
+from loadtests.step import Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +34,21 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """What is known of one arm at one step: pages/s measured (median, and each repeat) and predicted, users, slots."""
+    """What is known of one arm at one step.
+
+    Goodput in pages/s: the median, and each repeat. Percentiles of the response time in seconds, NaN where no page
+    was whole.
+    """
 
     arm: Arm
-    users: int
+    step: Step
     slots: int | None
     goodput: float
     goodputs: tuple[float, ...]
-    predicted_goodput: float
+    predicted: Prediction
+    p50: float
     p95: float
+    inside: Inside = field(default_factory=Inside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +64,53 @@ Judge = Callable[[Sequence[Point]], Judgement]
 
 
 @dataclass(frozen=True, slots=True)
+class Quick:
+    """What QUICK=1 changes of an experiment besides its pace: other steps (none: the same) and knobs."""
+
+    steps: tuple[Step, ...] = ()
+    knobs: Mapping[str, float] = field(default_factory=lambda: {"latency": 0.2})
+
+
+@dataclass(frozen=True, slots=True)
 class Experiment:
-    """`arms` are compared at each of the steps `users`; `judge` sees the points of the highest step."""
+    """`arms` are compared at each of the `steps`; `judge` sees a point of every arm at every step.
+
+    `knobs`: what the question sets by itself, where nobody asks for something else.
+    """
 
     name: str
     arms: tuple[Arm, ...]
-    users: tuple[int, ...]
+    steps: tuple[Step, ...]
     judge: Judge
     repeats: int = 1
+    knobs: Mapping[str, float] = field(default_factory=dict)
+    quick: Quick = Quick()
     lesson: str = ""
+
+    def quickened(self) -> Experiment:
+        """As QUICK=1 asks it."""
+        return replace(self, steps=self.quick.steps or self.steps, knobs={**self.knobs, **self.quick.knobs})
 
     @property
     def question(self) -> str:
         return self.lesson.partition("\n")[0]
+
+
+def highest(points: Sequence[Point]) -> list[Point]:
+    """Those of the highest step, in the arms' order; open steps are above closed ones."""
+    top = max((point.step for point in points), default=None)
+    return [point for point in points if point.step == top]
+
+
+def settings(experiment: Experiment, asked: object, defaults: Mapping[str, str]) -> Settings:
+    """What was `asked` for (an attribute for each knob), else what the experiment sets, else compose.yaml's defaults.
+
+    Raises BadInput.
+    """
+    texts = {knob.name: defaults.get(knob.variable, "") for knob in knobs.KNOBS}
+    texts |= {name: str(value) for name, value in experiment.knobs.items()}
+    given = {knob.name: getattr(asked, knob.name) for knob in knobs.KNOBS}
+    return knobs.settings(texts | {name: text for name, text in given.items() if text})
 
 
 def catalogue() -> Mapping[str, Experiment]:

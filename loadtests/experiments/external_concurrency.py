@@ -20,43 +20,45 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from loadtests.analysis import noise
-from loadtests.experiments import Arm, Experiment, Judgement, Point
+from loadtests.experiments import Arm, Experiment, Judgement, Point, highest
+from loadtests.step import users
 
 HELD = (0.8, 1.1)  # WSGI counts as held at its slots within these shares of slots / page time
 CLEARLY_MORE = 2.0  # times WSGI's goodput that ASGI has to reach, where users allow it
 
 
 def judge(points: Sequence[Point]) -> Judgement:
-    wsgi, asgi = points
+    wsgi, asgi = highest(points)
+    load, predicted = wsgi.step, wsgi.predicted.goodput
     figures = (
-        f"at {wsgi.users} users {asgi.arm.target} served {asgi.goodput:.1f} pages/s (p95 {asgi.p95:.2f} s) and "
+        f"at {load.name} {asgi.arm.target} served {asgi.goodput:.1f} pages/s (p95 {asgi.p95:.2f} s) and "
         f"{wsgi.arm.target} {wsgi.goodput:.1f} (p95 {wsgi.p95:.2f} s)"
     )
     if noise.no_difference(wsgi.goodputs, asgi.goodputs):
         return Judgement(
             confirmed=False,
-            sentence=f"No difference: {figures}; {wsgi.slots or 'no'} slots under WSGI are enough for {wsgi.users} "
-            "users. Ask for more users (USERS=) to see where they end.",
+            sentence=f"No difference: {figures}; {wsgi.slots or 'no'} slots under WSGI are enough for "
+            f"{load.name}. Ask for more ({load.variable}=) to see where they end.",
         )
-    if wsgi.slots is None or wsgi.users <= wsgi.slots:
+    if wsgi.slots is None or wsgi.predicted.bottleneck in {"users", "arrivals"}:
         return Judgement(
             confirmed=False,
-            sentence=f"Not shown: {figures}; with {wsgi.slots or 'no'} slots under WSGI and {wsgi.users} users "
-            "nobody has to queue, so ask for more users (USERS=).",
+            sentence=f"Not shown: {figures}; with {wsgi.slots or 'no'} slots under WSGI and {load.name} "
+            f"nobody has to queue, so ask for more ({load.variable}=).",
         )
     ratio = asgi.goodput / wsgi.goodput if wsgi.goodput else 0.0
-    asked = min(CLEARLY_MORE, 0.8 * wsgi.users / wsgi.slots)
-    held = HELD[0] <= wsgi.goodput / wsgi.predicted_goodput <= HELD[1]
+    asked = min(CLEARLY_MORE, 0.8 * asgi.predicted.goodput / predicted)
+    held = HELD[0] <= wsgi.goodput / predicted <= HELD[1]
     if held and ratio >= asked:
         return Judgement(
             confirmed=True,
             sentence=f"External concurrency decides: {figures}, {ratio:.1f} times as many; WSGI is held at its "
-            f"{wsgi.slots} slots ({wsgi.predicted_goodput:.1f} pages/s predicted).",
+            f"{wsgi.slots} slots ({predicted:.1f} pages/s predicted).",
         )
     why = (
         f"{asked:.1f} times were asked for and {ratio:.1f} seen"
         if held
-        else f"WSGI should be held at its {wsgi.slots} slots, {wsgi.predicted_goodput:.1f} pages/s"
+        else f"WSGI should be held at its {wsgi.slots} slots, {predicted:.1f} pages/s"
     )
     return Judgement(confirmed=False, sentence=f"Not as predicted: {figures}; {why}.")
 
@@ -64,6 +66,6 @@ def judge(points: Sequence[Point]) -> Judgement:
 EXPERIMENT = Experiment(
     name="external-concurrency",
     arms=(Arm("wsgi", "threadpool"), Arm("asgi", "gather")),
-    users=(1, 10, 50, 100),
+    steps=users(1, 10, 50, 100),
     judge=judge,
 )

@@ -14,12 +14,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from loadtests.analysis import noise
-from loadtests.experiments import Arm, Experiment, Judgement, Point
+from loadtests.experiments import Arm, Experiment, Judgement, Point, highest
+from loadtests.step import users
 
 AGAIN = "again"
 
 
 def judge(points: Sequence[Point]) -> Judgement:
+    points = highest(points)
     floors = {}
     for point in points:
         twins = [twin for twin in points if twin.arm.label == AGAIN and twin.arm.target == point.arm.target]
@@ -46,7 +48,7 @@ EXPERIMENT = Experiment(
         Arm("asgi", "gather"),
         Arm("asgi", "gather", AGAIN),
     ),
-    users=(20,),
+    steps=users(20),
     judge=judge,
     repeats=3,
 )

@@ -113,18 +113,18 @@ def table(found: Comparison) -> Iterator[str]:
     for arm, group in groupby(found.figures, key=lambda figure: figure.place.arm):
         yield ""
         yield arm
-        yield f"{'users':>5}  {'figure':<6}{'A':>20}{'B':>20}{'change':>9}"
-        users = 0
+        yield f"{'load':>10} {'figure':<7}{'A':>17}{'B':>17}{'change':>9}"
+        load = ""
         for figure in group:
-            yield row(figure, "" if figure.place.users == users else str(figure.place.users))
-            users = figure.place.users
+            yield row(figure, "" if figure.place.load == load else figure.place.load)
+            load = figure.place.load
 
 
-def row(figure: Figure, users: str) -> str:
+def row(figure: Figure, load: str) -> str:
     """80 columns."""
     a, b = (shown(value, repeats) for value, repeats in zip((figure.before, figure.after), figure.repeats, strict=True))
     heading = "pages/s" if figure.name == "goodput" else f"{figure.name} s"
-    return f"{users:>5} {heading:<7}{a:>20}{b:>20}{percent(figure.change):>9}  {figure.verdict}"
+    return f"{load:>10} {heading:<7}{a:>17}{b:>17}{percent(figure.change):>9}  {figure.verdict}"
 
 
 def shown(value: float | None, repeats: Sequence[float]) -> str:

@@ -10,7 +10,7 @@ import plotly.offline
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from loadtests.report.plots import PLOTS, arm_name
+from loadtests.report.plots import arm_name, drawn
 
 
 def render(summary: Mapping[str, Any]) -> str:
@@ -30,9 +30,10 @@ def render(summary: Mapping[str, Any]) -> str:
             {
                 "title": plot.title,
                 "caption": plot.caption,
-                "json": Markup(plot.draw(summary).to_json().replace("</", "<\\/")),  # noqa: S704
+                "over": plot.axis.title,
+                "json": Markup(plot.figure.to_json().replace("</", "<\\/")),  # noqa: S704
             }
-            for plot in PLOTS
+            for plot in drawn(summary)
         ],
         plotly=Markup(plotly.offline.get_plotlyjs()),  # noqa: S704  # the library's own file
         failed=[check for check in summary["checks"] if not check["passed"]],

@@ -1,8 +1,11 @@
-"""PLOTS: from a summary to a figure, a function and a caption each. A new plot is one more here."""
+"""PLOTS: from a summary to a figure, a function and a caption each. A new plot is one more here.
+
+A figure is drawn over an axis: what was turned from step to step.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,24 +18,65 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKERS = ("circle", "diamond", "square", "triangle-up", "cross", "x")
 
 Summary = Mapping[str, Any]
+Step = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """`key`: of a step in summary.json; `at`: what stands behind its value in a sentence."""
+
+    key: str
+    title: str
+    at: str
+
+    def steps(self, arm: Mapping[str, Any]) -> list[Step]:
+        """Those of the arm that lie on this axis."""
+        return [step for step in arm["steps"] if step[self.key] is not None]
+
+    def values(self, arm: Mapping[str, Any]) -> list[float]:
+        return [step[self.key] for step in self.steps(arm)]
+
+
+USERS = Axis("users", "users", "users")
+ARRIVALS = Axis("rate", "pages/s that arrive", "pages/s arriving")
+AXES = (USERS, ARRIVALS)
+
+Draw = Callable[[Summary, Axis], go.Figure]
 
 
 @dataclass(frozen=True, slots=True)
 class Plot:
     title: str
     caption: str
-    draw: Callable[[Summary], go.Figure]
+    draw: Draw
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    title: str
+    caption: str
+    axis: Axis
+    figure: go.Figure
 
 
 PLOTS: list[Plot] = []
 
 
-def plot(title: str, caption: str) -> Callable[[Callable[[Summary], go.Figure]], Callable[[Summary], go.Figure]]:
-    def register(draw: Callable[[Summary], go.Figure]) -> Callable[[Summary], go.Figure]:
+def plot(title: str, caption: str) -> Callable[[Draw], Draw]:
+    def register(draw: Draw) -> Draw:
         PLOTS.append(Plot(title, caption, draw))
         return draw
 
     return register
+
+
+def drawn(summary: Summary) -> Iterator[Drawn]:
+    """Every plot, over each axis that the run has steps on."""
+    axes = [axis for axis in AXES if any(axis.steps(arm) for arm in summary["arms"])] or [USERS]
+    for axis in axes:
+        for one in PLOTS:
+            title = one.title if axis is USERS else f"{one.title}, open loop"
+            yield Drawn(title, one.caption, axis, one.draw(summary, axis))
 
 
 def arm_name(arm: Mapping[str, Any]) -> str:
@@ -47,16 +91,16 @@ def short_name(arm: Mapping[str, Any]) -> str:
 
 @plot(
     "Goodput",
-    "Whole pages per second against users outside. A line that follows the users has room; a line that "
-    "turns flat has met its limit. Dotted: what users, slots, pool and CPU predict. Thin bars: the lowest "
+    "Whole pages per second against the load outside. A line that follows the load has room; a line that "
+    "turns flat has met its limit. Dotted: what load, slots, pool and CPU predict. Thin bars: the lowest "
     "and highest repeat, where there was more than one.",
 )
-def goodput(summary: Summary) -> go.Figure:
-    figure = figure_over_users("pages/s")
+def goodput(summary: Summary, axis: Axis) -> go.Figure:
+    figure = empty_figure(axis, "pages/s")
     for index, arm in enumerate(summary["arms"]):
-        steps = arm["steps"]
+        steps = axis.steps(arm)
         figure.add_scatter(
-            x=[step["users"] for step in steps],
+            x=axis.values(arm),
             y=[step["goodput"] for step in steps],
             error_y={
                 "type": "data",
@@ -67,11 +111,10 @@ def goodput(summary: Summary) -> go.Figure:
                 "visible": any(len(step["goodput_repeats"]) > 1 for step in steps),
             },
             name=arm_name(arm),
-            hovertemplate="%{y:.1f} pages/s at %{x} users",
+            hovertemplate=f"%{{y:.1f}} pages/s at %{{x}} {axis.at}",
             **measured_line(index),
         )
-        predicted = [step["predicted"]["goodput"] for step in steps]
-        add_predicted(figure, index, [step["users"] for step in steps], predicted, f"{short_name(arm)}, predicted")
+        add_predicted(figure, axis, index, arm, [step["predicted"]["goodput"] for step in steps])
     return figure
 
 
@@ -79,35 +122,35 @@ def goodput(summary: Summary) -> go.Figure:
     "Response time",
     "What a user waits for a page, in seconds: half of the pages are faster than p50, 95 of 100 faster "
     "than p95, 99 of 100 faster than p99. Where the goodput is flat every further user only lengthens "
-    "the queue, and the line climbs. Dotted: predicted. With few pages the percentiles lie on top of each other.",
+    "the queue, and the line climbs. In an open loop time counts from when a page was due, and beyond the limit it "
+    "grows for as long as the load goes on. Dotted: predicted. With few pages the percentiles are one.",
 )
-def response_time(summary: Summary) -> go.Figure:
-    figure = figure_over_users("seconds")
+def response_time(summary: Summary, axis: Axis) -> go.Figure:
+    figure = empty_figure(axis, "seconds")
     dashes = {"p50": "solid", "p95": "dash", "p99": "dashdot"}
     for index, arm in enumerate(summary["arms"]):
         for percentile, dash in dashes.items():
             figure.add_scatter(
-                x=[step["users"] for step in arm["steps"]],
-                y=[step["response_time"][percentile] for step in arm["steps"]],
+                x=axis.values(arm),
+                y=[step["response_time"][percentile] for step in axis.steps(arm)],
                 name=f"{short_name(arm)} {percentile}",
-                hovertemplate="%{y:.3f} s at %{x} users",
+                hovertemplate=f"%{{y:.3f}} s at %{{x}} {axis.at}",
                 **measured_line(index, dash),
             )
-        users = [step["users"] for step in arm["steps"]]
-        predicted = [step["predicted"]["response_time"] for step in arm["steps"]]
-        add_predicted(figure, index, users, predicted, f"{short_name(arm)}, predicted")
+        predicted = [step["predicted"]["response_time"] for step in axis.steps(arm)]
+        add_predicted(figure, axis, index, arm, predicted)
     return figure
 
 
 @plot(
     "External concurrency",
-    "Users outside against what is worked on inside, on logarithmic scales: solid, pages in flight inside the "
+    "The load outside against what is worked on inside, on logarithmic scales: solid, pages in flight inside the "
     "aggregator; dashed, calls in flight at the api, as both say of themselves (medians of a reading a second). "
     "Dotted: predicted. Where a target has slots its lines stop there and the rest of the users queues; without slots "
     "they follow.",
 )
-def external_concurrency(summary: Summary) -> go.Figure:
-    figure = figure_over_users("in flight")
+def external_concurrency(summary: Summary, axis: Axis) -> go.Figure:
+    figure = empty_figure(axis, "in flight")
     figure.update_xaxes(type="log", rangemode="normal")
     figure.update_yaxes(type="log", rangemode="normal")
     for index, arm in enumerate(summary["arms"]):
@@ -116,15 +159,13 @@ def external_concurrency(summary: Summary) -> go.Figure:
             ("calls_in_flight", "calls at the api", "dash"),
         ):
             figure.add_scatter(
-                x=[step["users"] for step in arm["steps"]],
-                y=[step["inside"][what] or None for step in arm["steps"]],  # a logarithm has no zero
+                x=axis.values(arm),
+                y=[step["inside"][what] or None for step in axis.steps(arm)],  # a logarithm has no zero
                 name=f"{short_name(arm)}, {label}",
-                hovertemplate="%{y:.0f} at %{x} users",
+                hovertemplate=f"%{{y:.0f}} at %{{x}} {axis.at}",
                 **measured_line(index, dash),
             )
-            users = [step["users"] for step in arm["steps"]]
-            predicted = [step["predicted"][what] or None for step in arm["steps"]]
-            add_predicted(figure, index, users, predicted, f"{short_name(arm)}, {label}, predicted")
+            add_predicted(figure, axis, index, arm, [step["predicted"][what] or None for step in axis.steps(arm)])
     return figure
 
 
@@ -134,21 +175,20 @@ def external_concurrency(summary: Summary) -> go.Figure:
     "tell. One core has 1,000 a second: 10 ms a page end at 100 pages/s, whatever the slots. Dotted: what the "
     "prediction uses.",
 )
-def cpu_per_page(summary: Summary) -> go.Figure:
-    figure = figure_over_users("ms")
+def cpu_per_page(summary: Summary, axis: Axis) -> go.Figure:
+    figure = empty_figure(axis, "ms")
     for index, arm in enumerate(summary["arms"]):
-        steps = [step for step in arm["steps"] if step["pages"] >= ENOUGH_PAGES and step["cpu_per_page"] is not None]
-        users = [step["users"] for step in steps]
+        steps = [step for step in axis.steps(arm) if step["pages"] >= ENOUGH_PAGES and step["cpu_per_page"] is not None]
         figure.add_scatter(
-            x=users,
+            x=[step[axis.key] for step in steps],
             y=[step["cpu_per_page"] * 1000 for step in steps],
             name=short_name(arm),
-            hovertemplate="%{y:.1f} ms at %{x} users",
+            hovertemplate=f"%{{y:.1f}} ms at %{{x}} {axis.at}",
             **measured_line(index),
         )
         if arm["cpu_per_page_calibrated"] is not None:
-            calibrated = [arm["cpu_per_page_calibrated"] * 1000] * len(steps)
-            add_predicted(figure, index, users, calibrated, f"{short_name(arm)}, predicted with")
+            calibrated = arm["cpu_per_page_calibrated"] * 1000
+            add_predicted(figure, axis, index, arm, [calibrated for _ in axis.steps(arm)])
     return figure
 
 
@@ -162,20 +202,22 @@ def measured_line(index: int, dash: str = "solid") -> dict[str, Any]:
     }
 
 
-def add_predicted(figure: go.Figure, index: int, users: list[int], values: list[Any], name: str) -> None:
+def add_predicted(
+    figure: go.Figure, axis: Axis, index: int, arm: Mapping[str, Any], values: Sequence[float | None]
+) -> None:
     """A thin dotted line in the arm's colour; captions explain it, so that legends stay short."""
     figure.add_scatter(
         showlegend=False,
-        x=users,
-        y=values,
-        name=name,
+        x=axis.values(arm),
+        y=list(values),
+        name=f"{short_name(arm)}, predicted",
         mode="lines",
         line={"color": COLOURS[index % len(COLOURS)], "width": 1.5, "dash": "dot"},
         hovertemplate="%{y:.3g} predicted",
     )
 
 
-def figure_over_users(unit: str) -> go.Figure:
+def empty_figure(axis: Axis, unit: str) -> go.Figure:
     figure = go.Figure()
     figure.update_layout(
         template="plotly_white",
@@ -184,7 +226,7 @@ def figure_over_users(unit: str) -> go.Figure:
         height=420,
         hovermode="x unified",
         legend={"orientation": "h", "y": -0.2},
-        xaxis={"title": "users", "rangemode": "tozero"},
+        xaxis={"title": axis.title, "rangemode": "tozero"},
         yaxis={"title": unit, "rangemode": "tozero"},
     )
     return figure

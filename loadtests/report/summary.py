@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from loadtests.analysis import capacity, noise
@@ -15,11 +16,11 @@ from loadtests.analysis.cost import Cost, calibrated, cost, match
 from loadtests.analysis.statistics import Measured, StepFigures, steps
 from loadtests.analysis.validity import Limits, checks
 from loadtests.analysis.verdict import Verdict, verdict
-from loadtests.experiments import Arm, Experiment, Point
+from loadtests.experiments import Arm, Experiment, Point, highest
 from loadtests.knobs import Settings
 from loadtests.targets import Target
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,9 @@ class Run:
 def summarize(run: Run) -> dict[str, Any]:
     """The content of summary.json."""
     arms = [arm_figures(run, arm) for arm in run.experiment.arms]
-    highest = top_points(arms)
+    reached = points(arms)
     found = checks(run.measured, run.settings, limits(run))
-    ending = verdict(run.experiment, highest, found, incomplete=run.incomplete)
+    ending = verdict(run.experiment, reached, found, incomplete=run.incomplete)
     return {
         "schema_version": SCHEMA_VERSION,
         "experiment": run.experiment.name,
@@ -55,7 +56,7 @@ def summarize(run: Run) -> dict[str, Any]:
         "runtime": run.manifest["runtime"],
         "complete": not run.incomplete,
         "arms": [arm_of(arm) for arm in arms],
-        "comparison": comparison(highest),
+        "comparison": comparison(highest(reached)),
         "verdict": {"status": ending.status, "sentence": ending.sentence},
         "noise_floor": ending.noise_floor,
         "findings": [*findings(arms), *matches(run, arms)],
@@ -82,8 +83,17 @@ def arm_figures(run: Run, arm: Arm) -> ArmFigures:
     found = steps(run.measured, arm)
     limited = deployment(target, run.manifest)
     cpu = calibrated(found)
-    predicted = [capacity.predict(run.settings, arm.strategy, limited, step.users, cpu or 0.0) for step in found]
+    predicted = [
+        capacity.predict(run.settings, arm.strategy, limited, step.step, cpu or 0.0, after=middle(run.measured, step))
+        for step in found
+    ]
     return ArmFigures(arm, target, limited, found, predicted, cost(found), cpu)
+
+
+def middle(measured: Iterable[Measured], step: StepFigures) -> float:
+    """Seconds from the first arrival to the middle of the window, where the median arrival is."""
+    same = (one for one in measured if (one.measurement.arm, one.measurement.step) == (step.arm, step.step))
+    return median(one.measurement.warm_up + one.seconds / 2 for one in same)
 
 
 def deployment(target: Target, manifest: Mapping[str, Any]) -> Deployment:
@@ -117,7 +127,7 @@ def findings(arms: Sequence[ArmFigures]) -> list[str]:
             one_page = len(step.goodputs) / step.pages if step.pages else 1.0  # what a window's edge can cut off
             if abs(gap) > max(noise.FLOOR, step.spread, 1.5 * one_page):
                 sentences.append(
-                    f"{arm.arm.name.replace('-', ' ')} at {step.users} users: {step.goodput:.1f} pages/s measured, "
+                    f"{arm.arm.name.replace('-', ' ')} at {step.step.name}: {step.goodput:.1f} pages/s measured, "
                     f"{predicted.goodput:.1f} predicted (limited by {predicted.bottleneck}), {gap:+.0%}."
                 )
     return sentences
@@ -130,7 +140,7 @@ def matches(run: Run, arms: Sequence[ArmFigures]) -> list[str]:
     sentences = []
     for arm in arms:
         for other in free:
-            same = [step for step in arm.steps if step.users == other.steps[-1].users]
+            same = [step for step in arm.steps if step.step == other.steps[-1].step]
             if same:
                 waited = capacity.page_time(run.settings, arm.arm.strategy) + (arm.calibrated or 0.0)
                 sentence = match(same[0], arm.cost, arm.deployment, other.steps[-1], waited)
@@ -158,7 +168,9 @@ def arm_of(arm: ArmFigures) -> dict[str, Any]:
 
 def step_of(step: StepFigures, predicted: Prediction) -> dict[str, Any]:
     return {
-        "users": step.users,
+        "name": step.step.name,
+        "users": step.step.users,
+        "rate": step.step.rate,
         "goodput": step.goodput,
         "goodput_repeats": list(step.goodputs),
         "response_time": step.response_time,
@@ -170,7 +182,7 @@ def step_of(step: StepFigures, predicted: Prediction) -> dict[str, Any]:
         "inside": asdict(step.inside),
         "predicted": {
             "goodput": predicted.goodput if math.isfinite(predicted.goodput) else None,
-            "response_time": predicted.response_time,
+            "response_time": predicted.response_time if math.isfinite(predicted.response_time) else None,
             "bottleneck": predicted.bottleneck,
             "pages_in_flight": predicted.pages_in_flight,
             "calls_in_flight": predicted.calls_in_flight,
@@ -178,37 +190,39 @@ def step_of(step: StepFigures, predicted: Prediction) -> dict[str, Any]:
     }
 
 
-def top_points(arms: Sequence[ArmFigures]) -> list[Point]:
-    """Each arm at the highest step that every arm has reached; empty while there is none."""
-    reached = set.intersection(*({step.users for step in arm.steps} for arm in arms))
-    if not reached:
-        return []
-    points = []
-    for arm in arms:
-        index = [step.users for step in arm.steps].index(max(reached))
-        step, predicted = arm.steps[index], arm.predicted[index]
-        p95 = step.response_time["p95"]
-        points.append(
-            Point(
-                arm=arm.arm,
-                users=step.users,
-                slots=arm.deployment.slots,
-                goodput=step.goodput,
-                goodputs=tuple(step.goodputs),
-                predicted_goodput=predicted.goodput,
-                p95=math.nan if p95 is None else p95,
-            )
-        )
-    return points
+def points(arms: Sequence[ArmFigures]) -> list[Point]:
+    """Every arm at every step that all of them have reached."""
+    reached = set.intersection(*({step.step for step in arm.steps} for arm in arms))
+    return [
+        point(arm, step, predicted)
+        for arm in arms
+        for step, predicted in zip(arm.steps, arm.predicted, strict=True)
+        if step.step in reached
+    ]
+
+
+def point(arm: ArmFigures, step: StepFigures, predicted: Prediction) -> Point:
+    times = {name: math.nan if value is None else value for name, value in step.response_time.items()}
+    return Point(
+        arm=arm.arm,
+        step=step.step,
+        slots=arm.deployment.slots,
+        goodput=step.goodput,
+        goodputs=tuple(step.goodputs),
+        predicted=predicted,
+        p50=times["p50"],
+        p95=times["p95"],
+        inside=step.inside,
+    )
 
 
 def comparison(points: Sequence[Point]) -> dict[str, Any]:
     """How many times the first arm's goodput the last arm's is, at the highest step."""
     if not points or not points[0].goodput:
-        return {"users": None, "of": None, "to": None, "ratio": None}
+        return {"step": None, "of": None, "to": None, "ratio": None}
     first, last = points[0], points[-1]
     return {
-        "users": first.users,
+        "step": first.step.name,
         "of": last.arm.target,
         "to": first.arm.target,
         "ratio": last.goodput / first.goodput,

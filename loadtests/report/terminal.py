@@ -19,7 +19,7 @@ def table(summary: Mapping[str, Any]) -> Table:
     grid = Table(box=None, pad_edge=False, collapse_padding=True, header_style="dim")
     grid.add_column("target", no_wrap=True)
     grid.add_column("strategy", no_wrap=True)
-    for heading in ("slots", "users", "pages/s", "predicted", "p50 s", "p95 s", "p99 s", "failures"):
+    for heading in ("slots", "load", "pages/s", "predicted", "p50 s", "p95 s", "p99 s", "failures"):
         grid.add_column(heading, justify="right", no_wrap=True)
     for arm in summary["arms"]:
         for step in arm["steps"]:
@@ -28,7 +28,7 @@ def table(summary: Mapping[str, Any]) -> Table:
                 short_name(arm),
                 arm["strategy"],
                 str(arm["slots"] or "–"),
-                str(step["users"]),
+                step["name"],
                 f"{step['goodput']:.1f}",
                 figure(step["predicted"]["goodput"], digits=1),
                 *(figure(time, digits=2) for time in times),

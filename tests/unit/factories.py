@@ -13,6 +13,7 @@ from loadtests.knobs import Settings
 from loadtests.plan import Measurement
 from loadtests.record import histogram
 from loadtests.report.summary import Run
+from loadtests.step import Step
 from loadtests.targets import Target
 
 SETTINGS = Settings(fan_out=10, latency=1.0, jitter=0.0, fail=0.0)
@@ -46,14 +47,17 @@ def target(name: str, slots: int | None) -> Target:
 TARGETS = {"wsgi": target("wsgi", 10), "asgi": target("asgi", None)}
 
 
-def measured(arm: Arm = WSGI, users: int = 100, goodput: float = 10.0, took: float = 1.0, **changes: Any) -> Measured:
+def measured(
+    arm: Arm = WSGI, load: int | Step = 100, goodput: float = 10.0, took: float = 1.0, **changes: Any
+) -> Measured:
+    step = Step(users=load) if isinstance(load, int) else load
     seconds = changes.pop("seconds", 10.0)
     pages = round(goodput * seconds)
     times = histogram()
     for _ in range(pages):
         times.record_value(round(took * 1e6))
     values: dict[str, Any] = {
-        "measurement": Measurement(arm, users, changes.pop("repeat", 0), 1.0, seconds),
+        "measurement": Measurement(arm, step, changes.pop("repeat", 0), 1.0, seconds),
         "seconds": seconds,
         "pages": pages,
         "failures": Counter(),

@@ -4,6 +4,7 @@ import pytest
 
 from loadtests.analysis.capacity import Deployment, page_time, predict
 from loadtests.knobs import Settings
+from loadtests.step import Step
 
 PLAIN = Settings(fan_out=10, latency=1.0, jitter=0.0, fail=0.0)
 
@@ -21,28 +22,28 @@ PLAIN = Settings(fan_out=10, latency=1.0, jitter=0.0, fail=0.0)
 def test_slots_limit_goodput_and_the_queue_lengthens_the_response_time(
     users: int, slots: int | None, goodput: float, response_time: float, bottleneck: str
 ) -> None:
-    predicted = predict(PLAIN, "threadpool", Deployment(slots), users)
+    predicted = predict(PLAIN, "threadpool", Deployment(slots), Step(users=users))
     assert (predicted.goodput, predicted.response_time) == pytest.approx((goodput, response_time))
     assert predicted.bottleneck == bottleneck
 
 
 def test_cpu_limits_what_no_slot_limits_and_lengthens_every_page() -> None:
     one_core = Deployment(slots=None, cores=1.0)
-    predicted = predict(PLAIN, "gather", one_core, 1000, cpu_per_page=0.01)
+    predicted = predict(PLAIN, "gather", one_core, Step(users=1000), cpu_per_page=0.01)
     assert predicted.goodput == pytest.approx(100)
     assert predicted.bottleneck == "cpu"
     assert predicted.response_time == pytest.approx(10)
-    assert predict(PLAIN, "gather", one_core, 10, cpu_per_page=0.01).response_time == pytest.approx(1.01)
-    assert predict(PLAIN, "gather", Deployment(None, cores=2.0), 1000, 0.01).goodput == pytest.approx(200)
+    assert predict(PLAIN, "gather", one_core, Step(users=10), cpu_per_page=0.01).response_time == pytest.approx(1.01)
+    assert predict(PLAIN, "gather", Deployment(None, cores=2.0), Step(users=1000), 0.01).goodput == pytest.approx(200)
 
 
 def test_a_pool_limits_the_strategy_that_uses_it() -> None:
     pooled = Deployment(slots=None, pools={"gather": 100})
-    predicted = predict(PLAIN, "gather", pooled, 50)
+    predicted = predict(PLAIN, "gather", pooled, Step(users=50))
     assert predicted.goodput == pytest.approx(10)
     assert predicted.bottleneck == "pool"
-    assert predict(PLAIN, "threadpool", pooled, 50).bottleneck == "users"
-    assert predict(PLAIN, "sequential", Deployment(None, pools={"sequential": 1}), 50).bottleneck == "users"
+    assert predict(PLAIN, "threadpool", pooled, Step(users=50)).bottleneck == "users"
+    assert predict(PLAIN, "sequential", Deployment(None, pools={"sequential": 1}), Step(users=50)).bottleneck == "users"
 
 
 def test_one_call_after_the_other_takes_the_sum_and_side_by_side_the_longest() -> None:
@@ -55,5 +56,22 @@ def test_one_call_after_the_other_takes_the_sum_and_side_by_side_the_longest() -
 
 def test_without_any_latency_only_cpu_limits() -> None:
     nothing = Settings(10, 0.0, 0.0, 0.0)
-    assert predict(nothing, "gather", Deployment(10), 100).goodput == float("inf")
-    assert predict(nothing, "gather", Deployment(10, 1.0), 100, 0.005).goodput == pytest.approx(200)
+    assert predict(nothing, "gather", Deployment(10), Step(users=100)).goodput == float("inf")
+    assert predict(nothing, "gather", Deployment(10, 1.0), Step(users=100), 0.005).goodput == pytest.approx(200)
+
+
+def test_arrivals_that_a_target_can_serve_wait_for_nobody() -> None:
+    predicted = predict(PLAIN, "threadpool", Deployment(10), Step(rate=5), after=60)
+    assert (predicted.goodput, predicted.response_time) == pytest.approx((5, 1))
+    assert predicted.bottleneck == "arrivals"
+    assert predicted.pages_in_flight == pytest.approx(5)
+
+
+def test_arrivals_beyond_the_slots_queue_for_as_long_as_they_go_on() -> None:
+    soon = predict(PLAIN, "threadpool", Deployment(10), Step(rate=20), after=3)
+    later = predict(PLAIN, "threadpool", Deployment(10), Step(rate=20), after=30)
+    assert soon.goodput == later.goodput == pytest.approx(10)
+    assert (soon.response_time, later.response_time) == pytest.approx((1 + 3, 1 + 30))
+    assert soon.bottleneck == "slots"
+    assert later.pages_in_flight == 10  # the rest queues outside
+    assert predict(PLAIN, "threadpool", Deployment(10), Step(rate=20)).response_time == float("inf")

@@ -47,8 +47,8 @@ def test_it_ends_with_what_changed_in_one_sentence(tmp_path: Path, capsys: pytes
         "1 of 3 goodput figures changed beyond the noise, 3 of 9 response times by more than the floor of 5 %; the "
         "largest: asgi gather at 100 users, goodput 94.0 → 71.2 pages/s (−24 %)."
     )
-    assert "  100 pages/s    94.0 (93.1–94.5)    71.2 (70.0–72.0)    −24 %  beyond the noise" in lines
-    assert "      p95 s                  1.00                1.30    +30 %  above the floor" in lines
+    assert " 100 users pages/s 94.0 (93.1–94.5) 71.2 (70.0–72.0)    −24 %  beyond the noise" in lines
+    assert "           p95 s               1.00             1.30    +30 %  above the floor" in lines
     assert not any("One repeat" in line for line in lines)
     assert "without a spread" in " ".join(lines)
 

@@ -11,14 +11,14 @@ from loadtests.errors import BadInput
 from loadtests.report.summary import summarize
 from tests.unit.factories import good_run
 
-PLACE = Place("asgi gather", 100)
+PLACE = Place("asgi gather", "100 users")
 
 
 def step(users: int = 100, *goodputs: float, times: float | None = 1.0, **extra: Any) -> dict[str, Any]:
     """`times` is every percentile, in seconds."""
     repeats = goodputs or (94.0,)
     return {
-        "users": users,
+        "name": f"{users} user{'' if users == 1 else 's'}",
         "goodput": sorted(repeats)[len(repeats) // 2],
         "goodput_repeats": list(repeats),
         "response_time": dict.fromkeys(("p50", "p95", "p99", "max"), times),
@@ -112,11 +112,18 @@ def test_the_largest_change_is_a_goodputs_before_any_response_times() -> None:
     b = summary(arm(step(1, 10.0), step(10, 180.0), step(100, 50.0, times=9.0)))
     largest = compared(a, b).largest
     assert largest
-    assert (largest.name, largest.place.users) == ("goodput", 100)  # halved is more than +80 %
+    assert (largest.name, largest.place.load) == ("goodput", "100 users")  # halved is more than +80 %
     largest = compared(a, summary(arm(step(1, 10.0, times=3.0), step(10, 100.0, times=2.0)))).largest
     assert largest
-    assert (largest.name, largest.place.users) == ("p50", 1)
+    assert (largest.name, largest.place.load) == ("p50", "1 user")
     assert compared(a, a).largest is None
+
+
+def test_steps_of_former_versions_were_numbers_of_users() -> None:
+    old = step(50)
+    del old["name"]
+    found = compared(summary(arm(old | {"users": 50})), summary(arm(old | {"users": 50})))
+    assert {str(figure.place) for figure in found.figures} == {"asgi gather at 50 users"}
 
 
 def test_arms_and_steps_that_one_run_alone_has_are_listed() -> None:

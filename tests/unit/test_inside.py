@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from loadtests.analysis.inside import Inside, inside, together
-from loadtests.analysis.readings import Reading, grown, p99, parse
+from loadtests.analysis.readings import Reading, grown, p99
+from loadtests.witness import parse
 
 TEXT = """# TYPE lab_pages_in_flight gauge
 lab_pages_in_flight 7.0

@@ -4,6 +4,7 @@ import pytest
 
 from loadtests import knobs
 from loadtests.errors import BadInput
+from loadtests.step import rates, users
 from services import bounds
 from services.aggregator.strategies import STRATEGIES
 
@@ -30,13 +31,20 @@ def test_parallel_means_what_suits_the_interface() -> None:
 
 
 def test_the_steps_are_sorted_and_unique() -> None:
-    assert knobs.users("50, 1,10,10") == (1, 10, 50)
+    assert knobs.users("50, 1,10,10") == users(1, 10, 50)
+    assert knobs.rates("40, 2.5,40") == rates(2.5, 40)
 
 
 @pytest.mark.parametrize("text", ["", "0", "1,,2", "ten", "-5", "1.5", "10001", ",".join(map(str, range(1, 14)))])
 def test_steps_that_make_no_sense_are_refused_with_what_is_allowed(text: str) -> None:
     with pytest.raises(BadInput, match="USERS"):
         knobs.users(text)
+
+
+@pytest.mark.parametrize("text", ["", "0", "20,", "many", "-5", "inf", "10001", ",".join(map(str, range(1, 14)))])
+def test_rates_that_make_no_sense_are_refused_with_what_is_allowed(text: str) -> None:
+    with pytest.raises(BadInput, match="RATE"):
+        knobs.rates(text)
 
 
 @pytest.mark.parametrize("text", ["nan", "inf", "-0.1", "11", "soon", ""])

@@ -2,19 +2,23 @@ from __future__ import annotations
 
 import pytest
 
+from loadtests.analysis.capacity import Deployment, Prediction, predict
 from loadtests.experiments import Arm
+from loadtests.knobs import Settings
 from loadtests.plan import NORMAL, first_page_after, plan
+from loadtests.step import Step, rates, users
 
+PLAIN = Settings(fan_out=10, latency=1.0, jitter=0.0, fail=0.0)
 WSGI, ASGI = Arm("wsgi", "threadpool"), Arm("asgi", "gather")
 
 
-def expected(arm: Arm, users: int) -> float:
-    return max(1.0, users / 10) if arm == WSGI else 1.0
+def expected(arm: Arm, step: Step) -> Prediction:
+    return predict(PLAIN, arm.strategy, Deployment(10 if arm == WSGI else None), step)
 
 
 def test_targets_are_measured_one_at_a_time_in_alternating_order() -> None:
-    steps = plan([WSGI, ASGI], [1, 10, 50], 2, expected, NORMAL)
-    assert [(step.arm.target, step.users) for step in steps] == [
+    steps = plan([WSGI, ASGI], users(1, 10, 50), 2, expected, NORMAL)
+    assert [(step.arm.target, step.step.users) for step in steps] == [
         ("wsgi", 1),
         ("asgi", 1),
         ("asgi", 10),
@@ -32,14 +36,22 @@ def test_targets_are_measured_one_at_a_time_in_alternating_order() -> None:
 
 
 def test_every_measurement_has_a_name_of_its_own() -> None:
-    steps = plan([WSGI, ASGI], [1, 10, 50], 3, expected, NORMAL)
+    steps = plan([WSGI, ASGI], users(1, 10, 50), 3, expected, NORMAL)
     assert len({step.name for step in steps}) == len(steps)
 
 
 def test_a_step_is_warmed_up_and_lasts_three_times_the_response_time_it_produces() -> None:
-    for step in plan([WSGI, ASGI], [1, 10, 50, 100], 1, expected, NORMAL):
-        assert step.warm_up > expected(step.arm, step.users)
-        assert step.window >= 3 * expected(step.arm, step.users)
+    for step in plan([WSGI, ASGI], users(1, 10, 50, 100), 1, expected, NORMAL):
+        response_time = expected(step.arm, step.step).response_time
+        assert step.warm_up > response_time
+        assert step.window >= 3 * response_time
+
+
+def test_arrivals_that_a_target_cannot_serve_are_given_the_time_to_drain() -> None:
+    below, above = plan([WSGI], rates(5, 20), 1, expected, NORMAL)
+    assert below.window == above.window == NORMAL.window
+    assert below.drain == pytest.approx(1.0)
+    assert above.drain == pytest.approx(1.0 + (20 / 10 - 1) * (above.warm_up + above.window))
 
 
 def test_first_pages_are_spread_over_one_page_time_as_far_as_there_are_slots() -> None:

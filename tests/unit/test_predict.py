@@ -9,8 +9,18 @@ import pytest
 from loadtests import predict
 from loadtests.errors import BadInput
 from loadtests.runtime.processes import Service
+from loadtests.step import Step
 
-OPTIONS = Namespace(experiment="external-concurrency", users=(200,), fan_out="4", latency="0.3", jitter="", fail="")
+OPTIONS = Namespace(
+    experiment="external-concurrency",
+    users=(Step(users=200),),
+    rate=(),
+    quick=False,
+    fan_out="4",
+    latency="0.3",
+    jitter="",
+    fail="",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -27,20 +37,20 @@ def printed(capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
 
 def test_slots_and_latency_alone_give_the_plateau(capsys: pytest.CaptureFixture[str]) -> None:
     wsgi, asgi = printed(capsys)
-    assert wsgi == ["wsgi", "threadpool", "200", "33.3", "6.000", "slots", "40"]
-    assert asgi == ["asgi", "gather", "200", "666.7", "0.300", "users", "800"]
+    assert wsgi == ["wsgi", "threadpool", "200", "users", "33.3", "6.000", "slots", "40"]
+    assert asgi == ["asgi", "gather", "200", "users", "666.7", "0.300", "users", "800"]
 
 
 def test_the_cpu_that_the_latest_run_measured_is_taken_into_account(capsys: pytest.CaptureFixture[str]) -> None:
     arm = {"target": "asgi", "strategy": "gather", "cpu_per_page_calibrated": 0.0125}
     predict.LATEST.write_text(json.dumps({"arms": [arm], "manifest": {"knobs": {"fan_out": 10}}}))
-    assert printed(capsys)[1] == ["asgi", "gather", "200", "200.0", "1.000", "cpu", "240"]
+    assert printed(capsys)[1] == ["asgi", "gather", "200", "users", "200.0", "1.000", "cpu", "240"]
 
 
 @pytest.mark.parametrize("damaged", ["", "[]", "{}", '{"arms": 7}', '{"arms": [{}]}', "\x00"])
 def test_a_damaged_run_says_nothing(damaged: str, capsys: pytest.CaptureFixture[str]) -> None:
     predict.LATEST.write_text(damaged)
-    assert printed(capsys)[1][3] == "666.7"
+    assert printed(capsys)[1][4] == "666.7"
 
 
 def test_a_deployment_that_is_not_described_is_refused_by_name() -> None:

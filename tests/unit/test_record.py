@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -35,8 +36,8 @@ def test_percentiles_keep_three_significant_digits() -> None:
     recorder = Recorder()
     recorder.open()
     times = [1.0 + n / 1000 for n in range(1000)]  # 1.000 s to 1.999 s: Locust knows only 1.0, 1.1, …
-    for time in times:
-        recorder.page(time, None)
+    for seconds in times:
+        recorder.page(seconds, None)
     recorder.close()
     for share, true in ((50, 1.4995), (95, 1.9495), (99, 1.9895)):
         assert percentile(recorder.response_times, share) == pytest.approx(true, rel=0.002)
@@ -71,3 +72,18 @@ def test_the_interval_log_can_be_read_back(tmp_path: Path) -> None:
     reader.close()
     assert read.get_total_count() == 50
     assert percentile(read, 50) == pytest.approx(1.25, rel=0.001)
+
+
+def test_a_page_that_arrived_in_the_window_counts_with_all_that_it_waited() -> None:
+    recorder = Recorder()
+    before = time.perf_counter()
+    recorder.open()
+    inside = time.perf_counter()
+    recorder.arrival(before, None)  # arrived in the warm-up and ends in the window: goodput, but no response time
+    recorder.close()
+    after = time.perf_counter()
+    recorder.arrival(inside, None)  # arrived in the window and ends after it: a response time, but no goodput
+    recorder.arrival(inside, "no answer")
+    recorder.arrival(after, None)
+    assert len(recorder.ends) == 1
+    assert (recorder.pages, recorder.failures) == (1, {"no answer": 1})

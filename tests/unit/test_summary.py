@@ -7,8 +7,10 @@ from typing import Any
 import jsonschema
 import pytest
 
+from loadtests import experiments
 from loadtests.report import summary
-from loadtests.report.summary import summarize
+from loadtests.report.summary import Run, summarize
+from loadtests.step import Step
 from tests.unit.factories import ASGI, WSGI, good_run, measured, run
 
 
@@ -26,6 +28,44 @@ def test_a_complete_run_is_confirmed_and_matches_the_schema(schema: dict[str, An
     assert result["comparison"]["ratio"] == pytest.approx(97.0 / 9.9, rel=0.01)
     assert "97.0 pages/s" in result["verdict"]["sentence"]
     assert [step["users"] for step in result["arms"][0]["steps"]] == [10, 100]
+
+
+def test_open_steps_match_the_schema_and_are_above_the_closed_ones(schema: dict[str, Any]) -> None:
+    overload = experiments.find("overload")
+    result = summarize(overload_run())
+    jsonschema.validate(result, schema)
+    assert result["experiment"] == overload.name
+    assert [(step["name"], step["users"], step["rate"]) for step in result["arms"][0]["steps"]] == [
+        ("20 users", 20, None),
+        ("20 pages/s", None, 20),
+    ]
+    assert result["arms"][0]["steps"][1]["predicted"]["bottleneck"] == "slots"
+    assert result["arms"][1]["steps"][1]["predicted"]["bottleneck"] == "arrivals"
+    assert result["comparison"]["step"] == "20 pages/s"
+
+
+def test_what_the_users_who_wait_hide_is_said_in_a_sentence() -> None:
+    result = summarize(overload_run())
+    assert result["verdict"]["status"] == "confirmed"
+    assert "p95 is 8.00 s and still growing, against 2.00 s" in result["verdict"]["sentence"]
+    assert "asgi served all of them at p95 1.00 s" in result["verdict"]["sentence"]
+
+
+@pytest.mark.parametrize(("changes", "why"), [({"took": 2.1}, "Not as predicted"), ({"rate": 8.0}, "Not shown")])
+def test_what_arrivals_do_not_show_is_not_confirmed(changes: dict[str, float], why: str) -> None:
+    result = summarize(overload_run(**changes))
+    assert result["verdict"]["status"] == "not confirmed"
+    assert result["verdict"]["sentence"].startswith(why)
+
+
+def overload_run(rate: float = 20.0, took: float = 8.0) -> Run:
+    return run(
+        measured(WSGI, 20, 10.0, took=2.0),
+        measured(ASGI, 20, 20.0),
+        measured(ASGI, Step(rate=rate), 20.0, arrival_lateness=0.001),
+        measured(WSGI, Step(rate=rate), 10.0, took=took, arrival_lateness=0.001),
+        experiment=experiments.find("overload"),
+    )
 
 
 def test_a_run_that_measured_nothing_matches_the_schema_and_is_invalid(schema: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from loadtests.analysis.inside import Inside
 from loadtests.analysis.validity import Limits, checks
+from loadtests.step import Step
 from tests.unit.factories import SETTINGS, measured
 
 LIMITS = Limits(memory={"wsgi": 512_000_000, "api": 512_000_000}, generator_cpus=1.0)
@@ -40,10 +41,15 @@ def test_a_good_measurement_passes_every_check() -> None:
         ({"clock_step": 0.2}, "clock"),
         ({"took": 3.5}, "step length"),
         ({"early": 70, "late": 30}, "steadiness"),
+        ({"load": Step(rate=20), "arrival_lateness": 0.051}, "arrivals"),
     ],
 )
 def test_each_check_fails_for_its_own_reason(changes: dict[str, Any], name: str) -> None:
     assert failed(**changes) == [name]
+
+
+def test_arrivals_may_queue_for_longer_than_a_step() -> None:
+    assert failed(load=Step(rate=20), arrival_lateness=0.001, took=9.0) == []
 
 
 def test_a_generator_with_less_than_a_core_has_less_to_use() -> None:

@@ -1,0 +1,63 @@
+"""What does a load test hide when its users wait?
+
+Most load tests are closed loops: a user asks for the next page when it has the last one. A server that cannot keep
+up slows its own users down, so they ask for less, and the queue never grows beyond the users. Real visitors do not
+know of each other: they arrive, whether or not the server keeps up (an open loop). Here the same targets get both:
+users who wait, and pages that arrive at equal intervals. Response time counts from when a page was due.
+
+Predict: with slots S and page time R a target serves S/R pages/s. Below, both loops show R. Above, users see
+users / goodput and no more; arrivals see a queue that grows by (arrivals / goodput − 1) seconds every second, for
+as long as they go on.
+
+You will see WSGI at 10 slots serve 10 pages/s either way. Twice as many users as slots wait 2 s; twice as
+many arrivals as it can serve wait longer with every second. ASGI has room and shows 1 s in both.
+
+In your project: ask for a rate when you ask whether you survive a rush, and for users when you ask how it feels
+behind a login. A closed loop at its limit is not a rush. With more arrivals than slots / R no queue is long enough:
+refuse early, or add slots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from loadtests.experiments import Arm, Experiment, Judgement, Point, Quick
+from loadtests.step import rates, users
+
+HIDDEN = 1.5  # times the closed loop's response time at the least, at about the same offered load
+KEEPS_UP = 0.8  # of the arrivals that a target with room has to serve
+
+
+def judge(points: Sequence[Point]) -> Judgement:
+    closed = [point for point in points if not point.step.is_open]
+    arriving = [point for point in points if point.step.is_open]
+    full = [point for point in arriving if point.predicted.bottleneck != "arrivals"]
+    if not closed or not full:
+        return Judgement(
+            confirmed=False,
+            sentence="Not shown: it takes users (USERS=) and more arrivals (RATE=) than one of the targets can serve.",
+        )
+    over = min(full, key=lambda point: point.step.amount)
+    unhurried = over.predicted.page_time
+    same_arm = [point for point in closed if point.arm == over.arm]
+    twin = min(same_arm, key=lambda point: abs(point.step.amount / unhurried - over.step.amount))
+    others = [point for point in arriving if point.step == over.step and point.predicted.bottleneck == "arrivals"]
+    ratio = over.p95 / twin.p95
+    hidden = ratio >= HIDDEN
+    keep_up = all(point.goodput >= KEEPS_UP * point.step.amount for point in others)
+    served = "; ".join(f"{other.arm.target} served all of them at p95 {other.p95:.2f} s" for other in others)
+    sentence = (
+        f"{over.arm.target} serves {over.goodput:.1f} pages/s when {over.step.name} arrive and {twin.goodput:.1f} with "
+        f"{twin.step.name}, but p95 is {over.p95:.2f} s and still growing, against {twin.p95:.2f} s: users who wait "
+        f"hide a queue {ratio:.1f} times as long{f'; {served}' if served else ''}."
+    )
+    return Judgement(hidden and keep_up, sentence if hidden and keep_up else f"Not as predicted: {sentence}")
+
+
+EXPERIMENT = Experiment(
+    name="overload",
+    arms=(Arm("wsgi", "threadpool"), Arm("asgi", "gather")),
+    steps=(*users(5, 20, 40), *rates(5, 20, 40)),
+    judge=judge,
+    quick=Quick(steps=(*users(20), *rates(10, 40)), knobs={"latency": 0.5}),
+)
