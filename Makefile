@@ -17,10 +17,13 @@ predict: ## what theory says, without any load: LATENCY=0.3 FAN_OUT=4 USERS=200
 compare: ## what changed between two runs: A=results/… B=results/latest
 	@$(PYTHON) -m loadtests compare --a="$$A" --b="$$B"
 
+claims: ## run every experiment and write docs/claims.md: QUICK=1 RUNTIME=
+	@$(PYTHON) -m loadtests claims
+
 up: ## bring the lab up with Locust's web UI, until Ctrl-C
 	@$(PYTHON) -m loadtests up
 
-experiments: ## the questions that can be asked
+experiments: ## the questions that can be asked, and how long each takes
 	@$(PYTHON) -m loadtests list
 
 test: dev ## unit, integration and (with a Docker engine) end-to-end tests
@@ -38,6 +41,9 @@ lock: dev ## compile requirements/ from pyproject.toml
 	    --no-header --group $$group --constraints requirements/dev.txt --output-file requirements/$$group.txt || exit 1; \
 	done
 
+docs: ## write docs/experiments.md from the experiments' own words
+	@$(PYTHON) -m loadtests list --document >docs/experiments.md
+
 picture: dev ## the README's picture, from the latest run (needs Chromium)
 	@$(VENV)/bin/python docs/pictures/take.py
 
@@ -47,4 +53,4 @@ clean: ## remove results and the virtual environment
 dev:
 	@$(PYTHON) -m loadtests install dev
 
-.PHONY: help loadtest predict compare up experiments test check bench lock picture clean dev
+.PHONY: help loadtest predict compare claims docs up experiments test check bench lock picture clean dev

@@ -53,7 +53,16 @@ def parser() -> Parser:
     add_load(predict, os.environ)
     predict.set_defaults(command=predict_command)
 
-    listing = commands.add_parser("list", help="the experiments and their questions")
+    claims = commands.add_parser("claims", help="run every experiment and write down which claims hold")
+    add_load(claims, {**os.environ, "EXPERIMENT": os.environ.get("EXPERIMENT") or "all"})
+    add_runtime(claims)
+    claims.add_argument(
+        "--write-to", default="docs/claims.md", metavar="FILE", help="the document (default: %(default)s)"
+    )
+    claims.set_defaults(command=claims_command)
+
+    listing = commands.add_parser("list", help="the experiments, their questions and how long each takes")
+    listing.add_argument("--document", action="store_true", help="as docs/experiments.md has them")
     listing.set_defaults(command=list_command)
 
     compared = commands.add_parser("compare", help="what changed between two runs, beyond the noise or not")
@@ -79,7 +88,7 @@ def add_load(command: argparse.ArgumentParser, asked: Mapping[str, str]) -> None
         variable = name.upper().replace("-", "_")
         command.add_argument(f"--{name}", default=asked.get(variable) or default, metavar=variable, help=help_text)
 
-    option("experiment", "which question to ask (`list` shows them)", DEFAULT_EXPERIMENT)
+    option("experiment", "which questions to ask, as in fan-out,slots (`list` shows them)", DEFAULT_EXPERIMENT)
     option("users", "the steps of load, as in 1,10,50 (default: the experiment's)")
     option("rate", "pages per second that arrive whether or not the target keeps up, as in 20,40,80, in place of users")
     option("repeats", "how often to measure everything (default: the experiment's, mostly 1)")
@@ -104,18 +113,20 @@ def add_runtime(command: argparse.ArgumentParser) -> None:
 
 def check_load(options: argparse.Namespace) -> None:
     """Before anything is started. Raises BadInput."""
-    experiment = experiments.find(options.experiment)
+    options.experiments = experiments.names(options.experiment)
     options.users = knobs.users(options.users) if options.users else ()
     options.rate = knobs.rates(options.rate) if options.rate else ()
-    options.repeats = knobs.repeats(options.repeats) if options.repeats else experiment.repeats
+    options.repeats = knobs.repeats(options.repeats) if options.repeats else None
     for knob in knobs.KNOBS:
         if text := getattr(options, knob.name):
             knob.parse(text)
 
 
-def load_arguments(options: argparse.Namespace) -> list[str]:
+def load_arguments(options: argparse.Namespace, experiment: str) -> list[str]:
     """The same options, for the load generator."""
-    words = [f"--experiment={options.experiment}", f"--repeats={options.repeats}"]
+    words = [f"--experiment={experiment}"]
+    if options.repeats:
+        words.append(f"--repeats={options.repeats}")
     words += [f"--{name}={amounts(steps)}" for name in ("users", "rate") if (steps := getattr(options, name))]
     if options.quick:
         words.append("--quick")
@@ -129,8 +140,24 @@ def run_command(options: argparse.Namespace) -> int:
     check_load(options)
     options.runtime = launch.choose_runtime(options.runtime)
     if options.runtime == "process":
-        launch.in_virtualenv(["run", *load_arguments(options), "--runtime=process"])
-    return launch.measure(options, load_arguments(options))
+        launch.in_virtualenv(["run", *load_arguments(options, options.experiment), "--runtime=process"])
+    ended = launch.measure(options, lambda experiment: load_arguments(options, experiment))
+    return max(one.code for one in ended)
+
+
+def claims_command(options: argparse.Namespace) -> int:
+    from loadtests import launch  # noqa: PLC0415
+    from loadtests.report import claims  # noqa: PLC0415
+
+    check_load(options)
+    options.runtime = launch.choose_runtime(options.runtime)
+    if options.runtime == "process":
+        words = load_arguments(options, options.experiment)
+        launch.in_virtualenv(["claims", *words, "--runtime=process", f"--write-to={options.write_to}"])
+    ended = launch.measure(options, lambda experiment: load_arguments(options, experiment))
+    results = [claims.result(one.experiment, one.folder) for one in ended]
+    launch.write_document(options.write_to, claims.document(results, launch.claims_command_line(options)))
+    return max(one.code for one in ended)
 
 
 def up_command(options: argparse.Namespace) -> int:
@@ -146,15 +173,26 @@ def predict_command(options: argparse.Namespace) -> int:
     from loadtests import launch  # noqa: PLC0415
 
     check_load(options)
-    launch.in_virtualenv(["predict", *load_arguments(options)])
+    launch.in_virtualenv(["predict", *load_arguments(options, options.experiment)])
     from loadtests import predict  # noqa: PLC0415  # needs packages of the virtual environment
 
     return predict.main(options)
 
 
 def list_command(options: argparse.Namespace) -> int:
+    from loadtests.report import lessons  # noqa: PLC0415
+
+    if options.document:
+        print(lessons.document(experiments.catalogue().values()), end="")
+        return 0
+    from loadtests import launch  # noqa: PLC0415
+
+    launch.in_virtualenv(["list"])
+    from loadtests import predict  # noqa: PLC0415  # needs packages of the virtual environment
+
     for experiment in experiments.catalogue().values():
-        print(f"{experiment.name}\n    {experiment.question}")
+        lengths = (f"{predict.seconds(experiment, quick=quick):.0f} s" for quick in (False, True))
+        print(f"{experiment.name}\n    {experiment.question}\n    about {' of load, quick '.join(lengths)}")
     return 0
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from loadtests.errors import BadInput
@@ -53,6 +53,7 @@ KNOBS = (
     Knob("latency", 0, 10, "seconds the api waits before it answers a call"),
     Knob("jitter", 0, 10, "seconds, at random up to this, that it waits longer"),
     Knob("fail", 0, 1, "share of calls that the api answers with 503"),
+    Knob("work", 0, 1, "seconds that a page computes"),
 )
 
 
@@ -64,6 +65,13 @@ class Settings:
     latency: float
     jitter: float
     fail: float
+    work: float = 0.0
+
+    def turned(self, changes: Mapping[str, float]) -> Settings:
+        """With some knobs at other values. Raises BadInput."""
+        known = {knob.name: knob for knob in KNOBS}
+        values: dict[str, Any] = {name: known[name].parse(f"{value}") for name, value in changes.items()}
+        return replace(self, **values)
 
     @property
     def query(self) -> str:

@@ -9,8 +9,9 @@ import subprocess
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -18,6 +19,7 @@ from typing import NoReturn
 
 from loadtests import experiments, knobs, manifest
 from loadtests.errors import BadInput, ExitCode, Interrupted, LabError
+from loadtests.experiments import Experiment
 from loadtests.runtime import GENERATOR, ROOT, Runtime, virtualenv
 from loadtests.runtime.compose import ComposeRuntime, why_no_engine
 from loadtests.runtime.processes import ProcessRuntime
@@ -25,6 +27,7 @@ from loadtests.step import amounts
 
 RUNTIMES = ("auto", "docker", "process")
 RESULTS = Path(os.environ.get("RESULTS") or ROOT / "results").absolute()
+KEPT = ("wsgi", "asgi")  # between experiments; what only one of them needs is stopped after it
 LAST_WORDS = 30.0  # seconds that an interrupted generator has to write its report
 # What compose.yaml reads: part of the command that repeats a run, where it is set.
 DEPLOYMENT = (
@@ -68,29 +71,68 @@ def in_virtualenv(arguments: Sequence[str]) -> None:
         os.execv(virtualenv.PYTHON, [str(virtualenv.PYTHON), "-m", "loadtests", *arguments])  # noqa: S606
 
 
-def measure(options: Namespace, generator_arguments: Sequence[str]) -> ExitCode:
-    """One run, from nothing to a report. Raises LabError."""
-    experiment = experiments.find(options.experiment)
-    folder = run_folder(experiment.name)
-    runtime: Runtime = ComposeRuntime() if options.runtime == "docker" else ProcessRuntime(folder / "logs")
+@dataclass(frozen=True)
+class Ended:
+    """One experiment's run: its exit code, and its folder when there is a report in it."""
+
+    experiment: Experiment
+    code: ExitCode
+    folder: Path | None
+
+
+def measure(options: Namespace, arguments: Callable[[str], Sequence[str]]) -> list[Ended]:
+    """A run for each experiment, from nothing to its report; after an interrupt no other begins.
+
+    `arguments(experiment)` are the load generator's. Raises LabError when the first could not be measured; a later
+    one that could not counts as invalid, so that what was measured is not lost.
+    """
+    ended: list[Ended] = []
+    asked = [experiments.find(name) for name in options.experiments]
+    logs = run_folder(asked[0].name)
+    runtime: Runtime = ComposeRuntime() if options.runtime == "docker" else ProcessRuntime(logs / "logs")
+    prepared: Mapping[str, str] | None = None
     with signals_as_interrupts():
         try:
-            runtime.prepare()
-            names = list(dict.fromkeys(arm.target for arm in experiment.arms))
-            print(f"Starting {', '.join(names)} and the api ({runtime.limits}) …", flush=True)
-            runtime.up(names)
-            remember(runtime, folder, command(options))
-            generator = runtime.generate(["measure", *generator_arguments], folder)
-            code = wait_for(runtime, generator)
+            for experiment in asked:
+                folder = run_folder(experiment.name) if ended else logs
+                if prepared != experiment.deployment:
+                    if prepared is not None:
+                        runtime.down()
+                    runtime.prepare(experiment.deployment)
+                    prepared = experiment.deployment
+                try:
+                    code = measure_one(options, experiment, runtime, folder, arguments(experiment.name))
+                except LabError as error:
+                    drop_if_empty(folder)
+                    if not ended:
+                        raise
+                    print(f"{experiment.name} was not measured: {error}\n{error.details}", file=sys.stderr, flush=True)
+                    code = ExitCode.INVALID
+                ended.append(Ended(experiment, code, finish(folder)))
+                if code == ExitCode.INTERRUPTED:
+                    break
         except Interrupted:
-            code = ExitCode.INTERRUPTED
-        except LabError:
-            drop_if_empty(folder)
-            raise
+            ended.append(Ended(asked[len(ended)], ExitCode.INTERRUPTED, finish(logs) if not ended else None))
         finally:
             with signals_ignored():
                 runtime.down()
-    return finish(folder, code)
+    return ended
+
+
+def measure_one(
+    options: Namespace, experiment: Experiment, runtime: Runtime, folder: Path, arguments: Sequence[str]
+) -> ExitCode:
+    """Raises LabError, Interrupted."""
+    names = list(dict.fromkeys(arm.target for arm in experiment.arms))
+    print(f"Starting {', '.join(names)} and the api ({runtime.limits}) …", flush=True)
+    try:
+        runtime.up(names)
+        remember(runtime, folder, command(options, experiment))
+        generator = runtime.generate(["measure", *arguments], folder)
+        return wait_for(runtime, generator)
+    finally:
+        with signals_ignored():
+            runtime.drop([name for name in names if name not in KEPT])
 
 
 def run_folder(experiment: str) -> Path:
@@ -106,14 +148,14 @@ def run_folder(experiment: str) -> Path:
     raise BadInput(f"no free name for a run in {RESULTS}")
 
 
-def command(options: Namespace) -> str:
+def command(options: Namespace, experiment: Experiment) -> str:
     """What a person types to run the same again."""
     asked = {
-        "EXPERIMENT": options.experiment,
+        "EXPERIMENT": experiment.name,
         "QUICK": "1" if options.quick else "",
         "USERS": amounts(options.users),
         "RATE": amounts(options.rate),
-        "REPEATS": str(options.repeats),
+        "REPEATS": str(options.repeats or experiment.repeats),
         **{knob.variable: getattr(options, knob.name) for knob in knobs.KNOBS},
         "RUNTIME": options.runtime,
         **{name: os.environ.get(name, "") for name in DEPLOYMENT},
@@ -155,18 +197,41 @@ def exit_code(status: int) -> ExitCode:
         ) from None
 
 
-def finish(folder: Path, code: ExitCode) -> ExitCode:
-    """Say where the report is; `results/latest` leads to it."""
+def write_document(name: str, text: str) -> None:
+    """Complete or not at all. Raises BadInput."""
+    path = Path(name)
+    unfinished = path.with_name(f".{path.name}.part")
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(path)
+    except OSError as error:
+        raise BadInput(f"{name[:120]} cannot be written: {error.strerror}") from error
+    print(f"Written: {name}", flush=True)
+
+
+def claims_command_line(options: Namespace) -> str:
+    everything = options.experiments == list(experiments.catalogue())
+    asked = {
+        "EXPERIMENT": "" if everything else ",".join(options.experiments),
+        "QUICK": "1" if options.quick else "",
+        "RUNTIME": options.runtime,
+    }
+    return " ".join(["make claims", *(f"{name}={shlex.quote(value)}" for name, value in asked.items() if value)])
+
+
+def finish(folder: Path) -> Path | None:
+    """Say where the report is; `results/latest` leads to it. None where there is none."""
     report = folder / "report.html"
     if not report.exists():
-        drop_if_empty(folder)
-        return code
+        if folder.exists():
+            drop_if_empty(folder)
+        return None
     latest = RESULTS / "latest"
     unfinished = RESULTS / f".latest-{os.getpid()}"
     unfinished.symlink_to(folder.name)
     unfinished.replace(latest)
     print(f"\nReport: {os.path.relpath(report)}", flush=True)
-    return code
+    return folder
 
 
 def drop_if_empty(folder: Path) -> None:

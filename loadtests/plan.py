@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from loadtests.analysis.capacity import Prediction
-from loadtests.experiments import Arm
+from loadtests.experiments import Arm, Experiment
+from loadtests.knobs import Settings
 from loadtests.step import Step
 
 TURNS = 3.2  # a step lasts this many times the response time it is expected to produce
@@ -33,6 +34,7 @@ class Measurement:
 
     arm: Arm
     step: Step
+    settings: Settings
     repeat: int
     warm_up: float
     window: float
@@ -47,35 +49,37 @@ class Measurement:
         return f"{self.arm.name}-{self.step.slug}-{self.repeat + 1}"
 
 
-Predict = Callable[[Arm, Step], Prediction]
+Predict = Callable[[Arm, Step, Settings], Prediction]
 
 
-def plan(arms: Sequence[Arm], steps: Sequence[Step], repeats: int, predict: Predict, pace: Pace) -> list[Measurement]:
-    """One arm at a time, in alternating order (A B, B A, …), so that a drift hits both alike."""
+def plan(experiment: Experiment, settings: Settings, repeats: int, predict: Predict, pace: Pace) -> list[Measurement]:
+    """One arm at a time, in alternating order (A B, B A, …), so that a drift hits both alike. Raises BadInput."""
     measurements = []
     forward = True
     for repeat in range(repeats):
-        for step in steps:
-            for arm in arms if forward else tuple(reversed(arms)):
-                measured = measurement(arm, step, repeat, predict(arm, step), pace)
-                measurements.append(measured)
+        for step in experiment.steps:
+            for arm in experiment.arms if forward else tuple(reversed(experiment.arms)):
+                turned = settings.turned({**arm.knobs, **step.knobs})
+                warm_up, window, drain = lengths(arm, step, predict(arm, step, turned), pace)
+                measurements.append(Measurement(arm, step, turned, repeat, warm_up, window, drain))
             forward = not forward
     return measurements
 
 
-def measurement(arm: Arm, step: Step, repeat: int, predicted: Prediction, pace: Pace) -> Measurement:
-    """Long enough for what is expected.
+def lengths(arm: Arm, step: Step, predicted: Prediction, pace: Pace) -> tuple[float, float, float]:
+    """Seconds of warm-up, window and drain, long enough for what is expected.
 
     Users: the warm-up fills the queue of a target that is out of slots, and the window lets that queue turn over
     three times. Arrivals beyond what a target can serve queue for as long as they go on: there is nothing to wait
     for, but the queue has to drain afterwards.
     """
-    expected = predicted.page_time if step.is_open else predicted.response_time
-    warm_up, window = pace.warm_up + expected, max(pace.window, TURNS * expected)
+    expected = arm.takes or (predicted.page_time if step.is_open else predicted.response_time)
+    turns = 1.0 if arm.fails else TURNS  # a page that fails has no response time to be sure of
+    warm_up, window = pace.warm_up + expected, max(pace.window, turns * expected)
     drain = 0.0
     if step.is_open:
         drain = expected + max(0.0, step.amount / predicted.goodput - 1) * (warm_up + window)
-    return Measurement(arm, step, repeat, warm_up, window, drain)
+    return warm_up, window, drain
 
 
 def first_page_after(user: int, users: int, slots: int | None, page_time: float) -> float:

@@ -7,7 +7,7 @@ import math
 import os
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from loadtests import experiments
+from loadtests import experiments, knobs
 from loadtests.analysis import capacity
 from loadtests.analysis.capacity import Deployment, Prediction
 from loadtests.errors import BadInput, ExitCode
 from loadtests.experiments import Arm, Experiment
 from loadtests.knobs import Settings
+from loadtests.plan import NORMAL, QUICK, plan
 from loadtests.runtime import GENERATOR, ROOT
 from loadtests.runtime.processes import Service, read_services
 from loadtests.step import Step
@@ -38,7 +39,9 @@ class Row:
 def main(options: Namespace) -> ExitCode:
     """Print the table. Raises BadInput."""
     services = read_services((ROOT / "compose.yaml").read_text(), os.environ)
-    experiment = experiments.find(options.experiment)
+    if len(options.experiments) != 1:
+        raise BadInput(f"one EXPERIMENT is predicted at a time; there are {len(options.experiments)}")
+    experiment = experiments.find(options.experiments[0])
     if options.quick:
         experiment = experiment.quickened()
     settings = experiments.settings(experiment, options, services[GENERATOR].environment)
@@ -47,8 +50,25 @@ def main(options: Namespace) -> ExitCode:
     console = Console(highlight=False)
     console.print(introduction(settings, calibrated))
     console.print()
-    console.print(table(list(rows(experiment, steps, settings, services, calibrated)), settings))
+    console.print(table(list(rows(experiment, steps, settings, services, calibrated))))
     return ExitCode.CONFIRMED
+
+
+def seconds(experiment: Experiment, *, quick: bool) -> float:
+    """How long its steps take. Raises BadInput."""
+    services = read_services((ROOT / "compose.yaml").read_text(), os.environ)
+    if quick:
+        experiment = experiment.quickened()
+    nothing_asked = Namespace(**{knob.name: "" for knob in knobs.KNOBS})
+    settings = experiments.settings(experiment, nothing_asked, services[GENERATOR].environment)
+
+    def predict(arm: Arm, step: Step, turned: Settings) -> Prediction:
+        limits = deployment(services[arm.target])
+        pools = limits.pools if arm.pool is None else {arm.strategy: arm.pool}
+        return capacity.predict(turned, arm.strategy, replace(limits, pools=pools), step, holds=arm.holds)
+
+    pace = QUICK if quick else NORMAL
+    return sum(step.seconds for step in plan(experiment, settings, experiment.repeats, predict, pace))
 
 
 def rows(
@@ -58,13 +78,16 @@ def rows(
     services: Mapping[str, Service],
     calibrated: Mapping[tuple[str, str], float],
 ) -> Iterator[Row]:
-    for arm in experiment.arms:
-        if arm.label:
+    for number, arm in enumerate(experiment.arms):
+        twins = (other for other in experiment.arms[:number] if replace(other, label=arm.label) == arm)
+        if arm.takes is not None or any(twins):
             continue
         cpu = calibrated.get((arm.target, arm.strategy), 0.0)
         for step in steps:
             limits = deployment(services[arm.target])
-            yield Row(arm, step, capacity.predict(settings, arm.strategy, limits, step, cpu))
+            turned = settings.turned({**arm.knobs, **step.knobs})
+            predicted = capacity.predict(turned, arm.strategy, limits, step, cpu, holds=arm.holds)
+            yield Row(arm, step, predicted)
 
 
 def deployment(service: Service) -> Deployment:
@@ -105,7 +128,7 @@ def introduction(settings: Settings, calibrated: Mapping[tuple[str, str], float]
     return f"Predicted, not measured, for {settings.fan_out} calls × {settings.latency:g} s a page; {of}."
 
 
-def table(found: list[Row], settings: Settings) -> Table:
+def table(found: list[Row]) -> Table:
     """Fits into 80 columns."""
     grid = Table(box=None, pad_edge=False, collapse_padding=True, header_style="dim")
     grid.add_column("target")
@@ -114,17 +137,14 @@ def table(found: list[Row], settings: Settings) -> Table:
         grid.add_column(heading, justify="right")
     for row in found:
         predicted = row.prediction
-        calls = predicted.goodput * settings.fan_out * (settings.latency + settings.jitter / 2)
-        if row.arm.strategy == "sequential":
-            calls = predicted.goodput * capacity.page_time(settings, row.arm.strategy)
         grid.add_row(
             row.arm.target,
-            row.arm.strategy,
+            row.arm.words.removeprefix(f"{row.arm.target} "),
             row.step.name,
             figure(predicted.goodput, 1),
             figure(predicted.response_time, 3, otherwise="no end"),
             Text(predicted.bottleneck),
-            figure(calls, 0),
+            figure(predicted.calls_in_flight, 0),
         )
     return grid
 

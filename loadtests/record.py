@@ -35,6 +35,7 @@ class Recorder:
     pages: int = 0
     failures: Counter[str] = field(default_factory=Counter)
     ends: list[float] = field(default_factory=list)
+    first_bytes: HdrHistogram = field(default_factory=histogram)
     _opened_at: float = math.inf
     _closed_at: float = math.inf
     _started: float = 0.0  # UNIX time of the window's start
@@ -55,6 +56,11 @@ class Recorder:
     def within(self, moment: float) -> bool:
         """Whether a moment of time.perf_counter() is inside the window."""
         return self._opened_at <= moment < self._closed_at
+
+    def first_byte(self, seconds: float) -> None:
+        """Of a page that is streamed."""
+        if self.within(time.perf_counter()):
+            self.first_bytes.record_value(max(1, round(seconds * 1e6)))
 
     def page(self, response_time: float, fault: str | None) -> None:
         """One answer in a closed loop: seconds it took, and why it is not a whole page."""

@@ -15,6 +15,7 @@ from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import gevent
 import psutil
@@ -64,21 +65,25 @@ def main(options: Namespace) -> ExitCode:
     """Measure, judge, write the report. Raises LabError when nothing could be measured."""
     console = Console(highlight=False)
     folder = Path(options.folder)
-    experiment = experiments.find(options.experiment)
+    experiment = experiments.find(options.experiments[0])
+    options.repeats = options.repeats or experiment.repeats
     if options.quick:
         experiment = experiment.quickened()
     experiment = replace(experiment, steps=(*options.users, *options.rate) or experiment.steps)
     settings = experiments.settings(experiment, options, os.environ)
-    found = {name: targets.ask(name, url) for name, url in targets.urls(os.environ["TARGETS"]).items()}
+    urls = targets.urls(" ".join((os.environ["TARGETS"], os.environ.get("OTHER_TARGETS", ""))))
+    found = {name: targets.ask(name, urls[name]) for name in dict.fromkeys(arm.target for arm in experiment.arms)}
 
     for arm in experiment.arms:
         knobs.check_strategy(arm.strategy, found[arm.target].paths)
 
-    def predict(arm: Arm, step: Step) -> capacity.Prediction:
-        return capacity.predict(settings, arm.strategy, capacity.Deployment(found[arm.target].slots), step)
+    def predict(arm: Arm, step: Step, turned: Settings) -> capacity.Prediction:
+        pools = {} if arm.pool is None else {arm.strategy: arm.pool}
+        deployment = capacity.Deployment(found[arm.target].slots, pools=pools)
+        return capacity.predict(turned, arm.strategy, deployment, step, holds=arm.holds)
 
     pace = QUICK if options.quick else NORMAL
-    steps = plan(experiment.arms, experiment.steps, options.repeats, predict, pace)
+    steps = plan(experiment, settings, options.repeats, predict, pace)
     run = Run(
         experiment=experiment,
         settings=settings,
@@ -137,7 +142,7 @@ def walk(generator: Generator, steps: Sequence[Measurement], run: Run) -> Run:
                 because = f"the api still has {busy} calls in flight before {step.name}: something else uses the lab."
                 break
             measured.append(measure(generator, step))
-            if not measured[-1].pages:
+            if not measured[-1].pages and not step.arm.fails:
                 failures = measured[-1].failures.most_common(1)
                 fault = failures[0][0] if failures else "no answer came"
                 because = f"{step.name} brought no whole page ({fault}), and the rest was left out."
@@ -197,6 +202,7 @@ def measure(generator: Generator, step: Measurement) -> Measured:
         pages=recorder.pages,
         failures=recorder.failures,
         response_times=recorder.response_times,
+        first_bytes=recorder.first_bytes,
         early=sum(end < middle for end in recorder.ends),
         late=sum(end >= middle for end in recorder.ends),
         generator_cpu=cpu / recorder.seconds,
@@ -210,9 +216,18 @@ def measure(generator: Generator, step: Measurement) -> Measured:
 
 
 def begin_load(generator: Generator, step: Measurement, recorder: Recorder) -> Users | Arrivals:
+    arm = step.arm
+    attributes: dict[str, Any] = {
+        "first_page_after": delays(generator, step),
+        "query": arm.query,
+        "method": arm.method,
+        "first_byte": recorder.first_byte if arm.streams else None,
+    }
+    if arm.patience is not None:
+        attributes |= {"network_timeout": arm.patience, "connection_timeout": arm.patience, "pause_after_failure": 0.0}
     environment = Environment(
-        user_classes=[user_class(generator.targets[step.arm.target], first_page_after=delays(generator, step))],
-        parsed_options=Namespace(strategy=step.arm.strategy, **asdict(generator.settings)),
+        user_classes=[user_class(generator.targets[step.arm.target], **attributes)],
+        parsed_options=Namespace(strategy=step.arm.strategy, **asdict(step.settings)),
     )
     return (Arrivals if step.step.is_open else Users)(environment, step.step.amount, recorder)
 
@@ -241,7 +256,7 @@ def difference(before: float | None, after: float | None) -> float | None:
 
 def delays(generator: Generator, step: Measurement) -> Iterator[float]:
     slots = generator.targets[step.arm.target].slots
-    page_time = capacity.page_time(generator.settings, step.arm.strategy)
+    page_time = capacity.page_time(step.settings, step.arm.strategy)
     users = step.step.users or 1
     return (first_page_after(user, users, slots, page_time) for user in itertools.count())
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """`users` who each wait for their page before they ask for the next (a closed loop), or `rate`, the pages/s that
-    arrive whether or not the target keeps up (an open one). One of the two."""
+    arrive whether or not the target keeps up (an open one). One of the two.
+
+    `knobs`: what is turned besides, where an experiment sweeps something else than load.
+    """
 
     users: int | None = None
     rate: float | None = None
+    knobs: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     @property
     def is_open(self) -> bool:
@@ -25,9 +29,8 @@ class Step:
 
     @property
     def name(self) -> str:
-        if self.is_open:
-            return f"{self.rate:g} pages/s"
-        return f"{self.users} user{'' if self.users == 1 else 's'}"
+        load = f"{self.rate:g} pages/s" if self.is_open else f"{self.users} user{'' if self.users == 1 else 's'}"
+        return ", ".join([load, *(f"{name.replace('_', ' ')} {value:g}" for name, value in self.knobs.items())])
 
     @property
     def variable(self) -> str:
@@ -37,14 +40,24 @@ class Step:
     @property
     def slug(self) -> str:
         """For the name of a file."""
-        return f"{self.rate:g}-per-second" if self.is_open else f"{self.users}-users"
+        load = f"{self.rate:g}-per-second" if self.is_open else f"{self.users}-users"
+        return "-".join([load, *(f"{name.replace('_', '-')}-{value:g}" for name, value in self.knobs.items())])
+
+    @property
+    def _order(self) -> tuple[bool, float, tuple[float, ...]]:
+        return self.is_open, self.amount, tuple(self.knobs.values())
 
     def __lt__(self, other: Step) -> bool:
-        return (self.is_open, self.amount) < (other.is_open, other.amount)
+        return self._order < other._order
 
 
 def users(*numbers: int) -> tuple[Step, ...]:
     return tuple(Step(users=number) for number in numbers)
+
+
+def turned(number: int, knob: str, *values: float) -> tuple[Step, ...]:
+    """The same users at each value of a knob."""
+    return tuple(Step(users=number, knobs={knob: value}) for value in values)
 
 
 def rates(*pages_per_second: float) -> tuple[Step, ...]:

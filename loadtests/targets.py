@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,6 +13,7 @@ from urllib.request import ProxyHandler, build_opener
 from loadtests.errors import BadInput, LabDown
 
 TIMEOUT = 10.0  # seconds
+NAME = re.compile(r"[a-z][a-z0-9-]*")
 _open = build_opener(ProxyHandler({})).open  # straight to the service, whatever proxy is configured
 
 
@@ -31,7 +34,7 @@ def urls(text: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for word in text.split():
         name, _, url = word.partition("=")
-        if not name.isidentifier() or urlsplit(url).scheme != "http" or not urlsplit(url).netloc:
+        if not NAME.fullmatch(name) or urlsplit(url).scheme != "http" or not urlsplit(url).netloc:
             raise BadInput(f"TARGETS must be words like wsgi=http://wsgi:8000; one is {word[:80]!r}")
         found[name] = url.rstrip("/")
     if not found:
@@ -43,9 +46,13 @@ def ask(name: str, url: str) -> Target:
     """Raises LabDown when the target does not say who it is."""
     try:
         identity = json.loads(fetch(f"{url}/healthz"))
-        return Target(name, url, identity["interface"], identity["slots"], identity["strategies"], identity)
+        return Target(name, url, identity["interface"], identity["slots"], paths(identity), identity)
     except (OSError, ValueError, KeyError) as error:
         raise LabDown(f"the target {name} at {url} does not answer as an aggregator: {error!r}") from error
+
+
+def paths(identity: Mapping[str, Any]) -> dict[str, str]:
+    return {**identity["strategies"], **identity.get("variants", {})}
 
 
 def fetch(url: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Any, cast
@@ -43,6 +43,10 @@ class PageUser(FastHttpUser):
     abstract = True
     target: Target
     first_page_after: Iterator[float] = repeat(0.0)  # seconds, one value for each user that starts
+    query = ""  # added to what its pages ask for
+    method = "GET"
+    first_byte: Callable[[float], None] | None = None  # told the seconds to the first byte of a page that is streamed
+    pause_after_failure = PAUSE_AFTER_FAILURE
     network_timeout = PATIENCE
     connection_timeout = PATIENCE
 
@@ -55,13 +59,29 @@ class PageUser(FastHttpUser):
     @task
     def page(self) -> None:
         if self.ask():
-            gevent.sleep(PAUSE_AFTER_FAILURE)
+            gevent.sleep(self.pause_after_failure)
 
     def ask(self) -> str | None:
         """One page; why it is not whole, or None."""
         wanted = self._request()
-        with self.client.get(wanted.url, name=wanted.row, catch_response=True) as response:
+        if self.first_byte is not None:
+            return self._ask_streamed(wanted, self.first_byte)
+        with self.client.request(self.method, wanted.url, name=wanted.row, catch_response=True) as response:
             fault = page.fault(response.status_code, response.content, wanted.strategy, wanted.fan_out)
+            if fault:
+                response.failure(fault)
+        return fault
+
+    def _ask_streamed(self, wanted: Request, first_byte: Callable[[float], None]) -> str | None:
+        """The response time still counts to the last byte."""
+        asked = time.perf_counter()
+        with self.client.request(
+            self.method, wanted.url, name=wanted.row, catch_response=True, stream=True
+        ) as response:
+            begun = response.stream.read(1) if response.status_code else b""
+            first_byte(time.perf_counter() - asked)
+            fault = page.fault(response.status_code, begun + response.stream.read(), wanted.strategy, wanted.fan_out)
+            response.request_meta["response_time"] = (time.perf_counter() - asked) * 1000
             if fault:
                 response.failure(fault)
         return fault
@@ -71,15 +91,15 @@ class PageUser(FastHttpUser):
         options = self.environment.parsed_options
         asked = (options.strategy, *(getattr(options, knob.name) for knob in knobs.KNOBS))
         if asked != self._asked:
-            self._asked, self._wanted = asked, request(self.target, options)
+            self._asked, self._wanted = asked, request(self.target, options, self.query)
         return self._wanted
 
 
-def request(target: Target, options: Any) -> Request:
+def request(target: Target, options: Any, query: str = "") -> Request:
     """What the options ask of this target. Raises BadInput."""
     wanted = knobs.settings({knob.name: str(getattr(options, knob.name)) for knob in knobs.KNOBS})
     strategy = knobs.strategy_for(options.strategy, target.interface)
-    url = f"{target.url}{target.paths[strategy]}?{wanted.query}"
+    url = f"{target.url}{target.paths[strategy]}?{wanted.query}{query}"
     return Request(url, f"{target.name}: {strategy}", strategy, wanted.fan_out)
 
 

@@ -142,7 +142,8 @@ class Counted(MultiProcessCollector):
 
 
 def main(command: Sequence[str]) -> int:
-    """Run the server to its end; its exit status."""
+    """Run the server to its end; its exit status. `$NAMES` in its command are filled in from the environment."""
+    command = [os.path.expandvars(word) for word in command]
     if not env.switch("TELEMETRY"):
         os.execvp(command[0], list(command))  # noqa: S606
     folder = tempfile.mkdtemp(prefix="telemetry-")

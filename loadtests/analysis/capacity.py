@@ -21,10 +21,11 @@ from loadtests.step import Step
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What limits a target: `slots` pages (None: no such limit), `cores`, and its `pools` by strategy."""
+    """What limits a target: `slots` pages (None: no such limit), `cores`, `workers`, and its `pools` by strategy."""
 
     slots: int | None
     cores: float = math.inf
+    workers: int = 1
     pools: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -32,8 +33,8 @@ class Deployment:
 class Prediction:
     """`goodput` in pages/s; `page_time` of a page that nothing holds up and `response_time`, in seconds.
 
-    `bottleneck`: 'users' or 'arrivals' (nothing limits the target), 'slots', 'cpu' or 'pool'. In flight by Little's
-    law: pages that are worked on, and their calls at the api.
+    `bottleneck`: 'users' or 'arrivals' (nothing limits the target), 'slots', 'cpu', 'pool' or 'blocking' (one page at
+    a time has the event loop). In flight by Little's law: pages that are worked on, and their calls at the api.
     """
 
     goodput: float
@@ -54,22 +55,30 @@ def page_time(settings: Settings, strategy: str) -> float:
     return settings.latency + settings.jitter * settings.fan_out / (settings.fan_out + 1)
 
 
-def predict(  # noqa: PLR0913, PLR0917  # the formula has that many terms
+def predict(  # noqa: PLR0913  # the formula has that many terms
     settings: Settings,
     strategy: str,
     deployment: Deployment,
     step: Step,
     cpu_per_page: float = 0.0,
+    *,
+    holds: float = 0.0,
     after: float = math.inf,
 ) -> Prediction:
-    """`cpu_per_page` in CPU seconds; 0 leaves CPU out. `after`: seconds since the first arrival, in an open loop."""
-    unhurried = page_time(settings, strategy) + cpu_per_page
+    """`cpu_per_page` in CPU seconds; 0 leaves CPU out, but for what the page computes on purpose.
+
+    `holds`: seconds for which a page blocks its thread, which without slots is everybody's event loop. `after`: seconds
+    since the first arrival, in an open loop.
+    """
+    cpu_per_page = max(cpu_per_page, settings.work)
+    unhurried = page_time(settings, strategy) + cpu_per_page + holds
     pool = deployment.pools.get(strategy)
     busy = settings.fan_out * (settings.latency + settings.jitter / 2)  # seconds of one connection, for a page
     offered = step.amount if step.is_open else per_second(step.amount, unhurried)
     limits = {
         "arrivals" if step.is_open else "users": offered,
         "slots": math.inf if deployment.slots is None else per_second(deployment.slots, unhurried),
+        "blocking": per_second(deployment.workers, holds) if deployment.slots is None else math.inf,
         "cpu": per_second(deployment.cores, cpu_per_page),
         "pool": math.inf if pool is None or strategy == "sequential" else per_second(pool, busy),
     }

@@ -16,8 +16,8 @@ class Inside:
     """One measurement seen from inside; None where a service did not say it.
 
     Seconds, bytes and counts. `pages_in_flight`, `calls_in_flight` and `requests_queued` are medians over the
-    window's readings; `threads`, `memory` and the `most_` their highest; CPU, throttling, waits and connections
-    are sums over the window.
+    window's readings; `threads`, `memory` and the `most_` their highest; CPU, throttling, waits, connections and what
+    is counted are sums over the window.
     """
 
     pages_in_flight: float | None = None
@@ -36,6 +36,11 @@ class Inside:
     api_cpu_seconds: float | None = None
     api_throttled_seconds: float | None = None
     api_memory: float | None = None
+    pages_finished: float | None = None
+    pages_cancelled: float | None = None
+    background_started: float | None = None
+    background_finished: float | None = None
+    background_cancelled: float | None = None
 
 
 SUMS = {
@@ -45,6 +50,11 @@ SUMS = {
     "pool_wait_seconds",
     "api_cpu_seconds",
     "api_throttled_seconds",
+    "pages_finished",
+    "pages_cancelled",
+    "background_started",
+    "background_finished",
+    "background_cancelled",
 }
 MEDIANS = {"pages_in_flight", "calls_in_flight", "requests_queued"}
 
@@ -70,6 +80,11 @@ def inside(target: Readings, api: Readings) -> Inside:
         api_cpu_seconds=grown(api_first, api_last, "lab_cpu_seconds_total"),
         api_throttled_seconds=grown(api_first, api_last, "lab_cpu_throttled_seconds_total"),
         api_memory=highest(api, "lab_memory_bytes"),
+        pages_finished=grown(first, last, "lab_pages_finished_total"),
+        pages_cancelled=grown(first, last, "lab_pages_cancelled_total"),
+        background_started=grown(first, last, "lab_background_started_total"),
+        background_finished=grown(first, last, "lab_background_finished_total"),
+        background_cancelled=grown(first, last, "lab_background_cancelled_total"),
     )
 
 

@@ -11,6 +11,7 @@ from hdrh.histogram import HdrHistogram
 
 from loadtests.analysis.inside import Inside, together
 from loadtests.experiments import Arm
+from loadtests.knobs import Settings
 from loadtests.plan import Measurement
 from loadtests.record import merged
 from loadtests.step import Step
@@ -32,6 +33,7 @@ class Measured:
     pages: int
     failures: Counter[str]
     response_times: HdrHistogram
+    first_bytes: HdrHistogram | None = None
     early: int = 0
     late: int = 0
     generator_cpu: float = 0.0
@@ -63,7 +65,9 @@ class StepFigures:
     failures: Counter[str]
     seconds: float
     response_times: HdrHistogram
+    first_bytes: HdrHistogram
     inside: Inside
+    settings: Settings
 
     @property
     def goodput(self) -> float:
@@ -85,6 +89,11 @@ class StepFigures:
     def response_time(self) -> dict[str, float | None]:
         """Percentiles in seconds; None where no page was whole."""
         return {name: percentile(self.response_times, share) for name, share in PERCENTILES.items()}
+
+    @property
+    def first_byte(self) -> dict[str, float | None]:
+        """Percentiles of the time to the first byte in seconds; None where nothing was streamed."""
+        return {name: percentile(self.first_bytes, share) for name, share in PERCENTILES.items()}
 
 
 def percentile(histogram: HdrHistogram, share: float) -> float | None:
@@ -113,5 +122,7 @@ def figures(arm: Arm, step: Step, group: Sequence[Measured]) -> StepFigures:
         failures=sum((one.failures for one in group), Counter()),
         seconds=sum(one.seconds for one in group),
         response_times=merged(one.response_times for one in group),
+        first_bytes=merged(one.first_bytes for one in group if one.first_bytes is not None),
         inside=together([one.inside for one in group]),
+        settings=group[0].measurement.settings,
     )

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from loadtests.analysis.statistics import Measured, percentile
-from loadtests.knobs import Settings
 
 GENERATOR_CPU = 0.8  # of its core: beyond it the generator measures itself
 THROTTLED = 0.05  # share of the time that a CPU limit may hold back the api or the generator
@@ -44,10 +43,8 @@ class Limits:
     generator_cpus: float | None = None
 
 
-def checks(measured: Iterable[Measured], settings: Settings, limits: Limits) -> list[Check]:
-    return [
-        check for one in measured for check in (*checks_of_load(one, settings, limits), *checks_of_machine(one, limits))
-    ]
+def checks(measured: Iterable[Measured], limits: Limits) -> list[Check]:
+    return [check for one in measured for check in (*checks_of_load(one, limits), *checks_of_machine(one, limits))]
 
 
 def checks_of_machine(one: Measured, limits: Limits) -> Iterator[Check]:
@@ -87,21 +84,10 @@ def checks_of_machine(one: Measured, limits: Limits) -> Iterator[Check]:
     )
 
 
-def checks_of_load(one: Measured, settings: Settings, limits: Limits) -> Iterator[Check]:
-    where = one.measurement.name
-    failed = sum(one.failures.values())
-    asked = one.pages + failed
-    share = failed / asked if asked else 1.0
-    allowed = FAILURES + settings.failing_pages * 1.25
-    commonest = f"; most often: {one.failures.most_common(1)[0][0]}" if one.failures else ""
-    yield Check(
-        "failed pages",
-        where,
-        bool(one.pages) and share <= allowed,
-        f"{failed} of {asked}{commonest}",
-        f"at most {allowed:.0%}",
-        "Find out why pages fail before asking how fast they are.",
-    )
+def checks_of_load(one: Measured, limits: Limits) -> Iterator[Check]:
+    where, settings = one.measurement.name, one.measurement.settings
+    if not one.measurement.arm.fails:
+        yield failed_pages(one)
     most = GENERATOR_CPU * min(1.0, limits.generator_cpus or 1.0)  # it computes on one core at a time
     yield Check(
         "generator CPU",
@@ -130,8 +116,28 @@ def checks_of_load(one: Measured, settings: Settings, limits: Limits) -> Iterato
             f"at most {limit * 1000:.0f} ms",
             "The load generator does not keep its own schedule: lower RATE=, or give it more CPU (LOCUST_CPUS=).",
         )
-    if not one.pages:
-        return
+    if one.pages and not one.measurement.arm.fails:
+        yield from checks_of_sample(one)
+
+
+def failed_pages(one: Measured) -> Check:
+    failed = sum(one.failures.values())
+    asked = one.pages + failed
+    share = failed / asked if asked else 1.0
+    allowed = FAILURES + one.measurement.settings.failing_pages * 1.25
+    commonest = f"; most often: {one.failures.most_common(1)[0][0]}" if one.failures else ""
+    return Check(
+        "failed pages",
+        one.measurement.name,
+        bool(one.pages) and share <= allowed,
+        f"{failed} of {asked}{commonest}",
+        f"at most {allowed:.0%}",
+        "Find out why pages fail before asking how fast they are.",
+    )
+
+
+def checks_of_sample(one: Measured) -> Iterator[Check]:
+    where = one.measurement.name
     yield Check(
         "sample",
         where,

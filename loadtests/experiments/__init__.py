@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import math
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,26 +19,48 @@ from loadtests.errors import BadInput
 from loadtests.knobs import Settings
 from loadtests.step import Step
 
+STANDARD_PLOTS = ("Goodput", "Response time", "External concurrency", "CPU per page")
+
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One thing that is compared; `label` tells apart what is otherwise the same."""
+    """One thing that is compared; `label` tells apart what is otherwise the same.
+
+    `strategy` is one of the target's strategies or variants. `knobs` are turned for this arm alone, `query` is added to
+    what its pages ask for. `patience`: seconds after which its users leave. `fails`: its failed pages are the point.
+    `holds`: seconds for which a page has the whole process to itself. `takes`: seconds that a page is expected to
+    take where the formula does not know; such an arm has no prediction. `pool`: connections that its client has.
+    """
 
     target: str
     strategy: str
     label: str = ""
+    knobs: Mapping[str, float] = field(default_factory=dict, hash=False)
+    query: str = ""
+    method: str = "GET"
+    patience: float | None = None
+    streams: bool = False
+    fails: bool = False
+    holds: float = 0.0
+    takes: float | None = None
+    pool: int | None = None
 
     @property
     def name(self) -> str:
-        return "-".join(part for part in (self.target, self.strategy, self.label) if part)
+        return "-".join(part.replace(" ", "-") for part in (self.target, self.strategy, self.label) if part)
+
+    @property
+    def words(self) -> str:
+        """As a sentence names it."""
+        return f"{self.target} {self.strategy}" + (f" ({self.label})" if self.label else "")
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
     """What is known of one arm at one step.
 
-    Goodput in pages/s: the median, and each repeat. Percentiles of the response time in seconds, NaN where no page
-    was whole.
+    Goodput in pages/s: the median, and each repeat. Percentiles of the response time, and the median time to the
+    first byte of what is streamed, in seconds, NaN where no page was whole. `cpu_per_page` in CPU seconds.
     """
 
     arm: Arm
@@ -45,9 +68,14 @@ class Point:
     slots: int | None
     goodput: float
     goodputs: tuple[float, ...]
-    predicted: Prediction
+    predicted: Prediction | None
     p50: float
     p95: float
+    pages: int = 0
+    failures: int = 0
+    seconds: float = 0.0
+    cpu_per_page: float | None = None
+    first_byte: float = math.nan
     inside: Inside = field(default_factory=Inside)
 
 
@@ -58,6 +86,16 @@ class Judgement:
     confirmed: bool
     sentence: str
     noise_floor: float | None = None  # a share, where the experiment measures it
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What somebody wrote, in our words, and where. `confirmed`: what a run that confirms the experiment says of it."""
+
+    text: str
+    source: str
+    url: str = ""
+    confirmed: str = "holds"
 
 
 Judge = Callable[[Sequence[Point]], Judgement]
@@ -75,7 +113,8 @@ class Quick:
 class Experiment:
     """`arms` are compared at each of the `steps`; `judge` sees a point of every arm at every step.
 
-    `knobs`: what the question sets by itself, where nobody asks for something else.
+    `knobs`: what the question sets by itself, where nobody asks for something else. `deployment`: variables of
+    compose.yaml that it sets. `plots`: titles of those that answer it.
     """
 
     name: str
@@ -84,6 +123,9 @@ class Experiment:
     judge: Judge
     repeats: int = 1
     knobs: Mapping[str, float] = field(default_factory=dict)
+    deployment: Mapping[str, str] = field(default_factory=dict)
+    plots: tuple[str, ...] = STANDARD_PLOTS
+    claims: tuple[Claim, ...] = ()
     quick: Quick = Quick()
     lesson: str = ""
 
@@ -94,6 +136,23 @@ class Experiment:
     @property
     def question(self) -> str:
         return self.lesson.partition("\n")[0]
+
+
+def expected(point: Point) -> Prediction:
+    """What the formula predicts, for an arm that it knows."""
+    if point.predicted is None:
+        raise ValueError(f"{point.arm.name} has no prediction")
+    return point.predicted
+
+
+def of(points: Sequence[Point], arm: Arm) -> list[Point]:
+    """The arm's, by ascending steps."""
+    return [point for point in points if point.arm == arm]
+
+
+def last(points: Sequence[Point], arm: Arm) -> Point:
+    """The arm's at its highest step."""
+    return of(points, arm)[-1]
 
 
 def highest(points: Sequence[Point]) -> list[Point]:
@@ -124,9 +183,16 @@ def catalogue() -> Mapping[str, Experiment]:
     return found
 
 
+def names(text: str) -> list[str]:
+    """'fan-out,slots' → the experiments' names; 'all' names every one. Raises BadInput."""
+    if text.strip() == "all":
+        return list(catalogue())
+    return list(dict.fromkeys(find(name.strip()).name for name in text.split(",")))
+
+
 def find(name: str) -> Experiment:
     """Raises BadInput."""
     experiments = catalogue()
     if name not in experiments:
-        raise BadInput(f"there is no experiment {name[:80]!r}; there are: {', '.join(experiments)}")
+        raise BadInput(f"there is no experiment {name[:80]!r}; there are: {', '.join(experiments)}, all")
     return experiments[name]

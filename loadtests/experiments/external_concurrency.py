@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from loadtests.analysis import noise
-from loadtests.experiments import Arm, Experiment, Judgement, Point, highest
+from loadtests.experiments import Arm, Experiment, Judgement, Point, expected, highest
 from loadtests.step import users
 
 HELD = (0.8, 1.1)  # WSGI counts as held at its slots within these shares of slots / page time
@@ -29,7 +29,8 @@ CLEARLY_MORE = 2.0  # times WSGI's goodput that ASGI has to reach, where users a
 
 def judge(points: Sequence[Point]) -> Judgement:
     wsgi, asgi = highest(points)
-    load, predicted = wsgi.step, wsgi.predicted.goodput
+    load, limit = wsgi.step, expected(wsgi)
+    predicted = limit.goodput
     figures = (
         f"at {load.name} {asgi.arm.target} served {asgi.goodput:.1f} pages/s (p95 {asgi.p95:.2f} s) and "
         f"{wsgi.arm.target} {wsgi.goodput:.1f} (p95 {wsgi.p95:.2f} s)"
@@ -40,14 +41,14 @@ def judge(points: Sequence[Point]) -> Judgement:
             sentence=f"No difference: {figures}; {wsgi.slots or 'no'} slots under WSGI are enough for "
             f"{load.name}. Ask for more ({load.variable}=) to see where they end.",
         )
-    if wsgi.slots is None or wsgi.predicted.bottleneck in {"users", "arrivals"}:
+    if wsgi.slots is None or limit.bottleneck in {"users", "arrivals"}:
         return Judgement(
             confirmed=False,
             sentence=f"Not shown: {figures}; with {wsgi.slots or 'no'} slots under WSGI and {load.name} "
             f"nobody has to queue, so ask for more ({load.variable}=).",
         )
     ratio = asgi.goodput / wsgi.goodput if wsgi.goodput else 0.0
-    asked = min(CLEARLY_MORE, 0.8 * asgi.predicted.goodput / predicted)
+    asked = min(CLEARLY_MORE, 0.8 * expected(asgi).goodput / predicted)
     held = HELD[0] <= wsgi.goodput / predicted <= HELD[1]
     if held and ratio >= asked:
         return Judgement(

@@ -48,7 +48,7 @@ EXPERIMENT = Experiment(
         Arm("asgi", "gather"),
         Arm("asgi", "gather", AGAIN),
     ),
-    steps=users(20),
+    steps=users(10),
     judge=judge,
     repeats=3,
 )

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loadtests.experiments import Arm, Experiment, Judgement, Point, Quick
+from loadtests.experiments import Arm, Experiment, Judgement, Point, Quick, expected
 from loadtests.step import rates, users
 
 HIDDEN = 1.5  # times the closed loop's response time at the least, at about the same offered load
@@ -31,17 +31,17 @@ KEEPS_UP = 0.8  # of the arrivals that a target with room has to serve
 def judge(points: Sequence[Point]) -> Judgement:
     closed = [point for point in points if not point.step.is_open]
     arriving = [point for point in points if point.step.is_open]
-    full = [point for point in arriving if point.predicted.bottleneck != "arrivals"]
+    full = [point for point in arriving if expected(point).bottleneck != "arrivals"]
     if not closed or not full:
         return Judgement(
             confirmed=False,
             sentence="Not shown: it takes users (USERS=) and more arrivals (RATE=) than one of the targets can serve.",
         )
     over = min(full, key=lambda point: point.step.amount)
-    unhurried = over.predicted.page_time
+    unhurried = expected(over).page_time
     same_arm = [point for point in closed if point.arm == over.arm]
     twin = min(same_arm, key=lambda point: abs(point.step.amount / unhurried - over.step.amount))
-    others = [point for point in arriving if point.step == over.step and point.predicted.bottleneck == "arrivals"]
+    others = [point for point in arriving if point.step == over.step and expected(point).bottleneck == "arrivals"]
     ratio = over.p95 / twin.p95
     hidden = ratio >= HIDDEN
     keep_up = all(point.goodput >= KEEPS_UP * point.step.amount for point in others)
@@ -57,7 +57,7 @@ def judge(points: Sequence[Point]) -> Judgement:
 EXPERIMENT = Experiment(
     name="overload",
     arms=(Arm("wsgi", "threadpool"), Arm("asgi", "gather")),
-    steps=(*users(5, 20, 40), *rates(5, 20, 40)),
+    steps=(*users(5, 20), *rates(5, 20)),
     judge=judge,
     quick=Quick(steps=(*users(20), *rates(10, 40)), knobs={"latency": 0.5}),
 )

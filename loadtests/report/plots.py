@@ -1,6 +1,6 @@
 """PLOTS: from a summary to a figure, a function and a caption each. A new plot is one more here.
 
-A figure is drawn over an axis: what was turned from step to step.
+A figure is drawn over an axis: what was turned from step to step. Where nothing was turned it has a bar for each arm.
 """
 
 from __future__ import annotations
@@ -12,34 +12,45 @@ from typing import Any
 import plotly.graph_objects as go
 
 from loadtests.analysis.cost import ENOUGH_PAGES
+from loadtests.knobs import KNOBS
 
 # Okabe and Ito's palette, told apart by colour-blind readers too; one colour an arm, everywhere.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-MARKERS = ("circle", "diamond", "square", "triangle-up", "cross", "x")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
+MARKERS = ("circle", "diamond", "square", "triangle-up", "cross", "x", "star")
 
 Summary = Mapping[str, Any]
+Arm = Mapping[str, Any]
 Step = Mapping[str, Any]
+Value = Callable[[Step], float | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """`key`: of a step in summary.json; `at`: what stands behind its value in a sentence."""
+    """`key`: of a step in summary.json, or a knob that its steps turn; `at`: what stands behind its value."""
 
     key: str
     title: str
     at: str
 
-    def steps(self, arm: Mapping[str, Any]) -> list[Step]:
-        """Those of the arm that lie on this axis."""
-        return [step for step in arm["steps"] if step[self.key] is not None]
+    def x(self, step: Step) -> float | None:
+        """None where the step does not lie on this axis."""
+        turned: float | None = step["knobs"].get(self.key)
+        if self.key in {"users", "rate"} and not step["knobs"]:
+            turned = step[self.key]
+        return turned
 
-    def values(self, arm: Mapping[str, Any]) -> list[float]:
-        return [step[self.key] for step in self.steps(arm)]
+    def steps(self, arm: Arm) -> list[Step]:
+        """Those of the arm that lie on this axis."""
+        return [step for step in arm["steps"] if self.x(step) is not None]
 
 
 USERS = Axis("users", "users", "users")
 ARRIVALS = Axis("rate", "pages/s that arrive", "pages/s arriving")
-AXES = (USERS, ARRIVALS)
+AXES = (
+    USERS,
+    ARRIVALS,
+    *(Axis(knob.name, knob.help, knob.name.replace("_", " ")) for knob in KNOBS),
+)
 
 Draw = Callable[[Summary, Axis], go.Figure]
 
@@ -59,137 +70,135 @@ class Drawn:
     figure: go.Figure
 
 
-PLOTS: list[Plot] = []
+PLOTS: dict[str, Plot] = {}
 
 
 def plot(title: str, caption: str) -> Callable[[Draw], Draw]:
     def register(draw: Draw) -> Draw:
-        PLOTS.append(Plot(title, caption, draw))
+        PLOTS[title] = Plot(title, caption, draw)
         return draw
 
     return register
 
 
 def drawn(summary: Summary) -> Iterator[Drawn]:
-    """Every plot, over each axis that the run has steps on."""
+    """The plots that answer the question, over each axis that the run has steps on."""
     axes = [axis for axis in AXES if any(axis.steps(arm) for arm in summary["arms"])] or [USERS]
     for axis in axes:
-        for one in PLOTS:
-            title = one.title if axis is USERS else f"{one.title}, open loop"
+        for one in (PLOTS[title] for title in summary["plots"]):
+            title = f"{one.title}, open loop" if axis is ARRIVALS else one.title
             yield Drawn(title, one.caption, axis, one.draw(summary, axis))
 
 
-def arm_name(arm: Mapping[str, Any]) -> str:
+def arm_name(arm: Arm) -> str:
     slots = f"{arm['slots']} slots" if arm["slots"] else "no slots"
     label = f", {arm['label']}" if arm["label"] else ""
-    return f"{arm['target']} · {arm['strategy']}{label} ({slots})"
+    return f"{arm['target']} · {arm['strategy'].replace('_', ' ')}{label} ({slots})"
 
 
-def short_name(arm: Mapping[str, Any]) -> str:
-    return f"{arm['target']} {arm['label']}".strip()
+def short_names(summary: Summary) -> list[str]:
+    """As short as tells the arms apart."""
+    targets = [arm["target"] for arm in summary["arms"]]
+    strategies = {arm["strategy"] for arm in summary["arms"]}
+    names = []
+    for arm in summary["arms"]:
+        alone = targets.count(arm["target"]) == 1
+        words = [arm["target"]]
+        if not alone and len(strategies) > 1:
+            words.append(arm["strategy"].replace("_", " "))
+        names.append(" ".join([*words, arm["label"]]).strip())
+    return names
 
 
-@plot(
-    "Goodput",
-    "Whole pages per second against the load outside. A line that follows the load has room; a line that "
-    "turns flat has met its limit. Dotted: what load, slots, pool and CPU predict. Thin bars: the lowest "
-    "and highest repeat, where there was more than one.",
-)
-def goodput(summary: Summary, axis: Axis) -> go.Figure:
-    figure = empty_figure(axis, "pages/s")
-    for index, arm in enumerate(summary["arms"]):
-        steps = axis.steps(arm)
-        figure.add_scatter(
-            x=axis.values(arm),
-            y=[step["goodput"] for step in steps],
-            error_y={
-                "type": "data",
-                "symmetric": False,
-                "array": [max(step["goodput_repeats"]) - step["goodput"] for step in steps],
-                "arrayminus": [step["goodput"] - min(step["goodput_repeats"]) for step in steps],
-                "thickness": 1,
-                "visible": any(len(step["goodput_repeats"]) > 1 for step in steps),
-            },
-            name=arm_name(arm),
-            hovertemplate=f"%{{y:.1f}} pages/s at %{{x}} {axis.at}",
-            **measured_line(index),
+# --- what every plot is made of ---------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One value of every arm's steps. `unit`: of a hovered value; `dash`: which of an arm's lines it is."""
+
+    value: Value
+    unit: str
+    digits: int = 1
+    dash: str = "solid"
+    label: str = ""
+    predicted: Value | None = None
+    spread: Callable[[Step], Sequence[float]] | None = None
+
+
+def figure_of(summary: Summary, axis: Axis, title: str, *lines: Line) -> go.Figure:
+    """Lines over the axis; where there is only one place on it, bars."""
+    figure = empty_figure(axis, title)
+    places = {axis.x(step) for arm in summary["arms"] for step in axis.steps(arm)}
+    names = short_names(summary)
+    for index, (arm, name) in enumerate(zip(summary["arms"], names, strict=True)):
+        for line in lines:
+            legend = f"{name} {line.label}".strip() if line.label else arm_name(arm)
+            if len(places) > 1:
+                figure.add_traces(list(curve(axis, index, axis.steps(arm), line, legend)))
+            elif line.dash == "solid":
+                figure.add_traces(list(bar(index, axis.steps(arm), line, name)))
+    if len(places) == 1:
+        figure.update_layout(
+            xaxis={"title": title, "rangemode": "tozero"},
+            yaxis={"title": "", "autorange": "reversed", "automargin": True},
+            showlegend=False,
+            hovermode="closest",
         )
-        add_predicted(figure, axis, index, arm, [step["predicted"]["goodput"] for step in steps])
     return figure
 
 
-@plot(
-    "Response time",
-    "What a user waits for a page, in seconds: half of the pages are faster than p50, 95 of 100 faster "
-    "than p95, 99 of 100 faster than p99. Where the goodput is flat every further user only lengthens "
-    "the queue, and the line climbs. In an open loop time counts from when a page was due, and beyond the limit it "
-    "grows for as long as the load goes on. Dotted: predicted. With few pages the percentiles are one.",
-)
-def response_time(summary: Summary, axis: Axis) -> go.Figure:
-    figure = empty_figure(axis, "seconds")
-    dashes = {"p50": "solid", "p95": "dash", "p99": "dashdot"}
-    for index, arm in enumerate(summary["arms"]):
-        for percentile, dash in dashes.items():
-            figure.add_scatter(
-                x=axis.values(arm),
-                y=[step["response_time"][percentile] for step in axis.steps(arm)],
-                name=f"{short_name(arm)} {percentile}",
-                hovertemplate=f"%{{y:.3f}} s at %{{x}} {axis.at}",
-                **measured_line(index, dash),
-            )
-        predicted = [step["predicted"]["response_time"] for step in axis.steps(arm)]
-        add_predicted(figure, axis, index, arm, predicted)
-    return figure
-
-
-@plot(
-    "External concurrency",
-    "The load outside against what is worked on inside, on logarithmic scales: solid, pages in flight inside the "
-    "aggregator; dashed, calls in flight at the api, as both say of themselves (medians of a reading a second). "
-    "Dotted: predicted. Where a target has slots its lines stop there and the rest of the users queues; without slots "
-    "they follow.",
-)
-def external_concurrency(summary: Summary, axis: Axis) -> go.Figure:
-    figure = empty_figure(axis, "in flight")
-    figure.update_xaxes(type="log", rangemode="normal")
-    figure.update_yaxes(type="log", rangemode="normal")
-    for index, arm in enumerate(summary["arms"]):
-        for what, label, dash in (
-            ("pages_in_flight", "pages inside", "solid"),
-            ("calls_in_flight", "calls at the api", "dash"),
-        ):
-            figure.add_scatter(
-                x=axis.values(arm),
-                y=[step["inside"][what] or None for step in axis.steps(arm)],  # a logarithm has no zero
-                name=f"{short_name(arm)}, {label}",
-                hovertemplate=f"%{{y:.0f}} at %{{x}} {axis.at}",
-                **measured_line(index, dash),
-            )
-            add_predicted(figure, axis, index, arm, [step["predicted"][what] or None for step in axis.steps(arm)])
-    return figure
-
-
-@plot(
-    "CPU per page",
-    "CPU milliseconds that a server takes for one page, all its processes together, at steps with pages enough to "
-    "tell. One core has 1,000 a second: 10 ms a page end at 100 pages/s, whatever the slots. Dotted: what the "
-    "prediction uses.",
-)
-def cpu_per_page(summary: Summary, axis: Axis) -> go.Figure:
-    figure = empty_figure(axis, "ms")
-    for index, arm in enumerate(summary["arms"]):
-        steps = [step for step in axis.steps(arm) if step["pages"] >= ENOUGH_PAGES and step["cpu_per_page"] is not None]
-        figure.add_scatter(
-            x=[step[axis.key] for step in steps],
-            y=[step["cpu_per_page"] * 1000 for step in steps],
-            name=short_name(arm),
-            hovertemplate=f"%{{y:.1f}} ms at %{{x}} {axis.at}",
-            **measured_line(index),
+def curve(axis: Axis, index: int, steps: Sequence[Step], line: Line, name: str) -> Iterator[go.Scatter]:
+    error = {}
+    if line.spread is not None and any(len(line.spread(step)) > 1 for step in steps):
+        error["error_y"] = {
+            "type": "data",
+            "symmetric": False,
+            "array": [max(line.spread(step)) - (line.value(step) or 0) for step in steps],
+            "arrayminus": [(line.value(step) or 0) - min(line.spread(step)) for step in steps],
+            "thickness": 1,
+        }
+    yield go.Scatter(
+        x=[axis.x(step) for step in steps],
+        y=[line.value(step) for step in steps],
+        name=name,
+        hovertemplate=f"%{{y:.{line.digits}f}} {line.unit} at %{{x}} {axis.at}",
+        **measured_line(index, line.dash),
+        **error,
+    )
+    if line.predicted is not None:
+        yield go.Scatter(
+            showlegend=False,
+            x=[axis.x(step) for step in steps],
+            y=[line.predicted(step) for step in steps],
+            name=f"{name}, predicted",
+            mode="lines",
+            line={"color": COLOURS[index % len(COLOURS)], "width": 1.5, "dash": "dot"},
+            hovertemplate="%{y:.3g} predicted",
         )
-        if arm["cpu_per_page_calibrated"] is not None:
-            calibrated = arm["cpu_per_page_calibrated"] * 1000
-            add_predicted(figure, axis, index, arm, [calibrated for _ in axis.steps(arm)])
-    return figure
+
+
+def bar(index: int, steps: Sequence[Step], line: Line, name: str) -> Iterator[go.Bar | go.Scatter]:
+    steps = [step for step in steps if line.value(step) is not None]
+    values = [line.value(step) for step in steps]
+    yield go.Bar(
+        orientation="h",
+        x=values,
+        y=[name] * len(steps),
+        name=name,
+        text=[f"{value:.{line.digits}f} {line.unit}" for value in values],
+        marker={"color": COLOURS[index % len(COLOURS)]},
+        hovertemplate=f"%{{x:.{line.digits}f}} {line.unit}",
+    )
+    if line.predicted is not None:
+        yield go.Scatter(
+            x=[line.predicted(step) for step in steps],
+            y=[name] * len(steps),
+            name=f"{name}, predicted",
+            mode="markers",
+            marker={"symbol": "line-ns", "size": 24, "line": {"width": 2, "color": "#1b1f24"}},
+            hovertemplate="%{x:.3g} predicted",
+        )
 
 
 def measured_line(index: int, dash: str = "solid") -> dict[str, Any]:
@@ -200,21 +209,6 @@ def measured_line(index: int, dash: str = "solid") -> dict[str, Any]:
         "line": {"color": COLOURS[index % len(COLOURS)], "width": 3 if first else 1.5, "dash": dash},
         "marker": {"symbol": MARKERS[index % len(MARKERS)], "size": 10 if first else 6},
     }
-
-
-def add_predicted(
-    figure: go.Figure, axis: Axis, index: int, arm: Mapping[str, Any], values: Sequence[float | None]
-) -> None:
-    """A thin dotted line in the arm's colour; captions explain it, so that legends stay short."""
-    figure.add_scatter(
-        showlegend=False,
-        x=axis.values(arm),
-        y=list(values),
-        name=f"{short_name(arm)}, predicted",
-        mode="lines",
-        line={"color": COLOURS[index % len(COLOURS)], "width": 1.5, "dash": "dot"},
-        hovertemplate="%{y:.3g} predicted",
-    )
 
 
 def empty_figure(axis: Axis, unit: str) -> go.Figure:
@@ -230,3 +224,184 @@ def empty_figure(axis: Axis, unit: str) -> go.Figure:
         yaxis={"title": unit, "rangemode": "tozero"},
     )
     return figure
+
+
+def inside(name: str, factor: float = 1.0) -> Value:
+    """What the services said of themselves."""
+
+    def value(step: Step) -> float | None:
+        said = step["inside"][name]
+        return None if said is None else said * factor
+
+    return value
+
+
+def predicted(name: str) -> Value:
+    return lambda step: step["predicted"][name]
+
+
+# --- the plots --------------------------------------------------------------------------------
+
+
+@plot(
+    "Goodput",
+    "Whole pages per second against the load outside. A line that follows the load has room; a line that "
+    "turns flat has met its limit. Dotted: what load, slots, pool and CPU predict. Thin bars: the lowest "
+    "and highest repeat, where there was more than one.",
+)
+def goodput(summary: Summary, axis: Axis) -> go.Figure:
+    line = Line(
+        lambda step: step["goodput"],
+        "pages/s",
+        predicted=predicted("goodput"),
+        spread=lambda step: step["goodput_repeats"],
+    )
+    return figure_of(summary, axis, "pages/s", line)
+
+
+@plot(
+    "Response time",
+    "What a user waits for a page, in seconds: half of the pages are faster than p50, 95 of 100 faster "
+    "than p95, 99 of 100 faster than p99. Where the goodput is flat every further user only lengthens "
+    "the queue, and the line climbs. In an open loop time counts from when a page was due, and beyond the limit it "
+    "grows for as long as the load goes on. Dotted: predicted. With few pages the percentiles are one.",
+)
+def response_time(summary: Summary, axis: Axis) -> go.Figure:
+    def line(percentile: str, dash: str, expected: Value | None = None) -> Line:
+        return Line(lambda step: step["response_time"][percentile], "s", 3, dash, percentile, expected)
+
+    p50 = line("p50", "solid", predicted("response_time"))
+    return figure_of(summary, axis, "seconds", p50, line("p95", "dash"), line("p99", "dashdot"))
+
+
+@plot(
+    "External concurrency",
+    "The load outside against what is worked on inside, on logarithmic scales: solid, pages in flight inside the "
+    "aggregator; dashed, calls in flight at the api, as both say of themselves (medians of a reading a second). "
+    "Dotted: predicted. Where a target has slots its lines stop there and the rest of the users queues; without slots "
+    "they follow.",
+)
+def external_concurrency(summary: Summary, axis: Axis) -> go.Figure:
+    def line(what: str, dash: str, label: str) -> Line:
+        return Line(
+            lambda step: step["inside"][what] or None,  # a logarithm has no zero
+            "in flight",
+            0,
+            dash,
+            label,
+            lambda step: step["predicted"][what] or None,
+        )
+
+    pages, calls = line("pages_in_flight", "solid", "pages inside"), line("calls_in_flight", "dash", "calls at the api")
+    figure = figure_of(summary, axis, "in flight", pages, calls)
+    if any(trace.type == "scatter" and trace.mode == "lines+markers" for trace in figure.data):
+        figure.update_xaxes(type="log", rangemode="normal")
+        figure.update_yaxes(type="log", rangemode="normal")
+    return figure
+
+
+@plot(
+    "CPU per page",
+    "CPU milliseconds that a server takes for one page, all its processes together, at steps with pages enough to "
+    "tell. One core has 1,000 a second: 10 ms a page end at 100 pages/s, whatever the slots.",
+)
+def cpu_per_page(summary: Summary, axis: Axis) -> go.Figure:
+    def value(step: Step) -> float | None:
+        if step["pages"] < ENOUGH_PAGES or step["cpu_per_page"] is None:
+            return None
+        return float(step["cpu_per_page"]) * 1000
+
+    return figure_of(summary, axis, "ms", Line(value, "ms"))
+
+
+@plot(
+    "Memory",
+    "Megabytes of the server's processes, shared pages counted once; the highest of a reading a second. What a thread "
+    "or a page in flight takes is the slope.",
+)
+def memory(summary: Summary, axis: Axis) -> go.Figure:
+    return figure_of(summary, axis, "MB", Line(inside("memory", 1e-6), "MB", 0))
+
+
+@plot(
+    "Threads",
+    "Threads of the server's processes, the most of a reading a second: those that hold pages, that make calls, and "
+    "those that Django starts for a request under ASGI.",
+)
+def threads(summary: Summary, axis: Axis) -> go.Figure:
+    return figure_of(summary, axis, "threads", Line(inside("threads"), "threads", 0))
+
+
+@plot(
+    "Event-loop lag",
+    "How late the event loop comes back to a task that slept a tenth of a second: p99, in milliseconds. Every page of "
+    "the process waits as long, whoever made the loop wait. WSGI has no such loop.",
+)
+def event_loop_lag(summary: Summary, axis: Axis) -> go.Figure:
+    return figure_of(summary, axis, "ms", Line(inside("loop_lag_p99", 1000), "ms", 0))
+
+
+@plot(
+    "First byte and last",
+    "Seconds until the first byte of a page and until the last, the median. A page that is sent as its calls arrive "
+    "shows its beginning long before its end.",
+)
+def first_byte(summary: Summary, axis: Axis) -> go.Figure:
+    figure = empty_figure(axis, "seconds")
+    for key, label, shade in (("first_byte", "first byte", ""), ("response_time", "last byte", "/")):
+        figure.add_bar(
+            orientation="h",
+            x=[arm["steps"][-1][key]["p50"] if arm["steps"] else None for arm in summary["arms"]],
+            y=short_names(summary),
+            name=label,
+            marker={"color": COLOURS[0] if shade else COLOURS[4], "pattern": {"shape": shade}},
+            hovertemplate="%{x:.3f} s",
+        )
+    figure.update_layout(
+        barmode="group",
+        hovermode="closest",
+        xaxis={"title": "seconds"},
+        yaxis={"title": "", "autorange": "reversed", "automargin": True},
+    )
+    return figure
+
+
+@plot(
+    "Done for nobody",
+    "Pages per second that the server finished although every user had left by then: work for nobody. Dashed: those "
+    "that it gave up when the user left.",
+)
+def done_for_nobody(summary: Summary, axis: Axis) -> go.Figure:
+    def line(name: str, dash: str, label: str) -> Line:
+        return Line(lambda step: per_second(step, name), "pages/s", 1, dash, label)
+
+    return figure_of(
+        summary,
+        axis,
+        "pages/s",
+        line("pages_finished", "solid", "finished"),
+        line("pages_cancelled", "dash", "cancelled"),
+    )
+
+
+@plot(
+    "Work after the response",
+    "Tasks that pages left behind, per second: those that finished. What else was started was cancelled with the event "
+    "loop of its page.",
+)
+def background(summary: Summary, axis: Axis) -> go.Figure:
+    def line(name: str, dash: str, label: str) -> Line:
+        return Line(lambda step: per_second(step, name), "tasks/s", 1, dash, label)
+
+    return figure_of(
+        summary,
+        axis,
+        "tasks/s",
+        line("background_finished", "solid", "finished"),
+        line("background_started", "dash", "started"),
+    )
+
+
+def per_second(step: Step, name: str) -> float | None:
+    said = step["inside"][name]
+    return None if said is None or not step["seconds"] else said / step["seconds"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -47,12 +47,13 @@ def summarize(run: Run) -> dict[str, Any]:
     """The content of summary.json."""
     arms = [arm_figures(run, arm) for arm in run.experiment.arms]
     reached = points(arms)
-    found = checks(run.measured, run.settings, limits(run))
+    found = checks(run.measured, limits(run))
     ending = verdict(run.experiment, reached, found, incomplete=run.incomplete)
     return {
         "schema_version": SCHEMA_VERSION,
         "experiment": run.experiment.name,
         "question": run.experiment.question,
+        "plots": list(run.experiment.plots),
         "runtime": run.manifest["runtime"],
         "complete": not run.incomplete,
         "arms": [arm_of(arm) for arm in arms],
@@ -73,7 +74,7 @@ class ArmFigures:
     target: Target
     deployment: Deployment
     steps: Sequence[StepFigures]
-    predicted: Sequence[Prediction]
+    predicted: Sequence[Prediction | None]
     cost: Cost
     calibrated: float | None
 
@@ -82,12 +83,23 @@ def arm_figures(run: Run, arm: Arm) -> ArmFigures:
     target = run.targets[arm.target]
     found = steps(run.measured, arm)
     limited = deployment(target, run.manifest)
+    if arm.pool is not None:
+        limited = replace(limited, pools={**limited.pools, arm.strategy: arm.pool})
     cpu = calibrated(found)
-    predicted = [
-        capacity.predict(run.settings, arm.strategy, limited, step.step, cpu or 0.0, after=middle(run.measured, step))
-        for step in found
-    ]
+    predicted = [prediction(run, arm, limited, step, cpu) for step in found]
     return ArmFigures(arm, target, limited, found, predicted, cost(found), cpu)
+
+
+def prediction(
+    run: Run, arm: Arm, limited: Deployment, step: StepFigures, cpu_per_page: float | None
+) -> Prediction | None:
+    """None where the formula does not know."""
+    if arm.takes is not None:
+        return None
+    after = middle(run.measured, step)
+    return capacity.predict(
+        step.settings, arm.strategy, limited, step.step, cpu_per_page or 0.0, holds=arm.holds, after=after
+    )
 
 
 def middle(measured: Iterable[Measured], step: StepFigures) -> float:
@@ -105,6 +117,7 @@ def deployment(target: Target, manifest: Mapping[str, Any]) -> Deployment:
     return Deployment(
         slots=target.slots,
         cores=min(workers, service.get("cpus") or math.inf),
+        workers=workers,
         pools={name: workers * int(environment[size]) for name, size in pools.items() if size in environment},
     )
 
@@ -123,11 +136,13 @@ def findings(arms: Sequence[ArmFigures]) -> list[str]:
     sentences = []
     for arm in arms:
         for step, predicted in zip(arm.steps, arm.predicted, strict=True):
+            if predicted is None or arm.arm.fails:
+                continue
             gap = step.goodput / predicted.goodput - 1 if predicted.goodput else 0.0
             one_page = len(step.goodputs) / step.pages if step.pages else 1.0  # what a window's edge can cut off
             if abs(gap) > max(noise.FLOOR, step.spread, 1.5 * one_page):
                 sentences.append(
-                    f"{arm.arm.name.replace('-', ' ')} at {step.step.name}: {step.goodput:.1f} pages/s measured, "
+                    f"{arm.arm.words} at {step.step.name}: {step.goodput:.1f} pages/s measured, "
                     f"{predicted.goodput:.1f} predicted (limited by {predicted.bottleneck}), {gap:+.0%}."
                 )
     return sentences
@@ -142,7 +157,7 @@ def matches(run: Run, arms: Sequence[ArmFigures]) -> list[str]:
         for other in free:
             same = [step for step in arm.steps if step.step == other.steps[-1].step]
             if same:
-                waited = capacity.page_time(run.settings, arm.arm.strategy) + (arm.calibrated or 0.0)
+                waited = capacity.page_time(same[0].settings, arm.arm.strategy) + (arm.calibrated or 0.0)
                 sentence = match(same[0], arm.cost, arm.deployment, other.steps[-1], waited)
                 sentences += [sentence] if sentence else []
     return sentences
@@ -166,28 +181,32 @@ def arm_of(arm: ArmFigures) -> dict[str, Any]:
     }
 
 
-def step_of(step: StepFigures, predicted: Prediction) -> dict[str, Any]:
+def step_of(step: StepFigures, predicted: Prediction | None) -> dict[str, Any]:
     return {
         "name": step.step.name,
         "users": step.step.users,
         "rate": step.step.rate,
+        "knobs": dict(step.step.knobs),
         "goodput": step.goodput,
         "goodput_repeats": list(step.goodputs),
         "response_time": step.response_time,
+        "first_byte": step.first_byte,
         "pages": step.pages,
         "failures": sum(step.failures.values()),
         "failure_reasons": dict(step.failures.most_common(10)),
         "seconds": step.seconds,
         "cpu_per_page": step.cpu_per_page,
         "inside": asdict(step.inside),
-        "predicted": {
-            "goodput": predicted.goodput if math.isfinite(predicted.goodput) else None,
-            "response_time": predicted.response_time if math.isfinite(predicted.response_time) else None,
-            "bottleneck": predicted.bottleneck,
-            "pages_in_flight": predicted.pages_in_flight,
-            "calls_in_flight": predicted.calls_in_flight,
-        },
+        "predicted": predicted_of(predicted),
     }
+
+
+def predicted_of(predicted: Prediction | None) -> dict[str, Any]:
+    names = ("goodput", "response_time", "bottleneck", "pages_in_flight", "calls_in_flight")
+    if predicted is None:
+        return dict.fromkeys(names)
+    values = {name: getattr(predicted, name) for name in names}
+    return {name: None if value == math.inf else value for name, value in values.items()}
 
 
 def points(arms: Sequence[ArmFigures]) -> list[Point]:
@@ -201,7 +220,8 @@ def points(arms: Sequence[ArmFigures]) -> list[Point]:
     ]
 
 
-def point(arm: ArmFigures, step: StepFigures, predicted: Prediction) -> Point:
+def point(arm: ArmFigures, step: StepFigures, predicted: Prediction | None) -> Point:
+    first_byte = step.first_byte["p50"]
     times = {name: math.nan if value is None else value for name, value in step.response_time.items()}
     return Point(
         arm=arm.arm,
@@ -212,6 +232,11 @@ def point(arm: ArmFigures, step: StepFigures, predicted: Prediction) -> Point:
         predicted=predicted,
         p50=times["p50"],
         p95=times["p95"],
+        pages=step.pages,
+        failures=sum(step.failures.values()),
+        seconds=step.seconds,
+        cpu_per_page=step.cpu_per_page,
+        first_byte=math.nan if first_byte is None else first_byte,
         inside=step.inside,
     )
 

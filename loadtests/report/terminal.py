@@ -9,24 +9,20 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from loadtests.report.plots import short_name
-
 STYLES = {"confirmed": "bold green", "not confirmed": "bold yellow", "invalid": "bold red"}
 
 
 def table(summary: Mapping[str, Any]) -> Table:
     """Fits into 80 columns."""
     grid = Table(box=None, pad_edge=False, collapse_padding=True, header_style="dim")
-    grid.add_column("target", no_wrap=True)
-    grid.add_column("strategy", no_wrap=True)
-    for heading in ("slots", "load", "pages/s", "predicted", "p50 s", "p95 s", "p99 s", "failures"):
+    grid.add_column("arm", overflow="fold")
+    for heading in ("slots", "load", "pages/s", "predicted", "p50 s", "p95 s", "p99 s", "failed"):
         grid.add_column(heading, justify="right", no_wrap=True)
     for arm in summary["arms"]:
         for step in arm["steps"]:
             times = (step["response_time"][name] for name in ("p50", "p95", "p99"))
             grid.add_row(
-                short_name(arm),
-                arm["strategy"],
+                f"{arm['target']} {arm['label'] or arm['strategy'].replace('_', ' ')}",
                 str(arm["slots"] or "–"),
                 step["name"],
                 f"{step['goodput']:.1f}",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shlex
 import socket
 import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from string import Template
 from typing import Any
 
 from loadtests.errors import LabDown
@@ -27,12 +29,19 @@ class Runtime(ABC):
     limits: str  # what isolates the services from each other, in words
 
     @abstractmethod
-    def prepare(self) -> None:
-        """Build or install what the services need; says so when it takes long."""
+    def prepare(self, variables: Mapping[str, str] | None = None) -> None:
+        """Build or install what the services need; says so when it takes long.
+
+        `variables`: those of compose.yaml that are set for this time, beside the environment's.
+        """
 
     @abstractmethod
     def up(self, services: Sequence[str]) -> None:
-        """Start the services and those that they need, and wait until they are healthy."""
+        """Start the services and those that they need, as far as they do not run, and wait until they are healthy."""
+
+    @abstractmethod
+    def drop(self, services: Sequence[str]) -> None:
+        """Stop those of the services that `up` started."""
 
     @abstractmethod
     def generate(self, arguments: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
@@ -53,6 +62,11 @@ class Runtime(ABC):
     @abstractmethod
     def describe(self) -> Mapping[str, Any]:
         """For the manifest: the command, the environment and the limits of each service."""
+
+
+def command_line(words: Sequence[str], environment: Mapping[str, str]) -> str:
+    """As a shell would write it, with the `$NAMES` that services.supervise fills in."""
+    return shlex.join(Template(word.replace("$$", "$")).safe_substitute(environment) for word in words)
 
 
 def with_dependencies(services: Iterable[str], depends_on: Mapping[str, Iterable[str]]) -> list[str]:

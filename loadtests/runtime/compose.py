@@ -17,6 +17,7 @@ from loadtests.runtime import (
     LOG_LINES,
     ROOT,
     Runtime,
+    command_line,
     refuse_taken_port,
     terminal_environment,
     with_dependencies,
@@ -64,34 +65,45 @@ class ComposeRuntime(Runtime):
     limits = "CPU and memory of each service are limited as compose.yaml says"
 
     def __init__(self) -> None:
-        self._running_before: set[str] = set()
+        self._variables: Mapping[str, str] = {}
+        self._built: set[str] = set()  # images
+        self._running_before: set[str] | None = None
         self._started: set[str] = set()
         self._generator: str | None = None
         self._lent: Path | None = None  # a folder that was given to the generator's user
         self._config: dict[str, Any] = {}
 
-    def prepare(self) -> None:
+    def prepare(self, variables: Mapping[str, str] | None = None) -> None:
+        self._variables = dict(variables or {})
         if why := why_no_engine():
             raise LabDown(
                 f"no Docker engine answers ({why}). Start one, or run with RUNTIME=process, which needs none."
             )
         self._config = json.loads(self._ask("config", "--format", "json"))
-        images = sorted({service["image"] for service in self._config["services"].values()})
-        missing = [image for image in images if not self._has_image(image)]
+        self._build([name for name, service in self._config["services"].items() if not service.get("profiles")])
+
+    def _build(self, services: Sequence[str]) -> None:
+        one_of_each = {self._config["services"][name]["image"]: name for name in services}
+        missing = sorted(image for image in one_of_each if not self._has_image(image))
         if missing:
             print(f"Building {', '.join(missing)} (once, about a minute) …", flush=True)
-        run_long([*self._compose, "build"], "building the images")
+        run_long([*self._compose, "build", *one_of_each.values()], "building the images", self._environment)
+        self._built |= set(one_of_each)
 
     def up(self, services: Sequence[str]) -> None:
         services = with_dependencies(
             services, {name: service.get("depends_on", ()) for name, service in self._config["services"].items()}
         )
-        self._running_before = set(self._ask("ps", "--services", "--status", "running").split())
+        if unbuilt := [name for name in services if self._config["services"][name]["image"] not in self._built]:
+            self._build(unbuilt)
+        running = set(self._ask("ps", "--services", "--status", "running").split())
+        if self._running_before is None:
+            self._running_before = running
         for service in services:
-            if service not in self._running_before:
+            if service not in running:
                 for port in self._config["services"][service].get("ports", ()):
                     refuse_taken_port(service, int(port["published"]))
-        self._started = set(services) - self._running_before
+        self._started |= set(services) - self._running_before
         starting = subprocess.Popen(
             [*self._compose, "up", "--detach", "--wait", f"--wait-timeout={START_TIMEOUT}", *services],
             cwd=ROOT,
@@ -100,6 +112,7 @@ class ComposeRuntime(Runtime):
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            env=self._environment,
         )
         said = None
         try:
@@ -112,6 +125,11 @@ class ComposeRuntime(Runtime):
             starting.kill()  # when interrupted
         if starting.returncode:
             raise self._failure(services, said)
+
+    def drop(self, services: Sequence[str]) -> None:
+        if ours := self._started & set(services):
+            self._run("rm", "--stop", "--force", *sorted(ours))
+            self._started -= ours
 
     def _probe(self) -> None:
         """Docker does this by itself; Podman leaves it to systemd's timers, at the long interval only."""
@@ -149,6 +167,7 @@ class ComposeRuntime(Runtime):
             stdin=subprocess.DEVNULL,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            env=self._environment,
         )
 
     def _owner(self, folder: Path) -> str:
@@ -176,6 +195,7 @@ class ComposeRuntime(Runtime):
             self._run("rm", "--stop", "--force", *sorted(self._started))
         elif self._started:
             self._run("down", "--timeout", "3")
+        self._started.clear()
 
     def published(self) -> Mapping[str, str]:
         return {
@@ -188,7 +208,7 @@ class ComposeRuntime(Runtime):
         described = {}
         for name, service in self._config["services"].items():
             described[name] = {
-                "command": shlex.join(service["command"]),
+                "command": command_line(service["command"], service.get("environment", {})),
                 "environment": service.get("environment", {}),
                 "cpus": service.get("cpus"),
                 "memory_bytes": int(service["mem_limit"]) if "mem_limit" in service else None,
@@ -204,17 +224,23 @@ class ComposeRuntime(Runtime):
     @property
     def _compose(self) -> list[str]:
         files = ("compose.yaml", "compose.podman.yaml") if is_podman() else ()
-        return [*engine(), "compose", *(f"--file={ROOT / name}" for name in files)]
+        return [*engine(), "compose", "--profile=*", *(f"--file={ROOT / name}" for name in files)]
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, **self._variables}
 
     def _ask(self, *words: str) -> str:
         """What a Compose command prints. Raises LabDown."""
-        asked = subprocess.run([*self._compose, *words], cwd=ROOT, capture_output=True, text=True, check=False)
+        asked = subprocess.run(
+            [*self._compose, *words], cwd=ROOT, capture_output=True, text=True, check=False, env=self._environment
+        )
         if asked.returncode:
             raise LabDown(f"{shlex.join([*self._compose, *words])} failed.", asked.stderr.strip())
         return asked.stdout
 
     def _run(self, *words: str) -> None:
-        subprocess.run([*self._compose, *words], cwd=ROOT, capture_output=True, check=False)
+        subprocess.run([*self._compose, *words], cwd=ROOT, capture_output=True, check=False, env=self._environment)
 
     def _has_image(self, image: str) -> bool:
         return not subprocess.run([*engine(), "image", "inspect", image], capture_output=True, check=False).returncode

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import resource
-import shlex
 import signal
 import socket
 import subprocess
@@ -28,6 +27,7 @@ from loadtests.runtime import (
     LOG_LINES,
     ROOT,
     Runtime,
+    command_line,
     port_variable,
     refuse_taken_port,
     terminal_environment,
@@ -35,6 +35,7 @@ from loadtests.runtime import (
 )
 
 PASSED_ON = ("HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
+TELEMETRY_PORT = 9000  # in every service that has a witness
 GRACE = 6.0  # seconds from SIGTERM to SIGKILL
 START_TIMEOUT = 40.0  # seconds until a service has to be healthy
 PROBE_INTERVAL = 0.2  # seconds
@@ -150,21 +151,24 @@ class ProcessRuntime(Runtime):
         self._urls: dict[str, str] = {}
         self._witnesses: dict[str, str] = {}
 
-    def prepare(self) -> None:
+    def prepare(self, variables: Mapping[str, str] | None = None) -> None:
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         topology = (ROOT / "compose.yaml").read_text()
-        services = read_services(topology, os.environ)
+        environment = {**os.environ, **(variables or {})}
+        services = read_services(topology, environment)
         published = {
             name: {port: self._local_port(name) for port in service.ports} for name, service in services.items()
         }
-        ports = {name: own | {port: free_port() for port in services[name].exposed} for name, own in published.items()}
+        ports = {name: {port: free_port() for port in services[name].exposed} | own for name, own in published.items()}
         chosen = {port_variable(name): str(port) for name, own in published.items() for port in own.values()}
-        self._services = on_loopback(read_services(topology, os.environ | chosen), ports)
+        self._services = on_loopback(read_services(topology, environment | chosen), ports)
         self._urls = {name: f"http://127.0.0.1:{port}" for name, own in published.items() for port in own.values()}
         self._witnesses = {
-            name: f"http://127.0.0.1:{ports[name][port]}" for name in ports for port in services[name].exposed
+            name: f"http://127.0.0.1:{ports[name][TELEMETRY_PORT]}"
+            for name in ports
+            if TELEMETRY_PORT in services[name].exposed
         }
 
     def _local_port(self, service: str) -> int:
@@ -179,10 +183,11 @@ class ProcessRuntime(Runtime):
 
     def up(self, services: Sequence[str]) -> None:
         self._logs.mkdir(parents=True, exist_ok=True)
-        services = with_dependencies(services, {name: service.depends_on for name, service in self._services.items()})
+        needed = with_dependencies(services, {name: service.depends_on for name, service in self._services.items()})
+        services = [name for name in needed if name not in self._processes]
         for name in services:
-            for needed in self._services[name].depends_on:
-                self._wait_until_healthy(needed)
+            for other in self._services[name].depends_on:
+                self._wait_until_healthy(other)
             self._processes[name] = self._start(name)
         for name in services:
             self._wait_until_healthy(name)
@@ -254,15 +259,18 @@ class ProcessRuntime(Runtime):
             generator.send_signal(signal.SIGINT)
 
     def down(self) -> None:
-        for process in self._processes.values():
+        self.drop(list(self._processes))
+
+    def drop(self, services: Sequence[str]) -> None:
+        ended = [self._processes.pop(name) for name in services if name in self._processes]
+        for process in ended:
             signal_group(process, signal.SIGTERM)
         deadline = time.monotonic() + GRACE
-        for process in self._processes.values():
+        for process in ended:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.1, deadline - time.monotonic()))
             signal_group(process, signal.SIGKILL)  # also a worker that outlived its server
             process.wait()
-        self._processes.clear()
 
     def published(self) -> Mapping[str, str]:
         return self._urls
@@ -275,7 +283,7 @@ class ProcessRuntime(Runtime):
     def describe(self) -> Mapping[str, Any]:
         return {
             name: {
-                "command": shlex.join(service.command),
+                "command": command_line(service.command, service.environment),
                 "environment": service.environment,
                 "cpus": None,
                 "memory_bytes": None,

@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 from playwright.sync_api import Browser
 
-from loadtests.report.plots import PLOTS
+from loadtests.experiments import STANDARD_PLOTS
 from tests.e2e.conftest import RUN_PROJECT
 from tests.runs import Ended, Lab, one_line
 
@@ -49,7 +49,7 @@ def test_a_run_is_confirmed_its_report_opens_offline_and_nothing_is_left_up(
     page.on("requestfailed", lambda request: complaints.append(request.url))
     page.goto((ended.folder / "report.html").as_uri())
     page.wait_for_selector(".js-plotly-plot .scatterlayer .trace")
-    assert page.locator(".js-plotly-plot").count() == len(PLOTS)
+    assert page.locator(".js-plotly-plot").count() == len(STANDARD_PLOTS)
     assert summary["verdict"]["sentence"] in page.inner_text("body")
     assert complaints == []
     page.context.close()

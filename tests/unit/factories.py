@@ -51,13 +51,13 @@ def measured(
     arm: Arm = WSGI, load: int | Step = 100, goodput: float = 10.0, took: float = 1.0, **changes: Any
 ) -> Measured:
     step = Step(users=load) if isinstance(load, int) else load
-    seconds = changes.pop("seconds", 10.0)
+    seconds, settings = changes.pop("seconds", 10.0), changes.pop("settings", SETTINGS)
     pages = round(goodput * seconds)
     times = histogram()
     for _ in range(pages):
         times.record_value(round(took * 1e6))
     values: dict[str, Any] = {
-        "measurement": Measurement(arm, step, changes.pop("repeat", 0), 1.0, seconds),
+        "measurement": Measurement(arm, step, settings, changes.pop("repeat", 0), 1.0, seconds),
         "seconds": seconds,
         "pages": pages,
         "failures": Counter(),

@@ -1,23 +1,30 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from loadtests.analysis.capacity import Deployment, Prediction, predict
-from loadtests.experiments import Arm
+from loadtests.experiments import Arm, find
 from loadtests.knobs import Settings
-from loadtests.plan import NORMAL, first_page_after, plan
-from loadtests.step import Step, rates, users
+from loadtests.plan import NORMAL, Measurement, first_page_after, plan
+from loadtests.step import Step, rates, turned, users
 
 PLAIN = Settings(fan_out=10, latency=1.0, jitter=0.0, fail=0.0)
 WSGI, ASGI = Arm("wsgi", "threadpool"), Arm("asgi", "gather")
 
 
-def expected(arm: Arm, step: Step) -> Prediction:
-    return predict(PLAIN, arm.strategy, Deployment(10 if arm == WSGI else None), step)
+def expected(arm: Arm, step: Step, settings: Settings) -> Prediction:
+    return predict(settings, arm.strategy, Deployment(10 if arm == WSGI else None), step)
+
+
+def planned(arms: list[Arm], steps: tuple[Step, ...], repeats: int) -> list[Measurement]:
+    experiment = replace(find("external-concurrency"), arms=tuple(arms), steps=steps)
+    return plan(experiment, PLAIN, repeats, expected, NORMAL)
 
 
 def test_targets_are_measured_one_at_a_time_in_alternating_order() -> None:
-    steps = plan([WSGI, ASGI], users(1, 10, 50), 2, expected, NORMAL)
+    steps = planned([WSGI, ASGI], users(1, 10, 50), 2)
     assert [(step.arm.target, step.step.users) for step in steps] == [
         ("wsgi", 1),
         ("asgi", 1),
@@ -36,22 +43,30 @@ def test_targets_are_measured_one_at_a_time_in_alternating_order() -> None:
 
 
 def test_every_measurement_has_a_name_of_its_own() -> None:
-    steps = plan([WSGI, ASGI], users(1, 10, 50), 3, expected, NORMAL)
+    steps = planned([WSGI, ASGI], users(1, 10, 50), 3)
     assert len({step.name for step in steps}) == len(steps)
 
 
 def test_a_step_is_warmed_up_and_lasts_three_times_the_response_time_it_produces() -> None:
-    for step in plan([WSGI, ASGI], users(1, 10, 50, 100), 1, expected, NORMAL):
-        response_time = expected(step.arm, step.step).response_time
+    for step in planned([WSGI, ASGI], users(1, 10, 50, 100), 1):
+        response_time = expected(step.arm, step.step, step.settings).response_time
         assert step.warm_up > response_time
         assert step.window >= 3 * response_time
 
 
 def test_arrivals_that_a_target_cannot_serve_are_given_the_time_to_drain() -> None:
-    below, above = plan([WSGI], rates(5, 20), 1, expected, NORMAL)
+    below, above = planned([WSGI], rates(5, 20), 1)
     assert below.window == above.window == NORMAL.window
     assert below.drain == pytest.approx(1.0)
     assert above.drain == pytest.approx(1.0 + (20 / 10 - 1) * (above.warm_up + above.window))
+
+
+def test_what_an_arm_and_a_step_turn_is_measured_at_that_value() -> None:
+    slow = Arm("asgi", "gather", "one call", knobs={"fan_out": 1})
+    first, second = planned([slow], turned(10, "latency", 0.1, 2.0), 1)
+    assert (first.settings.fan_out, first.settings.latency, second.settings.latency) == (1, 0.1, 2.0)
+    assert first.name == "asgi-gather-one-call-10-users-latency-0.1-1"
+    assert second.window > 3 * 2.0
 
 
 def test_first_pages_are_spread_over_one_page_time_as_far_as_there_are_slots() -> None:

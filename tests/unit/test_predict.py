@@ -12,7 +12,7 @@ from loadtests.runtime.processes import Service
 from loadtests.step import Step
 
 OPTIONS = Namespace(
-    experiment="external-concurrency",
+    experiments=["external-concurrency"],
     users=(Step(users=200),),
     rate=(),
     quick=False,
@@ -20,13 +20,14 @@ OPTIONS = Namespace(
     latency="0.3",
     jitter="",
     fail="",
+    work="",
 )
 
 
 @pytest.fixture(autouse=True)
 def _no_run_yet(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(predict, "LATEST", tmp_path / "summary.json")
-    for name in ("THREADPOOL", "MAX_CONNECTIONS", "JITTER", "FAIL"):
+    for name in ("THREADPOOL", "MAX_CONNECTIONS", "JITTER", "FAIL", "WORK"):
         monkeypatch.delenv(name, raising=False)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from loadtests.analysis.inside import Inside
 from loadtests.analysis.validity import Limits, checks
+from loadtests.experiments import Arm
 from loadtests.step import Step
 from tests.unit.factories import SETTINGS, measured
 
@@ -18,7 +19,7 @@ def failed(**changes: Any) -> list[str]:
     within = {name: changes.pop(name) for name in list(changes) if name in Inside.__slots__}
     one = measured(**changes)
     one = replace(one, inside=replace(one.inside, **within))
-    return [check.name for check in checks([one], SETTINGS, LIMITS) if not check.passed]
+    return [check.name for check in checks([one], LIMITS) if not check.passed]
 
 
 def test_a_good_measurement_passes_every_check() -> None:
@@ -54,20 +55,24 @@ def test_arrivals_may_queue_for_longer_than_a_step() -> None:
 
 def test_a_generator_with_less_than_a_core_has_less_to_use() -> None:
     half = Limits(generator_cpus=0.5)
-    assert [check.name for check in checks([measured(generator_cpu=0.45)], SETTINGS, half) if not check.passed] == [
+    assert [check.name for check in checks([measured(generator_cpu=0.45)], half) if not check.passed] == [
         "generator CPU"
     ]
 
 
 def test_pages_that_are_meant_to_fail_do_not_spoil_the_measurement() -> None:
     failing = replace(SETTINGS, fail=0.01)  # about one page in ten
-    one = measured(failures=Counter({"502": 10}))
-    assert all(check.passed for check in checks([one], failing, LIMITS))
-    assert not all(check.passed for check in checks([one], SETTINGS, LIMITS))
+    assert failed(failures=Counter({"502": 10}), settings=failing) == []
+    assert failed(failures=Counter({"502": 10})) == ["failed pages"]
+
+
+def test_an_arm_whose_failures_are_the_point_may_fail() -> None:
+    arm = Arm("wsgi", "threadpool", fails=True)
+    assert failed(arm=arm, failures=Counter({"504": 500}), goodput=0.0) == []
 
 
 def test_a_failed_check_says_the_value_the_limit_and_the_remedy() -> None:
-    check = next(check for check in checks([measured(generator_cpu=0.95)], SETTINGS, LIMITS) if not check.passed)
+    check = next(check for check in checks([measured(generator_cpu=0.95)], LIMITS) if not check.passed)
     assert check.sentence == (
         "generator CPU in wsgi-threadpool-100-users-1: 0.95 cores (at most 0.8). "
         "Fewer users, or a machine with more cores to spare."

@@ -1,0 +1,65 @@
+"""What does an async view do under WSGI?
+
+Django runs it: each request gets a thread and an event loop of its own, which end with it. So the page's ten calls
+are made side by side, as under ASGI. But the page holds its slot until they are done.
+
+Predict: for one user the async view is as fast under WSGI as under ASGI. With more users than slots it stops at slots
+/ latency, exactly where the sync view with threads stops. And it pays for a loop and a client a page.
+
+You will see the two WSGI arms on one line, ASGI above, and the price in CPU per page.
+
+In your project: an async view under WSGI is a way to make calls side by side without a thread pool, not a way to
+serve more users. If users wait for slots, change the server or the slots; if a page makes calls one by one, change
+the view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, expected, of
+from loadtests.step import users
+
+SYNC, ASYNC, ASGI = Arm("wsgi", "threadpool"), Arm("wsgi", "gather"), Arm("asgi", "gather")
+AS_FAST = 1.5  # times the page under ASGI that it may take for one user
+HELD = 1.15  # times slots / page time, which it must not pass
+CLEARLY_MORE = 1.5
+
+
+def judge(points: Sequence[Point]) -> Judgement:
+    (alone, full), (alone_asgi, full_asgi) = of(points, ASYNC), of(points, ASGI)
+    inside = alone.p50 <= AS_FAST * alone_asgi.p50
+    outside = full.goodput <= HELD * expected(full).goodput and full_asgi.goodput >= CLEARLY_MORE * full.goodput
+    cost = ""
+    if full.cpu_per_page and full_asgi.cpu_per_page:
+        cost = (
+            f"; a page costs {full.cpu_per_page * 1000:.1f} ms of CPU there and {full_asgi.cpu_per_page * 1000:.1f} ms "
+            "under ASGI"
+        )
+    figures = (
+        f"for {alone.step.name} an async page took {alone.p50:.2f} s under WSGI and {alone_asgi.p50:.2f} s under "
+        "ASGI; at "
+        f"{full.step.name} WSGI served {full.goodput:.1f} pages/s with its {full.slots} slots and ASGI "
+        f"{full_asgi.goodput:.1f}{cost}"
+    )
+    if inside and outside:
+        return Judgement(confirmed=True, sentence=f"Concurrent inside, not outside: {figures}.")
+    return Judgement(confirmed=False, sentence=f"Not as predicted: {figures}.")
+
+
+EXPERIMENT = Experiment(
+    name="async-under-wsgi",
+    arms=(SYNC, ASYNC, ASGI),
+    steps=users(1, 30),
+    knobs={"latency": 0.5},
+    judge=judge,
+    claims=(
+        Claim(
+            "Under WSGI an async view runs in an event loop of its own: calls inside it are concurrent, but the "
+            "benefits of an async stack do not come.",
+            "Django documentation 3.1, Asynchronous support (2020)",
+            "https://docs.djangoproject.com/en/3.1/topics/async",
+        ),
+    ),
+    quick=Quick(knobs={"latency": 0.3}),
+)

@@ -1,0 +1,64 @@
+"""What does one blocking call in an async view do to everybody else?
+
+An async view that calls something blocking (here `time.sleep(0.1)`; in real projects a driver, a file, a template of
+computation) stops the event loop, and with it every page of the process: those that only wait for their calls too.
+
+Predict: a page that blocks for 0.1 s lets one process serve 1 / 0.1 = 10 pages/s, however many users there are. Under
+WSGI the same view blocks nothing but its own slot.
+
+You will see ASGI held at 10 pages/s, its loop late by the length of the queue, and WSGI with its ten threads ahead: a
+case where threads win.
+
+In your project: watch the loop's lag in production; one number says whether somebody blocks it. Move what blocks into
+a thread (`asyncio.to_thread`, `sync_to_async`) or keep such views under WSGI.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, last
+from loadtests.step import users
+
+BLOCKS = 0.1  # seconds, as services/aggregator/pitfalls.py has it
+CLEAN = Arm("asgi", "gather")
+BLOCKING = Arm("asgi", "blocking_call", holds=BLOCKS)
+THREADS = Arm("wsgi", "blocking_call", holds=BLOCKS)
+HELD = 1.15  # times 1 / BLOCKS, which it must not pass
+CLEARLY_MORE = 2.0
+THREADS_WIN = 1.2
+LATE = 0.05  # seconds of lag that everybody feels
+
+
+def judge(points: Sequence[Point]) -> Judgement:
+    clean, blocking, threads = last(points, CLEAN), last(points, BLOCKING), last(points, THREADS)
+    lag = blocking.inside.loop_lag_p99 or 0.0
+    figures = (
+        f"at {clean.step.name} ASGI served {clean.goodput:.1f} pages/s, and {blocking.goodput:.1f} when each page "
+        "blocks its "
+        f"event loop for {BLOCKS:g} s (loop lag p99 up to {lag * 1000:.0f} ms); WSGI served {threads.goodput:.1f} of "
+        "the "
+        f"same blocking pages with {threads.slots} threads"
+    )
+    held = blocking.goodput <= HELD / BLOCKS and clean.goodput >= CLEARLY_MORE * blocking.goodput
+    if held and lag >= LATE and threads.goodput >= THREADS_WIN * blocking.goodput:
+        return Judgement(confirmed=True, sentence=f"One blocking call stops everybody: {figures}.")
+    return Judgement(confirmed=False, sentence=f"Not as predicted: {figures}.")
+
+
+EXPERIMENT = Experiment(
+    name="blocking-call",
+    arms=(CLEAN, BLOCKING, THREADS),
+    steps=users(1, 30),
+    knobs={"latency": 0.5},
+    judge=judge,
+    plots=("Goodput", "Event-loop lag", "Response time", "External concurrency"),
+    claims=(
+        Claim(
+            "A function that blocks for a second delays every other task of its event loop by a second.",
+            "Victor Stinner, Develop with asyncio (2014)",
+            "https://www.python.org/pipermail/python-checkins/2014-January/127475.html",
+        ),
+    ),
+    quick=Quick(steps=users(1, 15), knobs={"latency": 0.2}),
+)

@@ -1,0 +1,57 @@
+"""Do async class-based views cost more than functions?
+
+The same page as a function view and as an async class-based view, by GET and by POST, under ASGI; and the class-based
+one under WSGI, where it runs like any async view.
+
+Predict: the same result at the same cost. What a class adds is lost in the cost of ten calls.
+
+You will see bars of equal length.
+
+In your project: choose by taste. All handlers of one class must be async, or all sync.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, last
+from loadtests.step import users
+
+FUNCTION = Arm("asgi", "gather", "function")
+GET, POST = Arm("asgi", "gather_class", "class, GET"), Arm("asgi", "gather_class", "class, POST", method="POST")
+WSGI = Arm("wsgi", "gather_class", "class, GET")
+ALIKE = 1.3  # times the function's CPU per page
+SAME = 0.85  # of the function's goodput
+
+
+def judge(points: Sequence[Point]) -> Judgement:
+    function, get, post = (last(points, arm) for arm in (FUNCTION, GET, POST))
+    cpus = [point.cpu_per_page or 0.0 for point in (function, get, post)]
+    figures = (
+        f"at {function.step.name} the function served {function.goodput:.1f} pages/s, the class {get.goodput:.1f} by "
+        "GET and "
+        f"{post.goodput:.1f} by POST, at {cpus[0] * 1000:.1f}, {cpus[1] * 1000:.1f} and {cpus[2] * 1000:.1f} ms of "
+        "CPU a page"
+    )
+    same = min(get.goodput, post.goodput) >= SAME * function.goodput
+    if same and cpus[0] and max(cpus[1:]) <= ALIKE * cpus[0]:
+        return Judgement(confirmed=True, sentence=f"No difference: {figures}.")
+    return Judgement(confirmed=False, sentence=f"Not as predicted: {figures}.")
+
+
+EXPERIMENT = Experiment(
+    name="class-based",
+    arms=(FUNCTION, GET, POST, WSGI),
+    steps=users(10),
+    knobs={"latency": 0.3},
+    judge=judge,
+    plots=("Goodput", "CPU per page", "Response time"),
+    claims=(
+        Claim(
+            "Class-based views may have async handlers.",
+            "Django 4.1 release notes (2022)",
+            "https://docs.djangoproject.com/en/4.2/releases/4.1",
+        ),
+    ),
+    quick=Quick(knobs={"latency": 0.2}),
+)

@@ -1,0 +1,54 @@
+"""Does async help a page that computes?
+
+Each page computes for 50 ms (a template, a serializer, a report) and makes one quick call.
+
+Predict: one process computes on one core at a time, under either server: 1 / 0.05 = 20 pages/s, whatever the slots
+and however many users. Neither threads nor an event loop change that.
+
+You will see two lines on top of each other, flat from two users on.
+
+In your project: if pages compute, add processes and cores (`--workers`), or compute less. An async view that computes
+also keeps everybody else waiting, as `blocking-call` shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, last
+from loadtests.step import users
+
+WSGI, ASGI = Arm("wsgi", "threadpool"), Arm("asgi", "gather")
+WORK = 0.05  # CPU seconds a page
+ALIKE = 1.25  # times the other's goodput
+NO_MORE = 1.1  # times what one core can compute
+
+
+def judge(points: Sequence[Point]) -> Judgement:
+    wsgi, asgi = last(points, WSGI), last(points, ASGI)
+    figures = (
+        f"at {wsgi.step.name} WSGI served {wsgi.goodput:.1f} pages/s (p95 {wsgi.p95:.2f} s) and ASGI "
+        f"{asgi.goodput:.1f} (p95 "
+        f"{asgi.p95:.2f} s); {WORK * 1000:.0f} ms a page end at {1 / WORK:.0f} pages/s for one core"
+    )
+    fast, slow = max(wsgi.goodput, asgi.goodput), min(wsgi.goodput, asgi.goodput)
+    if slow and fast / slow <= ALIKE and fast <= NO_MORE / WORK:
+        return Judgement(confirmed=True, sentence=f"A tie, because one core is the limit: {figures}.")
+    return Judgement(confirmed=False, sentence=f"Not as predicted: {figures}.")
+
+
+EXPERIMENT = Experiment(
+    name="cpu-bound",
+    arms=(WSGI, ASGI),
+    steps=users(1, 4, 16),
+    knobs={"work": WORK, "latency": 0.02, "fan_out": 1},
+    judge=judge,
+    claims=(
+        Claim(
+            "Async is not faster by itself: it helps where pages wait, and hardly where they compute.",
+            "Flask documentation, Using async and await",
+            "https://flask.palletsprojects.com/en/stable/async-await/",
+        ),
+    ),
+    quick=Quick(steps=users(1, 16), knobs={"work": WORK, "latency": 0.02, "fan_out": 1}),
+)

@@ -1,0 +1,68 @@
+"""Is it ASGI that makes a page of ten slow calls ten times as fast?
+
+The articles compare ten calls one after the other in a sync view with ten calls by `asyncio.gather` in an async one:
+ten seconds against one. That changes two things at once. Here both are turned separately, for one user: how the calls
+are made (one after the other, by threads, by gather) and the server (WSGI, ASGI).
+
+Predict: one after the other a page takes fan-out × latency, side by side it takes the latency, under either server.
+
+You will see three bars a server, and the same three under both. (With LATENCY=1 they are the articles' ten seconds
+and one; here the api takes 0.3 s.)
+
+In your project: look for calls that do not need each other's answers. Making them side by side is worth a factor, and
+a thread pool does it in any Django, under any server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, last
+from loadtests.step import users
+
+SEQUENTIAL = (Arm("wsgi", "sequential"), Arm("asgi", "sequential"))
+THREADS = (Arm("wsgi", "threadpool"), Arm("asgi", "threadpool"))
+GATHER = (Arm("wsgi", "gather"), Arm("asgi", "gather"))
+MOST_OF_IT = 0.6  # of the fan-out that the gain has to reach
+ALIKE = 1.5  # times as long a page may take by another way of making its calls side by side
+
+
+def judge(points: Sequence[Point]) -> Judgement:
+    slow = [last(points, arm).p50 for arm in SEQUENTIAL]
+    fast = {arm.words: last(points, arm).p50 for arm in (*THREADS, *GATHER)}
+    gain = min(slow) / max(fast.values())
+    apart = max(fast.values()) / min(fast.values())
+    predicted = [point.predicted.page_time for point in points if point.predicted]
+    expected = max(predicted) / min(predicted)
+    figures = (
+        f"one after the other a page took {slow[0]:.2f} s under WSGI and {slow[1]:.2f} s under ASGI; side by side "
+        f"{min(fast.values()):.2f} to {max(fast.values()):.2f} s, whether by threads or by gather, under either"
+    )
+    if gain >= MOST_OF_IT * expected and apart <= ALIKE:
+        return Judgement(
+            confirmed=True, sentence=f"The gain is the fan-out, not ASGI: {figures}, {gain:.1f} times as fast."
+        )
+    return Judgement(confirmed=False, sentence=f"Not as predicted: {figures}.")
+
+
+EXPERIMENT = Experiment(
+    name="fan-out",
+    arms=(SEQUENTIAL[0], THREADS[0], GATHER[0], SEQUENTIAL[1], THREADS[1], GATHER[1]),
+    steps=users(1),
+    knobs={"latency": 0.3},
+    judge=judge,
+    plots=("Response time", "CPU per page", "Threads", "Memory"),
+    claims=(
+        Claim(
+            "Ten calls of a second take about one second with gather and httpx, and about ten in a loop.",
+            "Jochen Wersdörfer, Django 3.1 Async (2020)",
+            "https://wersdoerfer.de/blogs/ephes_blog/django-31-async/",
+        ),
+        Claim(
+            "Who only combines a few responses may be served by a thread pool, without an ASGI server.",
+            "Jochen Wersdörfer, Django 3.1 Async (2020)",
+            "https://wersdoerfer.de/blogs/ephes_blog/django-31-async/",
+        ),
+    ),
+    quick=Quick(knobs={"latency": 0.06}),
+)

@@ -1,0 +1,67 @@
+"""How slow does an api have to be before ASGI pays?
+
+Twenty users, an api that answers in 1, 5, 20 or 100 ms, and pages of one call or ten. With a fast api pages hardly
+wait: CPU per page decides. With a slow one they wait: slots decide.
+
+Predict: ten slots serve 10 / page time. As long as that is more than one core can compute, slots are no limit, and
+the server with less CPU per page is ahead: WSGI for a page of one call. Where 10 / page time falls below it, the
+lines cross and ASGI wins.
+
+You will see the lines cross somewhere between 5 and 100 ms: left of it threads win.
+
+In your project: measure how long a page waits for others. If that is a few milliseconds (a cache, a database next
+door), ASGI has nothing to give but its own cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, of
+from loadtests.step import turned
+
+ONE, TEN = (
+    (Arm("wsgi", "threadpool", label, {"fan_out": calls}), Arm("asgi", "gather", label, {"fan_out": calls}))
+    for calls, label in ((1, "one call"), (10, "ten calls"))
+)
+USERS = 20
+WINS = 1.05  # times the other's goodput
+
+
+def judge(points: Sequence[Point]) -> Judgement:
+    ahead = {name: leads(points, pair) for name, pair in (("one call", ONE), ("ten calls", TEN))}
+    sentence = "; ".join(f"with {name} a page {described(lead)}" for name, lead in ahead.items())
+    first, *_, slowest = ahead["one call"]
+    if first[1] <= 1 / WINS and slowest[1] >= WINS:
+        return Judgement(confirmed=True, sentence=f"WSGI wins while the api is fast: {sentence}.")
+    return Judgement(confirmed=False, sentence=f"Not as predicted: {sentence}.")
+
+
+def leads(points: Sequence[Point], pair: tuple[Arm, Arm]) -> list[tuple[float, float]]:
+    """The latency of each step (seconds), and how many times WSGI's goodput ASGI had there."""
+    wsgi, asgi = (of(points, arm) for arm in pair)
+    return [
+        (a.step.knobs["latency"], b.goodput / a.goodput if a.goodput else 0.0) for a, b in zip(wsgi, asgi, strict=True)
+    ]
+
+
+def described(lead: list[tuple[float, float]]) -> str:
+    return "ASGI served " + ", ".join(f"{ratio:.2f} times as many at {latency * 1000:g} ms" for latency, ratio in lead)
+
+
+EXPERIMENT = Experiment(
+    name="fast-api",
+    arms=(*ONE, *TEN),
+    steps=turned(USERS, "latency", 0.001, 0.005, 0.02, 0.1),
+    judge=judge,
+    plots=("Goodput", "CPU per page", "Response time"),
+    claims=(
+        Claim(
+            "Async frameworks have slightly lower throughput and a much worse spread of latency.",
+            "Cal Paterson, Async Python is not faster (2020)",
+            "http://calpaterson.com/async-python-is-not-faster.html",
+            confirmed="depends on the wait: true while the api is fast",
+        ),
+    ),
+    quick=Quick(steps=turned(USERS, "latency", 0.001, 0.1), knobs={}),
+)

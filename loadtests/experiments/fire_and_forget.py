@@ -1,0 +1,67 @@
+"""Does a task that a view leaves behind ever finish?
+
+`asyncio.create_task` and return: the page is answered, the work goes on. Under ASGI there is an event loop for it to
+go on in. Under WSGI the view's loop ends with the view, and its tasks are cancelled, without a word to anybody.
+
+Predict: under ASGI as many tasks finish as were started, under WSGI none. What is handed to a thread of the process
+finishes under both.
+
+You will see that, in tasks per second. Nothing in the answers, the statuses or the log differs.
+
+In your project: a task left behind is lost at the next deployment in any case. Use it for what may be lost; hand what
+must not be lost to a queue that outlives the process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, last
+from loadtests.step import users
+
+WSGI, ASGI = Arm("wsgi", "fire_and_forget"), Arm("asgi", "fire_and_forget")
+HANDED = (Arm("wsgi", "hand_over"), Arm("asgi", "hand_over"))
+MOST, HARDLY_ANY = 0.8, 0.1  # of the tasks that were started
+
+
+def judge(points: Sequence[Point]) -> Judgement:
+    wsgi, asgi = finished(last(points, WSGI)), finished(last(points, ASGI))
+    handed = [finished(last(points, arm)) for arm in HANDED]
+    figures = (
+        f"of the tasks that pages left behind {asgi:.0%} finished under ASGI and {wsgi:.0%} under WSGI; of what was "
+        "handed "
+        f"to a thread of the process {handed[1]:.0%} and {handed[0]:.0%}"
+    )
+    if asgi >= MOST and wsgi <= HARDLY_ANY and min(handed) >= MOST:
+        return Judgement(confirmed=True, sentence=f"Finished under ASGI, cancelled under WSGI: {figures}.")
+    return Judgement(confirmed=False, sentence=f"Not as predicted: {figures}.")
+
+
+def finished(point: Point) -> float:
+    """The share of the tasks; at a window's edges a few are started and not yet finished."""
+    started = point.inside.background_started
+    return min(1.0, (point.inside.background_finished or 0.0) / started) if started else 0.0
+
+
+EXPERIMENT = Experiment(
+    name="fire-and-forget",
+    arms=(WSGI, ASGI, *HANDED),
+    steps=users(5),
+    knobs={"latency": 0.3},
+    judge=judge,
+    plots=("Work after the response", "Response time", "Goodput"),
+    claims=(
+        Claim(
+            "A view can start a task, answer at once, and let the task go on.",
+            "Jace Medlin, Async Views in Django 3.1 (2020)",
+            "https://gdevops.frama.io/django/versions/3.1/async/jace/jace.html",
+            confirmed="depends on the server: under ASGI only",
+        ),
+        Claim(
+            "Under WSGI the event loop ends with the view and cancels what is unfinished.",
+            "Flask pull request 3967 (2021)",
+            "https://github.com/pallets/flask/pull/3967",
+        ),
+    ),
+    quick=Quick(knobs={"latency": 0.1}),
+)

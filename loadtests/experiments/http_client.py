@@ -1,0 +1,86 @@
+"""Does the server decide, or the HTTP client?
+
+The same async view under the same ASGI server with six clients: one made for every page, as the articles have it; one
+shared with its default limits; httpx's own pool without limits; httpx over aiohttp (the lab's default); httpx2;
+aiohttp itself. Beside them WSGI with ten threads.
+
+Predict: a shared client with the default 100 connections carries 100 / (fan-out × latency) pages/s, which is what ten
+threads do. A client a page builds an SSL context each time, about 20 ms of CPU, so one core ends near 40 pages/s.
+
+You will see ASGI lose its advantage to a client, and the CPU of a page differ by a factor between clients that look
+the same in the code.
+
+In your project: make one client for the process, open and close it with the lifespan, set its limits and every
+timeout on purpose, and measure its CPU per call before you blame a server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, last
+from loadtests.step import users
+
+THREADS = Arm("wsgi", "threadpool")
+DEFAULT_LIMITS = Arm("asgi", "client_default_limits", "httpx, default limits", pool=100)
+PER_PAGE = Arm("asgi", "client_per_page", "httpx, one a page")
+TUNED = Arm("asgi", "client_httpx", "httpx, no limits")
+OVER_AIOHTTP = Arm("asgi", "gather", "httpx over aiohttp")
+HTTPX2 = Arm("asgi", "client_httpx2", "httpx2")
+AIOHTTP = Arm("asgi", "client_aiohttp", "aiohttp")
+NO_MORE = 1.3  # times ten threads' goodput, which the default limits must not pass
+CLEARLY_MORE = 2.0  # times the default limits' goodput
+CHEAPER = 2.0  # times the CPU that a client a page takes of what a shared one takes
+
+
+def judge(points: Sequence[Point]) -> Judgement:
+    threads, limited, shared = last(points, THREADS), last(points, DEFAULT_LIMITS), last(points, OVER_AIOHTTP)
+    each = ", ".join(
+        f"{arm.label} {last(points, arm).goodput:.1f}" + cpu(last(points, arm))
+        for arm in (PER_PAGE, TUNED, OVER_AIOHTTP, HTTPX2, AIOHTTP)
+    )
+    figures = (
+        f"at {limited.step.name} ten threads under WSGI served {threads.goodput:.1f} pages/s, and ASGI with httpx's "
+        "default "
+        f"limits {limited.goodput:.1f}; with other clients the same view served: {each}"
+    )
+    dear, cheap = last(points, PER_PAGE).cpu_per_page, shared.cpu_per_page
+    if (
+        limited.goodput <= NO_MORE * threads.goodput
+        and shared.goodput >= CLEARLY_MORE * limited.goodput
+        and dear is not None
+        and cheap is not None
+        and dear >= CHEAPER * cheap
+    ):
+        return Judgement(confirmed=True, sentence=f"The client decides: {figures}.")
+    return Judgement(confirmed=False, sentence=f"Not as predicted: {figures}.")
+
+
+def cpu(point: Point) -> str:
+    return "" if point.cpu_per_page is None else f" ({point.cpu_per_page * 1000:.1f} ms of CPU a page)"
+
+
+EXPERIMENT = Experiment(
+    name="http-client",
+    arms=(THREADS, DEFAULT_LIMITS, PER_PAGE, TUNED, OVER_AIOHTTP, HTTPX2, AIOHTTP),
+    steps=users(40),
+    knobs={"latency": 0.5},
+    judge=judge,
+    plots=("Goodput", "CPU per page", "Response time", "Memory"),
+    claims=(
+        Claim(
+            "A client for each request adds about 100 ms, because an SSL context is built even for plain HTTP.",
+            "httpx issue 2298 (2022)",
+            "https://github.com/encode/httpx/issues/2298",
+        ),
+        Claim(
+            "Sync Django with 4 × 10 threads did better than async Django under uvicorn, with an AsyncClient made "
+            "for each "
+            "request.",
+            "Karen, Sync and async API performance comparison",
+            "https://softwaresight.link/posts/sync-and-async-api-performance-comparison",
+            confirmed="depends on the HTTP client",
+        ),
+    ),
+    quick=Quick(steps=users(30), knobs={"latency": 0.4}),
+)

@@ -1,0 +1,71 @@
+"""What does middleware cost under ASGI, and what under WSGI?
+
+A middleware that is written for sync only makes Django hop into a thread and back for every request under ASGI; all
+of Django's own do. Four sets are compared on both servers: none, one that is written for both, one that is sync only,
+and what `startproject` installs. The page makes a single fast call, so that the middleware is most of what it costs.
+
+Predict: under WSGI middleware costs next to nothing. Under ASGI one that is written for both costs next to nothing,
+and every change from async to sync costs a hop.
+
+You will see CPU milliseconds per page. It is a tax, not a wall: beside a page that waits half a second it is hard to
+see.
+
+In your project: before you blame async, list your middleware and look which of them are sync only. Adjacent sync ones
+share a hop; the mixture is what costs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, last
+from loadtests.step import users
+
+SETS = ("bare", "", "hop", "django")  # of compose.yaml's targets
+WSGI, ASGI = (
+    tuple(Arm("-".join(filter(None, (server, name))), strategy) for name in SETS)
+    for server, strategy in (("wsgi", "threadpool"), ("asgi", "gather"))
+)
+MORE = 2.0  # times what the same middleware adds under WSGI
+
+
+def judge(points: Sequence[Point]) -> Judgement:
+    (bare_wsgi, _, _, django_wsgi), (bare, both, hop, django) = (
+        [cpu(points, arm) for arm in arms] for arms in (WSGI, ASGI)
+    )
+    added, added_wsgi = django - bare, django_wsgi - bare_wsgi
+    figures = (
+        f"Django's default middleware adds {added * 1000:.2f} ms of CPU to a page under ASGI and "
+        f"{added_wsgi * 1000:.2f} ms "
+        f"under WSGI; under ASGI a page takes {bare * 1000:.2f} ms with none, {both * 1000:.2f} ms with one written "
+        "for "
+        f"both, {hop * 1000:.2f} ms with one that is sync only"
+    )
+    if added > 0 and added >= MORE * max(0.0, added_wsgi):
+        return Judgement(confirmed=True, sentence=f"Sync middleware is dearer under ASGI: {figures}.")
+    return Judgement(confirmed=False, sentence=f"Not as predicted: {figures}.")
+
+
+def cpu(points: Sequence[Point], arm: Arm) -> float:
+    return last(points, arm).cpu_per_page or 0.0
+
+
+EXPERIMENT = Experiment(
+    name="middleware",
+    arms=(*WSGI, *ASGI),
+    steps=users(10),
+    knobs={"latency": 0.05, "fan_out": 1},
+    judge=judge,
+    plots=("CPU per page", "Response time", "Goodput", "Threads"),
+    claims=(
+        Claim(
+            "A sync middleware in an async stack costs about a millisecond and holds a thread, which can use up what "
+            "async "
+            "gained.",
+            "Django documentation 3.1, quoted in django-cors-headers issue 560 (2020)",
+            "https://github.com/adamchainz/django-cors-headers/issues/560",
+            confirmed="depends on the page: a fraction of a millisecond of CPU, no wall",
+        ),
+    ),
+    quick=Quick(knobs={"latency": 0.05, "fan_out": 1}),
+)

@@ -1,0 +1,59 @@
+"""Can a page call a view of its own server?
+
+The articles' aggregator called a sync view of the server that served it, and got a ReadTimeout: the page held the
+only thread that could have answered. Here the page's ten calls go to the aggregator's own sync view.
+
+Predict: under ASGI each call gets a thread of its own and the page is whole. Under WSGI a page needs its own slot and
+ten more; when users take all slots the calls queue behind pages that wait for these very calls: a deadlock until a
+timeout ends it.
+
+You will see ASGI serve, and WSGI fail at ten users for ten slots, though one user alone gets through.
+
+In your project: do not call yourself over HTTP. Call the function. If you must, count the slots: pages that wait and
+calls that they wait for share them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, of
+from loadtests.step import users
+
+TIMEOUT = 2.0  # seconds until a call gives up
+WSGI = Arm("wsgi", "self_call_threads", fails=True, takes=TIMEOUT)
+ASGI = Arm("asgi", "self_call")
+MOSTLY = 0.5  # of the pages
+
+
+def judge(points: Sequence[Point]) -> Judgement:
+    (alone, full), asgi = of(points, WSGI), of(points, ASGI)[-1]
+    figures = (
+        f"under ASGI {asgi.pages} of {asgi.pages + asgi.failures} pages were whole at {asgi.step.name}; under WSGI "
+        f"{alone.pages} of {alone.pages + alone.failures} at {alone.step.name} and {full.pages} of "
+        f"{full.pages + full.failures} at {full.step.name}, with {full.slots} slots"
+    )
+    deadlocked = full.failures > MOSTLY * (full.pages + full.failures)
+    if not asgi.failures and asgi.pages and deadlocked and alone.pages > MOSTLY * (alone.pages + alone.failures):
+        return Judgement(confirmed=True, sentence=f"It works where every call gets a thread: {figures}.")
+    return Judgement(confirmed=False, sentence=f"Not as predicted: {figures}.")
+
+
+EXPERIMENT = Experiment(
+    name="self-call",
+    arms=(WSGI, ASGI),
+    steps=users(1, 10),
+    knobs={"latency": 0.3},
+    deployment={"CALL_TIMEOUT": f"{TIMEOUT:g}"},
+    judge=judge,
+    plots=("Goodput", "Response time", "Threads", "External concurrency"),
+    claims=(
+        Claim(
+            "An async view that calls a page of its own server hangs when few requests can be served at once.",
+            "channels issue 1491 (2020)",
+            "https://github.com/django/channels/issues/1491",
+            confirmed="depends on the server: no longer under ASGI, still under WSGI",
+        ),
+    ),
+    quick=Quick(knobs={"latency": 0.1}),
+)

@@ -1,0 +1,70 @@
+"""How many threads does WSGI need to catch up with ASGI, and what do they cost?
+
+Most published wins of async compare ten slots, or one, with none. Here WSGI gets 10, 50, 100 and 200 threads, and 100
+slots as four workers of 25 threads: the slot-matched arm that such comparisons lack.
+
+Predict: goodput = users / page time as soon as slots ≥ users. So 100 threads serve 100 users as ASGI does, and 200
+threads serve them no better. A thread costs memory: its own, and that of the threads which make its calls.
+
+You will see WSGI reach ASGI at 100 slots. Four workers of 25 threads fall short of 100 slots: each worker takes
+whatever connections it gets and keeps them, so that some workers queue pages while others have slots free. Let a
+worker take no more connections than it has threads, and keep none of them, and they spread.
+
+In your project: count slots before you change the server. If threads × workers ≥ pages in flight at your peak, you
+have nothing to gain; if not, more threads may be all you need, as long as their memory and the database's connections
+allow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, last
+from loadtests.step import users
+
+TEN, FIFTY, HUNDRED, TWO_HUNDRED = (Arm(target, "threadpool") for target in ("wsgi", "wsgi-50", "wsgi-100", "wsgi-200"))
+PILED, SPREAD = Arm("wsgi-4x25", "threadpool"), Arm("wsgi-4x25-spread", "threadpool")
+ASGI = Arm("asgi", "gather")
+CAUGHT_UP = 0.85  # of ASGI's goodput
+BEHIND = 0.6  # of ASGI's goodput, which ten slots stay below
+
+
+def judge(points: Sequence[Point]) -> Judgement:
+    ten, hundred, asgi = last(points, TEN), last(points, HUNDRED), last(points, ASGI)
+    piled, spread = last(points, PILED), last(points, SPREAD)
+    memory = ""
+    if hundred.inside.memory and asgi.inside.memory:
+        memory = f" with {hundred.inside.memory / 1e6:.0f} MB against {asgi.inside.memory / 1e6:.0f} MB"
+    figures = (
+        f"at {asgi.step.name} 10 threads served {ten.goodput:.1f} pages/s, 50 {last(points, FIFTY).goodput:.1f}, 100 "
+        f"{hundred.goodput:.1f}, 200 {last(points, TWO_HUNDRED).goodput:.1f}, ASGI {asgi.goodput:.1f}{memory}; 4 × 25 "
+        f"threads served {piled.goodput:.1f}, spread evenly {spread.goodput:.1f}"
+    )
+    if hundred.goodput >= CAUGHT_UP * asgi.goodput and ten.goodput <= BEHIND * asgi.goodput:
+        return Judgement(confirmed=True, sentence=f"Slots decide, and threads catch up: {figures}.")
+    return Judgement(confirmed=False, sentence=f"Not as predicted: {figures}.")
+
+
+EXPERIMENT = Experiment(
+    name="slots",
+    arms=(TEN, FIFTY, HUNDRED, TWO_HUNDRED, PILED, SPREAD, ASGI),
+    steps=users(100),
+    knobs={"latency": 1.0},
+    judge=judge,
+    plots=("Goodput", "Response time", "Memory", "Threads", "CPU per page"),
+    claims=(
+        Claim(
+            "With 100 visitors and pages of a second, ten WSGI threads keep the last waiting for ten seconds, and one "
+            "ASGI worker answers all of them in about one.",
+            "DjangoTricks, Performance of ASGI Compared to WSGI",
+            "http://djangotricks.com/tricks/8bH4nkFdB5iQ",
+            confirmed="depends on the slots",
+        ),
+        Claim(
+            "Threads share a worker's memory, so that they cost less than workers.",
+            "Gunicorn documentation, Design",
+            "https://gunicorn.org/design",
+        ),
+    ),
+    quick=Quick(steps=users(40), knobs={"latency": 0.4}),
+)

@@ -1,0 +1,72 @@
+"""What does one call that never answers do to a page?
+
+Of a page's ten calls one hangs. By `gather` the whole page waits for it until the client's timeout, and is a 504.
+With a deadline the page gives up earlier. And a page that takes what has come by the deadline is answered, without
+that one.
+
+Predict: whole pages only where partial ones are meant. A page that waits for its timeout holds its slot meanwhile:
+ten slots and a timeout of 2 s let through 5 pages/s, all of them failed.
+
+You will see no goodput but for the partial arms, and WSGI's slots all taken by pages that wait for nothing.
+
+In your project: set a deadline for the page, not only a timeout for the call; decide which parts of a page may be
+missing; and remember that under threads every second of timeout is a second of a slot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, last
+from loadtests.step import users
+
+TIMEOUT, DEADLINE = 2.0, 0.8  # seconds
+HANGING = "&hanging=1"
+THREADS = Arm("wsgi", "threadpool", query=HANGING, fails=True, takes=2 * TIMEOUT)
+GATHER = Arm("asgi", "gather", query=HANGING, fails=True, takes=TIMEOUT)
+GIVES_UP = Arm("asgi", "deadline", query=HANGING, fails=True, takes=DEADLINE)
+PARTIAL = Arm("asgi", "partial", query=HANGING, takes=DEADLINE)
+PARTIAL_THREADS = Arm("wsgi", "partial_threads", query=HANGING, takes=2 * DEADLINE)
+IN_TIME = 2.0  # times the deadline in which a partial page has to be there, without a queue
+TAKEN = 0.9  # of the slots
+
+
+def judge(points: Sequence[Point]) -> Judgement:
+    whole, partial = [last(points, arm) for arm in (THREADS, GATHER, GIVES_UP)], last(points, PARTIAL)
+    threads, gather, gives_up = whole
+    held = threads.inside.pages_in_flight or 0
+    figures = (
+        f"with one call in ten hanging, at {partial.step.name}, gather failed {per_second(gather)} pages/s, each after "
+        f"{TIMEOUT:g} s, and a deadline {per_second(gives_up)}, each after {DEADLINE:g} s; partial pages came whole at "
+        f"{partial.goodput:.1f} pages/s in {partial.p50:.2f} s; under WSGI {held:.0f} of {threads.slots} slots "
+        "waited for "
+        "nothing"
+    )
+    all_failed = not any(point.pages for point in whole) and all(point.failures for point in whole)
+    if all_failed and partial.p50 <= IN_TIME * DEADLINE and held >= TAKEN * (threads.slots or 0):
+        return Judgement(confirmed=True, sentence=f"A deadline and a partial page save it: {figures}.")
+    return Judgement(confirmed=False, sentence=f"Not as predicted: {figures}.")
+
+
+def per_second(point: Point) -> str:
+    return f"{point.failures / point.seconds:.1f}" if point.seconds else "–"
+
+
+EXPERIMENT = Experiment(
+    name="timeouts",
+    arms=(THREADS, GATHER, GIVES_UP, PARTIAL, PARTIAL_THREADS),
+    steps=users(20),
+    knobs={"latency": 0.3},
+    deployment={"CALL_TIMEOUT": f"{TIMEOUT:g}", "DEADLINE": f"{DEADLINE:g}"},
+    judge=judge,
+    plots=("Goodput", "Response time", "External concurrency"),
+    claims=(
+        Claim(
+            "httpx gives up after five seconds without an answer, unless it is told otherwise.",
+            "HTTPX documentation, Timeouts",
+            "https://www.python-httpx.org/advanced/timeouts",
+            confirmed="depends on your deadline: a timeout for each call is none for the page",
+        ),
+    ),
+    quick=Quick(steps=users(15), knobs={"latency": 0.2}),
+)

@@ -1,0 +1,113 @@
+"""docs/claims.md: what was claimed, what was measured here, and whether it holds. With the standard library alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from loadtests.experiments import Claim, Experiment
+
+
+@dataclass(frozen=True)
+class Result:
+    """An experiment and the content of its summary.json, or None when it has none."""
+
+    experiment: Experiment
+    summary: Mapping[str, Any] | None
+
+
+def result(experiment: Experiment, folder: Path | None) -> Result:
+    if folder is None:
+        return Result(experiment, None)
+    return Result(experiment, json.loads((folder / "summary.json").read_text(encoding="utf-8")))
+
+
+def status(claim: Claim, found: Result) -> str:
+    """What the run says of the claim."""
+    if found.summary is None or found.summary["verdict"]["status"] == "invalid":
+        return "not measured"
+    if found.summary["verdict"]["status"] == "confirmed":
+        return f"**{claim.confirmed}**"
+    return "**not seen here**"
+
+
+def sentence(found: Result) -> str:
+    return "The run did not end." if found.summary is None else str(found.summary["verdict"]["sentence"])
+
+
+def document(results: Sequence[Result], command: str) -> str:
+    """The whole file, in Markdown."""
+    return "\n".join((*introduction(results, command), *table(results), *manifest(results), ""))
+
+
+def introduction(results: Sequence[Result], command: str) -> Iterator[str]:
+    yield "# What was claimed, and what was measured here"
+    yield ""
+    yield (
+        f"Written by `{command}`. Each row is an experiment that anybody can run again: `make loadtest "
+        "EXPERIMENT=<name>`; "
+        "what it does and why is in [experiments.md](experiments.md), how it is measured in [method.md](method.md). "
+        "A claim "
+        "is given in our words; its source is linked."
+    )
+    yield ""
+    judged = [found for found in results if found.summary and found.summary["verdict"]["status"] != "invalid"]
+    yield f"{len(judged)} of {len(results)} experiments ended with a verdict."
+    yield ""
+
+
+def table(results: Sequence[Result]) -> Iterator[str]:
+    yield "| experiment | claim | source | measured here | |"
+    yield "|---|---|---|---|---|"
+    for found in results:
+        for number, claim in enumerate(found.experiment.claims):
+            said = escaped(sentence(found)) if number == 0 else "the same run"
+            source = f"[{escaped(claim.source)}]({claim.url})" if claim.url else escaped(claim.source)
+            name = f"`{found.experiment.name}`"
+            yield f"| {name} | {escaped(claim.text)} | {source} | {said} | {status(claim, found)} |"
+    yield ""
+
+
+def manifest(results: Sequence[Result]) -> Iterator[str]:
+    """Of the first run; the others differ in what they asked for."""
+    first = next((found.summary for found in results if found.summary), None)
+    if first is None:
+        return
+    known = first["manifest"]
+    machine, targets = known.get("machine", {}), known.get("targets", {})
+    packages = {name: version for target in targets.values() for name, version in target.get("packages", {}).items()}
+    yield "## Measured with"
+    yield ""
+    yield "| | |"
+    yield "|---|---|"
+    quick = ", QUICK=1: short steps at a short latency" if known.get("knobs", {}).get("quick") else ""
+    rows = {
+        "started": known.get("started"),
+        "runtime": f"{known.get('runtime')}{quick}",
+        "commit": known.get("commit"),
+        "machine": f"{machine.get('cpu')}, {machine.get('cores')} cores, {machine.get('memory_bytes', 0) / 1e9:.0f} GB",
+        "kernel": machine.get("kernel"),
+        "python": next((target.get("python") for target in targets.values()), None),
+        "packages": ", ".join(f"{name} {version}" for name, version in sorted(packages.items())),
+    }
+    for name, value in rows.items():
+        yield f"| {name} | {escaped(str(value))} |"
+    for warning in known.get("warnings", ()):
+        yield f"| note | {escaped(warning)} |"
+    yield ""
+    yield "## Each run"
+    yield ""
+    yield "| experiment | command | verdict |"
+    yield "|---|---|---|"
+    for found in results:
+        if found.summary:
+            repeat = found.summary["manifest"].get("command", "")
+            yield f"| `{found.experiment.name}` | `{escaped(repeat)}` | {found.summary['verdict']['status']} |"
+
+
+def escaped(text: str) -> str:
+    """For a cell of a table."""
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
