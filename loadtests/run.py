@@ -204,6 +204,7 @@ def measure(generator: Generator, step: Measurement) -> Measured:
             generator.progress.wait(missing, generator.pause, status)
         recorder.close()
         status()
+        memory = witness.own_limited_memory()
     finally:
         runner.quit()
     middle = recorder.seconds / 2
@@ -217,6 +218,7 @@ def measure(generator: Generator, step: Measurement) -> Measured:
         late=sum(end >= middle for end in recorder.ends),
         generator_cpu=(sum(process.cpu_times()[:2]) - cpu_before) / recorder.seconds,
         generator_throttled=difference(throttled_before, witness.own_throttled_seconds()),
+        generator_memory=memory,
         clock_step=abs(time.time() - time.monotonic() - clock_before),
         inside=inside(inner, api),
     )
@@ -254,6 +256,7 @@ def keep(folder: Path, recorder: Recorder, measured: Measured) -> None:
         "failures": dict(measured.failures),
         "generator_cpu": measured.generator_cpu,
         "generator_throttled": measured.generator_throttled,
+        "generator_memory": measured.generator_memory,
         "clock_step": measured.clock_step,
         "inside": asdict(measured.inside),
     }

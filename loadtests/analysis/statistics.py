@@ -22,6 +22,7 @@ class Measured:
     """One measurement done. `seconds` is the window's true length.
 
     `generator_cpu` is in cores; `generator_throttled` and `clock_step` (what the wall clock jumped) in seconds;
+    `generator_memory` in bytes, None where nothing limits them;
     `early` and `late` are the pages that ended in the window's first and second half.
     """
 
@@ -34,6 +35,7 @@ class Measured:
     late: int = 0
     generator_cpu: float = 0.0
     generator_throttled: float | None = None
+    generator_memory: int | None = None
     clock_step: float = 0.0
     inside: Inside = field(default_factory=Inside)
 
