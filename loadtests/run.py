@@ -192,6 +192,7 @@ def measure(generator: Generator, step: Measurement) -> Measured:
         throttled = difference(throttled_before, witness.own_throttled_seconds())
         clock_step = abs(time.time() - time.monotonic() - clock_before)
         status()
+        memory = witness.own_limited_memory()
         drain(generator, load)
     finally:
         load.quit()
@@ -207,6 +208,7 @@ def measure(generator: Generator, step: Measurement) -> Measured:
         late=sum(end >= middle for end in recorder.ends),
         generator_cpu=cpu / recorder.seconds,
         generator_throttled=throttled,
+        generator_memory=memory,
         clock_step=clock_step,
         arrival_lateness=load.lateness,
         inside=inside(inner, api),
@@ -275,6 +277,7 @@ def keep(folder: Path, recorder: Recorder, measured: Measured) -> None:
         "failures": dict(measured.failures),
         "generator_cpu": measured.generator_cpu,
         "generator_throttled": measured.generator_throttled,
+        "generator_memory": measured.generator_memory,
         "clock_step": measured.clock_step,
         "arrival_lateness": measured.arrival_lateness,
         "inside": asdict(measured.inside),

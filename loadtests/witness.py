@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -10,6 +11,7 @@ from loadtests import targets
 from loadtests.analysis.readings import Reading
 
 CGROUP = Path("/sys/fs/cgroup")
+UNLIMITED = 2**60  # bytes; version 1 says "no limit" with a number beyond it
 
 
 def read(url: str) -> Reading | None:
@@ -40,8 +42,26 @@ def own_throttled_seconds() -> float | None:
         (CGROUP / "cpu" / "cpu.stat", "throttled_time", 1e9),
     ):
         try:
-            stat = dict(line.split() for line in path.read_text().splitlines())
-            return int(stat[name]) / per_second
+            return statistics(path)[name] / per_second
         except (OSError, ValueError, KeyError):
             continue
     return None
+
+
+def own_limited_memory() -> int | None:
+    """Bytes that this container's memory limit counts, less what the kernel takes back first; None without a limit."""
+    for folder, used, limit, reclaimable in (
+        (CGROUP, "memory.current", "memory.max", "inactive_file"),
+        (CGROUP / "memory", "memory.usage_in_bytes", "memory.limit_in_bytes", "total_inactive_file"),
+    ):
+        try:
+            if int((folder / limit).read_text()) < UNLIMITED:
+                return int((folder / used).read_text()) - statistics(folder / "memory.stat")[reclaimable]
+        except (OSError, ValueError, KeyError):  # version 2 says "max" where there is no limit
+            continue
+    return None
+
+
+def statistics(path: Path) -> Mapping[str, int]:
+    pairs = (line.split() for line in path.read_text().splitlines())
+    return {name: int(value) for name, value in pairs}

@@ -28,6 +28,7 @@ from services import env
 
 CGROUP = Path("/sys/fs/cgroup")
 ESTABLISHED, LISTEN = "01", "0A"  # states in /proc/net/tcp
+UNLIMITED = 2**60  # bytes; version 1 says "no limit" with a number beyond it
 NO_SUCH_COMMAND = 127  # as a shell says it
 
 
@@ -103,27 +104,48 @@ def connections_to(ports: set[int]) -> tuple[int, int, int] | None:
 
 
 class ControlGroup(Collector):
-    """How long the CPU limit held the container back. Nothing where there is no control group."""
+    """What the container's limits do. Nothing where there is no control group."""
 
     def collect(self) -> Iterator[Metric]:
-        stat = cpu_stat()
-        if "throttled_usec" in stat:  # version 2
-            seconds = stat["throttled_usec"] / 1e6
-        elif "throttled_time" in stat:  # version 1, nanoseconds
-            seconds = stat["throttled_time"] / 1e9
-        else:
-            return
-        yield CounterMetricFamily("lab_cpu_throttled_seconds", "time that the CPU limit took away", value=seconds)
+        if (seconds := throttled_seconds()) is not None:
+            yield CounterMetricFamily("lab_cpu_throttled_seconds", "time that the CPU limit took away", value=seconds)
+        if (memory := limited_memory()) is not None:
+            yield GaugeMetricFamily("lab_memory_limited_bytes", "memory that the limit counts", value=memory)
 
 
-def cpu_stat() -> Mapping[str, int]:
-    for path in (CGROUP / "cpu.stat", CGROUP / "cpu" / "cpu.stat"):
+def throttled_seconds() -> float | None:
+    """How long the CPU limit has held the container back; None where nothing limits it."""
+    for path, name, per_second in (
+        (CGROUP / "cpu.stat", "throttled_usec", 1e6),
+        (CGROUP / "cpu" / "cpu.stat", "throttled_time", 1e9),
+    ):
         try:
-            pairs = (line.split() for line in path.read_text().splitlines())
-            return {name: int(value) for name, value in pairs}
-        except (OSError, ValueError):
+            return statistics(path)[name] / per_second
+        except (OSError, ValueError, KeyError):
             continue
-    return {}
+    return None
+
+
+def limited_memory() -> int | None:
+    """Bytes that the memory limit counts, less what the kernel takes back first; None where nothing limits them.
+
+    More than the server's own processes: the one that supervises it, buffers of connections, files in use.
+    """
+    for folder, used, limit, reclaimable in (
+        (CGROUP, "memory.current", "memory.max", "inactive_file"),
+        (CGROUP / "memory", "memory.usage_in_bytes", "memory.limit_in_bytes", "total_inactive_file"),
+    ):
+        try:
+            if int((folder / limit).read_text()) < UNLIMITED:
+                return int((folder / used).read_text()) - statistics(folder / "memory.stat")[reclaimable]
+        except (OSError, ValueError, KeyError):  # version 2 says "max" where there is no limit
+            continue
+    return None
+
+
+def statistics(path: Path) -> Mapping[str, int]:
+    pairs = (line.split() for line in path.read_text().splitlines())
+    return {name: int(value) for name, value in pairs}
 
 
 class Counted(MultiProcessCollector):

@@ -92,6 +92,19 @@ class Lab:
         return sorted(self.results.glob("2*/raw/*.json"))
 
 
+def refused(ended: Ended, name: str) -> list[dict[str, Any]]:
+    """The failed checks of that name, in a run that is invalid and says so as a person needs it."""
+    assert ended.code == ExitCode.INVALID, ended.output
+    verdict = ended.summary["verdict"]
+    failed = [check for check in ended.summary["checks"] if not check["passed"]]
+    named = [check for check in failed if check["name"] == name]
+    assert verdict["status"] == "invalid"
+    assert named, verdict["sentence"]
+    assert name in verdict["sentence"]
+    assert failed[0]["remedy"] in verdict["sentence"]
+    return named
+
+
 def children_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
     return psutil.Process(process.pid).children(recursive=True)
 

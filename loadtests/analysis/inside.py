@@ -17,7 +17,8 @@ class Inside:
 
     Seconds, bytes and counts. `pages_in_flight`, `calls_in_flight` and `requests_queued` are medians over the
     window's readings; `threads`, `memory` and the `most_` their highest; CPU, throttling, waits, connections and what
-    is counted are sums over the window.
+    is counted are sums over the window. `memory` is what the server's processes take, `memory_limited` all that counts
+    against the container's limit.
     """
 
     pages_in_flight: float | None = None
@@ -27,6 +28,7 @@ class Inside:
     requests_queued: float | None = None
     threads: float | None = None
     memory: float | None = None
+    memory_limited: float | None = None
     cpu_seconds: float | None = None
     throttled_seconds: float | None = None
     connections_opened: float | None = None
@@ -41,6 +43,7 @@ class Inside:
     background_started: float | None = None
     background_finished: float | None = None
     background_cancelled: float | None = None
+    api_memory_limited: float | None = None
 
 
 SUMS = {
@@ -71,6 +74,7 @@ def inside(target: Readings, api: Readings) -> Inside:
         requests_queued=middle(target, "lab_requests_queued"),
         threads=highest(target, "lab_threads"),
         memory=highest(target, "lab_memory_bytes"),
+        memory_limited=highest(target, "lab_memory_limited_bytes"),
         cpu_seconds=grown(first, last, "lab_cpu_seconds_total"),
         throttled_seconds=grown(first, last, "lab_cpu_throttled_seconds_total"),
         connections_opened=grown(first, last, "lab_upstream_connections_opened_total"),
@@ -85,6 +89,7 @@ def inside(target: Readings, api: Readings) -> Inside:
         background_started=grown(first, last, "lab_background_started_total"),
         background_finished=grown(first, last, "lab_background_finished_total"),
         background_cancelled=grown(first, last, "lab_background_cancelled_total"),
+        api_memory_limited=highest(api, "lab_memory_limited_bytes"),
     )
 
 

@@ -25,7 +25,8 @@ class Measured:
 
     `pages` are those whose response time counts: ended in the window (closed loop) or arrived in it (open). `early`
     and `late` ended whole in the window's first and second half. `generator_cpu` is in cores; `generator_throttled`,
-    `clock_step` (what the wall clock jumped) and `arrival_lateness` (p99, of an open loop) in seconds.
+    `clock_step` (what the wall clock jumped) and `arrival_lateness` (p99, of an open loop) in seconds;
+    `generator_memory` in bytes, None where nothing limits it.
     """
 
     measurement: Measurement
@@ -38,6 +39,7 @@ class Measured:
     late: int = 0
     generator_cpu: float = 0.0
     generator_throttled: float | None = None
+    generator_memory: int | None = None
     clock_step: float = 0.0
     arrival_lateness: float | None = None
     inside: Inside = field(default_factory=Inside)

@@ -50,9 +50,9 @@ def checks(measured: Iterable[Measured], limits: Limits) -> list[Check]:
 def checks_of_machine(one: Measured, limits: Limits) -> Iterator[Check]:
     """What the machine and the limits did to the instrument itself."""
     where = one.measurement.name
-    for service, throttled in (
-        ("the load generator", one.generator_throttled),
-        ("the api", one.inside.api_throttled_seconds),
+    for service, throttled, variable in (
+        ("the load generator", one.generator_throttled, "LOCUST_CPUS"),
+        ("the api", one.inside.api_throttled_seconds, "API_CPUS"),
     ):
         share = (throttled or 0.0) / one.seconds if one.seconds else 0.0
         yield Check(
@@ -61,19 +61,9 @@ def checks_of_machine(one: Measured, limits: Limits) -> Iterator[Check]:
             share <= THROTTLED,
             f"{service} was held back {share:.1%} of the time",
             f"at most {THROTTLED:.0%}",
-            "Its CPU limit is too low for this load: raise LOCUST_CPUS= or API_CPUS=.",
+            f"Its CPU limit is too low for this load: raise {variable}=.",
         )
-    for service, used in ((one.measurement.arm.target, one.inside.memory), ("api", one.inside.api_memory)):
-        allowed = limits.memory.get(service)
-        share = (used or 0.0) / allowed if allowed else 0.0
-        yield Check(
-            "memory",
-            where,
-            share <= MEMORY,
-            f"{service} used {(used or 0.0) / 1e6:.0f} MB" + (f", {share:.0%} of its limit" if allowed else ""),
-            f"at most {MEMORY:.0%} of its limit",
-            "Close to its limit a service swaps or is killed: raise AGGREGATOR_MEMORY= or API_MEMORY=.",
-        )
+    yield from checks_of_memory(one, limits)
     yield Check(
         "clock",
         where,
@@ -82,6 +72,29 @@ def checks_of_machine(one: Measured, limits: Limits) -> Iterator[Check]:
         f"at most {CLOCK_STEP * 1000:.0f} ms",
         "The machine was paused or its clock was set during the step: run again.",
     )
+
+
+def checks_of_memory(one: Measured, limits: Limits) -> Iterator[Check]:
+    """By what the limit counts; where that is not said, by what the service's processes take."""
+    target, seen = one.measurement.arm.target, one.inside
+    for service, counted, taken, variable in (
+        (target, seen.memory_limited, seen.memory, "AGGREGATOR_MEMORY"),
+        ("api", seen.api_memory_limited, seen.api_memory, "API_MEMORY"),
+        ("locust", one.generator_memory, None, "LOCUST_MEMORY"),
+    ):
+        allowed = limits.memory.get(service)
+        used = counted if allowed and counted is not None else taken
+        if used is None:
+            continue
+        share = used / allowed if allowed else 0.0
+        yield Check(
+            "memory",
+            one.measurement.name,
+            share <= MEMORY,
+            f"{service} used {used / 1e6:.0f} MB" + (f", {share:.0%} of its limit" if allowed else ""),
+            f"at most {MEMORY:.0%} of its limit",
+            f"Close to its limit a service swaps or is killed: raise {variable}=.",
+        )
 
 
 def checks_of_load(one: Measured, limits: Limits) -> Iterator[Check]:

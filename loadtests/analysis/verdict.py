@@ -40,7 +40,8 @@ def verdict(
     if incomplete:
         return Verdict("invalid", f"Incomplete, {incomplete}")
     if failed := [check for check in checks if not check.passed]:
-        more = f" ({len(failed) - 1} more failed.)" if len(failed) > 1 else ""
+        others = ", ".join(dict.fromkeys(check.name for check in failed[1:]))
+        more = f" ({len(failed) - 1} more failed: {others}.)" if others else ""
         return Verdict("invalid", f"No answer: {failed[0].sentence}{more}")
     judgement = experiment.judge(points)
     return Verdict("confirmed" if judgement.confirmed else "not confirmed", judgement.sentence, judgement.noise_floor)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import jsonschema
@@ -13,7 +14,7 @@ from playwright.sync_api import Browser
 
 from loadtests.experiments import STANDARD_PLOTS
 from tests.e2e.conftest import RUN_PROJECT
-from tests.runs import Ended, Lab, one_line
+from tests.runs import Ended, Lab, one_line, refused
 
 SMALL = ("run", "--quick", "--users=1,30", "--latency=0.2")
 
@@ -84,21 +85,26 @@ def test_a_service_that_does_not_start_is_named_with_its_last_words(docker_lab: 
 
 
 @pytest.mark.parametrize(
-    ("starved", "check"),
+    ("starved", "names", "remedy"),
     [
-        ({"LOCUST_CPUS": "0.1"}, {"generator CPU", "CPU throttling"}),
-        ({"API_CPUS": "0.05"}, {"api response time", "CPU throttling"}),
+        ({"LOCUST_CPUS": "0.2", "LATENCY": "0.1"}, ("CPU throttling",), "raise LOCUST_CPUS=."),
+        ({"API_CPUS": "0.1", "LATENCY": "0.1"}, ("api response time", "CPU throttling"), "raise API_CPUS=."),
+        # 40 pages of ten calls keep 440 threads as long as calls are slow: 119 MB by what the limit counts, and 91 MB
+        # by the target's processes, which alone would pass. The kernel ends it with 104m.
+        (
+            {"AGGREGATOR_MEMORY": "118m", "WSGI_THREADS": "40", "LATENCY": "0.5"},
+            ("memory",),
+            "raise AGGREGATOR_MEMORY=.",
+        ),
     ],
-    ids=["a generator without CPU", "an api without CPU"],
+    ids=["a generator without CPU", "an api without CPU", "a target without memory"],
 )
 def test_a_starved_part_makes_the_run_invalid_and_is_named(
-    docker_lab: Lab, starved: dict[str, str], check: set[str]
+    docker_lab: Lab, starved: dict[str, str], names: Sequence[str], remedy: str
 ) -> None:
-    ended = docker_lab.run("run", "--quick", "--users=40", "--latency=0.2", **starved)
-    assert ended.code == 2, ended.output
-    failed = {one["name"] for one in ended.summary["checks"] if not one["passed"]}
-    assert failed & check
-    assert ended.summary["verdict"]["status"] == "invalid"
+    ended = docker_lab.run("run", "--quick", "--users=40", **starved)
+    failed = [check for name in names for check in refused(ended, name)]
+    assert any(remedy in check["remedy"] for check in failed)
 
 
 def test_a_lab_that_is_up_is_used_and_left_up(docker_lab: Lab) -> None:

@@ -56,6 +56,14 @@ def test_a_step_is_the_median_of_what_was_in_flight_and_the_growth_of_what_was_c
     assert seen.memory == 10
 
 
+def test_memory_is_what_the_processes_take_and_beside_it_what_the_limit_counts() -> None:
+    said = [reading(lab_memory_bytes=60, lab_memory_limited_bytes=n) for n in (70, 90, 80)]
+    seen = inside(said, said)
+    assert (seen.memory, seen.memory_limited) == (60, 90)
+    assert (seen.api_memory, seen.api_memory_limited) == (60, 90)
+    assert inside([reading(lab_memory_bytes=60)], []).memory_limited is None
+
+
 def test_a_silent_witness_says_nothing() -> None:
     assert inside([], []) == Inside()
     assert inside([None, None], [None]) == Inside()

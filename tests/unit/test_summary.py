@@ -92,6 +92,14 @@ def test_a_failed_check_stands_in_the_place_of_the_answer(schema: dict[str, Any]
     assert result["verdict"]["sentence"].startswith("No answer: generator CPU in asgi-gather-100-users-1: 0.99 cores")
 
 
+def test_the_sentence_says_the_first_failed_check_in_full_and_names_the_others() -> None:
+    starved = {"generator_cpu": 0.99, "generator_throttled": 5.0, "clock_step": 1.0}
+    result = summarize(run(measured(WSGI, 100, 10.0, **starved), measured(ASGI, 100, 97.0, **starved)))
+    sentence = result["verdict"]["sentence"]
+    assert sentence.startswith("No answer: generator CPU in wsgi-threadpool-100-users-1: 0.99 cores")
+    assert sentence.endswith("(5 more failed: CPU throttling, clock, generator CPU.)")
+
+
 def test_repeats_give_the_median_goodput_and_merged_response_times(schema: dict[str, Any]) -> None:
     repeats = [measured(ASGI, 100, goodput, repeat=n) for n, goodput in enumerate((90.0, 97.0, 20.0))]
     result = summarize(run(*repeats, *(measured(WSGI, 100, 10.0, repeat=n) for n in range(3))))

@@ -7,19 +7,23 @@ from typing import Any
 import pytest
 
 from loadtests.analysis.inside import Inside
+from loadtests.analysis.statistics import Measured
 from loadtests.analysis.validity import Limits, checks
 from loadtests.experiments import Arm
 from loadtests.step import Step
 from tests.unit.factories import SETTINGS, measured
 
-LIMITS = Limits(memory={"wsgi": 512_000_000, "api": 512_000_000}, generator_cpus=1.0)
+LIMITS = Limits(memory={"wsgi": 512_000_000, "api": 512_000_000, "locust": 512_000_000}, generator_cpus=1.0)
+
+
+def changed(**changes: Any) -> Measured:
+    within = {name: changes.pop(name) for name in list(changes) if name in Inside.__slots__}
+    one = measured(**changes)
+    return replace(one, inside=replace(one.inside, **within))
 
 
 def failed(**changes: Any) -> list[str]:
-    within = {name: changes.pop(name) for name in list(changes) if name in Inside.__slots__}
-    one = measured(**changes)
-    one = replace(one, inside=replace(one.inside, **within))
-    return [check.name for check in checks([one], LIMITS) if not check.passed]
+    return [check.name for check in checks([changed(**changes)], LIMITS) if not check.passed]
 
 
 def test_a_good_measurement_passes_every_check() -> None:
@@ -39,6 +43,9 @@ def test_a_good_measurement_passes_every_check() -> None:
         ({"api_throttled_seconds": 0.6}, "CPU throttling"),
         ({"memory": 500e6}, "memory"),
         ({"api_memory": 500e6}, "memory"),
+        ({"memory_limited": 500e6}, "memory"),
+        ({"api_memory_limited": 500e6}, "memory"),
+        ({"generator_memory": 500_000_000}, "memory"),
         ({"clock_step": 0.2}, "clock"),
         ({"took": 3.5}, "step length"),
         ({"early": 70, "late": 30}, "steadiness"),
@@ -51,6 +58,32 @@ def test_each_check_fails_for_its_own_reason(changes: dict[str, Any], name: str)
 
 def test_arrivals_may_queue_for_longer_than_a_step() -> None:
     assert failed(load=Step(rate=20), arrival_lateness=0.001, took=9.0) == []
+
+
+def memory_checks(limits: Limits, **said: Any) -> list[str]:
+    return [check.value for check in checks([changed(**said)], limits) if check.name == "memory"]
+
+
+def test_memory_is_what_the_limit_counts_and_else_what_the_processes_take() -> None:
+    both = {"memory": 60e6, "memory_limited": 90e6, "api_memory": 30e6}
+    assert memory_checks(LIMITS, **both) == ["wsgi used 90 MB, 18% of its limit", "api used 30 MB, 6% of its limit"]
+    assert memory_checks(Limits(), **both) == ["wsgi used 60 MB", "api used 30 MB"]
+    assert memory_checks(LIMITS, memory=None, api_memory=None) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "variable"),
+    [
+        ({"memory_limited": 500e6}, "AGGREGATOR_MEMORY="),
+        ({"api_memory_limited": 500e6}, "API_MEMORY="),
+        ({"generator_memory": 500_000_000}, "LOCUST_MEMORY="),
+        ({"generator_throttled": 0.6}, "LOCUST_CPUS="),
+        ({"api_throttled_seconds": 0.6}, "API_CPUS="),
+    ],
+)
+def test_the_remedy_names_the_variable_of_the_service_that_was_short(changes: dict[str, Any], variable: str) -> None:
+    (check,) = (check for check in checks([changed(**changes)], LIMITS) if not check.passed)
+    assert variable in check.remedy
 
 
 def test_a_generator_with_less_than_a_core_has_less_to_use() -> None:

@@ -1,0 +1,215 @@
+"""Each check fails for real: something is wrong with the lab, and the run says what and what to do about it.
+
+What only a container's limits can bring about is in tests/e2e/test_loadtest.py. A check is named in the verdict's
+sentence; others may fail beside it, because what spoils a measurement seldom spoils it in one way.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import psutil
+import pytest
+
+from loadtests import manifest
+from loadtests.runtime.processes import ProcessRuntime
+from tests.runs import LONGEST, ROOT, Ended, Lab, refused
+
+QUICK = ("run", "--runtime=process", "--quick")
+
+# A load generator whose wall clock is set forward by a second as soon as a file is there.
+CLOCK_THAT_CAN_BE_SET = """
+import os, sys, time
+right, file = time.time, sys.argv.pop(1)
+time.time = lambda: right() + os.path.exists(file)
+from loadtests.__main__ import main
+sys.exit(main())
+"""
+
+# One that computes all the time beside its users, on two cores, because hashing lets go of the GIL. The threads are
+# bare ones: Locust puts its own in the place of Python's.
+GENERATOR_THAT_COMPUTES = """
+import _thread, hashlib, sys
+def compute():
+    while True:
+        hashlib.pbkdf2_hmac("sha256", b"", b"", 50_000)
+for _ in range(2):
+    _thread.start_new_thread(compute, ())
+from loadtests.__main__ import main
+sys.exit(main())
+"""
+
+# One that stands still for a moment whenever it looks at a witness; this sleep is the one that Locust has not replaced.
+GENERATOR_THAT_STALLS = """
+import sys
+from time import sleep
+from loadtests import witness
+read = witness.read
+def slowly(url):
+    sleep(0.3)
+    return read(url)
+witness.read = slowly
+from loadtests.__main__ import main
+sys.exit(main())
+"""
+
+
+@pytest.fixture
+def lab_command(clean_environment: dict[str, str], tmp_path: Path) -> Lab:
+    return Lab(clean_environment, tmp_path / "results")
+
+
+def test_an_api_that_does_not_answer_every_call_fails_pages(lab_command: Lab) -> None:
+    ended = lab_command.run(*QUICK, "--users=10", "--latency=0.1", HANG="0.05", CALL_TIMEOUT="0.5")
+    for check in refused(ended, "failed pages"):
+        assert "most often: 504 Gateway Timeout" in check["value"]
+        assert check["remedy"] == "Find out why pages fail before asking how fast they are."
+
+
+def test_a_target_that_is_too_slow_for_the_step_leaves_too_small_a_sample(lab_command: Lab) -> None:
+    """Ten calls of a page over four connections: it takes three times as long as the plan expects."""
+    ended = lab_command.run(*QUICK, "--users=1", "--latency=0.5", MAX_CONNECTIONS="4")
+    (check,) = refused(ended, "sample")
+    assert check["measurement"] == "asgi-gather-1-users-1"
+    assert check["remedy"] == "Too few to say anything: lower LATENCY=, or raise USERS=."
+
+
+def test_a_queue_that_the_plan_does_not_expect_makes_the_step_too_short(lab_command: Lab) -> None:
+    """Ten pages share ten connections: each takes ten times as long as one alone."""
+    ended = lab_command.run(*QUICK, "--users=10", "--latency=0.2", MAX_CONNECTIONS="10")
+    (check,) = refused(ended, "step length")
+    assert check["measurement"] == "asgi-gather-10-users-1"
+    assert check["remedy"] == "Longer steps are needed: leave QUICK out, or ask for fewer users."
+
+
+@pytest.fixture
+def own_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ProcessRuntime]:
+    """Servers that nobody else uses and a test may stop; as many slots as users, so that steps are short."""
+    monkeypatch.setenv("WSGI_THREADS", "40")
+    runtime = ProcessRuntime(tmp_path / "logs")
+    runtime.prepare()
+    try:
+        runtime.up(["wsgi", "asgi"])
+        yield runtime
+    finally:
+        runtime.down()
+
+
+@contextmanager
+def relay(url: str, on_reading: Callable[[int], None]) -> Iterator[str]:
+    """Stands before a witness and says the how-maniest reading it is: so a test knows when a window is open.
+
+    The load generator asks a target's witness for the first time when the warm-up is over, for the second time when
+    the window has been opened, and then once a second.
+    """
+    readings = 0
+
+    class Relay(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            nonlocal readings
+            readings += 1
+            on_reading(readings)
+            answer = httpx.get(f"{url}{self.path}", trust_env=False).content
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            """Quiet: pytest shows what the lab says."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Relay) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def measure(
+    lab: ProcessRuntime, results: Path, generator: list[str], witnesses: Mapping[str, str], load: str = "--users=40"
+) -> Ended:
+    """What the launcher lets the load generator do, with other witnesses and another way to start it."""
+    folder = results / "latest"
+    folder.mkdir(parents=True)
+    manifest.write(manifest.launched(ROOT, lab.name, lab.describe(), "a test's"), folder)
+    urls = lab.published()
+    environment = {
+        "TARGETS": " ".join(f"{name}={urls[name]}" for name in ("wsgi", "asgi")),
+        "WITNESSES": " ".join(f"{name}={url}" for name, url in witnesses.items()),
+    }
+    done = subprocess.run(
+        [sys.executable, *generator, "measure", "--quick", load, "--latency=0.6", f"--folder={folder}"],
+        cwd=ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=LONGEST,
+        check=False,
+    )
+    return Ended(done.returncode, done.stdout + done.stderr, results)
+
+
+def server_at(url: str) -> psutil.Process:
+    """The server itself, of those that this test's process has started."""
+    port = f"--port={urlsplit(url).port}"
+    commands = {child: child.cmdline() for child in psutil.Process().children(recursive=True)}
+    return next(c for c, words in commands.items() if port in words and "services.supervise" not in words)
+
+
+def test_a_load_generator_that_computes_too_much_is_not_believed(own_lab: ProcessRuntime, tmp_path: Path) -> None:
+    ended = measure(own_lab, tmp_path, ["-c", GENERATOR_THAT_COMPUTES], own_lab.witnesses)
+    for check in refused(ended, "generator CPU"):
+        assert check["remedy"] == "Fewer users, or a machine with more cores to spare."
+
+
+def test_a_load_generator_that_does_not_keep_its_schedule_is_not_believed(
+    own_lab: ProcessRuntime, tmp_path: Path
+) -> None:
+    ended = measure(own_lab, tmp_path, ["-c", GENERATOR_THAT_STALLS], own_lab.witnesses, load="--rate=30")
+    for check in refused(ended, "arrivals"):
+        assert check["remedy"].startswith("The load generator does not keep its own schedule: lower RATE=")
+
+
+def test_a_target_that_stands_still_in_mid_window_is_unsteady(own_lab: ProcessRuntime, tmp_path: Path) -> None:
+    server = server_at(own_lab.published()["asgi"])
+
+    def stop_a_second_after_the_window_was_opened(reading: int) -> None:
+        if reading == 3:
+            server.suspend()
+
+    try:
+        with relay(own_lab.witnesses["asgi"], stop_a_second_after_the_window_was_opened) as witness:
+            ended = measure(own_lab, tmp_path, ["-m", "loadtests"], {**own_lab.witnesses, "asgi": witness})
+    finally:
+        server.resume()
+    (check,) = refused(ended, "steadiness")
+    assert check["measurement"] == "asgi-gather-40-users-1"
+    assert check["remedy"] == "Something else used the machine, or the target was still warming up: run again."
+
+
+def test_a_clock_that_is_set_in_mid_window_is_noticed(own_lab: ProcessRuntime, tmp_path: Path) -> None:
+    """The load generator as it is, but for its wall clock: the machine's own is not a test's to set."""
+    clock_is_set = tmp_path / "set"
+
+    def set_it_when_the_window_is_open(reading: int) -> None:
+        if reading == 2:
+            clock_is_set.touch()
+
+    generator = ["-c", CLOCK_THAT_CAN_BE_SET, str(clock_is_set)]
+    with relay(own_lab.witnesses["asgi"], set_it_when_the_window_is_open) as witness:
+        ended = measure(own_lab, tmp_path, generator, {**own_lab.witnesses, "asgi": witness})
+    (check,) = refused(ended, "clock")
+    assert check["measurement"] == "asgi-gather-40-users-1"
+    assert check["remedy"] == "The machine was paused or its clock was set during the step: run again."

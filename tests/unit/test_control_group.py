@@ -1,0 +1,79 @@
+"""What the kernel says of a container's limits, in both versions of its files, as both wings read them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from loadtests import witness
+from services import supervise
+
+Memory = Callable[[], int | None]
+Throttled = Callable[[], float | None]
+
+VERSION_1 = {
+    "memory/memory.usage_in_bytes": "90000000\n",
+    "memory/memory.limit_in_bytes": "100000000\n",
+    "memory/memory.stat": "inactive_file 7\ntotal_cache 30000000\ntotal_inactive_file 20000000\n",
+    "cpu/cpu.stat": "nr_periods 9\nnr_throttled 3\nthrottled_time 1500000000\n",
+}
+VERSION_2 = {
+    "memory.current": "90000000\n",
+    "memory.max": "100000000\n",
+    "memory.stat": "anon 60000000\ninactive_file 20000000\n",
+    "cpu.stat": "usage_usec 9\nthrottled_usec 1500000\n",
+}
+WITHOUT_LIMIT_1 = VERSION_1 | {"memory/memory.limit_in_bytes": "9223372036854771712\n"}
+WITHOUT_LIMIT_2 = VERSION_2 | {"memory.max": "max\n"}
+ROOT_OF_VERSION_2 = {"memory.stat": VERSION_2["memory.stat"], "cpu.stat": "usage_usec 9\n"}
+
+
+def lay_out(folder: Path, files: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    monkeypatch.setattr(supervise, "CGROUP", folder)
+    monkeypatch.setattr(witness, "CGROUP", folder)
+
+
+@pytest.mark.parametrize("memory", [supervise.limited_memory, witness.own_limited_memory])
+@pytest.mark.parametrize(
+    ("files", "counted"),
+    [
+        (VERSION_1, 70_000_000),
+        (VERSION_2, 70_000_000),
+        (WITHOUT_LIMIT_1, None),
+        (WITHOUT_LIMIT_2, None),
+        (ROOT_OF_VERSION_2, None),
+        ({}, None),
+    ],
+)
+def test_memory_is_what_the_limit_counts_less_what_the_kernel_takes_back(
+    memory: Memory, files: dict[str, str], counted: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay_out(tmp_path, files, monkeypatch)
+    assert memory() == counted
+
+
+@pytest.mark.parametrize("throttled", [supervise.throttled_seconds, witness.own_throttled_seconds])
+@pytest.mark.parametrize(
+    ("files", "seconds"), [(VERSION_1, 1.5), (VERSION_2, 1.5), (ROOT_OF_VERSION_2, None), ({}, None)]
+)
+def test_throttling_is_in_seconds(
+    throttled: Throttled, files: dict[str, str], seconds: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay_out(tmp_path, files, monkeypatch)
+    assert throttled() == seconds
+
+
+def test_the_witness_says_both_and_nothing_without_a_control_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay_out(tmp_path, {}, monkeypatch)
+    assert list(supervise.ControlGroup().collect()) == []
+    lay_out(tmp_path, VERSION_2, monkeypatch)
+    said = {sample.name: sample.value for family in supervise.ControlGroup().collect() for sample in family.samples}
+    assert said == {"lab_cpu_throttled_seconds_total": 1.5, "lab_memory_limited_bytes": 70e6}
