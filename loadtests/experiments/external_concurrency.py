@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from loadtests.analysis import noise
-from loadtests.experiments import Arm, Experiment, Judgement, Point, expected, highest
+from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, expected, highest
 from loadtests.step import users
 
 HELD = (0.8, 1.1)  # WSGI counts as held at its slots within these shares of slots / page time
@@ -69,4 +69,17 @@ EXPERIMENT = Experiment(
     arms=(Arm("wsgi", "threadpool"), Arm("asgi", "gather")),
     steps=users(1, 10, 50, 100),
     judge=judge,
+    claims=(
+        Claim(
+            "What async gains is to serve hundreds of connections without a Python thread for each.",
+            "Django documentation 3.1, Asynchronous support (2020)",
+            "https://docs.djangoproject.com/en/3.1/topics/async",
+            confirmed="holds, beyond the slots",
+        ),
+        Claim(
+            "A WSGI server needs a thread or a process for every open request.",
+            "Andrew Godwin, DEP 0009: Async-capable Django (2019)",
+            "https://github.com/django/deps/blob/master/accepted/0009-async.rst",
+        ),
+    ),
 )

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from loadtests.analysis import noise
-from loadtests.experiments import Arm, Experiment, Judgement, Point, highest
+from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, highest
 from loadtests.step import users
 
 AGAIN = "again"
@@ -50,5 +50,13 @@ EXPERIMENT = Experiment(
     ),
     steps=users(10),
     judge=judge,
+    claims=(
+        Claim(
+            "An unstable benchmark leads to wrong decisions: the same code differs from itself by more than a change.",
+            "Victor Stinner, How to run a stable benchmark (2017)",
+            "https://speakerdeck.com/haypo/how-to-run-a-stable-benchmark",
+            confirmed="depends on the machine: quiet here",
+        ),
+    ),
     repeats=3,
 )

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loadtests.experiments import Arm, Experiment, Judgement, Point, Quick, expected
+from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, expected
 from loadtests.step import rates, users
 
 HIDDEN = 1.5  # times the closed loop's response time at the least, at about the same offered load
@@ -59,5 +59,12 @@ EXPERIMENT = Experiment(
     arms=(Arm("wsgi", "threadpool"), Arm("asgi", "gather")),
     steps=(*users(5, 20), *rates(5, 20)),
     judge=judge,
+    claims=(
+        Claim(
+            "Load generators with an open and a closed loop show very different systems, and few say which they are.",
+            "Schroeder, Wierman and Harchol-Balter, Open Versus Closed (2006)",
+            "https://www.usenix.org/legacy/event/nsdi06/tech/schroeder.html",
+        ),
+    ),
     quick=Quick(steps=(*users(20), *rates(10, 40)), knobs={"latency": 0.5}),
 )

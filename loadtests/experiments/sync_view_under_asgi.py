@@ -27,7 +27,7 @@ A_THREAD_EACH = 0.9  # threads for each page in flight, at the least
 def judge(points: Sequence[Point]) -> Judgement:
     sync, asynchronous = last(points, SYNC), last(points, ASYNC)
     serialised = 1 / expected(sync).page_time
-    threads, pages = sync.inside.threads or 0, sync.inside.pages_in_flight or 0
+    threads, pages = sync.inside.threads or 0, max(1.0, sync.inside.pages_in_flight or 0)
     cost = ""
     if sync.cpu_per_page and asynchronous.cpu_per_page:
         cost = f", {sync.cpu_per_page * 1000:.1f} ms of CPU a page against {asynchronous.cpu_per_page * 1000:.1f} ms"

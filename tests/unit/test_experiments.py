@@ -1,0 +1,87 @@
+"""What every experiment has to be; whether it sees what it predicts is for real servers to say."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from loadtests import experiments, predict
+from loadtests.analysis.capacity import Deployment
+from loadtests.analysis.capacity import predict as predicted
+from loadtests.experiments import Experiment, Point
+from loadtests.report import lessons
+from loadtests.report.plots import PLOTS
+from tests.unit.factories import SETTINGS
+
+CATALOGUE = experiments.catalogue()
+every_experiment = pytest.mark.parametrize("experiment", CATALOGUE.values(), ids=list(CATALOGUE))
+
+# What A/A measurements predict is that nothing differs.
+TIES = {"noise"}
+
+
+def same_everywhere(experiment: Experiment) -> list[Point]:
+    """Every arm at every step serves 50 pages/s in a second each: nothing was seen."""
+    return [
+        Point(
+            arm=arm,
+            step=step,
+            slots=10,
+            goodput=50.0,
+            goodputs=(50.0,),
+            predicted=predicted(SETTINGS, arm.strategy, Deployment(10), step, after=5.0),
+            p50=1.0,
+            p95=1.0,
+            pages=500,
+            seconds=10.0,
+            first_byte=1.0,
+        )
+        for arm in experiment.arms
+        for step in sorted(experiment.steps)
+    ]
+
+
+@every_experiment
+def test_arms_that_do_not_differ_confirm_nothing(experiment: Experiment) -> None:
+    judgement = experiment.judge(same_everywhere(experiment))
+    assert judgement.confirmed == (experiment.name in TIES)
+    assert judgement.sentence.endswith(".")
+    assert "nan" not in judgement.sentence.lower().split()
+
+
+@every_experiment
+def test_a_lesson_asks_predicts_shows_and_advises(experiment: Experiment) -> None:
+    assert experiment.question.endswith("?")
+    for part in ("Predict:", "You will see", "In your project:"):
+        assert part in experiment.lesson
+
+
+@every_experiment
+def test_its_plots_are_there_and_its_claims_have_a_source(experiment: Experiment) -> None:
+    assert set(experiment.plots) <= set(PLOTS)
+    assert experiment.claims
+    assert all(claim.source and claim.url.startswith("http") for claim in experiment.claims)
+
+
+@every_experiment
+def test_its_arms_differ_and_have_names_of_their_own(experiment: Experiment) -> None:
+    assert len({arm.name for arm in experiment.arms}) == len(experiment.arms) > 1
+    assert experiment.steps
+
+
+def test_all_of_them_together_take_less_than_twenty_minutes_and_quick_less_than_five() -> None:
+    for quick, minutes in ((False, 18), (True, 5)):  # starting and ending the runs comes on top
+        seconds = [predict.seconds(experiment, quick=quick) for experiment in CATALOGUE.values()]
+        assert math.fsum(seconds) < minutes * 60, sorted(zip(seconds, CATALOGUE, strict=True))
+
+
+def test_several_are_named_by_commas_and_all_by_one_word() -> None:
+    assert experiments.names("fan-out, slots,fan-out") == ["fan-out", "slots"]
+    assert experiments.names("all") == list(CATALOGUE)
+
+
+def test_the_document_of_the_lessons_is_as_the_docstrings_are(root: Path) -> None:
+    written = (root / "docs" / "experiments.md").read_text()
+    assert written == lessons.document(CATALOGUE.values()), "`make docs` writes it anew"
