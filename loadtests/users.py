@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import repeat
+from operator import attrgetter
 from typing import Any
 
 import gevent
@@ -15,6 +16,8 @@ from loadtests.targets import Target
 
 PATIENCE = 1200.0  # seconds; longer than the slowest page, so that the target decides and not the user
 PAUSE_AFTER_FAILURE = 0.5  # seconds; a target that fails at once must not be asked as fast as it fails
+
+turned = attrgetter("strategy", *(knob.name for knob in knobs.KNOBS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ class PageUser(FastHttpUser):
     def _request(self) -> Request:
         """Made anew only when a knob was turned: the web UI's form can do so between two pages."""
         options = self.environment.parsed_options
-        asked = (options.strategy, *(getattr(options, knob.name) for knob in knobs.KNOBS))
+        asked = turned(options)
         if asked != self._asked:
             self._asked, self._wanted = asked, request(self.target, options)
         return self._wanted
