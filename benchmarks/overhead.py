@@ -87,7 +87,7 @@ def peers() -> Result:
         notes=[
             f"threads: the most a process had, with {PEERS_PACE.users} pages in flight",
             *disturbance(disturbed, accepted),
-            "CPU of the asgi target, by whose code it is: "
+            "CPU of the asgi target, by whose code it is (uvloop's, which no profile sees, shared out): "
             + ", ".join(f"{name} {share:.0%}" for name, share in parts.items() if share >= SMALLEST_SHARE),
             f"{started:.1f} threads started a page. {DJANGO}",
         ],

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 PACKAGE = re.compile(r"(?:site-packages|dist-packages)/([\w-]+?)(?:/|\.py)")
-LOOP = "run_until_complete"  # its own time is uvloop's, and the system calls that uvloop makes
 THREADS = re.compile(r"(?:/threading|/concurrent/futures/\w+)\.py$")
 OWNERS = {
     "asgiref": "Django",
@@ -23,18 +22,18 @@ OWNERS = {
 
 
 def shares(path: Path) -> dict[str, float]:
-    """Of the profiled CPU time, by owner; what Python itself does counts for whoever called it."""
+    """Of the profiled CPU time, by owner; what Python itself does counts for whoever called it.
+
+    The event loop's own C code is in no profile: to divide all of a thread's CPU by these shares divides it among them.
+    """
     stats: dict[Any, Any] = pstats.Stats(str(path)).stats  # type: ignore[attr-defined]
     seconds: Counter[str] = Counter()
-    for (file, _, function), (_, _, own, _, callers) in stats.items():
-        if LOOP in function:
-            seconds["uvloop"] += own
-            continue
+    for (file, _, _), (_, _, own, _, callers) in stats.items():
         if found := owner(file):
             seconds[found] += own
             continue
-        for (caller, _, caller_function), (_, _, spent, _) in callers.items():
-            seconds["uvloop" if LOOP in caller_function else owner(caller) or "asyncio and others"] += spent
+        for (caller, _, _), (_, _, spent, _) in callers.items():
+            seconds[owner(caller) or "asyncio and others"] += spent
     total = sum(seconds.values())
     return {name: spent / total for name, spent in seconds.most_common()}
 

@@ -172,15 +172,19 @@ def session() -> aiohttp.ClientSession:
 class Connector(aiohttp.TCPConnector):
     """Counts connections that are opened, and what calls wait for one of a full pool.
 
-    As a trace of this alone: one of the session's is asked at every part of every call, which costs 3 % of a page.
+    Only a call that can meet a full pool is traced, and only until it has its connection: a session's trace is asked at
+    every part of every call, which costs 3 % of a page.
     """
 
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:  # noqa: ASYNC109  # aiohttp's signature
-        return await super().connect(req, [connection_trace()] if telemetry.ON else [], timeout)
+        if CALLS.now > settings.MAX_CONNECTIONS:
+            traces = [pool_trace()]
+        return await super().connect(req, traces, timeout)
 
-
-async def opened(session: Any, context: SimpleNamespace, params: Any) -> None:
-    CONNECTIONS.inc()
+    async def _create_connection(self, *arguments: Any, **more: Any) -> Any:
+        protocol = await super()._create_connection(*arguments, **more)
+        CONNECTIONS.inc()
+        return protocol
 
 
 async def queued(session: Any, context: SimpleNamespace, params: Any) -> None:
@@ -193,13 +197,12 @@ async def served(session: Any, context: SimpleNamespace, params: Any) -> None:
 
 
 WATCHED = aiohttp.TraceConfig()
-WATCHED.on_connection_create_end.append(opened)
 WATCHED.on_connection_queued_start.append(queued)
 WATCHED.on_connection_queued_end.append(served)
 WATCHED.freeze()
 
 
-def connection_trace() -> Trace:
+def pool_trace() -> Trace:
     return Trace(None, WATCHED, SimpleNamespace())  # type: ignore[arg-type]  # nobody asks for its session
 
 
