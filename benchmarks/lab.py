@@ -25,7 +25,7 @@ from loadtests.runtime.processes import ProcessRuntime, free_port
 
 T = TypeVar("T")
 
-ATTEMPTS = 4  # at a round, when something else disturbs it
+ATTEMPTS = 3  # at a round, when something else disturbs it
 LOGS = launch.RESULTS / "bench-logs"
 CAN_PIN = hasattr(os, "sched_setaffinity")
 CORES = os.sched_getaffinity(0) if CAN_PIN else set()
