@@ -15,6 +15,7 @@ from rich.console import Console
 from benchmarks import lab, overhead
 from benchmarks.api import api
 from benchmarks.result import Result
+from benchmarks.telemetry import telemetry
 from loadtests import launch, manifest
 from loadtests.errors import ExitCode, Interrupted, LabError
 from loadtests.runtime import ROOT
@@ -24,6 +25,7 @@ BENCHMARKS: Mapping[str, Callable[[], Result]] = {
     "harness": overhead.harness,
     "peers": overhead.peers,
     "plateau": overhead.plateau,
+    "telemetry": telemetry,
 }
 PACKAGES = (
     *("django", "asgiref", "fastapi", "starlette", "httpx", "httpx-aiohttp", "aiohttp", "gunicorn", "uvicorn"),

@@ -36,10 +36,10 @@ TICK = 0.001  # seconds
 PATIENCE = 30.0  # seconds until all connections have to be up
 CPU = "lab_cpu_seconds_total"
 
-# Ten requests as the aggregators' clients send them; what was set in the environment is asked for explicitly.
+# Ten requests as the ASGI target's client sends them; what was set in the environment is asked for explicitly.
 REQUESTS = tuple(
     f"GET /api/?task_id={task}&latency={LATENCY:g}&jitter=0&fail=0&hang=0 HTTP/1.1\r\nHost: api:8000\r\n"
-    "Accept: */*\r\nAccept-Encoding: gzip, deflate\r\nConnection: keep-alive\r\nUser-Agent: benchmark\r\n\r\n".encode()
+    "Accept: */*\r\nAccept-Encoding: gzip, deflate\r\nUser-Agent: benchmark\r\n\r\n".encode()
     for task in range(10)
 )
 

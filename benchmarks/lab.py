@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from statistics import median
@@ -25,6 +25,7 @@ from loadtests.runtime.processes import ProcessRuntime, free_port
 
 T = TypeVar("T")
 
+ATTEMPTS = 3  # at a round, when something else disturbs it
 LOGS = launch.RESULTS / "bench-logs"
 CAN_PIN = hasattr(os, "sched_setaffinity")
 CORES = os.sched_getaffinity(0) if CAN_PIN else set()
@@ -42,23 +43,27 @@ class PinnedRuntime(ProcessRuntime):
         self.processes: dict[str, psutil.Process] = {}
 
     def add_peer(
-        self, name: str, application: str, command: list[str] | None = None, extra: Mapping[str, str] | None = None
+        self,
+        name: str,
+        application: str | None = None,
+        *,
+        like: str = "asgi",
+        command: Sequence[str] = (),
+        extra: Mapping[str, str] | None = None,
     ) -> None:
-        """A server of our own, in the place of the asgi target: the same command and environment, another application.
+        """A server of our own like one of the services: its command and environment, but for what is given.
 
         `{port}` in a command of its own is the port that it has to listen on.
         """
-        asgi, old, new = self._services["asgi"], self._urls["asgi"].rpartition(":")[2], str(free_port())
-        words = command or [application if ":application" in word else word for word in asgi.command]
-        environment = asgi.environment | dict(extra or {})
-        if "TELEMETRY_ADDRESS" in environment:
-            environment = environment | {"TELEMETRY_ADDRESS": f"127.0.0.1:{free_port()}"}
+        service, old, new = self._services[like], self._urls[like].rpartition(":")[2], str(free_port())
+        words = command or [application if application and ":application" in word else word for word in service.command]
+        environment = service.environment | {"TELEMETRY_ADDRESS": f"127.0.0.1:{free_port()}"} | dict(extra or {})
         self._services[name] = replace(
-            asgi,
+            service,
             name=name,
             command=[word.replace("{port}", new).replace(old, new) for word in words],
             environment=environment,
-            probe=[word.replace(old, new) for word in asgi.probe],
+            probe=[word.replace(old, new) for word in service.probe],
         )
         self._urls = {**self._urls, name: f"http://127.0.0.1:{new}"}
         self._measured.add(name)
@@ -79,6 +84,14 @@ class PinnedRuntime(ProcessRuntime):
             return sum(cpu_seconds(process) for process in tree)
 
         return read
+
+    def cpu_by_part(self, name: str) -> dict[str, float]:
+        """CPU seconds of the main thread of a service's server, of all its other threads, of the process beside it."""
+        beside = self.processes[name]
+        (server,) = beside.children()
+        main = next(thread for thread in server.threads() if thread.id == server.pid)
+        loop = main.user_time + main.system_time
+        return {"loop": loop, "threads": cpu_seconds(server) - loop, "beside": cpu_seconds(beside)}
 
 
 def cpu_seconds(process: psutil.Process) -> float:
@@ -129,6 +142,16 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
             return runner.run(main())
     except asyncio.CancelledError:
         raise Interrupted from None
+
+
+def undisturbed(
+    measure: Callable[[], Coroutine[Any, Any, T]], quality: Callable[[T], float], least: float
+) -> tuple[T, int]:
+    """The first of ATTEMPTS whose quality is enough, or else the best of them; and how many were refused."""
+    measured: list[T] = []
+    while len(measured) < ATTEMPTS and (not measured or quality(measured[-1]) < least):
+        measured.append(run(measure()))
+    return max(measured, key=quality), len(measured) - 1
 
 
 def output_of(command: list[str], seconds: float) -> str:

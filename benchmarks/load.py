@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
 from statistics import fmean
 from urllib.parse import urlsplit
 
@@ -104,3 +104,7 @@ async def answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
     head = (await reader.readuntil(b"\r\n\r\n")).lower()
     size = int(head.partition(b"content-length:")[2].split(None, 1)[0])
     return int(head[9:12]), await reader.readexactly(size)
+
+
+def as_figures(measured: Iterable[tuple[str, list[Window]]]) -> dict[str, list[dict[str, float]]]:
+    return {name: [asdict(window) for window in windows] for name, windows in measured}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 PACKAGE = re.compile(r"(?:site-packages|dist-packages)/([\w-]+?)(?:/|\.py)")
-LOOP = "run_until_complete"  # also holds the time in which nothing runs
+THREADS = re.compile(r"(?:/threading|/concurrent/futures/\w+)\.py$")
 OWNERS = {
     "asgiref": "Django",
     "django": "Django",
@@ -22,18 +22,18 @@ OWNERS = {
 
 
 def shares(path: Path) -> dict[str, float]:
-    """Of the main thread's time, by owner; what Python itself does counts for whoever called it."""
+    """Of the profiled CPU time, by owner; what Python itself does counts for whoever called it.
+
+    The event loop's own C code is in no profile: to divide all of a thread's CPU by these shares divides it among them.
+    """
     stats: dict[Any, Any] = pstats.Stats(str(path)).stats  # type: ignore[attr-defined]
     seconds: Counter[str] = Counter()
-    for (file, _, function), (_, _, own, _, callers) in stats.items():
-        if LOOP in function:
-            continue
+    for (file, _, _), (_, _, own, _, callers) in stats.items():
         if found := owner(file):
             seconds[found] += own
             continue
-        for (caller, _, caller_function), (_, _, spent, _) in callers.items():
-            if LOOP not in caller_function:
-                seconds[owner(caller) or "asyncio and others"] += spent
+        for (caller, _, _), (_, _, spent, _) in callers.items():
+            seconds[owner(caller) or "asyncio and others"] += spent
     total = sum(seconds.values())
     return {name: spent / total for name, spent in seconds.most_common()}
 
@@ -42,4 +42,12 @@ def owner(file: str) -> str | None:
     """None: Python's own."""
     if match := PACKAGE.search(file):
         return OWNERS.get(match[1], match[1])
+    if THREADS.search(file):
+        return "starting threads"
     return "the lab" if "/services/" in file else None
+
+
+def calls(path: Path, name: str) -> int:
+    """How often a function was called."""
+    stats: dict[Any, Any] = pstats.Stats(str(path)).stats  # type: ignore[attr-defined]
+    return sum(count for (_, _, function), (_, count, *_) in stats.items() if name in function)

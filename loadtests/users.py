@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import repeat
+from operator import attrgetter
 from typing import Any, cast
 
 import gevent
@@ -25,6 +26,8 @@ LONGEST_WAIT = 120.0  # seconds from the last arrival until every page has to ha
 UNANSWERED = f"no answer within {LONGEST_WAIT:g} s of the last arrival"
 NOT_SENT = f"not sent: {MOST_WAITING:,} pages waited already"
 PAUSE_AFTER_FAILURE = 0.5  # seconds; a target that fails at once must not be asked as fast as it fails
+
+turned = attrgetter("strategy", *(knob.name for knob in knobs.KNOBS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,7 @@ class PageUser(FastHttpUser):
     def _request(self) -> Request:
         """Made anew only when a knob was turned: the web UI's form can do so between two pages."""
         options = self.environment.parsed_options
-        asked = (options.strategy, *(getattr(options, knob.name) for knob in knobs.KNOBS))
+        asked = turned(options)
         if asked != self._asked:
             self._asked, self._wanted = asked, request(self.target, options, self.query)
         return self._wanted

@@ -8,12 +8,14 @@ becomes this process's own.
 
 from __future__ import annotations
 
+import mmap
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
@@ -27,7 +29,9 @@ from prometheus_client.registry import Collector
 from services import env
 
 CGROUP = Path("/sys/fs/cgroup")
-ESTABLISHED, LISTEN = "01", "0A"  # states in /proc/net/tcp
+ESTABLISHED, LISTEN = b"01", b"0A"  # states in /proc/net/tcp
+LOOK = 5.0  # seconds between two looks for new workers; one that ended is noticed at once
+LINE = 150  # bytes of /proc/net/tcp for each connection
 UNLIMITED = 2**60  # bytes; version 1 says "no limit" with a number beyond it
 NO_SUCH_COMMAND = 127  # as a shell says it
 
@@ -38,10 +42,20 @@ class ServerTree(Collector):
     def __init__(self, server: psutil.Process) -> None:
         self._server = server
         self._ports: set[int] = set()
+        self._processes: list[psutil.Process] = []
+        self._looked = 0.0
+
+    def _family(self) -> list[psutil.Process]:
+        """The server and its workers. Found seldom: it means reading what every process of the machine is."""
+        now = time.monotonic()
+        if now - self._looked > LOOK or not all(process.is_running() for process in self._processes):
+            self._processes = [self._server, *self._server.children(recursive=True)]
+            self._looked = now
+        return self._processes
 
     def collect(self) -> Iterator[Metric]:
         try:
-            processes = [self._server, *self._server.children(recursive=True)]
+            processes = self._family()
             ended = self._server.cpu_times()
             cpu = ended.children_user + ended.children_system  # of workers that have ended
             cpu += sum(sum(process.cpu_times()[:2]) for process in processes)
@@ -49,6 +63,7 @@ class ServerTree(Collector):
             threads = sum(process.num_threads() for process in processes)
             self._ports = self._ports or set(listening_ports(processes))
         except psutil.Error:  # a process ended meanwhile: the next reading is a second away
+            self._looked = 0.0
             return
         yield CounterMetricFamily("lab_cpu_seconds", "CPU time of the server's processes", value=cpu)
         yield GaugeMetricFamily("lab_memory_bytes", "memory of the server's processes, shared pages once", value=memory)
@@ -86,21 +101,37 @@ def connections_to(ports: set[int]) -> tuple[int, int, int] | None:
     established connection and waiting connections for a listening socket (Linux, proc_net_tcp.txt).
     """
     try:
-        lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+        lines = tcp_table().splitlines()[1:]
     except OSError:
         return None
+    own = tuple(b":%04X" % port for port in ports)
     established = unread = backlog = 0
     for line in lines:
-        _, local, _, state, queues, *_ = line.split()
-        if int(local.rpartition(":")[2], 16) not in ports:
+        _, local, _, state, queues, *_ = line.split(None, 5)
+        if not local.endswith(own):
             continue
-        waiting = int(queues.rpartition(":")[2], 16)
+        waiting = int(queues.rpartition(b":")[2], 16)
         if state == ESTABLISHED:
             established += 1
             unread += waiting > 0
         elif state == LISTEN:
             backlog += waiting
     return established, unread, backlog
+
+
+def tcp_table() -> bytes:
+    """/proc/net/tcp in as few reads as can be: each lets the kernel walk its whole table of connections.
+
+    The kernel fills a page as far as lines are left. A page with room for one more was the last, so that there is no
+    need to read on for the end of the file. Raises OSError.
+    """
+    table = b""
+    with Path("/proc/net/tcp").open("rb", buffering=0) as file:
+        while part := file.read(mmap.PAGESIZE):
+            table += part
+            if len(part) + LINE < mmap.PAGESIZE:
+                break
+    return table
 
 
 class ControlGroup(Collector):

@@ -8,8 +8,6 @@ TELEMETRY=off leaves it out, which is how a benchmark finds what it costs.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from threading import Lock
 from time import perf_counter
 
@@ -33,23 +31,24 @@ class InFlight:
         self.peak = 0
         self._lock = Lock()  # sync pages and calls count from many threads
 
-    @contextmanager
-    def one(self) -> Iterator[None]:
-        self._change(+1)
-        try:
-            yield
-        finally:
-            self._change(-1)
+    def one(self) -> InFlight:
+        """`with PAGES.one():` around one piece of work."""
+        return self
 
-    def _change(self, by: int) -> None:
-        if not ON:
-            return
-        with self._lock:
-            self.now += by
-            self._now.set(self.now)
-            if self.now > self.peak:
-                self.peak = self.now
-                self._peak.set(self.peak)
+    def __enter__(self) -> None:
+        if ON:
+            with self._lock:
+                self.now = now = self.now + 1
+                self._now.set(now)
+                if now > self.peak:
+                    self.peak = now
+                    self._peak.set(now)
+
+    def __exit__(self, *_: object) -> None:
+        if ON:
+            with self._lock:
+                self.now = now = self.now - 1
+                self._now.set(now)
 
 
 def counter(name: str, documentation: str) -> Counter:

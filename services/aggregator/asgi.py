@@ -15,6 +15,7 @@ django_application = get_asgi_application()
 
 from services import telemetry  # noqa: E402  # like the next, it needs Django's settings
 from services.aggregator import upstream  # noqa: E402
+from services.aggregator.startup import settle  # noqa: E402
 
 LOOP_LAG = telemetry.lateness("lab_event_loop_lag_seconds", "how late the event loop came back to a task")
 
@@ -37,6 +38,7 @@ async def lifespan(state: dict[str, Any], receive: Receive, send: Send) -> None:
     async with upstream.async_client() as client:
         loop = type(asyncio.get_running_loop())
         state.update(client=client, event_loop=f"{loop.__module__}.{loop.__qualname__}")
+        settle()
         await send({"type": "lifespan.startup.complete"})
         await receive()  # lifespan.shutdown
         watch.cancel()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from http import HTTPStatus
 from time import perf_counter
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
 from services.aggregator import identity, upstream
@@ -101,9 +102,8 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 def json_response(body: dict[str, Any]) -> HttpResponse:
     """With Content-Length, which Django leaves to a middleware that the lab does without."""
-    answer = JsonResponse(body)
-    answer["Content-Length"] = str(len(answer.content))
-    return answer
+    content = json.dumps(body).encode()
+    return HttpResponse(content, content_type="application/json", headers={"Content-Length": str(len(content))})
 
 
 def problem_response(status: HTTPStatus, detail: str, **members: Any) -> HttpResponse:

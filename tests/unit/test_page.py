@@ -8,9 +8,9 @@ import pytest
 from loadtests.page import fault
 
 
-def body(**changes: Any) -> str:
-    page = {"strategy": "gather", "responses": [{"task_id": "0"}, {"task_id": "1"}]} | changes
-    return json.dumps(page)
+def body(**changes: Any) -> bytes:
+    page = {"strategy": "gather", "elapsed": 1.25, "responses": [{"task_id": "0"}, {"task_id": "1"}]} | changes
+    return json.dumps(page).encode()
 
 
 def test_a_whole_page_has_no_fault() -> None:
@@ -21,24 +21,38 @@ def test_a_whole_page_has_no_fault() -> None:
     ("status", "answer", "why"),
     [
         (0, None, "no answer"),
-        (200, "", "not JSON"),
-        (200, "<html>", "not JSON"),
-        (200, "[]", "not a page"),
-        (200, "null", "not a page"),
+        (200, b"", "not JSON"),
+        (200, b"<html>", "not JSON"),
+        (200, b"[]", "not a page"),
+        (200, b"null", "not a page"),
         (200, body(strategy="sequential"), "the strategy is 'sequential', not 'gather'"),
         (200, body(responses=[{"task_id": "0"}]), "1 responses, not 2"),
         (200, body(responses=None), "no responses, not 2"),
         (200, body(responses=[{"task_id": "1"}, {"task_id": "0"}]), "not in task order"),
         (200, body(responses=[{"task_id": "0"}, {"task_id": "0"}]), "not in task order"),
         (200, body(responses=["0", "1"]), "not in task order"),
-        (500, "oops", "not JSON"),
-        (400, json.dumps({"title": "Bad Request", "detail": "no"}), "400 Bad Request: no"),
-        (502, json.dumps({"title": "Bad Gateway", "failures": [{"why": "refused"}]}), "502 Bad Gateway: refused"),
+        (500, b"oops", "not JSON"),
+        (400, b'{"title": "Bad Request", "detail": "no"}', "400 Bad Request: no"),
+        (502, b'{"title": "Bad Gateway", "failures": [{"why": "refused"}]}', "502 Bad Gateway: refused"),
     ],
 )
-def test_anything_less_counts_as_a_failure(status: int, answer: str | None, why: str) -> None:
+def test_anything_less_counts_as_a_failure(status: int, answer: bytes | None, why: str) -> None:
     assert why in str(fault(status, answer, "gather", 2))
 
 
 def test_a_good_body_with_a_bad_status_is_a_failure() -> None:
     assert fault(503, body(), "gather", 2)
+
+
+def test_every_page_is_looked_at_though_the_last_one_was_whole() -> None:
+    for elapsed in (1.25, 0.5, 3e-05, 2):
+        assert fault(200, body(elapsed=elapsed), "gather", 2) is None
+        assert fault(200, body(elapsed=elapsed, responses=[{"task_id": "1"}, {"task_id": "0"}]), "gather", 2)
+        assert fault(200, body(elapsed=elapsed), "gather", 3)
+        assert fault(200, body(elapsed=elapsed), "threadpool", 2)
+        assert fault(503, body(elapsed=elapsed), "gather", 2)
+
+
+@pytest.mark.parametrize("elapsed", [b"00.5", b"1.", b"x", b"", b"nan,", b"-"])
+def test_a_number_that_is_none_is_not_json(elapsed: bytes) -> None:
+    assert fault(200, body(elapsed=7).replace(b"7", elapsed), "gather", 2) == "200: the answer is not JSON"
