@@ -35,11 +35,17 @@ class InFlight:
 
     @contextmanager
     def one(self) -> Iterator[None]:
-        self._change(+1)
+        self.begin()
         try:
             yield
         finally:
-            self._change(-1)
+            self.end()
+
+    def begin(self) -> None:
+        self._change(+1)
+
+    def end(self) -> None:
+        self._change(-1)
 
     def _change(self, by: int) -> None:
         if not ON:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from services.aggregator import asgi
-from services.aggregator.asgi import Receive, Send
+from services.aggregator.counting import Receive, Send
 
 profile = cProfile.Profile()
 
