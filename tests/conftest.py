@@ -20,6 +20,7 @@ os.environ.update(
     THREADS="0",
     API_URL="http://127.0.0.1:9/api/",
     FAN_OUT="10",
+    WORK="0",
     CONNECT_TIMEOUT="2",
     CALL_TIMEOUT="4",
     MAX_CONNECTIONS="10000",

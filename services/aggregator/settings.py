@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services import env
-from services.bounds import FAN_OUT, Bound
+from services.bounds import FAN_OUT, WORK, Bound
 
 SECONDS = Bound("seconds", 0.01, 600, "seconds")
 
@@ -15,6 +15,7 @@ THREADS = env.whole("THREADS", 0, 10_000)
 # The api and how it is called.
 API_URL = env.text("API_URL")
 DEFAULT_FAN_OUT = int(env.number("FAN_OUT", FAN_OUT))
+DEFAULT_WORK = env.number("WORK", WORK)
 CONNECT_TIMEOUT = env.number("CONNECT_TIMEOUT", SECONDS)
 CALL_TIMEOUT = env.number("CALL_TIMEOUT", SECONDS)
 MAX_CONNECTIONS = env.whole("MAX_CONNECTIONS", 1, 100_000)

@@ -15,6 +15,7 @@ from services.aggregator import identity, upstream
 from services.aggregator.parameters import Page, read_page
 from services.aggregator.strategies import Results, Strategy
 from services.aggregator.upstream import CallFailed, CallTimedOut
+from services.aggregator.work import compute
 from services.bounds import OutOfBounds
 from services.problem import CONTENT_TYPE as PROBLEM_JSON
 from services.problem import problem
@@ -32,6 +33,7 @@ def page_view(strategy: Strategy) -> View:
         except (BadQuery, OutOfBounds) as error:
             return refusal(error)
         started = perf_counter()
+        compute(page.work)
         results = strategy.function(page.calls)
         return response(request, strategy, page, results, perf_counter() - started)
 
@@ -41,6 +43,7 @@ def page_view(strategy: Strategy) -> View:
         except (BadQuery, OutOfBounds) as error:
             return refusal(error)
         started = perf_counter()
+        compute(page.work)
         if client := getattr(request, "scope", {}).get("state", {}).get("client"):
             results = await strategy.function(page.calls, client)
         else:
@@ -52,7 +55,7 @@ def page_view(strategy: Strategy) -> View:
 
 
 def requested_page(request: HttpRequest) -> Page:
-    return read_page(request.META["QUERY_STRING"], settings.DEFAULT_FAN_OUT)
+    return read_page(request.META["QUERY_STRING"], settings.DEFAULT_FAN_OUT, settings.DEFAULT_WORK)
 
 
 def response(request: HttpRequest, strategy: Strategy, page: Page, results: Results, elapsed: float) -> HttpResponse:
