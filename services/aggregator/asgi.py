@@ -13,7 +13,7 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "services.aggregator.settings"
 django_application = get_asgi_application()
 
 from services import telemetry  # noqa: E402  # like the next, it needs Django's settings
-from services.aggregator import upstream  # noqa: E402
+from services.aggregator import clients, upstream  # noqa: E402
 from services.aggregator.counting import Receive, Send, count_asgi  # noqa: E402
 
 LOOP_LAG = telemetry.lateness("lab_event_loop_lag_seconds", "how late the event loop came back to a task")
@@ -33,7 +33,7 @@ async def lifespan(state: dict[str, Any], receive: Receive, send: Send) -> None:
     """Every request's scope gets a copy of `state`, and with it the client."""
     await receive()  # lifespan.startup
     watch = asyncio.create_task(telemetry.watch_event_loop(LOOP_LAG))
-    async with upstream.async_client() as client:
+    async with upstream.async_client() as client, clients.shared():
         loop = type(asyncio.get_running_loop())
         state.update(client=client, event_loop=f"{loop.__module__}.{loop.__qualname__}")
         await send({"type": "lifespan.startup.complete"})

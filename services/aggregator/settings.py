@@ -15,11 +15,15 @@ THREADS = env.whole("THREADS", 0, 10_000)
 # The api and how it is called.
 API_URL = env.text("API_URL")
 DEFAULT_FAN_OUT = int(env.number("FAN_OUT", FAN_OUT))
-DEFAULT_WORK = env.number("WORK", WORK)
 CONNECT_TIMEOUT = env.number("CONNECT_TIMEOUT", SECONDS)
 CALL_TIMEOUT = env.number("CALL_TIMEOUT", SECONDS)
 MAX_CONNECTIONS = env.whole("MAX_CONNECTIONS", 1, 100_000)
 THREADPOOL = env.whole("THREADPOOL", 1, 10_000)
+
+# What a page does when its query does not say otherwise, and what the variants need.
+DEFAULT_WORK = env.number("WORK", WORK)
+DEADLINE = env.number("DEADLINE", SECONDS)
+SELF_URL = env.text("SELF_URL")
 
 DEBUG = False
 SECRET_KEY = "nothing here is signed or encrypted"  # noqa: S105  # Django wants one to start

@@ -12,6 +12,7 @@ from loadtests import experiments, knobs
 from loadtests.analysis import validity
 from loadtests.report.plots import PLOTS
 from services.aggregator.strategies import STRATEGIES
+from services.aggregator.variants import VARIANTS
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -30,6 +31,11 @@ def test_every_knob_is_in_the_readme_and_has_its_default_in_compose_yaml(knob: s
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_every_strategy_is_in_the_readme_with_its_path(name: str) -> None:
     assert f"| `{name}` | `{STRATEGIES[name].url_path}` |" in README
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_variant_is_in_the_house_plan(name: str) -> None:
+    assert re.search(rf"^\| .*`{name}`.* \|", ARCHITECTURE, flags=re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", experiments.catalogue())
