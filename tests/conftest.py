@@ -27,6 +27,7 @@ os.environ.update(
     WORK="0",
     DEADLINE="0.5",
     SELF_URL="http://127.0.0.1:9",
+    MIDDLEWARE_SET="lab",
     LATENCY="0.05",
     JITTER="0",
     FAIL="0",

@@ -57,6 +57,7 @@ def describe(request: HttpRequest) -> dict[str, Any]:
         "slots": slots,
         "python": platform.python_version(),
         "event_loop": getattr(request, "scope", {}).get("state", {}).get("event_loop"),
+        "middleware_set": settings.MIDDLEWARE_SET,
         "middleware": settings.MIDDLEWARE,
         "packages": {name: metadata.version(name) for name in SAID if name.replace("-", "_") in sys.modules},
     }

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from http import HTTPStatus
 from random import Random
+from typing import Any
 
 import httpx
 from django.conf import settings
@@ -14,6 +16,7 @@ from django.views.decorators.http import require_safe
 
 from services import query
 from services.aggregator import clients
+from services.aggregator.middleware import server_timing
 from services.aggregator.registry import PAGES, variant
 from services.aggregator.strategies import Results, aattempt, attempt, executor, gather
 from services.aggregator.upstream import AsyncClient
@@ -89,3 +92,13 @@ def own_view(request: HttpRequest) -> HttpResponse:
     if outcome.fails or outcome.hangs:
         return problem_response(HTTPStatus.SERVICE_UNAVAILABLE, "failed as asked", task_id=task)
     return json_response({"message": "Hello World!", "task_id": task})
+
+
+# --- middleware ---------------------------------------------------------------------------------
+
+
+def server_timing_sync_only(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
+    # Wrong under ASGI: a middleware that does not say that it can be async. Django runs it in a thread of its own for
+    # every request, and from there goes back to the event loop for the view.
+    middleware: Callable[[HttpRequest], Any] = server_timing(get_response)
+    return middleware

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import pytest
 
 from loadtests import page
 from loadtests.analysis.readings import LOOP_LAG, grown
+from loadtests.runtime.processes import ProcessRuntime
 from services.aggregator.pitfalls import BLOCKED, OWN_VIEW
+from services.aggregator.settings import MIDDLEWARE_SETS
 from services.aggregator.strategies import STRATEGIES
 from services.aggregator.variants import VARIANTS
 from tests.integration.waiting import read, wait_until
@@ -52,6 +57,7 @@ def test_a_target_says_which_variants_it_has(client: httpx.Client) -> None:
     said = client.get("/healthz").json()
     assert said["variants"] == {name: f"/api/variants/{name.replace('_', '-')}/" for name in VARIANTS}
     assert set(said["strategies"]) == set(STRATEGIES)
+    assert said["middleware_set"] == "lab"
 
 
 @pytest.mark.parametrize("variant", BOTH)
@@ -262,3 +268,44 @@ def test_pages_that_call_their_own_server_have_no_slots_to_wait_for_under_asgi(a
     with ThreadPoolExecutor(20) as threads:
         asked = [threads.submit(ask, asgi, "self_call", fan_out=1, latency=0.1) for _ in range(20)]
         assert [fault(each.result(), "self_call", 1) for each in asked] == [None] * 20
+
+
+# --- middleware -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(set(MIDDLEWARE_SETS) - {"lab"}))
+def test_pages_are_the_same_with_any_set_of_middleware(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIDDLEWARE_SET", name)
+    runtime = ProcessRuntime(tmp_path)
+    runtime.prepare()
+    try:
+        runtime.up(["wsgi", "asgi"])
+        lab = {**runtime.published(), **{f"{target} witness": url for target, url in runtime.witnesses.items()}}
+        for target in ("wsgi", "asgi"):
+            with httpx.Client(base_url=lab[target], timeout=30, trust_env=False) as client:
+                assert client.get("/healthz").json()["middleware"] == MIDDLEWARE_SETS[name]
+                for path in (STRATEGIES["gather"].url_path, STRATEGIES["sequential"].url_path):
+                    before = read(lab, target)
+                    answer = client.get(path, params={"fan_out": 3})
+                    assert [response["task_id"] for response in answer.json()["responses"]] == ["0", "1", "2"]
+                    assert ("server-timing" in answer.headers) == (name != "none")
+                    wait_until(lambda: grown(before, read(lab, target), "lab_pages_finished_total") == 1)  # noqa: B023
+                    assert read(lab, target).number("lab_pages_in_flight") == 0
+                assert client.post(VARIANTS["gather_class"].url_path).status_code == 200
+    finally:
+        runtime.down()
+
+
+def test_a_set_of_middleware_that_does_not_exist_stops_the_start_by_name() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import services.aggregator.settings"],
+        env={**os.environ, "MIDDLEWARE_SET": "all"},
+        cwd=Path(__file__).resolve().parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 3
+    assert "MIDDLEWARE_SET must be lab or none or sync_only or django; it is 'all'" in done.stderr
