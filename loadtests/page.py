@@ -9,6 +9,8 @@ from typing import Any
 
 ELAPSED = b'"elapsed": '
 NUMBER = re.compile(rb"(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?")  # as JSON writes one
+PARTIAL = {"partial", "partial_threads"}  # pages that say which calls they did not wait for
+STREAMED = {"stream", "stream_threads"}  # pages that hold their responses in order of arrival
 
 
 def fault(status: int, body: bytes | None, strategy: str, fan_out: int) -> str | None:
@@ -39,15 +41,27 @@ def fault_in(status: int, body: bytes, strategy: str, fan_out: int) -> str | Non
     if answer.get("strategy") != strategy:
         return f"the strategy is {str(answer.get('strategy'))[:40]!r}, not {strategy!r}"
     responses = answer.get("responses")
-    if not isinstance(responses, list) or len(responses) != fan_out:
+    missing = answer.get("missing", []) if strategy in PARTIAL else []
+    if not isinstance(responses, list) or not isinstance(missing, list) or len(responses) + len(missing) != fan_out:
         came = len(responses) if isinstance(responses, list) else "no"
         return f"{came} responses, not {fan_out}"
-    if [task(response) for response in responses] != [str(n) for n in range(fan_out)]:
+    if failed := [response for response in responses if isinstance(response, dict) and "failed" in response]:
+        return f"a call failed: {failed[0]['failed']}"[:200]
+    tasks = [task(response) for response in responses]
+    if strategy in STREAMED and answer.get("order") == "arrival":
+        whole = sorted(map(str, tasks)) == sorted(map(str, range(fan_out)))
+        return None if whole else "the responses are not those of all tasks"
+    if tasks != in_order(fan_out, missing, there=False) or missing != in_order(fan_out, missing, there=True):
         return "the responses are not in task order"
     return None
 
 
 known_fault = lru_cache(maxsize=64)(fault_in)
+
+
+def in_order(fan_out: int, tasks: list[Any], *, there: bool) -> list[str]:
+    """Of a page's tasks those that are there, or not there, among these."""
+    return [str(n) for n in range(fan_out) if (str(n) in tasks) == there]
 
 
 def reason(problem: dict[str, Any]) -> str:

@@ -63,4 +63,8 @@ LATENCY = Bound("latency", 0, 10, "seconds")
 JITTER = Bound("jitter", 0, 10, "seconds")
 FAIL = Bound("fail", 0, 1, "(a share)")
 HANG = Bound("hang", 0, 1, "(a share)")
+
+# One page, as the aggregator reads it.
 FAN_OUT = Bound("fan_out", 1, 100, "calls", whole=True)
+HANGING = Bound("hanging", 0, 100, "calls", whole=True)
+WORK = Bound("work", 0, 1, "CPU seconds")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Collection
 from dataclasses import replace
 
 from services.bounds import Bound, OutOfBounds
@@ -40,12 +41,15 @@ def number(name: str, bound: Bound) -> float:
         raise BadEnvironment(f"environment: {error}") from None
 
 
-def switch(name: str) -> bool:
-    """'on' or 'off'."""
+def choice(name: str, allowed: Collection[str]) -> str:
     value = text(name)
-    if value not in {"on", "off"}:
-        raise BadEnvironment(f"environment: {name} must be on or off; it is {value[:80]!r}")
-    return value == "on"
+    if value not in allowed:
+        raise BadEnvironment(f"environment: {name} must be {' or '.join(allowed)}; it is {value[:80]!r}")
+    return value
+
+
+def switch(name: str) -> bool:
+    return choice(name, ("on", "off")) == "on"
 
 
 def whole(name: str, minimum: int, maximum: int) -> int:

@@ -35,6 +35,13 @@ class InFlight:
         """`with PAGES.one():` around one piece of work."""
         return self
 
+    def begin(self) -> None:
+        """For what ends elsewhere, by `end`."""
+        self.__enter__()
+
+    def end(self) -> None:
+        self.__exit__()
+
     def __enter__(self) -> None:
         if ON:
             with self._lock:

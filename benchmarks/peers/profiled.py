@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from services.aggregator import asgi
-from services.aggregator.asgi import Receive, Send
+from services.aggregator.counting import Receive, Send
 
 # CPU time of the event loop's thread, which alone is profiled: waiting, and other threads' work, is not in it.
 profile = cProfile.Profile(time.thread_time)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from django.core.asgi import get_asgi_application
@@ -14,13 +13,13 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "services.aggregator.settings"
 django_application = get_asgi_application()
 
 from services import telemetry  # noqa: E402  # like the next, it needs Django's settings
-from services.aggregator import upstream  # noqa: E402
+from services.aggregator import clients, upstream  # noqa: E402
+from services.aggregator.counting import Receive, Send, count_asgi  # noqa: E402
 from services.aggregator.startup import settle  # noqa: E402
 
 LOOP_LAG = telemetry.lateness("lab_event_loop_lag_seconds", "how late the event loop came back to a task")
 
-Receive = Callable[[], Awaitable[Mapping[str, Any]]]
-Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+counted_application = count_asgi(django_application)
 
 
 async def application(scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -28,14 +27,14 @@ async def application(scope: dict[str, Any], receive: Receive, send: Send) -> No
     if scope["type"] == "lifespan":
         await lifespan(scope["state"], receive, send)
     else:
-        await django_application(scope, receive, send)
+        await counted_application(scope, receive, send)
 
 
 async def lifespan(state: dict[str, Any], receive: Receive, send: Send) -> None:
     """Every request's scope gets a copy of `state`, and with it the client."""
     await receive()  # lifespan.startup
     watch = asyncio.create_task(telemetry.watch_event_loop(LOOP_LAG))
-    async with upstream.async_client() as client:
+    async with upstream.async_client() as client, clients.shared():
         loop = type(asyncio.get_running_loop())
         state.update(client=client, event_loop=f"{loop.__module__}.{loop.__qualname__}")
         settle()

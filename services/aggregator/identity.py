@@ -13,13 +13,12 @@ from django.conf import settings
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest
 
-from services.aggregator.strategies import STRATEGIES
-
 SAID = (
     "django",
     "asgiref",
     "httpx",
     "httpx-aiohttp",
+    "httpx2",
     "aiohttp",
     "gunicorn",
     "uvicorn",
@@ -58,7 +57,7 @@ def describe(request: HttpRequest) -> dict[str, Any]:
         "slots": slots,
         "python": platform.python_version(),
         "event_loop": getattr(request, "scope", {}).get("state", {}).get("event_loop"),
+        "middleware_set": settings.MIDDLEWARE_SET,
         "middleware": settings.MIDDLEWARE,
-        "strategies": {name: strategy.url_path for name, strategy in STRATEGIES.items()},
         "packages": {name: metadata.version(name) for name in SAID if name.replace("-", "_") in sys.modules},
     }

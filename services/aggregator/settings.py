@@ -1,9 +1,9 @@
-"""Django's settings: only what an aggregator of HTTP calls needs. No database, admin or sessions."""
+"""Django's settings: only what an aggregator of HTTP calls needs. No database and no admin."""
 
 from __future__ import annotations
 
 from services import env
-from services.bounds import FAN_OUT, Bound
+from services.bounds import FAN_OUT, WORK, Bound
 
 SECONDS = Bound("seconds", 0.01, 600, "seconds")
 
@@ -20,11 +20,38 @@ CALL_TIMEOUT = env.number("CALL_TIMEOUT", SECONDS)
 MAX_CONNECTIONS = env.whole("MAX_CONNECTIONS", 1, 100_000)
 THREADPOOL = env.whole("THREADPOOL", 1, 10_000)
 
+# What a page does when its query does not say otherwise, and what the variants need.
+DEFAULT_WORK = env.number("WORK", WORK)
+DEADLINE = env.number("DEADLINE", SECONDS)
+SELF_URL = env.text("SELF_URL")
+
 DEBUG = False
-SECRET_KEY = "nothing here is signed or encrypted"  # noqa: S105  # Django wants one to start
+SECRET_KEY = "what this signs is nobody's secret"  # noqa: S105  # Django wants one to start
 ALLOWED_HOSTS = ["*"]  # published on loopback only; asked by several names inside the lab
 ROOT_URLCONF = "services.aggregator.urls"
-MIDDLEWARE = ["services.aggregator.middleware.server_timing"]
+
+OURS = "services.aggregator.middleware.server_timing"
+MIDDLEWARE_SETS = {
+    "lab": [OURS],
+    "none": [],
+    "sync_only": ["services.aggregator.pitfalls.server_timing_sync_only"],
+    "django": [  # as startproject has it
+        OURS,
+        "django.middleware.security.SecurityMiddleware",
+        "django.contrib.sessions.middleware.SessionMiddleware",
+        "django.middleware.common.CommonMiddleware",
+        "django.middleware.csrf.CsrfViewMiddleware",
+        "django.contrib.auth.middleware.AuthenticationMiddleware",
+        "django.contrib.messages.middleware.MessageMiddleware",
+        "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    ],
+}
+MIDDLEWARE_SET = env.choice("MIDDLEWARE_SET", tuple(MIDDLEWARE_SETS))
+MIDDLEWARE = MIDDLEWARE_SETS[MIDDLEWARE_SET]
+# The authentication middleware imports its models, which want their apps; nothing asks a database.
+INSTALLED_APPS = ["django.contrib.auth", "django.contrib.contenttypes"] if MIDDLEWARE_SET == "django" else []
+SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+
 USE_I18N = False
 USE_TZ = True
 DEFAULT_CHARSET = "utf-8"

@@ -11,13 +11,14 @@ import inspect
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 from django.conf import settings
 
 from services.aggregator.upstream import AsyncClient, CallFailed, afetch, fetch
 
-PAGES = "api/aggregated/"
+PAGES = "/api/aggregated/"
 
 Results = list[Any]
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -25,19 +26,30 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Strategy:
-    """A way to make a page's calls, and the path below PAGES that uses it."""
+    """A way to make a page's calls, and the path at which a page is made so."""
 
     name: str
-    path: str
+    url_path: str
     function: Callable[..., Any]
-
-    @property
-    def url_path(self) -> str:
-        return f"/{PAGES}{self.path}"
 
     @property
     def is_async(self) -> bool:
         return inspect.iscoroutinefunction(self.function)
+
+
+class PageFailed(Exception):
+    """No call is to blame that there is no page: the status to answer with, and why."""
+
+    def __init__(self, status: HTTPStatus, why: str) -> None:
+        self.status = status
+        super().__init__(why)
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """In the place of a result that the page did not wait for."""
+
+    call: str
 
 
 STRATEGIES: dict[str, Strategy] = {}
@@ -46,7 +58,7 @@ STRATEGIES: dict[str, Strategy] = {}
 def strategy(path: str) -> Callable[[Function], Function]:
     def register(function: Function) -> Function:
         name = function.__name__
-        STRATEGIES[name] = Strategy(name, path, function)
+        STRATEGIES[name] = Strategy(name, f"{PAGES}{path}", function)
         return function
 
     return register
@@ -79,15 +91,15 @@ async def gather(calls: list[str], client: AsyncClient) -> Results:
     return await asyncio.gather(*(aattempt(client, call) for call in calls))
 
 
-def attempt(call: str) -> Any:
+def attempt(call: str, url: str | None = None) -> Any:
     try:
-        return fetch(call)
+        return fetch(call, url)
     except CallFailed as error:
         return error
 
 
-async def aattempt(client: AsyncClient, call: str) -> Any:
+async def aattempt(client: AsyncClient, call: str, url: str | None = None) -> Any:
     try:
-        return await afetch(client, call)
+        return await afetch(client, call, url)
     except CallFailed as error:
         return error

@@ -15,11 +15,13 @@ server does:
 
 from __future__ import annotations
 
+import json
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import lru_cache
+from http import HTTPStatus
 from time import perf_counter
 from types import SimpleNamespace
 from typing import Any
@@ -60,6 +62,10 @@ class CallFailed(Exception):
         self.why = why[:LONGEST_DETAIL]
         super().__init__(f"{call}: {self.why}")
 
+    @property
+    def task_id(self) -> str:
+        return task_id(self.call)
+
 
 class CallTimedOut(CallFailed):
     """A call that took longer than its timeouts allow."""
@@ -72,8 +78,9 @@ class CallTimedOut(CallFailed):
 parsed = lru_cache(maxsize=4096)(httpx.URL)
 
 
-def request(call: str) -> httpx.Request:
-    return httpx.Request("GET", parsed(f"{settings.API_URL}?{call}"))
+def request(call: str, url: str | None = None) -> httpx.Request:
+    """To the api, where no other url is given."""
+    return httpx.Request("GET", parsed(f"{url or settings.API_URL}?{call}"))
 
 
 class NoCookies(httpx.Cookies):
@@ -137,11 +144,11 @@ class ClientPool:
 clients = ClientPool()
 
 
-def fetch(call: str) -> Any:
-    """The api's answer to one call. Raises CallFailed."""
+def fetch(call: str, url: str | None = None) -> Any:
+    """The answer to one call, from the api where no other url is given. Raises CallFailed."""
     with clients.one() as client, CALLS.one():
         try:
-            response = client.send(request(call))
+            response = client.send(request(call, url))
         except httpx.HTTPError as error:
             raise failure(call, error) from error
         client.count_connection(response)
@@ -206,11 +213,11 @@ def pool_trace() -> Trace:
     return Trace(None, WATCHED, SimpleNamespace())  # type: ignore[arg-type]  # nobody asks for its session
 
 
-async def afetch(client: AsyncClient, call: str) -> Any:
-    """The api's answer to one call. Raises CallFailed."""
+async def afetch(client: AsyncClient, call: str, url: str | None = None) -> Any:
+    """The answer to one call, from the api where no other url is given. Raises CallFailed."""
     with CALLS.one():
         try:
-            response = await client.send(request(call))
+            response = await client.send(request(call, url))
         except (httpx.HTTPError, aiohttp.ClientError) as error:
             raise failure(call, error) from error
         return answer(call, response)
@@ -219,14 +226,17 @@ async def afetch(client: AsyncClient, call: str) -> Any:
 # --- both -------------------------------------------------------------------------------------
 
 
-def failure(call: str, error: Exception) -> CallFailed:
-    """Which failure it was.
+TIMED_OUT = (httpx.TimeoutException, TimeoutError)
+
+
+def failure(call: str, error: Exception, timed_out_as: tuple[type[Exception], ...] = TIMED_OUT) -> CallFailed:
+    """Which failure it was; `timed_out_as`: how the client says that it took too long.
 
     The aiohttp transport reports every broken connection as httpx.ConnectTimeout; the cause it
     keeps tells the real ones apart.
     """
     cause = error.__cause__ if isinstance(error.__cause__, aiohttp.ClientError) else error
-    timed_out = isinstance(cause, (httpx.TimeoutException, TimeoutError))
+    timed_out = isinstance(cause, timed_out_as)
     if timed_out:
         TIMEOUTS.inc()
     why = f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__
@@ -235,13 +245,24 @@ def failure(call: str, error: Exception) -> CallFailed:
 
 def answer(call: str, response: httpx.Response) -> Any:
     """The JSON of a good answer. Raises CallFailed for any other."""
-    if response.status_code != httpx.codes.OK:
-        raise CallFailed(call, f"the api answered {response.status_code} {response.reason_phrase}")
+    return checked(call, response.status_code, response.reason_phrase, response.content)
+
+
+def checked(call: str, status: int, reason: str | None, content: bytes) -> Any:
+    if status != HTTPStatus.OK:
+        raise CallFailed(call, f"the api answered {status} {reason}")
     try:
-        body = response.json()
+        body = json.loads(content)
     except ValueError:
-        raise CallFailed(call, f"the api's answer is not JSON: {response.text[:80]!r}") from None
-    task_id = call.partition("&")[0].removeprefix("task_id=")
-    if not isinstance(body, dict) or body.get("task_id") != task_id:
-        raise CallFailed(call, f"the api's answer is not for task {task_id}: {response.text[:80]!r}")
+        raise CallFailed(call, f"the api's answer is not JSON: {beginning(content)}") from None
+    if not isinstance(body, dict) or body.get("task_id") != task_id(call):
+        raise CallFailed(call, f"the api's answer is not for task {task_id(call)}: {beginning(content)}")
     return body
+
+
+def beginning(content: bytes) -> str:
+    return repr(content[:80].decode(errors="replace"))
+
+
+def task_id(call: str) -> str:
+    return call.partition("&")[0].removeprefix("task_id=")

@@ -2,15 +2,21 @@ from __future__ import annotations
 
 from django.urls import path
 
+from services.aggregator.health import health
+from services.aggregator.pitfalls import OWN_VIEW, own_view
 from services.aggregator.strategies import STRATEGIES
-from services.aggregator.views import health, page_view
+from services.aggregator.variants import VARIANTS
+from services.aggregator.views import View, page_view
+
+pages: dict[str, View] = {
+    **{strategy.url_path: page_view(strategy) for strategy in STRATEGIES.values()},
+    **{variant.url_path: variant.view for variant in VARIANTS.values()},
+    OWN_VIEW: own_view,
+}
 
 urlpatterns = [
-    path("healthz", health, name="health"),
-    *(
-        path(strategy.url_path.removeprefix("/"), page_view(strategy), name=strategy.name)
-        for strategy in STRATEGIES.values()
-    ),
+    path("healthz", health),
+    *(path(url_path.removeprefix("/"), view) for url_path, view in pages.items()),
 ]
 
 handler404 = "services.aggregator.views.not_found"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 from time import perf_counter
 from typing import Any
@@ -14,12 +15,16 @@ from django.views.decorators.http import require_safe
 
 from services.aggregator import identity, upstream
 from services.aggregator.parameters import Page, read_page
-from services.aggregator.strategies import Results, Strategy
-from services.aggregator.upstream import CallFailed, CallTimedOut
+from services.aggregator.strategies import Missing, PageFailed, Results, Strategy
+from services.aggregator.upstream import AsyncClient, CallFailed, CallTimedOut
+from services.aggregator.work import compute
 from services.bounds import OutOfBounds
 from services.problem import CONTENT_TYPE as PROBLEM_JSON
 from services.problem import problem
 from services.query import BadQuery
+
+MESSAGE = "Hello World!"
+NO_PAGE = (BadQuery, OutOfBounds, PageFailed)
 
 View = Callable[[HttpRequest], Any]
 
@@ -28,51 +33,72 @@ def page_view(strategy: Strategy) -> View:
     """The view that answers with a page whose calls are made by this strategy."""
 
     def view(request: HttpRequest) -> HttpResponse:
-        try:
-            page = requested_page(request)
-        except (BadQuery, OutOfBounds) as error:
-            return refusal(error)
-        started = perf_counter()
-        results = strategy.function(page.calls)
-        return response(request, strategy, page, results, perf_counter() - started)
+        return page_response(request, strategy)
 
     async def aview(request: HttpRequest) -> HttpResponse:
-        try:
-            page = requested_page(request)
-        except (BadQuery, OutOfBounds) as error:
-            return refusal(error)
-        started = perf_counter()
-        if client := getattr(request, "scope", {}).get("state", {}).get("client"):
-            results = await strategy.function(page.calls, client)
-        else:
-            async with upstream.async_client() as client:
-                results = await strategy.function(page.calls, client)
-        return response(request, strategy, page, results, perf_counter() - started)
+        return await apage_response(request, strategy)
 
     return require_safe(aview if strategy.is_async else view)
 
 
+def page_response(request: HttpRequest, strategy: Strategy) -> HttpResponse:
+    try:
+        page = requested_page(request)
+        started = perf_counter()
+        compute(page.work)
+        results = strategy.function(page.calls)
+    except NO_PAGE as error:
+        return refusal(error)
+    return response(request, strategy, page, results, perf_counter() - started)
+
+
+async def apage_response(request: HttpRequest, strategy: Strategy) -> HttpResponse:
+    try:
+        page = requested_page(request)
+        started = perf_counter()
+        compute(page.work)
+        async with async_client(request) as client:
+            results = await strategy.function(page.calls, client)
+    except NO_PAGE as error:
+        return refusal(error)
+    return response(request, strategy, page, results, perf_counter() - started)
+
+
+@asynccontextmanager
+async def async_client(request: HttpRequest) -> AsyncIterator[AsyncClient]:
+    """The process's own where its event loop has one; else one for this page."""
+    if client := getattr(request, "scope", {}).get("state", {}).get("client"):
+        yield client
+    else:
+        async with upstream.async_client() as client:
+            yield client
+
+
 def requested_page(request: HttpRequest) -> Page:
-    return read_page(request.META["QUERY_STRING"], settings.DEFAULT_FAN_OUT)
+    return read_page(request.META["QUERY_STRING"], settings.DEFAULT_FAN_OUT, settings.DEFAULT_WORK)
 
 
 def response(request: HttpRequest, strategy: Strategy, page: Page, results: Results, elapsed: float) -> HttpResponse:
-    """The whole page, or the problem: a page that lacks a call is not a page."""
+    """The page, or the problem: a page one of whose calls failed is not a page."""
     if failures := [result for result in results if isinstance(result, CallFailed)]:
         return bad_gateway(page, failures)
+    missing = [upstream.task_id(result.call) for result in results if isinstance(result, Missing)]
     return json_response(
         {
-            "message": "Hello World!",
+            "message": MESSAGE,
             "strategy": strategy.name,
             "server": identity.server(request),
             "fan_out": page.fan_out,
             "elapsed": elapsed,
-            "responses": results,
+            "responses": [result for result in results if not isinstance(result, Missing)],
+            **({"missing": missing} if missing else {}),
         }
     )
 
 
-def refusal(error: BadQuery | OutOfBounds) -> HttpResponse:
+def refusal(error: BadQuery | OutOfBounds | PageFailed) -> HttpResponse:
+    if isinstance(error, PageFailed):
+        return problem_response(error.status, str(error))
     return problem_response(HTTPStatus.BAD_REQUEST, str(error), **error.problem)
 
 
@@ -85,11 +111,6 @@ def bad_gateway(page: Page, failures: list[CallFailed]) -> HttpResponse:
         fan_out=page.fan_out,
         failures=[{"call": failed.call, "why": failed.why} for failed in failures],
     )
-
-
-@require_safe
-def health(request: HttpRequest) -> HttpResponse:
-    return json_response({"status": "ok", **identity.describe(request)})
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -6,9 +6,11 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
+from services.aggregator.counting import count_wsgi
+
 os.environ["DJANGO_SETTINGS_MODULE"] = "services.aggregator.settings"
 
-application = get_wsgi_application()
+application = count_wsgi(get_wsgi_application())
 
 from services.aggregator.startup import settle  # noqa: E402  # it needs Django's settings
 

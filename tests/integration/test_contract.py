@@ -78,6 +78,8 @@ def test_server_timing_says_how_long_the_view_took(client: httpx.Client, strateg
         ("fail=2", "fail", "2"),
         ("fail=%3Cscript%3E", "fail", "<script>"),
         ("hang=x", "hang", "x"),
+        ("hanging=101", "hanging", "101"),
+        ("work=1.5", "work", "1.5"),
     ],
 )
 def test_a_bad_value_is_refused_by_name_with_its_bounds(
@@ -114,10 +116,16 @@ def test_calls_that_fail_make_the_page_fail_and_are_named(client: httpx.Client, 
 
 
 @every_strategy
-def test_calls_that_never_answer_time_out_as_504(client: httpx.Client, strategy: str) -> None:
-    answer = client.get(STRATEGIES[strategy].url_path, params={"fan_out": 2, "hang": 1})
+def test_calls_that_never_answer_time_out_as_504_and_are_named(client: httpx.Client, strategy: str) -> None:
+    answer = client.get(STRATEGIES[strategy].url_path, params={"fan_out": 3, "hanging": 1})
     assert answer.status_code == 504
-    assert answer.json()["failures"]
+    assert [failed["call"] for failed in answer.json()["failures"]] == ["task_id=0&hang=1"]
+
+
+@every_strategy
+def test_a_page_computes_as_long_as_it_is_asked_to(client: httpx.Client, strategy: str) -> None:
+    answer = client.get(STRATEGIES[strategy].url_path, params={"fan_out": 1, "latency": 0, "work": 0.2})
+    assert answer.json()["elapsed"] >= 0.2
 
 
 def test_another_path_is_a_problem_too(client: httpx.Client) -> None:

@@ -6,8 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,22 +15,10 @@ import psutil
 import pytest
 
 from loadtests import witness
-from loadtests.analysis.readings import LATENESS, LOOP_LAG, Reading, grown, p99
+from loadtests.analysis.readings import LATENESS, LOOP_LAG, grown, p99
 from loadtests.runtime.processes import free_port
 from services.aggregator.strategies import STRATEGIES
-
-
-def read(lab: Mapping[str, str], service: str) -> Reading:
-    reading = witness.read(lab[f"{service} witness"])
-    assert reading is not None
-    return reading
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 15.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
+from tests.integration.waiting import read, wait_until
 
 
 @pytest.mark.parametrize("service", ["api", "wsgi", "asgi"])
@@ -65,7 +52,7 @@ def test_a_target_that_is_out_of_slots_says_how_many_pages_wait(lab: Mapping[str
         assert read(lab, "api").number("lab_calls_in_flight") == 20
         assert all(page.result().status_code == 200 for page in pages)
     assert read(lab, "wsgi").number("lab_requests_queued") == 0
-    assert read(lab, "wsgi").number("lab_pages_in_flight") == 0
+    wait_until(lambda: read(lab, "wsgi").number("lab_pages_in_flight") == 0)
 
 
 def test_without_slots_no_page_waits(lab: Mapping[str, str]) -> None:
@@ -93,6 +80,21 @@ def test_connections_to_the_api_are_counted_and_kept(lab: Mapping[str, str], tar
 def test_the_event_loop_says_how_late_it_is(lab: Mapping[str, str]) -> None:
     wait_until(lambda: read(lab, "asgi").buckets[LOOP_LAG][float("inf")] > 3)
     assert LOOP_LAG not in read(lab, "wsgi").buckets or not read(lab, "wsgi").buckets[LOOP_LAG][float("inf")]
+
+
+def test_a_page_ends_finished_or_cancelled(lab: Mapping[str, str]) -> None:
+    """Under ASGI a page ends with its user, under WSGI it goes on."""
+    for target, strategy, end in (("wsgi", "threadpool", "finished"), ("asgi", "gather", "cancelled")):
+        wait_until(lambda: read(lab, target).number("lab_pages_in_flight") == 0)  # noqa: B023
+        before = read(lab, target)
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.get(
+                f"{lab[target]}{STRATEGIES[strategy].url_path}?fan_out=2&latency=1",
+                timeout=httpx.Timeout(5, read=0.3),
+                trust_env=False,
+            )
+        wait_until(lambda: read(lab, target).number("lab_pages_in_flight") == 0)  # noqa: B023
+        wait_until(lambda: grown(before, read(lab, target), f"lab_pages_{end}_total") == 1)  # noqa: B023
 
 
 def supervised(code: str, port: int, **environment: str) -> subprocess.Popen[bytes]:

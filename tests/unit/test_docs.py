@@ -12,6 +12,7 @@ from loadtests import experiments, knobs
 from loadtests.analysis import validity
 from loadtests.report.plots import PLOTS
 from services.aggregator.strategies import STRATEGIES
+from services.aggregator.variants import VARIANTS
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -30,6 +31,11 @@ def test_every_knob_is_in_the_readme_and_has_its_default_in_compose_yaml(knob: s
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_every_strategy_is_in_the_readme_with_its_path(name: str) -> None:
     assert f"| `{name}` | `{STRATEGIES[name].url_path}` |" in README
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_variant_is_in_the_house_plan(name: str) -> None:
+    assert re.search(rf"^\| .*`{name}`.* \|", ARCHITECTURE, flags=re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", experiments.catalogue())
@@ -103,7 +109,7 @@ def test_locks_agree_and_name_no_index() -> None:
     for lock in sorted((ROOT / "requirements").glob("*.txt")):
         text = lock.read_text()
         assert "index-url" not in text
-        assert "http" not in re.sub(r"^[a-z-]*http[a-z-]*==", "", text, flags=re.MULTILINE)
+        assert "http" not in re.sub(r"^[a-z0-9-]*http[a-z0-9-]*==", "", text, flags=re.MULTILINE)
         for name, version in re.findall(r"^([a-z0-9-]+)==(\S+)", text, flags=re.MULTILINE):
             if name != "django":  # two of them, for two ranges of Python
                 assert pins.setdefault(name, version) == version, f"{name} differs in {lock.name}"

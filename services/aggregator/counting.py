@@ -1,0 +1,72 @@
+"""Pages from their beginning to their last byte, counted around the whole application.
+
+So they count in the same way whatever middleware there is, also those that stream and those whose user has gone. A
+probe of /healthz counts as well: it takes a slot as a page does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from services import telemetry
+
+PAGES = telemetry.InFlight("lab_pages", "pages of the aggregator")
+FINISHED = telemetry.counter("lab_pages_finished", "pages whose answer was made to its end")
+CANCELLED = telemetry.counter("lab_pages_cancelled", "pages that ended before their answer was whole")
+
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+Asgi = Callable[[dict[str, Any], Receive, Send], Awaitable[None]]
+Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Any]
+
+
+def count_wsgi(application: Wsgi) -> Wsgi:
+    def counted(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        PAGES.begin()
+        try:
+            return CountedAnswer(application(environ, start_response))
+        except BaseException:
+            PAGES.end()
+            CANCELLED.inc()
+            raise
+
+    return counted
+
+
+class CountedAnswer:
+    """A page's answer under WSGI; the server closes it when it has sent the last byte, or has given up."""
+
+    def __init__(self, answer: Any) -> None:
+        self._answer = answer
+        self._whole = not answer.streaming
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._answer
+        self._whole = True
+
+    def close(self) -> None:
+        try:
+            self._answer.close()
+        finally:
+            PAGES.end()
+            (FINISHED if self._whole else CANCELLED).inc()
+
+
+def count_asgi(application: Asgi) -> Asgi:
+    async def counted(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        whole = False
+
+        async def watched(message: Mapping[str, Any]) -> None:
+            nonlocal whole
+            await send(message)
+            whole = message["type"] == "http.response.body" and not message.get("more_body", False)
+
+        PAGES.begin()
+        try:
+            await application(scope, receive, watched)
+        finally:
+            PAGES.end()
+            (FINISHED if whole else CANCELLED).inc()
+
+    return counted

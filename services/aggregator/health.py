@@ -1,0 +1,23 @@
+"""/healthz: what this deployment is, and the pages that it offers."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
+
+from services.aggregator import identity
+from services.aggregator.strategies import STRATEGIES
+from services.aggregator.variants import VARIANTS
+from services.aggregator.views import json_response
+
+
+@require_safe
+def health(request: HttpRequest) -> HttpResponse:
+    return json_response(
+        {
+            "status": "ok",
+            **identity.describe(request),
+            "strategies": {name: strategy.url_path for name, strategy in STRATEGIES.items()},
+            "variants": {name: variant.url_path for name, variant in VARIANTS.items()},
+        }
+    )

@@ -1,0 +1,104 @@
+"""Wrong ways, each with what is wrong with it. Registered like the variants, and never a default."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from random import Random
+from typing import Any
+
+import httpx
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
+
+from services import query
+from services.aggregator import clients
+from services.aggregator.middleware import server_timing
+from services.aggregator.registry import PAGES, variant
+from services.aggregator.strategies import Results, aattempt, attempt, executor, gather
+from services.aggregator.upstream import AsyncClient
+from services.aggregator.views import NO_PAGE, json_response, problem_response, refusal
+from services.api.behaviour import BOUNDS, Behaviour
+
+# --- stopping the event loop --------------------------------------------------------------------
+
+BLOCKED = 0.1  # seconds
+
+
+@variant
+async def blocking_call(calls: list[str], client: AsyncClient) -> Results:
+    # Wrong: a call that waits without `await`. Nothing else happens on this event loop meanwhile, in any page. Under
+    # WSGI, where a page has a loop of its own, it harms itself only.
+    time.sleep(BLOCKED)  # noqa: ASYNC251  # the pitfall itself
+    return await gather(calls, client)
+
+
+# --- clients ------------------------------------------------------------------------------------
+
+
+@variant
+async def client_per_page(calls: list[str], client: AsyncClient) -> Results:
+    # Wrong: every page makes an SSL context (20 ms of CPU) and opens all its connections anew.
+    async with httpx.AsyncClient() as client_of_this_page:
+        return await asyncio.gather(*(clients.attempt(client_of_this_page, call) for call in calls))
+
+
+@variant
+async def client_default_limits(calls: list[str], client: AsyncClient) -> Results:
+    # Wrong: 100 connections for all pages together, and 5 s for everything, also for waiting for one of them. Ten
+    # pages of ten calls fill it; the next wait, and from some load on their calls time out inside the client.
+    default_client = clients.shared.get(httpx.AsyncClient)
+    return await asyncio.gather(*(clients.attempt(default_client, call) for call in calls))
+
+
+# --- a server that calls itself -----------------------------------------------------------------
+
+OWN_VIEW = f"{PAGES}own-view/"
+RANDOM = Random(1)
+
+
+@variant
+async def self_call(calls: list[str], client: AsyncClient) -> Results:
+    # Wrong where slots are few: a page holds one while it waits for others. Where each has its own thread, as under
+    # ASGI, it only doubles the work.
+    return await asyncio.gather(*(aattempt(client, call, own_url()) for call in calls))
+
+
+@variant
+def self_call_threads(calls: list[str]) -> Results:
+    # Wrong: as many pages as slots, and every page waits for a slot that none of them will give back before its
+    # calls time out.
+    return list(executor.map(attempt, calls, [own_url()] * len(calls)))
+
+
+def own_url() -> str:
+    return f"{settings.SELF_URL}{OWN_VIEW}"
+
+
+@require_safe
+def own_view(request: HttpRequest) -> HttpResponse:
+    """What the api does, in a plain sync view of the aggregator. Without a latency it answers at once."""
+    try:
+        texts = query.read(request.META["QUERY_STRING"], ("task_id", *BOUNDS))
+        task = texts.pop("task_id", "")
+        outcome = Behaviour(latency=0, jitter=0, fail=0, hang=0).changed(texts).outcome(RANDOM)
+    except NO_PAGE as error:
+        return refusal(error)
+    # A thread that hangs for ever could not be stopped: it does so until nobody waits any longer.
+    time.sleep(settings.CALL_TIMEOUT if outcome.hangs else outcome.wait)
+    if outcome.fails or outcome.hangs:
+        return problem_response(HTTPStatus.SERVICE_UNAVAILABLE, "failed as asked", task_id=task)
+    return json_response({"message": "Hello World!", "task_id": task})
+
+
+# --- middleware ---------------------------------------------------------------------------------
+
+
+def server_timing_sync_only(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
+    # Wrong under ASGI: a middleware that does not say that it can be async. Django runs it in a thread of its own for
+    # every request, and from there goes back to the event loop for the view.
+    middleware: Callable[[HttpRequest], Any] = server_timing(get_response)
+    return middleware

@@ -1,0 +1,11 @@
+"""Ways to make a page besides the three strategies, a module per topic; those that are wrong are in pitfalls.py."""
+
+from __future__ import annotations
+
+from services.aggregator import pitfalls as pitfalls  # imported to register its pages, as those below
+from services.aggregator.registry import VARIANTS as VARIANTS
+from services.aggregator.variants import background as background
+from services.aggregator.variants import class_based as class_based
+from services.aggregator.variants import deadlines as deadlines
+from services.aggregator.variants import other_clients as other_clients
+from services.aggregator.variants import streaming as streaming

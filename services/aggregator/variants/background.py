@@ -1,0 +1,60 @@
+"""Work that a page starts and does not wait for: one more call to the api, begun when the page's own calls are done."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from django.conf import settings
+
+from services import telemetry
+from services.aggregator.registry import variant
+from services.aggregator.strategies import Results, aattempt, attempt, gather
+from services.aggregator.upstream import AsyncClient, async_client
+
+STARTED = telemetry.counter("lab_background_started", "work that a page started and did not wait for")
+FINISHED = telemetry.counter("lab_background_finished", "such work that came to its end, with or without an answer")
+CANCELLED = telemetry.counter("lab_background_cancelled", "such work that was cancelled")
+
+tasks: set[asyncio.Task[Any]] = set()  # the event loop itself does not keep a task alive
+
+
+@variant
+async def fire_and_forget(calls: list[str], client: AsyncClient) -> Results:
+    """Left to the event loop. Right under ASGI, where the loop lives on; under WSGI the loop ends with the page."""
+    results = await gather(calls, client)
+    task = asyncio.create_task(on_its_own(one_more(calls)))
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
+    count(task)
+    return results
+
+
+async def on_its_own(call: str) -> None:
+    async with async_client() as client:  # under WSGI the page's client is closed with the page
+        await aattempt(client, call)
+
+
+# One pool for the process, like that of the calls: what it does outlives the page under both servers.
+threads = ThreadPoolExecutor(max_workers=settings.THREADPOOL, thread_name_prefix="background")
+
+
+@variant
+async def hand_over(calls: list[str], client: AsyncClient) -> Results:
+    """Handed to a thread that belongs to the process, not to the page. Right under both."""
+    results = await gather(calls, client)
+    count(threads.submit(attempt, one_more(calls)))
+    return results
+
+
+def one_more(calls: list[str]) -> str:
+    """The call after the last: the next task, which asks the same of the api."""
+    _, separator, behaviour = calls[-1].partition("&")
+    return f"task_id={len(calls)}{separator}{behaviour}"
+
+
+def count(job: asyncio.Task[Any] | Future[Any]) -> None:
+    """In a callback: what is cancelled before its first step runs no code of its own."""
+    STARTED.inc()
+    job.add_done_callback(lambda ended: (CANCELLED if ended.cancelled() else FINISHED).inc())

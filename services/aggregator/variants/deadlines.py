@@ -1,0 +1,47 @@
+"""A page that does not wait longer than DEADLINE for its calls."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import wait
+from http import HTTPStatus
+
+from django.conf import settings
+
+from services.aggregator.registry import variant
+from services.aggregator.strategies import Missing, PageFailed, Results, aattempt, attempt, executor, gather
+from services.aggregator.upstream import AsyncClient
+
+
+@variant
+async def deadline(calls: list[str], client: AsyncClient) -> Results:
+    """All or nothing: what has not come by then is cancelled, and there is no page."""
+    try:
+        async with asyncio.timeout(settings.DEADLINE):
+            return await gather(calls, client)
+    except TimeoutError:
+        why = f"the page's deadline of {settings.DEADLINE:g} s passed before all its calls were answered"
+        raise PageFailed(HTTPStatus.GATEWAY_TIMEOUT, why) from None
+
+
+@variant
+async def partial(calls: list[str], client: AsyncClient) -> Results:
+    """What has come by then; the calls still under way are cancelled, and the api sees them end."""
+    tasks = [asyncio.create_task(aattempt(client, call)) for call in calls]
+    try:
+        await asyncio.wait(tasks, timeout=settings.DEADLINE)
+    finally:  # also when the page itself is cancelled: asyncio.wait leaves its tasks running
+        for task in tasks:
+            task.cancel()
+    await asyncio.wait(tasks)
+    return [Missing(call) if task.cancelled() else task.result() for task, call in zip(tasks, calls, strict=True)]
+
+
+@variant
+def partial_threads(calls: list[str]) -> Results:
+    """What has come by then. A thread cannot be cancelled: it stays busy until its call ends or times out."""
+    futures = [executor.submit(attempt, call) for call in calls]
+    done, late = wait(futures, timeout=settings.DEADLINE)
+    for future in late:
+        future.cancel()  # only a call that no thread has begun
+    return [future.result() if future in done else Missing(call) for future, call in zip(futures, calls, strict=True)]

@@ -1,0 +1,101 @@
+"""A page that is sent while its calls arrive: each response goes out as it comes, in order of arrival.
+
+Each server streams what suits its interface only: an async iterator under ASGI, a sync one under WSGI. In the two other
+cases Django collects the whole page and then sends it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import as_completed
+from time import perf_counter
+from typing import Any
+
+from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
+from django.views.decorators.http import require_safe
+
+from services.aggregator import identity
+from services.aggregator.parameters import Page
+from services.aggregator.registry import own_view
+from services.aggregator.strategies import aattempt, attempt, executor
+from services.aggregator.upstream import CallFailed
+from services.aggregator.views import MESSAGE, NO_PAGE, async_client, refusal, requested_page
+from services.aggregator.work import compute
+
+CONTENT_TYPE = "application/json"
+
+
+@require_safe
+def stream_threads(request: HttpRequest) -> HttpResponseBase:
+    try:
+        page = requested_page(request)
+    except NO_PAGE as error:
+        return refusal(error)
+    started = perf_counter()
+    compute(page.work)
+    return StreamingHttpResponse(parts(request, page, started), content_type=CONTENT_TYPE)
+
+
+def parts(request: HttpRequest, page: Page, started: float) -> Iterator[str]:
+    futures = [executor.submit(attempt, call) for call in page.calls]
+    try:
+        yield head(request, "stream_threads", page)
+        for number, future in enumerate(as_completed(futures)):
+            yield entry(number, future.result())
+        yield end(started)
+    finally:  # also when the user has gone
+        for future in futures:
+            future.cancel()
+
+
+@require_safe
+async def stream(request: HttpRequest) -> HttpResponseBase:
+    try:
+        page = requested_page(request)
+    except NO_PAGE as error:
+        return refusal(error)
+    started = perf_counter()
+    compute(page.work)
+    return StreamingHttpResponse(aparts(request, page, started), content_type=CONTENT_TYPE)
+
+
+async def aparts(request: HttpRequest, page: Page, started: float) -> AsyncIterator[str]:
+    # The client is opened here: under WSGI this runs on another event loop than the view did.
+    async with async_client(request) as client:
+        tasks = [asyncio.create_task(aattempt(client, call)) for call in page.calls]
+        try:
+            yield head(request, "stream", page)
+            for number, arrived in enumerate(asyncio.as_completed(tasks)):
+                yield entry(number, await arrived)
+            yield end(started)
+        finally:  # also when the user has gone
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def head(request: HttpRequest, name: str, page: Page) -> str:
+    opening = {
+        "message": MESSAGE,
+        "strategy": name,
+        "server": identity.server(request),
+        "fan_out": page.fan_out,
+        "order": "arrival",
+    }
+    return json.dumps(opening).removesuffix("}") + ', "responses": ['
+
+
+def entry(number: int, result: Any) -> str:
+    """A call that failed is said in its place: the status has been sent long ago."""
+    said = {"task_id": result.task_id, "failed": result.why} if isinstance(result, CallFailed) else result
+    return (", " if number else "") + json.dumps(said)
+
+
+def end(started: float) -> str:
+    return f'], "elapsed": {perf_counter() - started!r}}}'
+
+
+own_view("stream", stream)
+own_view("stream_threads", stream_threads)
