@@ -129,7 +129,10 @@ def measure_one(
         runtime.up(names)
         remember(runtime, folder, command(options, experiment))
         generator = runtime.generate(["measure", *arguments], folder)
-        return wait_for(runtime, generator)
+        code = wait_for(runtime, generator)
+        if code != ExitCode.INTERRUPTED and not (folder / "report.html").exists():
+            raise LabError(f"the load generator ended without a report (exit status {code}); its last words are above.")
+        return code
     finally:
         with signals_ignored():
             runtime.drop([name for name in names if name not in KEPT])
