@@ -44,6 +44,8 @@ DEPLOYMENT = (
     "THREADPOOL",
     "CALL_TIMEOUT",
     "CONNECT_TIMEOUT",
+    "DEADLINE",
+    "MIDDLEWARE_SET",
     "HANG",
     "SEED",
 )
@@ -158,7 +160,7 @@ def command(options: Namespace, experiment: Experiment) -> str:
         "QUICK": "1" if options.quick else "",
         "USERS": amounts(options.users),
         "RATE": amounts(options.rate),
-        "REPEATS": str(options.repeats or experiment.repeats),
+        "REPEATS": str(options.repeats or (experiment.quickened() if options.quick else experiment).repeats),
         **{knob.variable: getattr(options, knob.name) for knob in knobs.KNOBS},
         "RUNTIME": options.runtime,
         **{name: os.environ.get(name, "") for name in DEPLOYMENT},

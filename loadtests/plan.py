@@ -10,6 +10,7 @@ from loadtests.experiments import Arm, Experiment
 from loadtests.knobs import Settings
 from loadtests.step import Step
 
+TURNS_OF_FAILURES = 1.5  # pages that fail have no response time to be sure of, but each has to fail once
 TURNS = 3.2  # a step lasts this many times the response time it is expected to produce
 
 
@@ -22,7 +23,7 @@ class Pace:
 
 
 NORMAL = Pace(warm_up=1.5, window=5.0)
-QUICK = Pace(warm_up=0.4, window=1.5)
+QUICK = Pace(warm_up=0.3, window=1.2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def lengths(arm: Arm, step: Step, predicted: Prediction, pace: Pace) -> tuple[fl
     for, but the queue has to drain afterwards.
     """
     expected = arm.takes or (predicted.page_time if step.is_open else predicted.response_time)
-    turns = 1.0 if arm.fails else TURNS  # a page that fails has no response time to be sure of
+    turns = TURNS_OF_FAILURES if arm.fails else TURNS
     warm_up, window = pace.warm_up + expected, max(pace.window, turns * expected)
     drain = 0.0
     if step.is_open:

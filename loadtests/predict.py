@@ -80,7 +80,7 @@ def rows(
 ) -> Iterator[Row]:
     for number, arm in enumerate(experiment.arms):
         twins = (other for other in experiment.arms[:number] if replace(other, label=arm.label) == arm)
-        if arm.takes is not None or any(twins):
+        if not arm.predictable or any(twins):
             continue
         cpu = calibrated.get((arm.target, arm.strategy), 0.0)
         for step in steps:

@@ -66,9 +66,9 @@ def main(options: Namespace) -> ExitCode:
     console = Console(highlight=False)
     folder = Path(options.folder)
     experiment = experiments.find(options.experiments[0])
-    options.repeats = options.repeats or experiment.repeats
     if options.quick:
         experiment = experiment.quickened()
+    options.repeats = options.repeats or experiment.repeats
     experiment = replace(experiment, steps=(*options.users, *options.rate) or experiment.steps)
     settings = experiments.settings(experiment, options, os.environ)
     urls = targets.urls(" ".join((os.environ["TARGETS"], os.environ.get("OTHER_TARGETS", ""))))
@@ -109,14 +109,12 @@ def main(options: Namespace) -> ExitCode:
 def introduction(
     experiment: Experiment, settings: Settings, found: Mapping[str, Target], steps: Sequence[Measurement]
 ) -> str:
-    arms = " against ".join(
-        f"{arm.strategy} on {arm.target} ({slots_text(found[arm.target].slots)})" for arm in experiment.arms
-    )
+    arms = "; ".join(f"{arm.words}, {slots_text(found[arm.target].slots)}" for arm in experiment.arms)
     load = ", ".join(step.name for step in experiment.steps)
     seconds = sum(step.seconds for step in steps)
     return (
-        f"{experiment.name}: {arms}, {settings.fan_out} calls × {settings.latency:g} s a page, "
-        f"at {load}; about {seconds:.0f} s"
+        f"{experiment.name}: {settings.fan_out} calls × {settings.latency:g} s a page, at {load}; "
+        f"about {seconds:.0f} s\n{arms}"
     )
 
 

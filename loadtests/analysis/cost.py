@@ -50,9 +50,9 @@ def match(
     of CPU: a busy server takes about half the CPU a page of an idle one, so the low steps cannot tell where it ends.
     """
     slots = deployment.slots
-    if slots is None or free.goodput <= slotted.goodput * 1.05:
-        return None
     needed = math.ceil(free.goodput * page_time)
+    if slots is None or needed <= slots or free.goodput <= slotted.goodput * 1.05:
+        return None
     target, other = slotted.arm.target, free.arm.target
     sentence = (
         f"To serve {free.goodput:.0f} pages/s like {other}, {target} would need {needed} threads instead of {slots}"

@@ -98,7 +98,7 @@ def checks_of_memory(one: Measured, limits: Limits) -> Iterator[Check]:
 
 
 def checks_of_load(one: Measured, limits: Limits) -> Iterator[Check]:
-    where, settings = one.measurement.name, one.measurement.settings
+    where = one.measurement.name
     if not one.measurement.arm.fails:
         yield failed_pages(one)
     most = GENERATOR_CPU * min(1.0, limits.generator_cpus or 1.0)  # it computes on one core at a time
@@ -110,16 +110,25 @@ def checks_of_load(one: Measured, limits: Limits) -> Iterator[Check]:
         f"at most {most:g}",
         "Fewer users, or a machine with more cores to spare.",
     )
-    limit = max(LATENESS_SECONDS, LATENESS_SHARE * settings.latency)
+    yield from checks_of_lateness(one)
+    if one.pages and not one.measurement.arm.fails:
+        yield from checks_of_sample(one)
+
+
+def checks_of_lateness(one: Measured) -> Iterator[Check]:
+    where = one.measurement.name
+    limit = max(LATENESS_SECONDS, LATENESS_SHARE * one.measurement.settings.latency)
     late = one.inside.api_lateness_p99
-    yield Check(
-        "api response time",
-        where,
-        late is not None and late <= limit,
-        "the api did not say" if late is None else f"p99 up to {late * 1000:.0f} ms beyond the latency",
-        f"at most {limit * 1000:.0f} ms",
-        "The slow api must not be the bottleneck: give it more CPU (API_CPUS=), or ask for fewer pages.",
-    )
+    # Where nobody waited for an answer of the api, or nobody asked it, there is nothing to say.
+    if late is not None or not (one.measurement.arm.fails or one.inside.most_calls_in_flight == 0):
+        yield Check(
+            "api response time",
+            where,
+            late is not None and late <= limit,
+            "the api did not say" if late is None else f"p99 up to {late * 1000:.0f} ms beyond the latency",
+            f"at most {limit * 1000:.0f} ms",
+            "The slow api must not be the bottleneck: give it more CPU (API_CPUS=), or ask for fewer pages.",
+        )
     if one.arrival_lateness is not None:
         yield Check(
             "arrivals",
@@ -129,8 +138,6 @@ def checks_of_load(one: Measured, limits: Limits) -> Iterator[Check]:
             f"at most {limit * 1000:.0f} ms",
             "The load generator does not keep its own schedule: lower RATE=, or give it more CPU (LOCUST_CPUS=).",
         )
-    if one.pages and not one.measurement.arm.fails:
-        yield from checks_of_sample(one)
 
 
 def failed_pages(one: Measured) -> Check:

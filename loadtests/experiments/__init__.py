@@ -28,8 +28,8 @@ class Arm:
 
     `strategy` is one of the target's strategies or variants. `knobs` are turned for this arm alone, `query` is added to
     what its pages ask for. `patience`: seconds after which its users leave. `fails`: its failed pages are the point.
-    `holds`: seconds for which a page has the whole process to itself. `takes`: seconds that a page is expected to
-    take where the formula does not know; such an arm has no prediction. `pool`: connections that its client has.
+    `holds`: seconds for which a page has the whole process to itself. `pool`: connections that its client has. `takes`:
+    seconds that a page is known to take, where the formula does not know. `predictable`: whether it knows the rest.
     """
 
     target: str
@@ -44,6 +44,7 @@ class Arm:
     holds: float = 0.0
     takes: float | None = None
     pool: int | None = None
+    predictable: bool = True
 
     @property
     def name(self) -> str:
@@ -103,10 +104,11 @@ Judge = Callable[[Sequence[Point]], Judgement]
 
 @dataclass(frozen=True, slots=True)
 class Quick:
-    """What QUICK=1 changes of an experiment besides its pace: other steps (none: the same) and knobs."""
+    """What QUICK=1 changes besides the pace: other steps (none: the same), knobs, and how many repeats at most."""
 
     steps: tuple[Step, ...] = ()
     knobs: Mapping[str, float] = field(default_factory=lambda: {"latency": 0.2})
+    repeats: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +133,12 @@ class Experiment:
 
     def quickened(self) -> Experiment:
         """As QUICK=1 asks it."""
-        return replace(self, steps=self.quick.steps or self.steps, knobs={**self.knobs, **self.quick.knobs})
+        return replace(
+            self,
+            steps=self.quick.steps or self.steps,
+            knobs={**self.knobs, **self.quick.knobs},
+            repeats=min(self.repeats, self.quick.repeats),
+        )
 
     @property
     def question(self) -> str:

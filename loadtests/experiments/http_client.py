@@ -22,8 +22,8 @@ from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quic
 from loadtests.step import users
 
 THREADS = Arm("wsgi", "threadpool")
-DEFAULT_LIMITS = Arm("asgi", "client_default_limits", "httpx, default limits", pool=100)
-PER_PAGE = Arm("asgi", "client_per_page", "httpx, one a page")
+DEFAULT_LIMITS = Arm("asgi", "client_default_limits", "httpx, default limits", pool=100, takes=2.4)
+PER_PAGE = Arm("asgi", "client_per_page", "httpx, one a page", takes=1.1)
 TUNED = Arm("asgi", "client_httpx", "httpx, no limits")
 OVER_AIOHTTP = Arm("asgi", "gather", "httpx over aiohttp")
 HTTPX2 = Arm("asgi", "client_httpx2", "httpx2")
@@ -63,8 +63,8 @@ def cpu(point: Point) -> str:
 EXPERIMENT = Experiment(
     name="http-client",
     arms=(THREADS, DEFAULT_LIMITS, PER_PAGE, TUNED, OVER_AIOHTTP, HTTPX2, AIOHTTP),
-    steps=users(40),
-    knobs={"latency": 0.5},
+    steps=users(20),
+    knobs={"latency": 0.4},
     judge=judge,
     plots=("Goodput", "CPU per page", "Response time", "Memory"),
     claims=(
@@ -82,5 +82,5 @@ EXPERIMENT = Experiment(
             confirmed="depends on the HTTP client",
         ),
     ),
-    quick=Quick(steps=users(30), knobs={"latency": 0.4}),
+    quick=Quick(knobs={"latency": 0.4}),
 )

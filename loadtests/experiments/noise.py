@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from loadtests.analysis import noise
-from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, highest
+from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, highest
 from loadtests.step import users
 
 AGAIN = "again"
@@ -59,4 +59,5 @@ EXPERIMENT = Experiment(
         ),
     ),
     repeats=3,
+    quick=Quick(repeats=2),
 )

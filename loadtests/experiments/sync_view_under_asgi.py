@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, expected, last
+from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, expected, last
 from loadtests.step import users
 
 SYNC, ASYNC = Arm("asgi", "threadpool"), Arm("asgi", "gather")
@@ -62,4 +62,5 @@ EXPERIMENT = Experiment(
             "https://github.com/django/channels/issues/1587",
         ),
     ),
+    quick=Quick(steps=users(1, 20), knobs={"latency": 0.5}),
 )

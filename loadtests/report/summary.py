@@ -94,7 +94,7 @@ def prediction(
     run: Run, arm: Arm, limited: Deployment, step: StepFigures, cpu_per_page: float | None
 ) -> Prediction | None:
     """None where the formula does not know."""
-    if arm.takes is not None:
+    if not arm.predictable:
         return None
     after = middle(run.measured, step)
     return capacity.predict(
@@ -149,8 +149,8 @@ def findings(arms: Sequence[ArmFigures]) -> list[str]:
 
 
 def matches(run: Run, arms: Sequence[ArmFigures]) -> list[str]:
-    """What each arm with slots would need to serve what the arm without them serves."""
-    arms = [arm for arm in arms if arm.steps and not arm.arm.label]
+    """What the arm with slots would need to serve what the one without them serves, as each suits its interface."""
+    arms = [arm for arm in arms if arm.steps and arm.arm in {Arm("wsgi", "threadpool"), Arm("asgi", "gather")}]
     free = [arm for arm in arms if arm.deployment.slots is None]
     sentences = []
     for arm in arms:

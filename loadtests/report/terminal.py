@@ -24,7 +24,7 @@ def table(summary: Mapping[str, Any]) -> Table:
             grid.add_row(
                 f"{arm['target']} {arm['label'] or arm['strategy'].replace('_', ' ')}",
                 str(arm["slots"] or "–"),
-                step["name"],
+                step["name"].partition(", ")[2] or step["name"],
                 f"{step['goodput']:.1f}",
                 figure(step["predicted"]["goodput"], digits=1),
                 *(figure(time, digits=2) for time in times),

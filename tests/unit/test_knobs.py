@@ -10,10 +10,11 @@ from services.aggregator.strategies import STRATEGIES
 
 
 def test_the_knobs_have_the_bounds_that_the_services_enforce() -> None:
-    enforced = {bound.name: bound for bound in (bounds.FAN_OUT, bounds.LATENCY, bounds.JITTER, bounds.FAIL)}
-    turned = {knob.name: knob for knob in knobs.KNOBS}
-    for name, bound in enforced.items():
-        knob = turned[name]
+    turned_by_hand = (bounds.FAN_OUT, bounds.LATENCY, bounds.JITTER, bounds.FAIL, bounds.WORK)
+    enforced = {bound.name: bound for bound in turned_by_hand}
+    assert {knob.name for knob in knobs.KNOBS} == set(enforced)
+    for knob in knobs.KNOBS:
+        bound = enforced[knob.name]
         assert (knob.minimum, knob.maximum, knob.whole) == (bound.minimum, bound.maximum, bound.whole)
 
 
