@@ -18,7 +18,7 @@ from typing import NoReturn
 
 from loadtests import experiments, knobs, manifest
 from loadtests.errors import BadInput, ExitCode, Interrupted, LabError
-from loadtests.runtime import GENERATOR, ROOT, Runtime, virtualenv
+from loadtests.runtime import GENERATOR, ROOT, Runtime, virtualenv, without_password
 from loadtests.runtime.compose import ComposeRuntime, why_no_engine
 from loadtests.runtime.processes import ProcessRuntime
 from loadtests.step import amounts
@@ -41,6 +41,8 @@ DEPLOYMENT = (
     "THREADPOOL",
     "CALL_TIMEOUT",
     "CONNECT_TIMEOUT",
+    "DATABASE_URL",
+    "DATABASE_POOL",
     "HANG",
     "SEED",
 )
@@ -116,7 +118,7 @@ def command(options: Namespace) -> str:
         "REPEATS": str(options.repeats),
         **{knob.variable: getattr(options, knob.name) for knob in knobs.KNOBS},
         "RUNTIME": options.runtime,
-        **{name: os.environ.get(name, "") for name in DEPLOYMENT},
+        **without_password({name: os.environ.get(name, "") for name in DEPLOYMENT}),
     }
     return " ".join(["make loadtest", *(f"{name}={shlex.quote(value)}" for name, value in asked.items() if value)])
 

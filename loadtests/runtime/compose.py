@@ -18,8 +18,10 @@ from loadtests.runtime import (
     ROOT,
     Runtime,
     refuse_taken_port,
+    required,
     terminal_environment,
     with_dependencies,
+    without_password,
 )
 from loadtests.runtime.shell import run_long
 
@@ -76,15 +78,17 @@ class ComposeRuntime(Runtime):
                 f"no Docker engine answers ({why}). Start one, or run with RUNTIME=process, which needs none."
             )
         self._config = json.loads(self._ask("config", "--format", "json"))
-        images = sorted({service["image"] for service in self._config["services"].values()})
+        services = {name: of for name, of in self._config["services"].items() if not of.get("profiles")}
+        images = sorted({service["image"] for service in services.values()})
         missing = [image for image in images if not self._has_image(image)]
         if missing:
             print(f"Building {', '.join(missing)} (once, about a minute) …", flush=True)
-        run_long([*self._compose, "build"], "building the images")
+        run_long([*self._compose, "build", *services], "building the images")
 
     def up(self, services: Sequence[str]) -> None:
         services = with_dependencies(
-            services, {name: service.get("depends_on", ()) for name, service in self._config["services"].items()}
+            services,
+            {name: required(service.get("depends_on", ())) for name, service in self._config["services"].items()},
         )
         self._running_before = set(self._ask("ps", "--services", "--status", "running").split())
         for service in services:
@@ -181,15 +185,18 @@ class ComposeRuntime(Runtime):
         return {
             name: f"http://{port['host_ip']}:{port['published']}"
             for name, service in self._config["services"].items()
+            if name in self._running
             for port in service.get("ports", ())
         }
 
     def describe(self) -> Mapping[str, Any]:
         described = {}
         for name, service in self._config["services"].items():
+            if name not in {*self._running, GENERATOR}:
+                continue
             described[name] = {
                 "command": shlex.join(service["command"]),
-                "environment": service.get("environment", {}),
+                "environment": without_password(service.get("environment", {})),
                 "cpus": service.get("cpus"),
                 "memory_bytes": int(service["mem_limit"]) if "mem_limit" in service else None,
             }
@@ -202,9 +209,13 @@ class ComposeRuntime(Runtime):
         return {"engine": f"{engine()[0]} {version.stdout.strip()}", **described}
 
     @property
+    def _running(self) -> set[str]:
+        return self._running_before | self._started
+
+    @property
     def _compose(self) -> list[str]:
         files = ("compose.yaml", "compose.podman.yaml") if is_podman() else ()
-        return [*engine(), "compose", *(f"--file={ROOT / name}" for name in files)]
+        return [*engine(), "compose", "--profile=*", *(f"--file={ROOT / name}" for name in files)]
 
     def _ask(self, *words: str) -> str:
         """What a Compose command prints. Raises LabDown."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.handlers.asgi import ASGIRequest
+from django.db import connection
 from django.http import HttpRequest
 
 from services.aggregator.strategies import STRATEGIES
@@ -25,6 +26,8 @@ SAID = (
     "uvicorn",
     "uvloop",
     "httptools",
+    "psycopg",
+    "psycopg-pool",
 )
 
 
@@ -46,6 +49,16 @@ def program() -> str:
         return name
 
 
+def database() -> dict[str, Any] | None:
+    """Which one, and how many connections a worker may have to it; None where nothing limits them."""
+    if not settings.DATABASE_URL:
+        return None
+    return {
+        "vendor": connection.vendor,
+        "pool": settings.DATABASE_POOL if connection.vendor == "postgresql" else None,
+    }
+
+
 def describe(request: HttpRequest) -> dict[str, Any]:
     """`slots` is the number of pages that can be worked on at once; None where CPU and memory decide."""
     slots = settings.WORKERS * settings.THREADS or None
@@ -59,6 +72,7 @@ def describe(request: HttpRequest) -> dict[str, Any]:
         "python": platform.python_version(),
         "event_loop": getattr(request, "scope", {}).get("state", {}).get("event_loop"),
         "middleware": settings.MIDDLEWARE,
+        "database": database(),
         "strategies": {name: strategy.url_path for name, strategy in STRATEGIES.items()},
         "packages": {name: metadata.version(name) for name in SAID if name.replace("-", "_") in sys.modules},
     }

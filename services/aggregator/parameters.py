@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from services import query
@@ -13,10 +14,11 @@ KNOWN = (FAN_OUT.name, *PASSED_ON)
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What one page asks for: so many calls, and the query that each call carries."""
+    """What one page asks for: so many calls, and the query that each of them carries, as text and as numbers."""
 
     fan_out: int
     behaviour: str
+    values: Mapping[str, float]
 
     @property
     def calls(self) -> list[str]:
@@ -32,4 +34,5 @@ def read_page(query_string: str, default_fan_out: int) -> Page:
     return Page(
         fan_out=default_fan_out if fan_out is None else int(FAN_OUT.parse(fan_out)),
         behaviour="".join(f"&{name}={value!r}" for name, value in behaviour.items()),
+        values=behaviour,
     )

@@ -1,9 +1,9 @@
-"""Django's settings: only what an aggregator of HTTP calls needs. No database, admin or sessions."""
+"""Django's settings: only what an aggregator of HTTP calls needs. No admin or sessions; a database where one is set."""
 
 from __future__ import annotations
 
 from services import env
-from services.bounds import FAN_OUT, Bound
+from services.bounds import FAN_OUT, LATENCY, Bound
 
 SECONDS = Bound("seconds", 0.01, 600, "seconds")
 
@@ -19,6 +19,13 @@ CONNECT_TIMEOUT = env.number("CONNECT_TIMEOUT", SECONDS)
 CALL_TIMEOUT = env.number("CALL_TIMEOUT", SECONDS)
 MAX_CONNECTIONS = env.whole("MAX_CONNECTIONS", 1, 100_000)
 THREADPOOL = env.whole("THREADPOOL", 1, 10_000)
+
+# Pages of slow queries need a database. A connection lasts as long as the request, under ASGI as under WSGI;
+# PostgreSQL's go back to a pool, SQLite's cost next to nothing.
+if DATABASE_URL := env.optional("DATABASE_URL"):
+    DATABASE_POOL = env.whole("DATABASE_POOL", 1, 10_000)
+    DATABASES = {"default": env.database("DATABASE_URL", DATABASE_POOL, CONNECT_TIMEOUT)}
+    DEFAULT_LATENCY = env.number("LATENCY", LATENCY)
 
 DEBUG = False
 SECRET_KEY = "nothing here is signed or encrypted"  # noqa: S105  # Django wants one to start

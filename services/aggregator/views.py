@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from time import perf_counter
 from typing import Any
@@ -87,8 +87,8 @@ def bad_gateway(page: Page, failures: list[CallFailed]) -> HttpResponse:
 
 
 @require_safe
-def health(request: HttpRequest) -> HttpResponse:
-    return json_response({"status": "ok", **identity.describe(request)})
+def health(request: HttpRequest, variants: Mapping[str, str]) -> HttpResponse:
+    return json_response({"status": "ok", **identity.describe(request), "variants": variants})
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
