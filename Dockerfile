@@ -1,4 +1,4 @@
-# One base, three targets: api, aggregator, locust.
+# One base, four targets: api, aggregator, locust, postgres.
 ARG PYTHON_IMAGE=python:3.13-slim
 
 # The packages of each target, in a virtual environment of its own. Only requirements/ is copied
@@ -45,3 +45,18 @@ COPY --from=install-locust /venv /venv
 COPY loadtests /lab/loadtests
 COPY compose.yaml /lab/
 USER lab
+
+# Debian's PostgreSQL, because it needs nothing but the base and Debian's packages. The database is made here, once, and
+# copied when the container starts. Anybody in the lab's own network may use it, and nobody else can reach it.
+FROM ${PYTHON_IMAGE} AS postgres
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends postgresql \
+    && rm -rf /var/lib/apt/lists/* /var/lib/postgresql/* \
+    && ln -s /usr/lib/postgresql/*/bin /usr/lib/postgresql/bin \
+    && mkdir /lab && chown postgres /lab
+ENV PATH=/usr/lib/postgresql/bin:$PATH
+WORKDIR /lab
+USER postgres
+RUN initdb --pgdata=/lab/data --username=lab --auth=trust --encoding=UTF8 --locale=C \
+    && echo 'CREATE DATABASE lab' | postgres --single -D /lab/data postgres \
+    && echo 'host all all samenet trust' >> /lab/data/pg_hba.conf

@@ -20,7 +20,7 @@ from typing import NoReturn
 from loadtests import experiments, knobs, manifest
 from loadtests.errors import BadInput, ExitCode, Interrupted, LabError
 from loadtests.experiments import Experiment
-from loadtests.runtime import GENERATOR, ROOT, Runtime, virtualenv
+from loadtests.runtime import GENERATOR, ROOT, Runtime, virtualenv, without_password
 from loadtests.runtime.compose import ComposeRuntime, why_no_engine
 from loadtests.runtime.processes import ProcessRuntime
 from loadtests.step import amounts
@@ -46,6 +46,8 @@ DEPLOYMENT = (
     "CONNECT_TIMEOUT",
     "DEADLINE",
     "MIDDLEWARE_SET",
+    "DATABASE_URL",
+    "DATABASE_POOL",
     "HANG",
     "SEED",
 )
@@ -125,7 +127,7 @@ def measure_one(
     options: Namespace, experiment: Experiment, runtime: Runtime, folder: Path, arguments: Sequence[str]
 ) -> ExitCode:
     """Raises LabError, Interrupted."""
-    names = list(dict.fromkeys(arm.target for arm in experiment.arms))
+    names = experiment.targets
     print(f"Starting {', '.join(names)} and the api ({runtime.limits}) …", flush=True)
     try:
         runtime.up(names)
@@ -163,7 +165,7 @@ def command(options: Namespace, experiment: Experiment) -> str:
         "REPEATS": str(options.repeats or (experiment.quickened() if options.quick else experiment).repeats),
         **{knob.variable: getattr(options, knob.name) for knob in knobs.KNOBS},
         "RUNTIME": options.runtime,
-        **{name: os.environ.get(name, "") for name in DEPLOYMENT},
+        **without_password({name: os.environ.get(name, "") for name in DEPLOYMENT}),
     }
     return " ".join(["make loadtest", *(f"{name}={shlex.quote(value)}" for name, value in asked.items() if value)])
 

@@ -23,7 +23,7 @@ from gevent.event import Event
 from locust.env import Environment
 from rich.console import Console
 
-from loadtests import experiments, knobs, manifest, targets, witness
+from loadtests import experiments, knobs, manifest, probe, targets, witness
 from loadtests.analysis import capacity, validity
 from loadtests.analysis.inside import inside
 from loadtests.analysis.readings import Reading
@@ -72,7 +72,16 @@ def main(options: Namespace) -> ExitCode:
     experiment = replace(experiment, steps=(*options.users, *options.rate) or experiment.steps)
     settings = experiments.settings(experiment, options, os.environ)
     urls = targets.urls(" ".join((os.environ["TARGETS"], os.environ.get("OTHER_TARGETS", ""))))
-    found = {name: targets.ask(name, urls[name]) for name in dict.fromkeys(arm.target for arm in experiment.arms)}
+    interrupted = stop_event()
+    if experiment.probe is not None:
+        where = urls[experiment.probe.target]
+
+        def pause(seconds: float) -> None:
+            if interrupted.wait(seconds):
+                raise Interrupted
+
+        return probe.run(experiment, experiment.probe, options, settings, where, console=console, pause=pause)
+    found = {name: targets.ask(name, urls[name]) for name in experiment.targets}
 
     for arm in experiment.arms:
         knobs.check_strategy(arm.strategy, found[arm.target].paths)
@@ -95,7 +104,7 @@ def main(options: Namespace) -> ExitCode:
     console.print(introduction(experiment, settings, found, steps))
     with Progress(console, seconds=sum(step.seconds for step in steps), steps=len(steps)) as progress:
         witnesses = targets.urls(os.environ["WITNESSES"])
-        generator = Generator(found, witnesses, witnesses["api"], settings, folder, progress, stop_event())
+        generator = Generator(found, witnesses, witnesses["api"], settings, folder, progress, interrupted)
         run = walk(generator, steps, run)
     result = summary.summarize(run)
     summary.write(result, folder)

@@ -55,7 +55,7 @@ def paths(identity: Mapping[str, Any]) -> dict[str, str]:
     return {**identity["strategies"], **identity.get("variants", {})}
 
 
-def fetch(url: str) -> str:
+def fetch(url: str, timeout: float = TIMEOUT) -> str:
     """Raises OSError."""
-    with _open(url, timeout=TIMEOUT) as response:
+    with _open(url, timeout=timeout) as response:
         return str(response.read().decode())

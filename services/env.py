@@ -1,6 +1,6 @@
 """The environment → typed values. A missing or bad variable stops the start and is named.
 
-Defaults stand in compose.yaml and nowhere else, so everything read here is required.
+Defaults stand in compose.yaml and nowhere else, so everything read here is required but for `optional`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ import os
 import sys
 from collections.abc import Collection
 from dataclasses import replace
+from typing import Any
 
+from services import database_url
 from services.bounds import Bound, OutOfBounds
 
 FAILED_START = 3  # the exit status at which gunicorn gives up instead of starting the worker again
@@ -28,10 +30,15 @@ class BadEnvironment(SystemExit):
 
 
 def text(name: str) -> str:
-    value = os.environ.get(name, "").strip()
+    value = optional(name)
     if not value:
         raise BadEnvironment(f"{name} is not set; compose.yaml holds its default and says what it is")
     return value
+
+
+def optional(name: str) -> str:
+    """Empty where it is not set: for what a deployment may do without."""
+    return os.environ.get(name, "").strip()
 
 
 def number(name: str, bound: Bound) -> float:
@@ -54,3 +61,11 @@ def switch(name: str) -> bool:
 
 def whole(name: str, minimum: int, maximum: int) -> int:
     return int(number(name, Bound(name, minimum, maximum, whole=True)))
+
+
+def database(name: str, pool: int, timeout: float) -> dict[str, Any]:
+    """The entry of Django's DATABASES that a URL describes."""
+    try:
+        return database_url.parse(text(name), pool, timeout)
+    except database_url.BadURL as error:
+        raise BadEnvironment(f"environment: {name} {error}") from None

@@ -35,6 +35,7 @@ os.environ.update(
     SEED="1",
     TELEMETRY="on",
 )
+os.environ.pop("DATABASE_URL", None)
 django.setup()
 
 

@@ -11,6 +11,7 @@ import math
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 from loadtests import knobs
 from loadtests.analysis.capacity import Prediction
@@ -102,6 +103,37 @@ class Claim:
 Judge = Callable[[Sequence[Point]], Judgement]
 
 
+class Column(NamedTuple):
+    """A figure of a probe's answers: its key there, its heading, what it is multiplied by, and its digits."""
+
+    key: str
+    heading: str
+    factor: float = 1.0
+    digits: int = 0
+
+
+Answers = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A question that no page answers: what `target` says to each of the queries, by their names.
+
+    `seconds`: how long it takes, about; of a quick one the second figure.
+    """
+
+    target: str
+    queries: Mapping[str, str]
+    quick_queries: Mapping[str, str]
+    columns: tuple[Column, ...]
+    judge: Callable[[Answers], Judgement]
+    seconds: tuple[float, float]
+
+
+def nothing_measured(points: Sequence[Point]) -> Judgement:
+    return Judgement(confirmed=False, sentence="This question is not about pages.")
+
+
 @dataclass(frozen=True, slots=True)
 class Quick:
     """What QUICK=1 changes besides the pace: other steps (none: the same), knobs, and how many repeats at most."""
@@ -116,13 +148,14 @@ class Experiment:
     """`arms` are compared at each of the `steps`; `judge` sees a point of every arm at every step.
 
     `knobs`: what the question sets by itself, where nobody asks for something else. `deployment`: variables of
-    compose.yaml that it sets. `plots`: titles of those that answer it.
+    compose.yaml that it sets. `plots`: titles of those that answer it. `probe`: in the place of arms and steps.
     """
 
     name: str
-    arms: tuple[Arm, ...]
-    steps: tuple[Step, ...]
-    judge: Judge
+    arms: tuple[Arm, ...] = ()
+    steps: tuple[Step, ...] = ()
+    judge: Judge = nothing_measured
+    probe: Probe | None = None
     repeats: int = 1
     knobs: Mapping[str, float] = field(default_factory=dict)
     deployment: Mapping[str, str] = field(default_factory=dict)
@@ -131,6 +164,13 @@ class Experiment:
     quick: Quick = Quick()
     lesson: str = ""
 
+    @property
+    def targets(self) -> list[str]:
+        """What has to be up."""
+        if self.probe is not None:
+            return [self.probe.target]
+        return list(dict.fromkeys(arm.target for arm in self.arms))
+
     def quickened(self) -> Experiment:
         """As QUICK=1 asks it."""
         return replace(
@@ -138,6 +178,7 @@ class Experiment:
             steps=self.quick.steps or self.steps,
             knobs={**self.knobs, **self.quick.knobs},
             repeats=min(self.repeats, self.quick.repeats),
+            probe=self.probe and replace(self.probe, queries=self.probe.quick_queries),
         )
 
     @property

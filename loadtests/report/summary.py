@@ -16,7 +16,7 @@ from loadtests.analysis.cost import Cost, calibrated, cost, match
 from loadtests.analysis.statistics import Measured, StepFigures, steps
 from loadtests.analysis.validity import Limits, checks
 from loadtests.analysis.verdict import Verdict, verdict
-from loadtests.experiments import Arm, Experiment, Point, highest
+from loadtests.experiments import Answers, Arm, Experiment, Point, Probe, highest
 from loadtests.knobs import Settings
 from loadtests.targets import Target
 
@@ -62,8 +62,46 @@ def summarize(run: Run) -> dict[str, Any]:
         "noise_floor": ending.noise_floor,
         "findings": [*findings(arms), *matches(run, arms)],
         "checks": [asdict(check) for check in found],
+        "probe": None,
         "manifest": dict(run.manifest),
     }
+
+
+def summarize_probe(
+    experiment: Experiment, probe: Probe, answers: Answers, manifest: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The same, of a question that no page answers."""
+    judgement = probe.judge(answers)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "experiment": experiment.name,
+        "question": experiment.question,
+        "plots": [],
+        "runtime": manifest["runtime"],
+        "complete": True,
+        "arms": [],
+        "comparison": comparison([]),
+        "verdict": {
+            "status": "confirmed" if judgement.confirmed else "not confirmed",
+            "sentence": judgement.sentence,
+        },
+        "noise_floor": None,
+        "findings": [],
+        "checks": [],
+        "probe": {
+            "headings": [column.heading for column in probe.columns],
+            "rows": [{"name": name, "figures": figures_of(probe, answer)} for name, answer in answers.items()],
+        },
+        "manifest": dict(manifest),
+    }
+
+
+def figures_of(probe: Probe, answer: Mapping[str, Any]) -> list[str]:
+    """As a reader sees them."""
+    return [
+        "–" if answer.get(column.key) is None else f"{answer[column.key] * column.factor:,.{column.digits}f}"
+        for column in probe.columns
+    ]
 
 
 @dataclass(frozen=True)

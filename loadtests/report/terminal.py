@@ -33,13 +33,23 @@ def table(summary: Mapping[str, Any]) -> Table:
     return grid
 
 
+def probed(probe: Mapping[str, Any]) -> Table:
+    grid = Table(box=None, pad_edge=False, collapse_padding=True, header_style="dim")
+    grid.add_column("")
+    for heading in probe["headings"]:
+        grid.add_column(heading, justify="right")
+    for row in probe["rows"]:
+        grid.add_row(row["name"], *row["figures"])
+    return grid
+
+
 def figure(value: float | None, digits: int) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
 
 
 def show(summary: Mapping[str, Any], console: Console) -> None:
     console.print()
-    console.print(table(summary))
+    console.print(probed(summary["probe"]) if summary["probe"] else table(summary))
     console.print()
     status = summary["verdict"]["status"]
     console.print(Text(status.upper(), style=STYLES[status]))

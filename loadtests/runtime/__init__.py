@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from loadtests.errors import LabDown
 ROOT = Path(__file__).resolve().parents[2]
 GENERATOR = "locust"
 LOG_LINES = 15
+PASSWORD = re.compile(r"(\w://[^:/@\s]*):[^@\s]*@")
 
 
 class Runtime(ABC):
@@ -57,7 +59,7 @@ class Runtime(ABC):
 
     @abstractmethod
     def published(self) -> Mapping[str, str]:
-        """The URL of each service on this machine."""
+        """The URL of each service that is up, on this machine."""
 
     @abstractmethod
     def describe(self) -> Mapping[str, Any]:
@@ -77,6 +79,18 @@ def with_dependencies(services: Iterable[str], depends_on: Mapping[str, Iterable
             if needed not in ordered:
                 ordered.append(needed)
     return ordered
+
+
+def required(depends_on: Iterable[str] | Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What a service cannot do without; Compose starts the rest only where its profile is asked for."""
+    if isinstance(depends_on, Mapping):
+        return [name for name, how in depends_on.items() if how.get("required", True)]
+    return list(depends_on)
+
+
+def without_password(environment: Mapping[str, str]) -> dict[str, str]:
+    """For what is kept and shown: the URL of a database may hold one."""
+    return {name: PASSWORD.sub(r"\1:…@", str(value)) for name, value in environment.items()}
 
 
 def port_is_free(port: int) -> bool:
@@ -102,7 +116,7 @@ def refuse_taken_port(service: str, port: int) -> None:
 
 def port_variable(service: str) -> str:
     """As compose.yaml names it."""
-    return f"{service.upper()}_PORT"
+    return f"{service.upper().replace('-', '_')}_PORT"
 
 
 def terminal_environment() -> dict[str, str]:

@@ -19,8 +19,10 @@ from loadtests.runtime import (
     Runtime,
     command_line,
     refuse_taken_port,
+    required,
     terminal_environment,
     with_dependencies,
+    without_password,
 )
 from loadtests.runtime.shell import run_long
 
@@ -92,7 +94,8 @@ class ComposeRuntime(Runtime):
 
     def up(self, services: Sequence[str]) -> None:
         services = with_dependencies(
-            services, {name: service.get("depends_on", ()) for name, service in self._config["services"].items()}
+            services,
+            {name: required(service.get("depends_on", ())) for name, service in self._config["services"].items()},
         )
         if unbuilt := [name for name in services if self._config["services"][name]["image"] not in self._built]:
             self._build(unbuilt)
@@ -105,7 +108,8 @@ class ComposeRuntime(Runtime):
                     refuse_taken_port(service, int(port["published"]))
         self._started |= set(services) - self._running_before
         starting = subprocess.Popen(
-            [*self._compose, "up", "--detach", "--wait", f"--wait-timeout={START_TIMEOUT}", *services],
+            # Without the profiles of others: who depends on a service that is not asked for goes without it.
+            [*self._compose_files, "up", "--detach", "--wait", f"--wait-timeout={START_TIMEOUT}", *services],
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -201,15 +205,18 @@ class ComposeRuntime(Runtime):
         return {
             name: f"http://{port['host_ip']}:{port['published']}"
             for name, service in self._config["services"].items()
+            if name in self._running
             for port in service.get("ports", ())
         }
 
     def describe(self) -> Mapping[str, Any]:
         described = {}
         for name, service in self._config["services"].items():
+            if name not in {*self._running, GENERATOR}:
+                continue
             described[name] = {
                 "command": command_line(service["command"], service.get("environment", {})),
-                "environment": service.get("environment", {}),
+                "environment": without_password(service.get("environment", {})),
                 "cpus": service.get("cpus"),
                 "memory_bytes": int(service["mem_limit"]) if "mem_limit" in service else None,
             }
@@ -222,9 +229,17 @@ class ComposeRuntime(Runtime):
         return {"engine": f"{engine()[0]} {version.stdout.strip()}", **described}
 
     @property
+    def _running(self) -> set[str]:
+        return (self._running_before or set()) | self._started
+
+    @property
     def _compose(self) -> list[str]:
+        return [*self._compose_files, "--profile=*"]
+
+    @property
+    def _compose_files(self) -> list[str]:
         files = ("compose.yaml", "compose.podman.yaml") if is_podman() else ()
-        return [*engine(), "compose", "--profile=*", *(f"--file={ROOT / name}" for name in files)]
+        return [*engine(), "compose", *(f"--file={ROOT / name}" for name in files)]
 
     @property
     def _environment(self) -> dict[str, str]:

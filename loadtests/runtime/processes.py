@@ -30,8 +30,10 @@ from loadtests.runtime import (
     command_line,
     port_variable,
     refuse_taken_port,
+    required,
     terminal_environment,
     with_dependencies,
+    without_password,
 )
 
 PASSED_ON = ("HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -92,7 +94,7 @@ def read_services(text: str, variables: Mapping[str, str]) -> dict[str, Service]
             probe=words(described["healthcheck"]["test"])[1:],
             ports=[container_port(port) for port in described.get("ports", ())],
             exposed=[int(port) for port in described.get("expose", ())],
-            depends_on=list(described.get("depends_on", ())),
+            depends_on=required(described.get("depends_on", ())),
             cpus=interpolate(str(described["cpus"]), variables) if "cpus" in described else None,
         )
     return services
@@ -273,7 +275,7 @@ class ProcessRuntime(Runtime):
             process.wait()
 
     def published(self) -> Mapping[str, str]:
-        return self._urls
+        return {name: url for name, url in self._urls.items() if name in self._processes}
 
     @property
     def witnesses(self) -> Mapping[str, str]:
@@ -284,11 +286,12 @@ class ProcessRuntime(Runtime):
         return {
             name: {
                 "command": command_line(service.command, service.environment),
-                "environment": service.environment,
+                "environment": without_password(service.environment),
                 "cpus": None,
                 "memory_bytes": None,
             }
             for name, service in self._services.items()
+            if name in self._processes or name == GENERATOR
         }
 
 

@@ -6,6 +6,7 @@ import asyncio
 import os
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.core.asgi import get_asgi_application
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "services.aggregator.settings"
@@ -13,7 +14,7 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "services.aggregator.settings"
 django_application = get_asgi_application()
 
 from services import telemetry  # noqa: E402  # like the next, it needs Django's settings
-from services.aggregator import clients, upstream  # noqa: E402
+from services.aggregator import clients, models, upstream  # noqa: E402
 from services.aggregator.counting import Receive, Send, count_asgi  # noqa: E402
 from services.aggregator.startup import settle  # noqa: E402
 
@@ -33,6 +34,7 @@ async def application(scope: dict[str, Any], receive: Receive, send: Send) -> No
 async def lifespan(state: dict[str, Any], receive: Receive, send: Send) -> None:
     """Every request's scope gets a copy of `state`, and with it the client."""
     await receive()  # lifespan.startup
+    await sync_to_async(models.prepare)()
     watch = asyncio.create_task(telemetry.watch_event_loop(LOOP_LAG))
     async with upstream.async_client() as client, clients.shared():
         loop = type(asyncio.get_running_loop())

@@ -11,6 +11,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.handlers.asgi import ASGIRequest
+from django.db import connection
 from django.http import HttpRequest
 
 SAID = (
@@ -24,6 +25,8 @@ SAID = (
     "uvicorn",
     "uvloop",
     "httptools",
+    "psycopg",
+    "psycopg-pool",
 )
 
 
@@ -45,6 +48,16 @@ def program() -> str:
         return name
 
 
+def database() -> dict[str, Any] | None:
+    """Which one, and how many connections a worker may have to it; None where nothing limits them."""
+    if not settings.DATABASE_URL:
+        return None
+    return {
+        "vendor": connection.vendor,
+        "pool": settings.DATABASE_POOL if connection.vendor == "postgresql" else None,
+    }
+
+
 def describe(request: HttpRequest) -> dict[str, Any]:
     """`slots` is the number of pages that can be worked on at once; None where CPU and memory decide."""
     slots = settings.WORKERS * settings.THREADS or None
@@ -59,5 +72,6 @@ def describe(request: HttpRequest) -> dict[str, Any]:
         "event_loop": getattr(request, "scope", {}).get("state", {}).get("event_loop"),
         "middleware_set": settings.MIDDLEWARE_SET,
         "middleware": settings.MIDDLEWARE,
+        "database": database(),
         "packages": {name: metadata.version(name) for name in SAID if name.replace("-", "_") in sys.modules},
     }

@@ -1,9 +1,9 @@
-"""Django's settings: only what an aggregator of HTTP calls needs. No database and no admin."""
+"""Django's settings: only what an aggregator of HTTP calls needs. No admin; a database where one is set."""
 
 from __future__ import annotations
 
 from services import env
-from services.bounds import FAN_OUT, WORK, Bound
+from services.bounds import FAN_OUT, LATENCY, WORK, Bound
 
 SECONDS = Bound("seconds", 0.01, 600, "seconds")
 
@@ -24,6 +24,12 @@ THREADPOOL = env.whole("THREADPOOL", 1, 10_000)
 DEFAULT_WORK = env.number("WORK", WORK)
 DEADLINE = env.number("DEADLINE", SECONDS)
 SELF_URL = env.text("SELF_URL")
+# Pages of slow queries need a database. A connection lasts as long as the request, under ASGI as under WSGI;
+# PostgreSQL's go back to a pool, SQLite's cost next to nothing.
+if DATABASE_URL := env.optional("DATABASE_URL"):
+    DATABASE_POOL = env.whole("DATABASE_POOL", 1, 10_000)
+    DATABASES = {"default": env.database("DATABASE_URL", DATABASE_POOL, CONNECT_TIMEOUT)}
+    DEFAULT_LATENCY = env.number("LATENCY", LATENCY)
 
 DEBUG = False
 SECRET_KEY = "what this signs is nobody's secret"  # noqa: S105  # Django wants one to start

@@ -12,6 +12,8 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "services.aggregator.settings"
 
 application = count_wsgi(get_wsgi_application())
 
-from services.aggregator.startup import settle  # noqa: E402  # it needs Django's settings
+from services.aggregator import models  # noqa: E402  # like the next, it needs Django's settings
+from services.aggregator.startup import settle  # noqa: E402
 
+models.prepare()
 settle()

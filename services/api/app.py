@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
-from collections.abc import Awaitable, Callable, MutableMapping
 from functools import lru_cache
 from http import HTTPStatus
 from random import Random
 from time import perf_counter
-from typing import Any
 
 from prometheus_client import Counter
 
 from services import env, telemetry
 from services.api.behaviour import BOUNDS, Behaviour
+from services.bare import Receive, Scope, Send, dispatch, send_json, send_problem
 from services.bounds import FAIL, HANG, JITTER, LATENCY, OutOfBounds
-from services.problem import CONTENT_TYPE as PROBLEM_JSON
-from services.problem import problem
 from services.query import BadQuery, read
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 LONGEST_TASK_ID = 64  # characters
 
@@ -46,24 +37,15 @@ LATENESS = telemetry.lateness("lab_call_lateness_seconds", "response time of the
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "lifespan":
         await answer_lifespan(receive, send)
-        return
-    handler = HANDLERS.get(scope["path"])
-    if handler is None:
-        detail = f"nothing at this path; there are {', '.join(HANDLERS)}"
-        await send_json(send, HTTPStatus.NOT_FOUND, problem(HTTPStatus.NOT_FOUND, detail))
-    elif scope["method"] != "GET":
-        status = HTTPStatus.METHOD_NOT_ALLOWED
-        await send_json(send, status, problem(status, "only GET is allowed"), (b"allow", b"GET"))
     else:
-        await handler(scope, receive, send)
+        await dispatch(HANDLERS, scope, receive, send)
 
 
 async def answer_call(scope: Scope, receive: Receive, send: Send) -> None:
     try:
         task_id, behaviour = read_call(scope["query_string"])
     except (BadQuery, OutOfBounds) as error:
-        status = HTTPStatus.BAD_REQUEST
-        await send_json(send, status, problem(status, str(error), **error.problem))
+        await send_problem(send, HTTPStatus.BAD_REQUEST, str(error), **error.problem)
         return
     outcome = behaviour.outcome(RANDOM)
     arrived = perf_counter()  # the event loop's own clock ticks in milliseconds
@@ -73,8 +55,7 @@ async def answer_call(scope: Scope, receive: Receive, send: Send) -> None:
             return
         if outcome.fails:
             FAILED.inc()
-            status = HTTPStatus.SERVICE_UNAVAILABLE
-            await send_json(send, status, problem(status, "failed as asked", task_id=task_id))
+            await send_problem(send, HTTPStatus.SERVICE_UNAVAILABLE, "failed as asked", task_id=task_id)
         else:
             ANSWERED.inc()
             await send_json(send, HTTPStatus.OK, {"message": "Hello World!", "task_id": task_id})
@@ -133,25 +114,3 @@ async def answer_lifespan(receive: Receive, send: Send) -> None:
         await send({"type": f"{message['type']}.complete"})
         if message["type"] == "lifespan.shutdown":
             return
-
-
-async def send_json(send: Send, status: HTTPStatus, body: object, *headers: tuple[bytes, bytes]) -> None:
-    content_type = b"application/json" if status == HTTPStatus.OK else PROBLEM_JSON.encode()
-    await send_body(send, status, content_type, json.dumps(body).encode(), *headers)
-
-
-async def send_body(
-    send: Send, status: HTTPStatus, content_type: bytes, body: bytes, *headers: tuple[bytes, bytes]
-) -> None:
-    await send(
-        {
-            "type": "http.response.start",
-            "status": status.value,
-            "headers": [
-                (b"content-type", content_type),
-                (b"content-length", b"%d" % len(body)),
-                *headers,
-            ],
-        }
-    )
-    await send({"type": "http.response.body", "body": body})

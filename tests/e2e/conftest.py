@@ -7,7 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from loadtests.runtime import port_variable
 from loadtests.runtime.compose import why_no_engine
 from tests.runs import Lab
 
@@ -39,10 +40,10 @@ def docker_environment(clean_environment: dict[str, str]) -> dict[str, str]:
     return {**clean_environment, "RUNTIME": "docker"}
 
 
-def own_project(name: str) -> dict[str, str]:
+def own_project(name: str, services: Sequence[str] = SERVICES) -> dict[str, str]:
     """A Compose project and free ports, beside any lab that is up."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in SERVICES]
-    ports = {f"{name.upper()}_PORT": str(one.getsockname()[1]) for name, one in zip(SERVICES, sockets, strict=True)}
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in services]
+    ports = {port_variable(name): str(one.getsockname()[1]) for name, one in zip(services, sockets, strict=True)}
     for one in sockets:
         one.close()
     return {"COMPOSE_PROJECT_NAME": name, **ports}
@@ -56,7 +57,7 @@ class Stack:
     root: Path
 
     def url(self, service: str) -> str:
-        return f"http://127.0.0.1:{self.environment[f'{service.upper()}_PORT']}"
+        return f"http://127.0.0.1:{self.environment[port_variable(service)]}"
 
     def compose(self, *words: str) -> str:
         return self.docker("compose", *words)

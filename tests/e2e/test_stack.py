@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from loadtests.runtime import required
 from loadtests.runtime.processes import read_services
 from tests.e2e.conftest import SERVICES, Stack
 
@@ -71,10 +72,10 @@ def test_the_process_runtime_reads_compose_yaml_as_compose_does(stack: Stack) ->
     for name, service in ours.items():
         # What `config` prints can be read in again, so that a dollar sign stays doubled.
         assert service.command == [word.replace("$$", "$") for word in theirs[name]["command"]]
-        assert service.environment == theirs[name]["environment"]
+        assert service.environment == theirs[name].get("environment", {})
         assert service.probe == theirs[name]["healthcheck"]["test"][1:]
         assert service.ports == [port["target"] for port in theirs[name].get("ports", ())]
-        assert set(service.depends_on) == set(theirs[name].get("depends_on", {}))
+        assert set(service.depends_on) == set(required(theirs[name].get("depends_on", {})))
 
 
 def test_a_page_comes_from_both_targets(stack: Stack) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from services.aggregator import pitfalls as pitfalls  # imported to register its pages, as those below
+from services.aggregator import database as database  # imported to register its pages, as those below
+from services.aggregator import pitfalls as pitfalls
 from services.aggregator.registry import VARIANTS as VARIANTS
 from services.aggregator.variants import background as background
 from services.aggregator.variants import class_based as class_based

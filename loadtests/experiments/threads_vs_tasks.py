@@ -1,0 +1,69 @@
+"""What does something cost that only waits, as a thread and as a task?
+
+A page that waits is a thread that sleeps, or a task that sleeps. Ten thousand threads and a million tasks are
+started, sleep together, and end; each crowd in a process of its own, so that its memory is its own.
+
+Predict: a thread takes some kilobytes of its own stack that it has touched, and as much again in the kernel; the
+megabytes of its stack that tools show are only reserved. A task takes one or two kilobytes, and no kernel.
+
+You will see ten to thirty times the memory for a thread. And that ten thousand threads are no wonder any more: they
+start in a second or two.
+
+In your project: some hundred threads cost some megabytes. That is seldom a reason for async; tens of thousands of
+open connections are.
+"""
+
+from __future__ import annotations
+
+from loadtests.experiments import Answers, Claim, Column, Experiment, Judgement, Probe
+
+TIMES = 4.0  # as much memory as a task, at the least
+
+
+def judge(answers: Answers) -> Judgement:
+    threads, tasks = answers["threads"], answers["tasks"]
+    if stopped := [f"{name}: {said['stopped_by']}" for name, said in answers.items() if said.get("stopped_by")]:
+        return Judgement(confirmed=False, sentence=f"Not all could sleep: {'; '.join(stopped)}.")
+    # What the kernel keeps for a thread is counted where a limit counts it, and else nowhere.
+    each = [said["counted_bytes_per_unit"] or said["bytes_per_unit"] or 0.0 for said in (threads, tasks)]
+    figures = (
+        f"{threads['started']:,} threads started in {threads['seconds_to_start']:.1f} s at {each[0] / 1e3:.1f} KB "
+        "each, "
+        f"{tasks['started']:,} tasks in {tasks['seconds_to_start']:.1f} s at {each[1] / 1e3:.1f} KB each"
+    )
+    if each[1] and each[0] >= TIMES * each[1]:
+        return Judgement(confirmed=True, sentence=f"A task takes {each[0] / each[1]:.0f} times less memory: {figures}.")
+    return Judgement(confirmed=False, sentence=f"Not as predicted: {figures}.")
+
+
+EXPERIMENT = Experiment(
+    name="threads-vs-tasks",
+    probe=Probe(
+        target="sleepers",
+        queries={
+            "threads": "/?kind=threads&number=10000&seconds=5",
+            "tasks": "/?kind=tasks&number=1000000&seconds=10",
+        },
+        quick_queries={
+            "threads": "/?kind=threads&number=2000&seconds=1",
+            "tasks": "/?kind=tasks&number=100000&seconds=2",
+        },
+        columns=(
+            Column("started", "started"),
+            Column("at_once", "slept together"),
+            Column("seconds_to_start", "s to start", digits=1),
+            Column("memory_bytes", "MB", 1e-6),
+            Column("bytes_per_unit", "KB each", 1e-3, 1),
+            Column("counted_bytes_per_unit", "KB each, with the kernel's", 1e-3, 1),
+        ),
+        judge=judge,
+        seconds=(35.0, 5.0),
+    ),
+    claims=(
+        Claim(
+            "The stack of a thread is virtual memory and not its real cost; a task costs about two kilobytes.",
+            "Jochen Wersdörfer, Django 3.1 Async (2020)",
+            "https://wersdoerfer.de/blogs/ephes_blog/django-31-async/",
+        ),
+    ),
+)

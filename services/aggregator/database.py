@@ -1,0 +1,153 @@
+"""Pages of slow queries, one after the other: the ORM in a sync view, behind `sync_to_async`, and by its `a…` methods.
+
+All three reach the database from a thread, because Django's connections belong to one: under WSGI that of the server
+for the page, under ASGI one that asgiref starts for the request.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from time import perf_counter
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.db import Error
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
+
+from services import telemetry
+from services.aggregator.models import Row, slowly
+from services.aggregator.parameters import PASSED_ON, Page
+from services.aggregator.registry import own_view, url_path
+from services.aggregator.strategies import Results, Strategy
+from services.aggregator.views import View, problem_response, refusal, requested_page, response
+from services.bounds import LATENCY, OutOfBounds
+from services.query import BadQuery
+
+LONGEST_WHY = 200  # characters of the database's error that are passed on
+NO_DATABASE = (
+    "this page needs a database: set DATABASE_URL, to sqlite:////tmp/lab.sqlite3 for example; "
+    "the services wsgi-database and asgi-database of compose.yaml have one"
+)
+
+QUERIES = telemetry.InFlight("lab_queries", "queries to the database")
+
+
+class QueryFailed(Exception):
+    """A query that did not bring its row: no connection, none free in the pool, or an error of the database."""
+
+    def __init__(self, task: int, error: Error) -> None:
+        self.call = f"task_id={task}"
+        self.why = f"{type(error).__name__}: {error}"[:LONGEST_WHY]
+        super().__init__(f"{self.call}: {self.why}")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """So many queries, each slow by `latency` seconds."""
+
+    page: Page
+    latency: float
+
+
+def orm_sync(asked: Asked) -> Results:
+    return [read(task, asked.latency) for task in range(asked.page.fan_out)]
+
+
+async def orm_to_async(asked: Asked) -> Results:
+    return [await sync_to_async(read)(task, asked.latency) for task in range(asked.page.fan_out)]
+
+
+async def orm_async(asked: Asked) -> Results:
+    return [await aread(task, asked.latency) for task in range(asked.page.fan_out)]
+
+
+def read(task: int, seconds: float) -> Any:
+    """Raises QueryFailed."""
+    with query(task):
+        return answer(slowly(seconds).get(task_id=task))
+
+
+async def aread(task: int, seconds: float) -> Any:
+    """Raises QueryFailed."""
+    with query(task):
+        return answer(await slowly(seconds).aget(task_id=task))
+
+
+@contextmanager
+def query(task: int) -> Iterator[None]:
+    """Counts it, and says which one failed."""
+    try:
+        with QUERIES.one():
+            yield
+    except Error as error:
+        raise QueryFailed(task, error) from error
+
+
+def answer(row: Row) -> dict[str, str]:
+    """As the api answers a call."""
+    return {"message": row.message, "task_id": str(row.task_id)}
+
+
+def page_view(name: str, path: str, function: Callable[[Asked], Any]) -> View:
+    """The view that answers with a page whose queries are made by this function."""
+    strategy = Strategy(name, path, function)
+
+    def view(request: HttpRequest) -> HttpResponse:
+        if not isinstance(asked := read_query(request), Asked):
+            return asked
+        started = perf_counter()
+        try:
+            results = function(asked)
+        except QueryFailed as failed:
+            return bad_gateway(asked.page, failed)
+        return response(request, strategy, asked.page, results, perf_counter() - started)
+
+    async def aview(request: HttpRequest) -> HttpResponse:
+        if not isinstance(asked := read_query(request), Asked):
+            return asked
+        started = perf_counter()
+        try:
+            results = await function(asked)
+        except QueryFailed as failed:
+            return bad_gateway(asked.page, failed)
+        return response(request, strategy, asked.page, results, perf_counter() - started)
+
+    return require_safe(aview if inspect.iscoroutinefunction(function) else view)
+
+
+def read_query(request: HttpRequest) -> Asked | HttpResponse:
+    """What is asked for, or why it cannot be had."""
+    if not settings.DATABASE_URL:
+        return problem_response(HTTPStatus.NOT_IMPLEMENTED, NO_DATABASE)
+    try:
+        page = requested_page(request)
+        refuse_what_a_query_cannot_do(page)
+    except (BadQuery, OutOfBounds) as error:
+        return refusal(error)
+    return Asked(page, page.behaviour.get(LATENCY.name, settings.DEFAULT_LATENCY))
+
+
+def refuse_what_a_query_cannot_do(page: Page) -> None:
+    """It waits, and nothing else; a load generator names the other knobs too, at zero. Raises OutOfBounds."""
+    for name, value in page.behaviour.items():
+        if value and name != LATENCY.name:
+            raise OutOfBounds(replace(PASSED_ON[name], maximum=0, unit="where a page makes queries"), f"{value:g}")
+
+
+def bad_gateway(page: Page, failed: QueryFailed) -> HttpResponse:
+    return problem_response(
+        HTTPStatus.BAD_GATEWAY,
+        f"a query of {page.fan_out} failed: {failed}",
+        fan_out=page.fan_out,
+        failures=[{"call": failed.call, "why": failed.why}],
+    )
+
+
+for function in (orm_sync, orm_to_async, orm_async):
+    own_view(function.__name__, page_view(function.__name__, url_path(function.__name__), function))

@@ -1,0 +1,54 @@
+"""DATABASE_URL → an entry of Django's DATABASES. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import SplitResult, unquote, urlsplit
+
+FORMS = "sqlite:////absolute/path or postgres://user:password@host:port/name"
+POSTGRES = ("postgres", "postgresql")
+
+
+class BadURL(ValueError):
+    """Says what is wrong without the URL itself, which may hold a password."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"must be like {FORMS}; {why}")
+
+
+def parse(url: str, pool: int, timeout: float) -> dict[str, Any]:
+    """`pool`: connections to PostgreSQL; `timeout`: seconds to connect, or to wait for one of them. Raises BadURL."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise BadURL(str(error)) from None
+    if parts.query or parts.fragment:
+        raise BadURL("nothing may follow the name")
+    if parts.scheme == "sqlite":
+        return sqlite(parts)
+    if parts.scheme in POSTGRES:
+        return postgres(parts, port, pool, timeout)
+    raise BadURL(f"it begins with {parts.scheme[:20]!r}")
+
+
+def sqlite(parts: SplitResult) -> dict[str, Any]:
+    path = unquote(parts.path.removeprefix("/"))
+    if parts.netloc or not path or path == ":memory:":  # in memory every connection has a database of its own
+        raise BadURL("it names no file")
+    return {"ENGINE": "django.db.backends.sqlite3", "NAME": path}
+
+
+def postgres(parts: SplitResult, port: int | None, pool: int, timeout: float) -> dict[str, Any]:
+    name = unquote(parts.path.removeprefix("/"))
+    if not parts.hostname or not name:
+        raise BadURL("it names no " + ("database" if parts.hostname else "host"))
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "HOST": parts.hostname,
+        "PORT": port or 5432,
+        "NAME": name,
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "OPTIONS": {"pool": {"min_size": 1, "max_size": pool, "timeout": timeout}},
+    }

@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import pytest
+
+from loadtests.runtime import port_variable, required, without_password
+
+
+def test_a_services_port_has_a_variable_that_a_shell_can_set() -> None:
+    assert port_variable("wsgi-database") == "WSGI_DATABASE_PORT"
+
+
+def test_a_service_waits_for_what_it_requires() -> None:
+    assert required(["api"]) == ["api"]
+    assert required({"api": {"condition": "service_healthy"}, "postgres": {"required": False}}) == ["api"]
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgres://me:secret@db:5432/pages", "postgres://me:…@db:5432/pages"),
+        ("postgres://me@db:5432/pages", "postgres://me@db:5432/pages"),
+        ("sqlite:////tmp/lab.sqlite3", "sqlite:////tmp/lab.sqlite3"),
+        ("wsgi=http://wsgi:8000 asgi=http://asgi:8000", "wsgi=http://wsgi:8000 asgi=http://asgi:8000"),
+    ],
+)
+def test_a_password_is_not_kept_with_a_result(url: str, shown: str) -> None:
+    assert without_password({"URL": url}) == {"URL": shown}
