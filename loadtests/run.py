@@ -88,7 +88,8 @@ def main(options: Namespace) -> ExitCode:
 
     def predict(arm: Arm, step: Step, turned: Settings) -> capacity.Prediction:
         pools = {} if arm.pool is None else {arm.strategy: arm.pool}
-        deployment = capacity.Deployment(found[arm.target].slots, pools=pools)
+        target = found[arm.target]  # a Python process computes on one core at a time
+        deployment = capacity.Deployment(target.slots, cores=target.workers, pools=pools)
         return capacity.predict(turned, arm.strategy, deployment, step, holds=arm.holds)
 
     pace = QUICK if options.quick else NORMAL
@@ -145,8 +146,8 @@ def walk(generator: Generator, steps: Sequence[Measurement], run: Run) -> Run:
     because = None
     try:
         for step in steps:
-            if busy := calls_left(generator, step):
-                because = f"the api still has {busy} calls in flight before {step.name}: something else uses the lab."
+            if busy := left_over(generator, step):
+                because = f"{busy} before {step.name}: something else uses the lab."
                 break
             measured.append(measure(generator, step))
             if not measured[-1].pages and not step.arm.fails:
@@ -159,16 +160,24 @@ def walk(generator: Generator, steps: Sequence[Measurement], run: Run) -> Run:
     return replace(run, measured=tuple(measured), stopped_because=because)
 
 
-def calls_left(generator: Generator, step: Measurement) -> int:
-    """Pages that were abandoned at the end of a step go on under WSGI: let them end; 0 when they have."""
+def left_over(generator: Generator, step: Measurement) -> str | None:
+    """Pages that were abandoned at the end of a step may go on: let them end; None when they have."""
     deadline = time.monotonic() + DRAIN_EXTRA + step.seconds
     while True:
-        reading = witness.read(generator.api)
-        left = (reading.number("lab_calls_in_flight") or 0) if reading else 0
-        if not left or time.monotonic() > deadline:
-            return left
-        generator.progress.say(f"waiting for {left} calls of the last step to end")
-        generator.pause(0.2)
+        calls = in_flight(generator.api, "lab_calls_in_flight")
+        pages = in_flight(generator.witnesses[step.arm.target], "lab_pages_in_flight")
+        if not calls and not pages:
+            return None
+        if time.monotonic() > deadline:
+            return f"the api still has {calls} calls in flight and {step.arm.target} {pages} pages"
+        generator.progress.say(f"waiting for {calls} calls and {pages} pages of the last step to end")
+        generator.pause(0.1)
+
+
+def in_flight(witness_url: str, name: str) -> int:
+    """0 also where the service does not say."""
+    reading = witness.read(witness_url)
+    return (reading.number(name) or 0) if reading else 0
 
 
 def measure(generator: Generator, step: Measurement) -> Measured:

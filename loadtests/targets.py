@@ -26,6 +26,7 @@ class Target:
     interface: str
     slots: int | None
     paths: dict[str, str]
+    workers: int
     identity: dict[str, Any]
 
 
@@ -46,7 +47,8 @@ def ask(name: str, url: str) -> Target:
     """Raises LabDown when the target does not say who it is."""
     try:
         identity = json.loads(fetch(f"{url}/healthz"))
-        return Target(name, url, identity["interface"], identity["slots"], paths(identity), identity)
+        interface, slots, workers = (identity[key] for key in ("interface", "slots", "workers"))
+        return Target(name, url, interface, slots, paths(identity), workers, identity)
     except (OSError, ValueError, KeyError) as error:
         raise LabDown(f"the target {name} at {url} does not answer as an aggregator: {error!r}") from error
 

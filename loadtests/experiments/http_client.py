@@ -22,7 +22,7 @@ from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quic
 from loadtests.step import users
 
 THREADS = Arm("wsgi", "threadpool")
-DEFAULT_LIMITS = Arm("asgi", "client_default_limits", "httpx, default limits", pool=100, takes=2.4)
+DEFAULT_LIMITS = Arm("asgi", "client_default_limits", "httpx, default limits", pool=100, takes=1.6)
 PER_PAGE = Arm("asgi", "client_per_page", "httpx, one a page", takes=1.1)
 TUNED = Arm("asgi", "client_httpx", "httpx, no limits")
 OVER_AIOHTTP = Arm("asgi", "gather", "httpx over aiohttp")

@@ -66,5 +66,5 @@ EXPERIMENT = Experiment(
             "https://gunicorn.org/design",
         ),
     ),
-    quick=Quick(steps=users(30), knobs={"latency": 0.5}),
+    quick=Quick(steps=users(25), knobs={"latency": 0.4}),
 )

@@ -54,5 +54,5 @@ EXPERIMENT = Experiment(
             confirmed="holds, for a slot: and so does a page that waits",
         ),
     ),
-    quick=Quick(knobs={"latency": 0.1, "jitter": 0.5}),
+    quick=Quick(knobs={"latency": 0.1, "jitter": 0.3}),
 )

@@ -5,7 +5,7 @@ With a deadline the page gives up earlier. And a page that takes what has come b
 that one.
 
 Predict: whole pages only where partial ones are meant. A page that waits for its timeout holds its slot meanwhile:
-ten slots and a timeout of 1.5 s let through 7 pages/s, all of them failed.
+ten slots and a timeout of 1 s let through 10 pages/s, all of them failed.
 
 You will see no goodput but for the partial arms, and WSGI's slots all taken by pages that wait for nothing.
 
@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, last
 from loadtests.step import users
 
-TIMEOUT, DEADLINE = 1.5, 0.6  # seconds
+TIMEOUT, DEADLINE = 1.0, 0.4  # seconds
 HANGING = "&hanging=1"
 THREADS = Arm("wsgi", "threadpool", query=HANGING, fails=True, takes=2 * TIMEOUT, predictable=False)
 GATHER = Arm("asgi", "gather", query=HANGING, fails=True, takes=TIMEOUT, predictable=False)
@@ -56,7 +56,7 @@ EXPERIMENT = Experiment(
     name="timeouts",
     arms=(THREADS, GATHER, GIVES_UP, PARTIAL, PARTIAL_THREADS),
     steps=users(20),
-    knobs={"latency": 0.3},
+    knobs={"latency": 0.2},
     deployment={"CALL_TIMEOUT": f"{TIMEOUT:g}", "DEADLINE": f"{DEADLINE:g}"},
     judge=judge,
     plots=("Goodput", "Response time", "External concurrency"),
@@ -68,5 +68,5 @@ EXPERIMENT = Experiment(
             confirmed="depends on your deadline: a timeout for each call is none for the page",
         ),
     ),
-    quick=Quick(steps=users(15), knobs={"latency": 0.2}),
+    quick=Quick(steps=users(15), knobs={"latency": 0.1}),
 )

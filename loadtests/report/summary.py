@@ -149,7 +149,7 @@ def middle(measured: Iterable[Measured], step: StepFigures) -> float:
 def deployment(target: Target, manifest: Mapping[str, Any]) -> Deployment:
     """From what the target and compose.yaml say of it. A Python process computes on one core at a time."""
     service = manifest.get("services", {}).get(target.name, {})
-    workers = int(target.identity.get("workers") or 1)
+    workers = target.workers
     environment = service.get("environment", {})
     pools = {"gather": "MAX_CONNECTIONS", "threadpool": "THREADPOOL"}
     return Deployment(

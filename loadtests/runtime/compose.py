@@ -97,6 +97,8 @@ class ComposeRuntime(Runtime):
             services,
             {name: required(service.get("depends_on", ())) for name, service in self._config["services"].items()},
         )
+        if self._started.issuperset(services):
+            return
         if unbuilt := [name for name in services if self._config["services"][name]["image"] not in self._built]:
             self._build(unbuilt)
         running = set(self._ask("ps", "--services", "--status", "running").split())

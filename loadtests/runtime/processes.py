@@ -38,6 +38,7 @@ from loadtests.runtime import (
 
 PASSED_ON = ("HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
 TELEMETRY_PORT = 9000  # in every service that has a witness
+STEPS_BACK = 5  # nice: about a third of the weight of what measures
 GRACE = 6.0  # seconds from SIGTERM to SIGKILL
 START_TIMEOUT = 40.0  # seconds until a service has to be healthy
 PROBE_INTERVAL = 0.2  # seconds
@@ -60,6 +61,7 @@ class Service:
     exposed: list[int]
     depends_on: list[str]
     cpus: str | None  # cores; a local process is not held to them
+    comes_first: bool = False  # where it and others want a core
 
 
 def interpolate(text: str, variables: Mapping[str, str]) -> str:
@@ -96,6 +98,7 @@ def read_services(text: str, variables: Mapping[str, str]) -> dict[str, Service]
             exposed=[int(port) for port in described.get("expose", ())],
             depends_on=required(described.get("depends_on", ())),
             cpus=interpolate(str(described["cpus"]), variables) if "cpus" in described else None,
+            comes_first="cpu_shares" in described,
         )
     return services
 
@@ -131,6 +134,7 @@ def on_loopback(services: Mapping[str, Service], ports: Mapping[str, Mapping[int
             exposed=service.exposed,
             depends_on=service.depends_on,
             cpus=service.cpus,
+            comes_first=service.comes_first,
         )
         for name, service in services.items()
     }
@@ -198,7 +202,7 @@ class ProcessRuntime(Runtime):
         service = self._services[name]
         with (self._logs / f"{name}.log").open("wb") as log:
             try:
-                return subprocess.Popen(
+                process = subprocess.Popen(
                     service.command,
                     cwd=ROOT,
                     env=self._environment(service),
@@ -209,6 +213,10 @@ class ProcessRuntime(Runtime):
                 )
             except OSError as error:
                 raise LabDown(f"the service {name} could not be started: {error}") from error
+        if not service.comes_first:
+            with suppress(OSError):  # ended already, which the probe will say
+                os.setpriority(os.PRIO_PROCESS, process.pid, STEPS_BACK)  # its threads and children inherit it
+        return process
 
     def _environment(self, service: Service) -> dict[str, str]:
         """Only what compose.yaml gives, as in a container: a stray variable must not change a server."""

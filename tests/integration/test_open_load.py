@@ -20,7 +20,7 @@ def test_overload_shows_what_the_users_who_wait_hide(lab_command: Lab) -> None:
     assert "CONFIRMED wsgi serves" in one_line(ended.output)
     wsgi, asgi = ended.summary["arms"]
     users, below, above = wsgi["steps"]
-    assert (users["users"], below["rate"], above["rate"]) == (20, 10, 40)
+    assert (users["users"], below["rate"], above["rate"]) == (20, 10, 60)
     assert above["goodput"] < 0.7 * above["rate"]  # held at its slots, while pages go on arriving
     assert above["response_time"]["p95"] > 1.5 * users["response_time"]["p95"]
     assert below["response_time"]["p95"] < 2 * below["predicted"]["response_time"]

@@ -41,7 +41,7 @@ INSIDE = Inside(
 def target(name: str, slots: int | None) -> Target:
     identity = {"server": f"server of {name}"}
     paths = {"threadpool": "/t/", "gather": "/g/"}
-    return Target(name, f"http://{name}:8000", name.upper(), slots, paths, identity)
+    return Target(name, f"http://{name}:8000", name.upper(), slots, paths, 1, identity)
 
 
 TARGETS = {"wsgi": target("wsgi", 10), "asgi": target("asgi", None)}
