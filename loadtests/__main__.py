@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from loadtests import experiments, knobs
 from loadtests.errors import BadInput, ExitCode, Interrupted, LabError
@@ -150,14 +151,32 @@ def claims_command(options: argparse.Namespace) -> int:
     from loadtests.report import claims  # noqa: PLC0415
 
     check_load(options)
+    launch.check_document(options.write_to)
     options.runtime = launch.choose_runtime(options.runtime)
     if options.runtime == "process":
         words = load_arguments(options, options.experiment)
         launch.in_virtualenv(["claims", *words, "--runtime=process", f"--write-to={options.write_to}"])
-    ended = launch.measure(options, lambda experiment: load_arguments(options, experiment))
-    results = [claims.result(one.experiment, one.folder) for one in ended]
-    launch.write_document(options.write_to, claims.document(results, launch.claims_command_line(options)))
-    return max(one.code for one in ended)
+
+    def arguments(experiment: str) -> list[str]:
+        return load_arguments(options, experiment)
+
+    typed = launch.claims_command_line(options)
+    ended = {one.experiment.name: one for one in launch.measure(options, arguments)}
+    disturbed = [name for name, one in ended.items() if one.code == ExitCode.INVALID]
+    if disturbed and ended_by_itself(ended.values()):
+        print(f"\nOnce more, because the measurement did not hold: {', '.join(disturbed)}", flush=True)
+        options.experiments = disturbed
+        ended |= {one.experiment.name: one for one in launch.measure(options, arguments)}
+    if not ended_by_itself(ended.values()):
+        print(f"{options.write_to} is left as it was: not all was measured.", file=sys.stderr)
+        return ExitCode.INTERRUPTED
+    results = [claims.result(one.experiment, one.folder) for one in ended.values()]
+    launch.write_document(options.write_to, claims.document(results, typed))
+    return max(one.code for one in ended.values())
+
+
+def ended_by_itself(runs: Iterable[Any]) -> bool:
+    return all(run.code != ExitCode.INTERRUPTED for run in runs)
 
 
 def up_command(options: argparse.Namespace) -> int:

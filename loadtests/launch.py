@@ -204,6 +204,13 @@ def exit_code(status: int) -> ExitCode:
         ) from None
 
 
+def check_document(name: str) -> None:
+    """Before twenty minutes are spent on it. Raises BadInput."""
+    path = Path(name)
+    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise BadInput(f"--write-to must be a file in a folder that exists and can be written to; it is {name[:120]!r}")
+
+
 def write_document(name: str, text: str) -> None:
     """Complete or not at all. Raises BadInput."""
     path = Path(name)

@@ -1,4 +1,4 @@
-"""The README's picture, from the latest run, kept with the summary.json that it shows: `make picture`."""
+"""The README's picture, from the latest run of the default experiment, kept with its summary.json: `make picture`."""
 
 from __future__ import annotations
 
@@ -10,17 +10,21 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 HERE = Path(__file__).resolve().parent
-LATEST = HERE.parents[1] / "results" / "latest"
+RESULTS = HERE.parents[1] / "results"
 
 
 def main() -> None:
-    summary = json.loads((LATEST / "summary.json").read_text())
+    runs = sorted(RESULTS.glob("2*-external-concurrency/summary.json"))
+    if not runs:
+        sys.exit("there is no run of external-concurrency yet: make loadtest")
+    latest = runs[-1].parent
+    summary = json.loads((latest / "summary.json").read_text())
     if summary["verdict"]["status"] != "confirmed":
         sys.exit(f"the latest run is {summary['verdict']['status']}: {summary['verdict']['sentence']}")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1200, "height": 900}, device_scale_factor=1.5)
-        page.goto((LATEST / "report.html").as_uri())
+        page.goto((latest / "report.html").as_uri())
         page.wait_for_selector(".js-plotly-plot .scatterlayer .trace")
         page.add_style_tag(content=".modebar { display: none !important; }")
         bottom = page.locator(".plots").bounding_box()
@@ -29,7 +33,7 @@ def main() -> None:
         clip = {"x": 0, "y": 0, "width": 1200, "height": bottom["y"] + bottom["height"] + 8}
         page.screenshot(path=HERE / f"{summary['experiment']}.png", clip=clip, full_page=True)  # type: ignore[arg-type]
         browser.close()
-    shutil.copyfile(LATEST / "summary.json", HERE / f"{summary['experiment']}.summary.json")
+    shutil.copyfile(latest / "summary.json", HERE / f"{summary['experiment']}.summary.json")
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ def judge(points: Sequence[Point]) -> Judgement:
 EXPERIMENT = Experiment(
     name="cpu-bound",
     arms=(WSGI, ASGI),
-    steps=users(1, 4, 16),
+    steps=users(1, 16),
     knobs={"work": WORK, "latency": 0.02, "fan_out": 1},
     judge=judge,
     claims=(
@@ -50,5 +50,5 @@ EXPERIMENT = Experiment(
             "https://flask.palletsprojects.com/en/stable/async-await/",
         ),
     ),
-    quick=Quick(steps=users(1, 16), knobs={"work": WORK, "latency": 0.02, "fan_out": 1}),
+    quick=Quick(knobs={"work": WORK, "latency": 0.02, "fan_out": 1}),
 )

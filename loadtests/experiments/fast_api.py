@@ -7,7 +7,8 @@ Predict: ten slots serve 10 / page time. As long as that is more than one core c
 the server with less CPU per page is ahead: WSGI for a page of one call. Where 10 / page time falls below it, the
 lines cross and ASGI wins.
 
-You will see the lines cross somewhere between 5 and 100 ms: left of it threads win.
+You will see the lines cross between 5 and 20 ms for one call: left of it threads win. With ten calls a page a hundred
+threads and more share one core's interpreter lock, and the event loop is ahead from the start.
 
 In your project: measure how long a page waits for others. If that is a few milliseconds (a cache, a database next
 door), ASGI has nothing to give but its own cost.

@@ -34,12 +34,11 @@ def judge(points: Sequence[Point]) -> Judgement:
         [cpu(points, arm) for arm in arms] for arms in (WSGI, ASGI)
     )
     added, added_wsgi = django - bare, django_wsgi - bare_wsgi
+    under_wsgi = f"{added_wsgi * 1000:.2f} ms" if added_wsgi > 0 else "nothing that shows"
     figures = (
-        f"Django's default middleware adds {added * 1000:.2f} ms of CPU to a page under ASGI and "
-        f"{added_wsgi * 1000:.2f} ms "
-        f"under WSGI; under ASGI a page takes {bare * 1000:.2f} ms with none, {both * 1000:.2f} ms with one written "
-        "for "
-        f"both, {hop * 1000:.2f} ms with one that is sync only"
+        f"Django's default middleware adds {added * 1000:.2f} ms of CPU to a page under ASGI, {under_wsgi} under WSGI; "
+        f"under ASGI a page takes {bare * 1000:.2f} ms with none, {both * 1000:.2f} ms with one written for both, "
+        f"{hop * 1000:.2f} ms with one that is sync only"
     )
     if added > 0 and added >= MORE * max(0.0, added_wsgi):
         return Judgement(confirmed=True, sentence=f"Sync middleware is dearer under ASGI: {figures}.")

@@ -6,9 +6,10 @@ slots as four workers of 25 threads: the slot-matched arm that such comparisons 
 Predict: goodput = users / page time as soon as slots ≥ users. So 100 threads serve 100 users as ASGI does, and 200
 threads serve them no better. A thread costs memory: its own, and that of the threads which make its calls.
 
-You will see WSGI reach ASGI at 100 slots. Four workers of 25 threads fall short of 100 slots: each worker takes
-whatever connections it gets and keeps them, so that some workers queue pages while others have slots free. Let a
-worker take no more connections than it has threads, and keep none of them, and they spread.
+You will see WSGI reach ASGI at 100 slots, at about twice the memory. Four workers of 25 threads come close, with a
+longer tail: each worker takes whatever connections it gets and keeps them, so that some workers queue pages while
+others have slots free. Let a worker take no more connections than it has threads, and keep none of them, and they
+spread.
 
 In your project: count slots before you change the server. If threads × workers ≥ pages in flight at your peak, you
 have nothing to gain; if not, more threads may be all you need, as long as their memory and the database's connections
@@ -38,7 +39,8 @@ def judge(points: Sequence[Point]) -> Judgement:
     figures = (
         f"at {asgi.step.name} 10 threads served {ten.goodput:.1f} pages/s, 50 {last(points, FIFTY).goodput:.1f}, 100 "
         f"{hundred.goodput:.1f}, 200 {last(points, TWO_HUNDRED).goodput:.1f}, ASGI {asgi.goodput:.1f}{memory}; 4 × 25 "
-        f"threads served {piled.goodput:.1f}, spread evenly {spread.goodput:.1f}"
+        f"threads served {piled.goodput:.1f} (p95 {piled.p95:.2f} s), spread evenly {spread.goodput:.1f} (p95 "
+        f"{spread.p95:.2f} s)"
     )
     if hundred.goodput >= CAUGHT_UP * asgi.goodput and ten.goodput <= BEHIND * asgi.goodput:
         return Judgement(confirmed=True, sentence=f"Slots decide, and threads catch up: {figures}.")

@@ -6,7 +6,8 @@ per second. Since Django 4 each request in flight has a thread of its own.
 Predict: a sync view under ASGI follows the users like an async one, without slots, at one thread more a page in
 flight: nothing limits them but memory.
 
-You will see both arms on one line as long as CPU lasts, and what differs: threads, memory and CPU per page.
+You will see both arms on one line as long as CPU lasts, and what differs: threads and CPU per page. (Memory does not:
+both arms are one process, which keeps what it once took.)
 
 In your project: moving to ASGI does not serialise your sync views any more. But nothing caps their threads either:
 put a limit in front, since each may hold a database connection.
@@ -31,8 +32,6 @@ def judge(points: Sequence[Point]) -> Judgement:
     cost = ""
     if sync.cpu_per_page and asynchronous.cpu_per_page:
         cost = f", {sync.cpu_per_page * 1000:.1f} ms of CPU a page against {asynchronous.cpu_per_page * 1000:.1f} ms"
-    if sync.inside.memory and asynchronous.inside.memory:
-        cost += f", {sync.inside.memory / 1e6:.0f} MB against {asynchronous.inside.memory / 1e6:.0f} MB"
     figures = (
         f"at {sync.step.name} sync views under ASGI served {sync.goodput:.1f} pages/s, where one thread for all "
         "would serve "
@@ -46,9 +45,9 @@ def judge(points: Sequence[Point]) -> Judgement:
 EXPERIMENT = Experiment(
     name="sync-view-under-asgi",
     arms=(SYNC, ASYNC),
-    steps=users(1, 20, 50),
+    steps=users(1, 50),
     judge=judge,
-    plots=("Goodput", "Response time", "Threads", "Memory", "CPU per page"),
+    plots=("Goodput", "Response time", "Threads", "CPU per page"),
     claims=(
         Claim(
             "Sync views under ASGI share one thread and are served one after the other.",

@@ -62,6 +62,13 @@ def why_no_engine() -> str | None:
     return None
 
 
+def depends_on(service: Mapping[str, Any]) -> list[str]:
+    """What it cannot do without, and what else its environment names, as DATABASE_URL may name the lab's PostgreSQL."""
+    found = service.get("depends_on", {})
+    values = [str(value) for value in service.get("environment", {}).values()]
+    return [name for name in found if name in required(found) or any(f"@{name}:" in value for value in values)]
+
+
 class ComposeRuntime(Runtime):
     name = "docker"
     limits = "CPU and memory of each service are limited as compose.yaml says"
@@ -95,7 +102,7 @@ class ComposeRuntime(Runtime):
     def up(self, services: Sequence[str]) -> None:
         services = with_dependencies(
             services,
-            {name: required(service.get("depends_on", ())) for name, service in self._config["services"].items()},
+            {name: depends_on(service) for name, service in self._config["services"].items()},
         )
         if self._started.issuperset(services):
             return

@@ -214,3 +214,19 @@ def test_list_shows_every_experiment_with_its_question(lab_command: Lab) -> None
     ended = lab_command.run("list")
     assert ended.code == 0
     assert "external-concurrency\n    How many pages" in ended.output
+
+
+def test_claims_that_cannot_be_written_down_are_not_measured(lab_command: Lab) -> None:
+    ended = lab_command.run("claims", "--quick", "--runtime=process", "--write-to=/no/such/folder/claims.md")
+    assert ended.code == 3
+    assert "--write-to must be a file in a folder that exists" in ended.output
+    assert not lab_command.results.exists()
+
+
+def test_two_experiments_run_one_after_the_other_and_each_leaves_its_report(lab_command: Lab) -> None:
+    words = ("run", "--runtime=process", "--quick", "--users=1", "--latency=0.01")
+    ended = lab_command.run(*words, "--experiment=external-concurrency,class-based")
+    names = [path.parent.name.partition("-")[2] for path in sorted(lab_command.results.glob("2*/report.html"))]
+    assert names == ["external-concurrency", "class-based"]
+    assert ended.output.count("\nReport: ") == 2
+    assert ended.code in {1, 2}  # one user shows nothing

@@ -44,6 +44,21 @@ def test_every_experiment_is_in_the_readme(name: str) -> None:
     assert experiments.find(name).question.endswith("?")
 
 
+def test_the_readme_says_of_each_experiment_who_is_ahead_and_it_is_not_always_asgi() -> None:
+    rows = dict(re.findall(r"^\| `([a-z-]+)` \| ([^|]+) \|", README, flags=re.MULTILINE))
+    assert set(rows) >= set(experiments.catalogue())
+    assert sum("**tie**" in ahead or "**WSGI**" in ahead for ahead in rows.values()) >= 4
+
+
+def test_the_claims_are_those_of_the_experiments_and_every_one_has_a_verdict() -> None:
+    text = (ROOT / "docs" / "claims.md").read_text()
+    for name, experiment in experiments.catalogue().items():
+        for claim in experiment.claims:
+            assert f"| `{name}` | {claim.text.replace('|', chr(92) + '|')} |" in text
+    assert "not measured" not in text
+    assert "QUICK=1" not in text, "claims.md is from a run of full length"
+
+
 def test_every_default_is_written_once_and_explained() -> None:
     defaults = re.findall(r"\$\{(\w+):-", COMPOSE)
     assert len(defaults) == len(set(defaults))

@@ -1,0 +1,77 @@
+"""Every experiment, in containers and quickly: each has to see what it predicts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loadtests import experiments
+from loadtests.errors import ExitCode
+from tests.e2e.conftest import SERVICES, own_project
+from tests.e2e.test_loadtest import containers
+from tests.runs import Lab
+
+PROJECT = "lab-test-claims"
+PATIENCE = 1200  # seconds; a third of it when nothing disturbs
+
+
+@dataclass(frozen=True)
+class Claims:
+    """All of them, run once by `make claims`, and the lab in which one can be run again."""
+
+    lab: Lab
+    document: str
+    summaries: dict[str, dict[str, Any]]
+
+    def of(self, name: str) -> dict[str, Any]:
+        """Measured again, twice at the most, where the lab itself says that something disturbed it."""
+        summary = self.summaries.get(name)
+        for _ in range(2):
+            if summary and summary["verdict"]["status"] != "invalid":
+                break
+            summary = self.lab.run("run", "--quick", f"--experiment={name}").summary
+        assert summary
+        return summary
+
+
+@pytest.fixture(scope="module")
+def claims(
+    engine: None, docker_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Claims]:
+    folder = tmp_path_factory.mktemp("claims")
+    project = own_project(PROJECT, (*SERVICES, "wsgi-database", "asgi-database", "sleepers"))
+    lab, document = Lab({**docker_environment, **project}, folder / "results"), folder / "claims.md"
+    with lab.started("claims", "--quick", f"--write-to={document}") as process:
+        output, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode in {ExitCode.CONFIRMED, ExitCode.NOT_CONFIRMED, ExitCode.INVALID}, output
+    assert containers(PROJECT) == []
+    found = {}
+    for path in sorted((folder / "results").glob("2*/summary.json")):
+        summary = summary_in(path)
+        found[summary["experiment"]] = summary
+    yield Claims(lab, document.read_text(), found)
+    assert containers(PROJECT) == []
+
+
+def summary_in(path: Path) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads(path.read_text())
+    return loaded
+
+
+@pytest.mark.parametrize("name", experiments.catalogue())
+def test_an_experiment_sees_what_it_predicts(claims: Claims, name: str) -> None:
+    summary = claims.of(name)
+    assert summary["verdict"]["status"] == "confirmed", summary["verdict"]["sentence"]
+    assert summary["complete"]
+
+
+def test_the_document_has_every_experiment_with_what_was_measured(claims: Claims) -> None:
+    for name, experiment in experiments.catalogue().items():
+        rows = [line for line in claims.document.splitlines() if line.startswith(f"| `{name}` |")]
+        assert len(rows) == len(experiment.claims) + 1, name  # and the run's command
+    assert "QUICK=1: short steps" in claims.document
