@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from loadtests.analysis import noise
-from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, expected, highest
+from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, expected, highest
 from loadtests.step import users
 
 HELD = (0.8, 1.1)  # WSGI counts as held at its slots within these shares of slots / page time
@@ -68,6 +68,7 @@ EXPERIMENT = Experiment(
     name="external-concurrency",
     arms=(Arm("wsgi", "threadpool"), Arm("asgi", "gather")),
     steps=users(1, 10, 50, 100),
+    quick=Quick(steps=users(1, 10, 100)),
     judge=judge,
     claims=(
         Claim(
