@@ -66,7 +66,7 @@ EXPERIMENT = Experiment(
     steps=users(20),
     knobs={"latency": 0.4},
     judge=judge,
-    plots=("Goodput", "CPU per page", "Response time", "Memory"),
+    plots=("Goodput", "CPU per page", "Response time"),
     claims=(
         Claim(
             "A client for each request adds about 100 ms, because an SSL context is built even for plain HTTP.",

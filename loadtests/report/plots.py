@@ -71,6 +71,7 @@ class Drawn:
 
 
 PLOTS: dict[str, Plot] = {}
+BARS = "Here with one step: a bar for each arm, and a short black line where a figure was predicted."
 
 
 def plot(title: str, caption: str) -> Callable[[Draw], Draw]:
@@ -87,7 +88,12 @@ def drawn(summary: Summary) -> Iterator[Drawn]:
     for axis in axes:
         for one in (PLOTS[title] for title in summary["plots"]):
             title = f"{one.title}, open loop" if axis is ARRIVALS else one.title
-            yield Drawn(title, one.caption, axis, one.draw(summary, axis))
+            caption = one.caption if len(places_on(axis, summary)) > 1 else f"{one.caption} {BARS}"
+            yield Drawn(title, caption, axis, one.draw(summary, axis))
+
+
+def places_on(axis: Axis, summary: Summary) -> set[float | None]:
+    return {axis.x(step) for arm in summary["arms"] for step in axis.steps(arm)}
 
 
 def arm_name(arm: Arm) -> str:
@@ -104,7 +110,7 @@ def short_names(summary: Summary) -> list[str]:
     for arm in summary["arms"]:
         alone = targets.count(arm["target"]) == 1
         words = [arm["target"]]
-        if not alone and len(strategies) > 1:
+        if not alone and not arm["label"] and len(strategies) > 1:
             words.append(arm["strategy"].replace("_", " "))
         names.append(" ".join([*words, arm["label"]]).strip())
     return names
@@ -129,7 +135,7 @@ class Line:
 def figure_of(summary: Summary, axis: Axis, title: str, *lines: Line) -> go.Figure:
     """Lines over the axis; where there is only one place on it, bars."""
     figure = empty_figure(axis, title)
-    places = {axis.x(step) for arm in summary["arms"] for step in axis.steps(arm)}
+    places = places_on(axis, summary)
     names = short_names(summary)
     for index, (arm, name) in enumerate(zip(summary["arms"], names, strict=True)):
         for line in lines:
