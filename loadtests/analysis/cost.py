@@ -41,16 +41,32 @@ def cost(steps: Sequence[StepFigures]) -> Cost:
     return Cost(steps[-1].cpu_per_page, last.memory, None if each is None else max(0.0, each))
 
 
+def slots_needed(free: StepFigures, page_time: float) -> int:
+    """To serve what an arm without slots serves. Little's law: pages in flight = pages/s × page time."""
+    return math.ceil(free.goodput * page_time)
+
+
+def measured_match(matching: StepFigures, slots: int, free: StepFigures) -> str:
+    """The sentence a team needs, where an arm with slots enough was measured. Bytes."""
+    sentence = (
+        f"{matching.arm.target} with {slots} slots served {matching.goodput:.0f} pages/s where {free.arm.target} "
+        f"served {free.goodput:.0f}"
+    )
+    if matching.inside.memory is not None and free.inside.memory is not None:
+        sentence += f", with {matching.inside.memory / 1e6:.0f} MB of memory against {free.inside.memory / 1e6:.0f} MB"
+    return f"{sentence} (measured)."
+
+
 def match(
     slotted: StepFigures, slotted_cost: Cost, deployment: Deployment, free: StepFigures, page_time: float
 ) -> str | None:
     """The sentence a team needs: what would make the arm with slots serve what the one without does.
 
-    Little's law: pages in flight = pages/s × page time. None when there is nothing to catch up with. It says nothing
-    of CPU: a busy server takes about half the CPU a page of an idle one, so the low steps cannot tell where it ends.
+    None when there is nothing to catch up with. It says nothing of CPU: a busy server takes about half the CPU a page
+    of an idle one, so the low steps cannot tell where it ends.
     """
     slots = deployment.slots
-    needed = math.ceil(free.goodput * page_time)
+    needed = slots_needed(free, page_time)
     if slots is None or needed <= slots or free.goodput <= slotted.goodput * 1.05:
         return None
     target, other = slotted.arm.target, free.arm.target

@@ -12,7 +12,7 @@ from typing import Any
 
 from loadtests.analysis import capacity, noise
 from loadtests.analysis.capacity import Deployment, Prediction
-from loadtests.analysis.cost import Cost, calibrated, cost, match
+from loadtests.analysis.cost import Cost, calibrated, cost, match, measured_match, slots_needed
 from loadtests.analysis.statistics import Measured, StepFigures, steps
 from loadtests.analysis.validity import Limits, checks
 from loadtests.analysis.verdict import Verdict, verdict
@@ -187,18 +187,30 @@ def findings(arms: Sequence[ArmFigures]) -> list[str]:
 
 
 def matches(run: Run, arms: Sequence[ArmFigures]) -> list[str]:
-    """What the arm with slots would need to serve what the one without them serves, as each suits its interface."""
-    arms = [arm for arm in arms if arm.steps and arm.arm in {Arm("wsgi", "threadpool"), Arm("asgi", "gather")}]
-    free = [arm for arm in arms if arm.deployment.slots is None]
-    sentences = []
-    for arm in arms:
-        for other in free:
-            same = [step for step in arm.steps if step.step == other.steps[-1].step]
-            if same:
-                waited = capacity.page_time(same[0].settings, arm.arm.strategy) + (arm.calibrated or 0.0)
-                sentence = match(same[0], arm.cost, arm.deployment, other.steps[-1], waited)
-                sentences += [sentence] if sentence else []
-    return sentences
+    """What the arm with slots would need to serve what the one without them serves, as each suits its interface.
+
+    Measured, where the run has an arm with slots enough; predicted where not.
+    """
+    of_its_kind = [arm for arm in arms if arm.steps and arm.arm.strategy == "threadpool" and not arm.arm.label]
+    free = [arm for arm in arms if arm.steps and arm.arm == Arm("asgi", "gather")]
+    slotted = [arm for arm in of_its_kind if arm.arm.target == "wsgi"]
+    return [sentence for one in slotted for other in free if (sentence := match_of(one, other, of_its_kind))]
+
+
+def match_of(arm: ArmFigures, free: ArmFigures, others: Sequence[ArmFigures]) -> str | None:
+    target = free.steps[-1]
+    same = {step.step: step for step in arm.steps}.get(target.step)
+    if same is None:
+        return None
+    waited = capacity.page_time(same.settings, arm.arm.strategy) + (arm.calibrated or 0.0)
+    predicted = match(same, arm.cost, arm.deployment, target, waited)
+    if predicted is None:
+        return None
+    for other in sorted(others, key=lambda one: one.deployment.slots or 0):
+        step = {step.step: step for step in other.steps}.get(target.step)
+        if step is not None and (other.deployment.slots or 0) >= slots_needed(target, waited):
+            return measured_match(step, other.deployment.slots or 0, target)
+    return predicted
 
 
 def verdict_of(summary: Mapping[str, Any]) -> Verdict:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,13 @@ import jsonschema
 import pytest
 
 from loadtests import experiments
+from loadtests.experiments import Arm, Judgement
 from loadtests.report import summary
 from loadtests.report.summary import Run, summarize
 from loadtests.step import Step
-from tests.unit.factories import ASGI, WSGI, good_run, measured, run
+from tests.unit.factories import ASGI, TARGETS, WSGI, good_run, measured, run, target
+
+HELD = Judgement(confirmed=True, sentence="It was held.")
 
 
 @pytest.fixture(scope="module")
@@ -130,3 +134,15 @@ def test_summary_json_is_written_whole(tmp_path: Path) -> None:
     summary.write(result, tmp_path)
     assert json.loads((tmp_path / "summary.json").read_text()) == result
     assert [path.name for path in tmp_path.iterdir()] == ["summary.json"]
+
+
+def test_what_it_takes_to_match_is_measured_where_an_arm_has_slots_enough_and_else_predicted() -> None:
+    hundred = Arm("wsgi-100", "threadpool")
+    slow, fast, matching = measured(WSGI, 100, 10.0), measured(ASGI, 100, 97.0), measured(hundred, 100, 95.0)
+    (predicted,) = (text for text in summarize(run(slow, fast))["findings"] if "would need" in text)
+    assert predicted.endswith("(predicted, not measured).")
+    slots = replace(experiments.find("external-concurrency"), arms=(WSGI, hundred, ASGI), judge=lambda _: HELD)
+    targets = {**TARGETS, "wsgi-100": target("wsgi-100", 100)}
+    found = summarize(run(slow, fast, matching, experiment=slots, targets=targets))["findings"]
+    assert not any("would need" in text for text in found)
+    assert any(text.startswith("wsgi-100 with 100 slots served 95 pages/s where asgi served 97") for text in found)
