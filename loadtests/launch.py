@@ -99,12 +99,12 @@ def measure(options: Namespace, arguments: Callable[[str], Sequence[str]]) -> li
         try:
             for experiment in asked:
                 folder = run_folder(experiment.name) if ended else logs
-                if prepared != experiment.deployment:
-                    if prepared is not None:
-                        runtime.down()
-                    runtime.prepare(experiment.deployment)
-                    prepared = experiment.deployment
                 try:
+                    if prepared != experiment.deployment:
+                        if prepared is not None:
+                            runtime.down()
+                        runtime.prepare(experiment.deployment)
+                        prepared = experiment.deployment
                     code = measure_one(options, experiment, runtime, folder, arguments(experiment.name))
                 except LabError as error:
                     drop_if_empty(folder)

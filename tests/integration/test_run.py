@@ -78,7 +78,7 @@ def test_its_manifest_says_what_ran_where(ended: Ended) -> None:
     )
     assert manifest["machine"]["cores"]
     assert manifest["targets"]["asgi"]["event_loop"].startswith("uvloop")
-    assert "--threads 10" in manifest["services"]["wsgi"]["command"]
+    assert "--threads=10" in manifest["services"]["wsgi"]["command"]
     assert manifest["generator"]["packages"]["locust"]
     assert "nothing limits or isolates" in manifest["warnings"][0]
 
@@ -176,7 +176,7 @@ def test_a_service_that_does_not_start_is_named_with_its_last_words(
 @pytest.mark.parametrize(
     ("variables", "said"),
     [
-        ({"EXPERIMENT": "nonsense"}, "there is no experiment 'nonsense'; there are: external-concurrency"),
+        ({"EXPERIMENT": "nonsense"}, "there is no experiment 'nonsense'; there are: async-under-wsgi"),
         ({"EXPERIMENT": "../../etc/passwd"}, "there is no experiment"),
         ({"USERS": "0"}, "USERS must be a whole number from 1 to 10000; it is '0'"),
         ({"USERS": "1,x"}, "USERS"),

@@ -108,8 +108,8 @@ def own_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Process
 def relay(url: str, on_reading: Callable[[int], None]) -> Iterator[str]:
     """Stands before a witness and says the how-maniest reading it is: so a test knows when a window is open.
 
-    The load generator asks a target's witness for the first time when the warm-up is over, for the second time when
-    the window has been opened, and then once a second.
+    The load generator asks a target's witness for the first time before the step (is it idle?), for the second time
+    when the warm-up is over, for the third time when the window has been opened, and then once a second.
     """
     readings = 0
 
@@ -186,7 +186,7 @@ def test_a_target_that_stands_still_in_mid_window_is_unsteady(own_lab: ProcessRu
     server = server_at(own_lab.published()["asgi"])
 
     def stop_a_second_after_the_window_was_opened(reading: int) -> None:
-        if reading == 3:
+        if reading == 4:
             server.suspend()
 
     try:
@@ -204,7 +204,7 @@ def test_a_clock_that_is_set_in_mid_window_is_noticed(own_lab: ProcessRuntime, t
     clock_is_set = tmp_path / "set"
 
     def set_it_when_the_window_is_open(reading: int) -> None:
-        if reading == 2:
+        if reading == 3:
             clock_is_set.touch()
 
     generator = ["-c", CLOCK_THAT_CAN_BE_SET, str(clock_is_set)]

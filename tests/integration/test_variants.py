@@ -27,7 +27,8 @@ CALL_TIMEOUT = float(os.environ["CALL_TIMEOUT"])
 
 # They share an async client with the whole process, which only ASGI's one event loop allows.
 ASGI_ONLY = {"client_httpx", "client_httpx2", "client_aiohttp", "client_default_limits"}
-BOTH = sorted(set(VARIANTS) - ASGI_ONLY)
+DATABASE = {"orm_sync", "orm_to_async", "orm_async"}  # tests/integration/test_database.py
+BOTH = sorted(set(VARIANTS) - ASGI_ONLY - DATABASE)
 
 
 def ask(client: httpx.Client, variant: str, **query: float) -> httpx.Response:
@@ -82,19 +83,19 @@ def test_a_shared_async_client_is_refused_under_wsgi_with_the_reason(wsgi: httpx
     assert "event loop" in answer.json()["detail"]
 
 
-@pytest.mark.parametrize("variant", sorted(VARIANTS))
+@pytest.mark.parametrize("variant", sorted(set(VARIANTS) - DATABASE))
 def test_a_variant_refuses_a_bad_value_by_name(asgi: httpx.Client, variant: str) -> None:
     answer = ask(asgi, variant, fan_out=101)
     assert (answer.status_code, answer.json()["parameter"]) == (400, "fan_out")
 
 
-@pytest.mark.parametrize("variant", sorted(VARIANTS))
+@pytest.mark.parametrize("variant", sorted(set(VARIANTS) - DATABASE))
 def test_a_page_one_of_whose_calls_failed_is_no_page(asgi: httpx.Client, variant: str) -> None:
     answer = ask(asgi, variant, fan_out=2, latency=0, fail=1)
     assert "503" in (fault(answer, variant, 2) or "")
 
 
-@pytest.mark.parametrize("variant", sorted(VARIANTS))
+@pytest.mark.parametrize("variant", sorted(set(VARIANTS) - DATABASE))
 def test_a_page_computes_as_long_as_it_is_asked_to(lab: Mapping[str, str], asgi: httpx.Client, variant: str) -> None:
     before = read(lab, "asgi")
     answer = ask(asgi, variant, fan_out=1, latency=0, work=0.2)
