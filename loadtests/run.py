@@ -165,12 +165,13 @@ def left_over(generator: Generator, step: Measurement) -> str | None:
     deadline = time.monotonic() + DRAIN_EXTRA + step.seconds
     while True:
         calls = in_flight(generator.api, "lab_calls_in_flight")
-        pages = in_flight(generator.witnesses[step.arm.target], "lab_pages_in_flight")
+        pages = 0 if calls else in_flight(generator.witnesses[step.arm.target], "lab_pages_in_flight")
         if not calls and not pages:
             return None
+        left = f"{calls} calls at the api" if calls else f"{pages} pages at {step.arm.target}"
         if time.monotonic() > deadline:
-            return f"the api still has {calls} calls in flight and {step.arm.target} {pages} pages"
-        generator.progress.say(f"waiting for {calls} calls and {pages} pages of the last step to end")
+            return f"there are still {left}"
+        generator.progress.say(f"waiting for {left} to end")
         generator.pause(0.1)
 
 
