@@ -18,6 +18,8 @@ from hdrh.log import HistogramLogWriter
 LONGEST = 3_600_000_000  # µs
 DIGITS = 3
 
+Interval = tuple[float, float, HdrHistogram]  # UNIX time of its start and its end, and what ended in between
+
 
 def histogram() -> HdrHistogram:
     return HdrHistogram(1, LONGEST, DIGITS)
@@ -95,16 +97,24 @@ class Recorder:
     def response_times(self) -> HdrHistogram:
         return merged(self._intervals.values())
 
-    def write_log(self, path: Path) -> None:
-        """An HdrHistogram interval log, one line per second; values in microseconds."""
-        with path.open("w") as stream:
-            log = HistogramLogWriter(stream)
-            log.output_log_format_version()
-            log.output_comment("response times of whole pages in microseconds, an interval per second")
-            log.output_legend()
-            for second, interval in sorted(self._intervals.items()):
-                start = self._started + second
-                log.output_interval_histogram(interval, start, start + 1, max_value_unit_ratio=1)
+    @property
+    def intervals(self) -> list[Interval]:
+        """The response times of each second of the window."""
+        return [
+            (self._started + second, self._started + second + 1, interval)
+            for second, interval in sorted(self._intervals.items())
+        ]
+
+
+def write_log(path: Path, intervals: Iterable[Interval]) -> None:
+    """An HdrHistogram interval log; values in microseconds."""
+    with path.open("w") as stream:
+        log = HistogramLogWriter(stream)
+        log.output_log_format_version()
+        log.output_comment("response times of whole pages in microseconds, an interval per second")
+        log.output_legend()
+        for start, end, interval in intervals:
+            log.output_interval_histogram(interval, start, end, max_value_unit_ratio=1)
 
 
 def merged(histograms: Iterable[HdrHistogram]) -> HdrHistogram:

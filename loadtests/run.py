@@ -7,7 +7,6 @@ others) and finds its targets in the environment. `launch.py` brings the service
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import signal
 import time
@@ -23,7 +22,7 @@ from gevent.event import Event
 from locust.env import Environment
 from rich.console import Console
 
-from loadtests import experiments, knobs, manifest, probe, targets, witness
+from loadtests import experiments, knobs, manifest, probe, raw, targets, witness
 from loadtests.analysis import capacity, validity
 from loadtests.analysis.inside import inside
 from loadtests.analysis.readings import Reading
@@ -230,7 +229,7 @@ def measure(generator: Generator, step: Measurement) -> Measured:
         arrival_lateness=load.lateness,
         inside=inside(inner, api),
     )
-    keep(generator.folder, recorder, measured)
+    raw.keep(generator.folder, measured, recorder.intervals)
     return measured
 
 
@@ -278,25 +277,3 @@ def delays(generator: Generator, step: Measurement) -> Iterator[float]:
     page_time = capacity.page_time(step.settings, step.arm.strategy)
     users = step.step.users or 1
     return (first_page_after(user, users, slots, page_time) for user in itertools.count())
-
-
-def keep(folder: Path, recorder: Recorder, measured: Measured) -> None:
-    """The raw data of one measurement: the interval log, and the counts beside it."""
-    raw = folder / "raw"
-    raw.mkdir(exist_ok=True)
-    name = measured.measurement.name
-    recorder.write_log(raw / f"{name}.hlog")
-    counts = {
-        "measurement": asdict(measured.measurement),
-        "seconds": measured.seconds,
-        "pages": measured.pages,
-        "ended": measured.ended,
-        "failures": dict(measured.failures),
-        "generator_cpu": measured.generator_cpu,
-        "generator_throttled": measured.generator_throttled,
-        "generator_memory": measured.generator_memory,
-        "clock_step": measured.clock_step,
-        "arrival_lateness": measured.arrival_lateness,
-        "inside": asdict(measured.inside),
-    }
-    (raw / f"{name}.json").write_text(json.dumps(counts, indent=2) + "\n")

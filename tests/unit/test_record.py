@@ -7,7 +7,7 @@ import pytest
 from hdrh.log import HistogramLogReader
 
 from loadtests.analysis.statistics import percentile
-from loadtests.record import Recorder, histogram, merged
+from loadtests.record import Recorder, histogram, merged, write_log
 
 
 def test_only_pages_inside_the_window_count() -> None:
@@ -65,7 +65,7 @@ def test_the_interval_log_can_be_read_back(tmp_path: Path) -> None:
         recorder.page(1.25, None)
     recorder.close()
     path = tmp_path / "step.hlog"
-    recorder.write_log(path)
+    write_log(path, recorder.intervals)
     read = histogram()
     reader = HistogramLogReader(str(path), read)
     reader.add_next_interval_histogram(dest_histogram=read)
