@@ -34,10 +34,17 @@ class Axis:
 
     def x(self, step: Step) -> float | None:
         """None where the step does not lie on this axis."""
+        if self.is_time:
+            return float(step["second"])
         turned: float | None = step["knobs"].get(self.key)
         if self.key in {"users", "rate"} and not step["knobs"]:
             turned = step[self.key]
         return turned
+
+    @property
+    def is_time(self) -> bool:
+        """The live page's: its steps are moments, and hours of them make a line."""
+        return self.key == "second"
 
     def steps(self, arm: Arm) -> list[Step]:
         """Those of the arm that lie on this axis."""
@@ -46,6 +53,7 @@ class Axis:
 
 USERS = Axis("users", "users", "users")
 ARRIVALS = Axis("rate", "pages/s that arrive", "pages/s arriving")
+TIME = Axis("second", "seconds of load", "s")
 AXES = (
     USERS,
     ARRIVALS,
@@ -140,11 +148,11 @@ def figure_of(summary: Summary, axis: Axis, title: str, *lines: Line) -> go.Figu
     for index, (arm, name) in enumerate(zip(summary["arms"], names, strict=True)):
         for line in lines:
             legend = f"{name} {line.label}".strip() if line.label else arm_name(arm)
-            if len(places) > 1:
+            if axis.is_time or len(places) > 1:
                 figure.add_traces(list(curve(axis, index, axis.steps(arm), line, legend)))
             elif line.dash == "solid":
                 figure.add_traces(list(bar(index, axis.steps(arm), line, name)))
-    if len(places) == 1:
+    if len(places) == 1 and not axis.is_time:
         figure.update_layout(
             xaxis={"title": title, "rangemode": "tozero"},
             yaxis={"title": "", "autorange": "reversed", "automargin": True},
@@ -169,7 +177,7 @@ def curve(axis: Axis, index: int, steps: Sequence[Step], line: Line, name: str) 
         y=[line.value(step) for step in steps],
         name=name,
         hovertemplate=f"%{{y:.{line.digits}f}} {line.unit} at %{{x}} {axis.at}",
-        **measured_line(index, line.dash),
+        **measured_line(index, line.dash, markers=not axis.is_time),
         **error,
     )
     if line.predicted is not None:
@@ -207,11 +215,11 @@ def bar(index: int, steps: Sequence[Step], line: Line, name: str) -> Iterator[go
         )
 
 
-def measured_line(index: int, dash: str = "solid") -> dict[str, Any]:
+def measured_line(index: int, dash: str = "solid", *, markers: bool = True) -> dict[str, Any]:
     """The arm's own colour and marker; all but the first line of an arm are thinner."""
     first = dash == "solid"
     return {
-        "mode": "lines+markers",
+        "mode": "lines+markers" if markers else "lines",
         "line": {"color": COLOURS[index % len(COLOURS)], "width": 3 if first else 1.5, "dash": dash},
         "marker": {"symbol": MARKERS[index % len(MARKERS)], "size": 10 if first else 6},
     }
@@ -220,7 +228,7 @@ def measured_line(index: int, dash: str = "solid") -> dict[str, Any]:
 def empty_figure(axis: Axis, unit: str) -> go.Figure:
     figure = go.Figure()
     figure.update_layout(
-        template="plotly_white",
+        template={} if axis.is_time else "plotly_white",  # to copy one is most of a figure's cost, every second
         font={"size": 15},
         margin={"l": 60, "r": 20, "t": 20, "b": 50},
         height=420,
@@ -300,7 +308,9 @@ def external_concurrency(summary: Summary, axis: Axis) -> go.Figure:
 
     pages, calls = line("pages_in_flight", "solid", "pages inside"), line("calls_in_flight", "dash", "calls at the api")
     figure = figure_of(summary, axis, "in flight", pages, calls)
-    if any(trace.type == "scatter" and trace.mode == "lines+markers" for trace in figure.data):
+    if axis.is_time:
+        figure.update_yaxes(type="log", rangemode="normal")
+    elif any(trace.type == "scatter" and trace.mode == "lines+markers" for trace in figure.data):
         figure.update_xaxes(type="log", rangemode="normal")
         figure.update_yaxes(type="log", rangemode="normal")
     return figure
@@ -318,6 +328,36 @@ def cpu_per_page(summary: Summary, axis: Axis) -> go.Figure:
         return float(step["cpu_per_page"]) * 1000
 
     return figure_of(summary, axis, "ms", Line(value, "ms"))
+
+
+@plot(
+    "CPU",
+    "Cores that the server's processes compute on. A Python process has one at the most: a line that comes near to it, "
+    "or to the container's limit, is about to bend the others.",
+)
+def cpu(summary: Summary, axis: Axis) -> go.Figure:
+    return figure_of(summary, axis, "cores", Line(lambda step: per_second(step, "cpu_seconds"), "cores", 2))
+
+
+@plot(
+    "Failures",
+    "Answers per second that were no whole page: wrong status, a call missing, or no answer at all. They do not count "
+    "as goodput, however fast they were.",
+)
+def failures(summary: Summary, axis: Axis) -> go.Figure:
+    def value(step: Step) -> float | None:
+        return step["failures"] / step["seconds"] if step["seconds"] else None
+
+    return figure_of(summary, axis, "failures/s", Line(value, "failures/s"))
+
+
+@plot(
+    "Users",
+    "Users of each target: everybody asks for the next page when the last one is there, or has failed, without a pause "
+    "in between. It is the load that all other plots answer to.",
+)
+def users(summary: Summary, axis: Axis) -> go.Figure:
+    return figure_of(summary, axis, "users", Line(lambda step: step["users"], "users", 0))
 
 
 @plot(
