@@ -142,17 +142,17 @@ def measure_one(
             runtime.drop([name for name in names if name not in KEPT])
 
 
-def run_folder(experiment: str) -> Path:
+def run_folder(experiment: str, results: Path = RESULTS) -> Path:
     """results/<UTC time>-<experiment>/, new."""
-    RESULTS.mkdir(parents=True, exist_ok=True)
+    results.mkdir(parents=True, exist_ok=True)
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     for name in (f"{stamp}-{experiment}", *(f"{stamp}-{experiment}-{n}" for n in range(2, 100))):
         try:
-            (RESULTS / name).mkdir()
+            (results / name).mkdir()
         except FileExistsError:
             continue
-        return RESULTS / name
-    raise BadInput(f"no free name for a run in {RESULTS}")
+        return results / name
+    raise BadInput(f"no free name for a run in {results}")
 
 
 def command(options: Namespace, experiment: Experiment) -> str:
@@ -265,13 +265,13 @@ def serve(options: Namespace) -> ExitCode:
         runtime = ProcessRuntime(RESULTS / "web-ui-logs")
     with signals_as_interrupts():
         try:
-            runtime.prepare()
+            runtime.prepare({"SAVE_TO": str(RESULTS)} if options.runtime == "process" else {})
             print(f"Starting the lab ({runtime.limits}) …", flush=True)
             runtime.up([GENERATOR])
             urls = runtime.published()
             for service, url in urls.items():
                 print(f"  {service:6} {url}")
-            print(f"Open {urls[GENERATOR]} and press Start; Ctrl-C ends the lab.", flush=True)
+            print(f"Open {urls[GENERATOR]}/compare and press Start; Ctrl-C ends the lab.", flush=True)
             while True:
                 time.sleep(3600)
         except Interrupted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 from flask import Response, jsonify, request
@@ -10,6 +11,7 @@ from locust import events, stats
 
 from loadtests import knobs, targets, users
 from loadtests.errors import BadInput, LabError
+from loadtests.live.attach import attach
 
 
 def whole_milliseconds(response_time: float) -> int:
@@ -22,6 +24,7 @@ stats.bucket_response_time = whole_milliseconds
 try:
     # Locust takes every user class that it finds among this module's names.
     found = [targets.ask(name, url) for name, url in targets.urls(os.environ["TARGETS"]).items()]
+    witnesses = targets.urls(os.environ["WITNESSES"])
     globals().update({user.__name__: user for user in map(users.user_class, found)})
 except LabError as error:
     raise SystemExit(f"locust: {error}") from None
@@ -49,10 +52,17 @@ def add_knobs(parser: Any) -> None:
 
 @events.init.add_listener  # type: ignore[untyped-decorator]
 def add_routes(environment: Any, **_: Any) -> None:
+    attach(
+        environment,
+        {target.name: target for target in found},
+        witnesses,
+        Path(os.environ["SAVE_TO"]),
+        os.environ["LAB_RUNTIME"],
+    )
     if environment.web_ui is None:
         return
     app = environment.web_ui.app
-    print(f"Open http://127.0.0.1:{os.environ['PUBLISHED_PORT']} and press Start.", flush=True)
+    print(f"Open http://127.0.0.1:{os.environ['PUBLISHED_PORT']}/compare and press Start.", flush=True)
 
     @app.route("/healthz")  # type: ignore[untyped-decorator]
     def health() -> Response:

@@ -14,7 +14,7 @@ from loadtests.analysis import capacity, noise
 from loadtests.analysis.capacity import Deployment, Prediction
 from loadtests.analysis.cost import Cost, calibrated, cost, match, measured_match, slots_needed
 from loadtests.analysis.statistics import Measured, StepFigures, steps
-from loadtests.analysis.validity import Limits, checks
+from loadtests.analysis.validity import Check, Limits, checks
 from loadtests.analysis.verdict import Verdict, verdict
 from loadtests.experiments import Answers, Arm, Experiment, Point, Probe, highest
 from loadtests.knobs import Settings
@@ -34,6 +34,7 @@ class Run:
     measured: Sequence[Measured]
     manifest: Mapping[str, Any]
     stopped_because: str | None = None
+    objections: Sequence[Check] = ()  # known before anything is looked at
 
     @property
     def incomplete(self) -> str | None:
@@ -47,7 +48,7 @@ def summarize(run: Run) -> dict[str, Any]:
     """The content of summary.json."""
     arms = [arm_figures(run, arm) for arm in run.experiment.arms]
     reached = points(arms)
-    found = checks(run.measured, limits(run))
+    found = [*run.objections, *checks(run.measured, limits(run))]
     ending = verdict(run.experiment, reached, found, incomplete=run.incomplete)
     return {
         "schema_version": SCHEMA_VERSION,

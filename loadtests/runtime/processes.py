@@ -162,7 +162,7 @@ class ProcessRuntime(Runtime):
         wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         topology = (ROOT / "compose.yaml").read_text()
-        environment = {**os.environ, **(variables or {})}
+        environment = {**os.environ, "LAB_RUNTIME": self.name, **(variables or {})}
         services = read_services(topology, environment)
         published = {
             name: {port: self._local_port(name) for port in service.ports} for name, service in services.items()

@@ -13,12 +13,19 @@ MODULES = sorted(path for wing in ("services", "loadtests") for path in (ROOT / 
 HTTP_CLIENTS = {"httpx", "httpx2", "aiohttp", "httpx_aiohttp", "requests", "urllib3"}
 MAY_USE_HTTP_CLIENTS = {f"services/aggregator/{name}.py" for name in ("upstream", "clients", "pitfalls")}
 LOCUST = {"locust", "gevent"}
-MAY_USE_LOCUST = {"loadtests/users.py", "loadtests/run.py", "loadtests/locustfile.py"}
+MAY_USE_LOCUST = {
+    "loadtests/users.py",
+    "loadtests/run.py",
+    "loadtests/locustfile.py",
+    *(f"loadtests/live/{name}.py" for name in ("attach", "blueprint", "collector", "controls", "workers")),
+}
+PURE_LIVE = ("calibration", "figures", "history", "presets", "second", "sentence", "stretch", "tally", "wanted")
 PURE = [
     *(ROOT / "loadtests" / "analysis").glob("*.py"),
     ROOT / "loadtests" / "plan.py",
     ROOT / "loadtests" / "knobs.py",
     ROOT / "loadtests" / "page.py",
+    *(ROOT / "loadtests" / "live" / f"{name}.py" for name in PURE_LIVE),
     ROOT / "services" / "api" / "behaviour.py",
     ROOT / "services" / "aggregator" / "parameters.py",
 ]

@@ -1,0 +1,227 @@
+"""/compare in Locust's web UI: HTTP only."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import gevent
+import plotly
+import plotly.offline
+from flask import Blueprint, Response, jsonify, render_template, request, send_file, send_from_directory
+from flask.typing import ResponseReturnValue
+
+from loadtests import knobs
+from loadtests.errors import BadInput
+from loadtests.live import figures, wanted
+from loadtests.live.collector import Collector
+from loadtests.live.history import Sample
+from loadtests.live.presets import PRESETS
+from loadtests.live.save import known, save
+from loadtests.live.sentence import clause, load, reservations, sentence
+
+MOST_SAVED = 20  # reports of 5 MB each; in a container they lie in its memory
+MOST_DRAWN = 4  # pages that are a second apart
+NO_SUCH_RESULT = ("There is no such result.", 404)
+ROWS = 60  # of the table behind the plots
+# Nothing from another host, and no script but our own; Plotly writes styles into the page.
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+YEAR = 31_536_000  # seconds
+
+
+class Page:
+    """What the browser asks for."""
+
+    def __init__(self, collector: Collector, results: Path, runtime: str, base: str) -> None:
+        self._collector = collector
+        self._controls = collector.controls
+        self._results = results
+        self._runtime = runtime
+        self._base = base
+        self._saved: dict[str, Path] = {}
+        self._drawn: dict[tuple[int, int, int], Any] = {}  # the newest points, which every open page asks for
+
+    def page(self) -> ResponseReturnValue:
+        answer = Response(
+            render_template(
+                "compare.html",
+                base=self._base,
+                colours=figures.colours(list(self._collector.targets)),
+                headings=figures.HEADINGS,
+                knobs=knobs.KNOBS,
+                plotly_version=plotly.__version__,
+                presets=PRESETS,
+                reading=figures.READING,
+                strategies=self._controls.strategies,
+                targets=self._collector.targets.values(),
+                users=wanted.USERS,
+                wanted=self._controls.wanted.values,
+            )
+        )
+        answer.headers["Content-Security-Policy"] = POLICY
+        return answer
+
+    def plotly_js(self) -> ResponseReturnValue:
+        answer = Response(plotly.offline.get_plotlyjs(), mimetype="text/javascript")
+        answer.headers["Cache-Control"] = f"private, max-age={YEAR}, immutable"
+        return answer
+
+    def figures(self) -> ResponseReturnValue:
+        """All that a page needs that was just opened."""
+        epoch, samples = self._collector.epoch, list(self._collector.history.samples)
+        whole = figures.whole(self._collector.arms, samples, pause)
+        return self._said(epoch, samples, next=number(samples), figures=whole)
+
+    def data(self) -> ResponseReturnValue:
+        """What is new since the sample that a page had last."""
+        epoch, since = self._collector.epoch, request.args.get("since", type=int)
+        if since is None or request.args.get("epoch", type=int) != epoch:
+            return jsonify(now(self._collector) | {"stale": True})
+        samples = self._collector.history.since(since)
+        key = (epoch, since, number(samples))
+        if key not in self._drawn:
+            points = figures.points(self._collector.arms, samples, pause) if samples else {}
+            while len(self._drawn) >= MOST_DRAWN:
+                self._drawn.pop(next(iter(self._drawn)))
+            self._drawn[key] = points
+        return self._said(epoch, samples, next=number(samples) or since, points=self._drawn.get(key, {}))
+
+    def _said(self, epoch: int, samples: Sequence[Sample], **more: Any) -> Response:
+        rows = [figures.row(sample, self._collector.targets) for sample in samples[-ROWS:]]
+        return jsonify(now(self._collector) | {"epoch": epoch, "rows": rows} | more)
+
+    def start(self) -> ResponseReturnValue:
+        self._controls.start(self._asked())
+        return jsonify(message="Started.")
+
+    def knobs(self) -> ResponseReturnValue:
+        self._controls.turn(self._asked())
+        return jsonify(message="Turned." if self._controls.running else "Set; Start begins with it.")
+
+    def stop(self) -> ResponseReturnValue:
+        self._controls.stop()
+        return jsonify(message="Stopped. Pages that are under way end by themselves.")
+
+    def reset(self) -> ResponseReturnValue:
+        self._collector.reset()
+        return jsonify(message="Reset: the plots begin anew.")
+
+    def _asked(self) -> wanted.Wanted:
+        return wanted.read(request.get_json(silent=True), self._controls.targets, self._controls.strategies)
+
+    def save(self) -> ResponseReturnValue:
+        if len(self._saved) >= MOST_SAVED:
+            raise BadInput(f"{MOST_SAVED} results are saved; start the lab anew to save more.")
+        stretch = self._collector.stretch.frozen()
+        work = (stretch, self._collector.targets, self._results, known(stretch, self._runtime))
+        folder, found = gevent.get_hub().threadpool.apply(save, work)  # users go on asking meanwhile
+        self._saved[folder.name] = folder
+        where = f"Saved in {folder}." if self._runtime == "process" else "Download it: it is gone with the container."
+        return jsonify(
+            message=f"{where} {found['verdict']['status'].upper()}: {found['verdict']['sentence']}",
+            report=f"compare/saved/{folder.name}/report.html",
+            download=f"compare/saved/{folder.name}.zip",
+        )
+
+    def report(self, name: str, path: str) -> ResponseReturnValue:
+        return send_from_directory(self._saved[name], path) if name in self._saved else NO_SUCH_RESULT
+
+    def download(self, name: str) -> ResponseReturnValue:
+        if name not in self._saved:
+            return NO_SUCH_RESULT
+        content = zipped(self._saved[name])
+        return send_file(content, mimetype="application/zip", download_name=f"{name}.zip", as_attachment=True)
+
+
+def blueprint(page: Page, base: str, guard: Callable[[], ResponseReturnValue | None]) -> Blueprint:
+    """`guard`: answers in the place of anything here when somebody has to log in first."""
+    compare = Blueprint(
+        "compare",
+        __name__,
+        url_prefix=f"{base}/compare",
+        template_folder="templates",
+        static_folder="static",
+        static_url_path="/static",
+    )
+    compare.before_request(lambda: guard() or refuse_another_site())
+    compare.after_request(not_kept)
+    compare.register_error_handler(BadInput, bad_input)
+    compare.add_url_rule("", view_func=page.page)
+    compare.add_url_rule("/plotly.js", view_func=page.plotly_js)
+    for view in (page.figures, page.data):
+        compare.add_url_rule(f"/{view.__name__}", view_func=view)
+    for view in (page.start, page.knobs, page.stop, page.reset, page.save):
+        compare.add_url_rule(f"/{view.__name__}", view_func=view, methods=["POST"])
+    compare.add_url_rule("/saved/<name>/<path:path>", view_func=page.report)
+    compare.add_url_rule("/saved/<name>.zip", view_func=page.download)
+    return compare
+
+
+def refuse_another_site() -> ResponseReturnValue | None:
+    origin = request.headers.get("Origin")
+    if request.method == "POST" and origin and urlsplit(origin).netloc != request.host:
+        return jsonify(message="Another site may not turn these knobs."), 403
+    return None
+
+
+def not_kept(response: Response) -> Response:
+    response.headers.setdefault("Cache-Control", "no-store")
+    return response
+
+
+def bad_input(error: BadInput) -> ResponseReturnValue:
+    return jsonify(message=str(error), field=getattr(error, "field", "")), 400
+
+
+def pause() -> None:
+    """Between two figures users go on asking."""
+    gevent.sleep(0)
+
+
+def now(collector: Collector) -> dict[str, Any]:
+    """What is true at this second, whatever was drawn before."""
+    shown, situation = collector.shown, collector.situation
+    return {
+        "running": situation.running,
+        "users": load(shown) if shown else "",
+        "sentence": sentence(shown),
+        "clauses": [[one.name, clause(one)] for one in shown],
+        "reservations": reservations(situation, shown),
+        "marks": [[mark.second, mark.text] for mark in collector.history.marks],
+        "second": collector.history.second,
+        "controls": collector.controls.wanted.values,
+    }
+
+
+def number(samples: Sequence[Sample]) -> int:
+    return samples[-1].number if samples else 0
+
+
+def zipped(folder: Path) -> io.BytesIO:
+    """Stored and not compressed: that would take CPU from the users."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as archive:
+        for path in sorted(folder.rglob("*")):
+            archive.write(path, path.relative_to(folder.parent))
+    content.seek(0)
+    return content
+
+
+def link(base: str) -> str:
+    """What leads from Locust's main page here: that page has tabs for tables, and none for anything else."""
+    style = (
+        "position:fixed;left:225px;top:13px;z-index:2000;background:#0072B2;color:#fff;padding:8px 16px;"
+        "border-radius:6px;font:600 15px system-ui,sans-serif;text-decoration:none"
+    )
+    return f'<a href="{base}/compare" style="{style}">See it side by side</a>'
+
+
+def linked(page: str, base: str) -> str:
+    return page.replace("</body>", f"{link(base)}</body>")

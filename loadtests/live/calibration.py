@@ -1,0 +1,37 @@
+"""What a page costs, for the prediction: measured once after each change, as soon as there are pages enough. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from loadtests.analysis.cost import ENOUGH_PAGES
+from loadtests.knobs import Settings
+
+SECONDS_SKIPPED = 2  # after a change: users come, and pages of before still end
+
+
+class Calibration:
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str, Settings], float] = {}
+        self.begin()
+
+    def begin(self) -> None:
+        """Something was changed."""
+        self._pages: Counter[str] = Counter()
+        self._cpu: dict[str, float] = {}
+        self._seen: Counter[str] = Counter()
+
+    def add(self, target: str, pages: int, cpu_seconds: float | None) -> None:
+        self._seen[target] += 1
+        if self._seen[target] > SECONDS_SKIPPED and cpu_seconds is not None:
+            self._pages[target] += pages
+            self._cpu[target] = self._cpu.get(target, 0.0) + cpu_seconds
+
+    def cpu_per_page(self, target: str, strategy: str, settings: Settings) -> float:
+        """CPU seconds; 0 as long as nothing is known, which leaves CPU out."""
+        key = (target, strategy, settings)
+        if key not in self._known and self._pages[target] >= ENOUGH_PAGES:
+            if len(self._known) > 100:  # somebody turns a knob all day
+                self._known.clear()
+            self._known[key] = self._cpu[target] / self._pages[target]
+        return self._known.get(key, 0.0)

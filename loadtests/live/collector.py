@@ -1,0 +1,216 @@
+"""Once a second: what users got, what the services say of themselves, what theory predicts for it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Mapping
+
+import gevent
+import psutil
+from locust.env import Environment
+
+from loadtests import witness
+from loadtests.analysis import capacity
+from loadtests.analysis.capacity import Deployment, Prediction
+from loadtests.analysis.readings import LATENESS, Reading, grown, p99
+from loadtests.knobs import strategy_for
+from loadtests.live import workers
+from loadtests.live.calibration import Calibration
+from loadtests.live.controls import Controls
+from loadtests.live.figures import Arm
+from loadtests.live.history import History
+from loadtests.live.second import WINDOW, Load, Second
+from loadtests.live.sentence import Shown, Situation
+from loadtests.live.stretch import Stretch, Tick
+from loadtests.live.tally import Tally
+from loadtests.live.wanted import Wanted, changes
+from loadtests.step import Step
+from loadtests.targets import Target
+
+TICK = 1.0  # seconds
+LONGEST_READ = 2.0  # seconds that a witness has to answer
+API = "api"
+CPU = "lab_cpu_seconds_total"
+
+log = logging.getLogger(__name__)
+
+
+class Collector:
+    """`epoch` changes when a page has to draw everything anew."""
+
+    def __init__(
+        self,
+        environment: Environment,
+        controls: Controls,
+        targets: Mapping[str, Target],
+        witnesses: Mapping[str, str],
+    ) -> None:
+        self.history = History()
+        self.stretch = Stretch()
+        self.epoch = int(time.time())  # also another one than before a restart
+        self.targets = targets
+        self.controls = controls
+        self.generator_cpu = 0.0
+        self._witnesses = {name: witnesses.get(name, "") for name in (*targets, API)}
+        self._tally = Tally(targets)
+        self._calibration = Calibration()
+        self._last = time.monotonic()
+        self._readings: dict[str, Reading | None] = {}
+        self._api: deque[Reading | None] = deque(maxlen=round(WINDOW) + 1)
+        self._wanted: Wanted | None = None  # while it runs
+        self._idle = WINDOW  # seconds since it stopped
+        self._cpu = CpuMeter()
+        self._workers = workers.Master(environment, self._tally)
+        environment.events.request.add_listener(self._tally.page)  # type: ignore[no-untyped-call]
+
+    def run(self) -> None:
+        """For ever."""
+        due = time.monotonic()
+        while True:
+            due = max(due + TICK, time.monotonic())
+            gevent.sleep(due - time.monotonic())
+            try:
+                self.tick()
+            except Exception:
+                log.exception("The live page missed a second")
+
+    def reset(self) -> None:
+        """What was shown is forgotten; what runs goes on."""
+        self.history = History()
+        self.epoch += 1
+
+    @property
+    def arms(self) -> list[Arm]:
+        strategy = self.controls.wanted.strategy
+        return [Arm(target, strategy_for(strategy, target.interface)) for target in self.targets.values()]
+
+    @property
+    def shown(self) -> list[Shown]:
+        """Those that are loaded now."""
+        if not self.history.samples or not self.controls.running:
+            return []
+        latest = self.history.samples[-1]
+        return [
+            Shown(name, self.targets[name].slots, step) for name, step in latest.steps.items() if latest.of[name].users
+        ]
+
+    @property
+    def situation(self) -> Situation:
+        return Situation(
+            running=self.controls.running,
+            generator_cpu=self.generator_cpu,
+            latency=self.controls.wanted.settings.latency,
+            lateness=self._lateness(),
+            since_change=self.stretch.seconds,
+            settled_after=self.stretch.warm_up + WINDOW,
+        )
+
+    def tick(self) -> None:
+        now = time.monotonic()
+        length, self._last = now - self._last, now
+        loads, readings, users = self._tally.take(), self._read(), self.controls.users
+        self.generator_cpu = max(self._cpu.cores(length), self._workers.cpu)
+        before, self._readings = self._readings, readings
+        running = self._notice()
+        self._idle = 0.0 if running else self._idle + length
+        if self._idle >= WINDOW + TICK:
+            return
+        of = {
+            name: self._second(name, users[name], loads[name], length, grown(before.get(name), readings[name], CPU))
+            for name in self.targets
+        }
+        self._api.append(readings.get(API))
+        self.history.append(length, of)
+        if running:
+            self.stretch.add(self._tick_of(length, of))
+
+    def _tick_of(self, length: float, of: Mapping[str, Second]) -> Tick:
+        return Tick(
+            at=time.time(),
+            length=length,
+            of=of,
+            readings=self._readings,
+            generator_cpu=self.generator_cpu,
+            throttled=witness.own_throttled_seconds(),
+            clock=time.time() - time.monotonic(),
+            memory=witness.own_limited_memory(),
+        )
+
+    def _notice(self) -> bool:
+        """Marks what was changed since the last second, here or on Locust's own page; whether users run."""
+        before, running = self._wanted, self.controls.running
+        after = self._wanted = self.controls.wanted if running else None
+        if before is None and after is None:
+            return False
+        if before is None:
+            turned = ["start"]
+        elif after is None:
+            turned = ["stop"]
+        else:
+            turned = changes(before, after)
+        if turned:
+            self.history.mark(", ".join(turned))
+            self._calibration.begin()
+        if turned and after is not None:
+            self.stretch.begin(after)
+        if before and after and before.strategy != after.strategy:
+            self.epoch += 1
+        return running
+
+    def _second(self, name: str, users: int, load: Load, length: float, cpu: float | None) -> Second:
+        self._calibration.add(name, load.pages, cpu)
+        reading = self._readings[name] or Reading()
+        return Second(
+            length=length,
+            users=users,
+            load=load,
+            pages_in_flight=reading.number("lab_pages_in_flight"),
+            calls_in_flight=reading.number("lab_upstream_calls_in_flight"),
+            cpu_seconds=cpu,
+            memory=reading.number("lab_memory_bytes"),
+            predicted=self._predict(name, users),
+        )
+
+    def _predict(self, name: str, users: int) -> Prediction | None:
+        if not users or self._wanted is None:
+            return None
+        target, settings = self.targets[name], self._wanted.settings
+        count = int(target.identity.get("workers") or 1)
+        strategy = strategy_for(self._wanted.strategy, target.interface)
+        return capacity.predict(
+            settings,
+            strategy,
+            Deployment(target.slots, cores=count, workers=count),
+            Step(users=users),
+            self._calibration.cpu_per_page(name, strategy, settings),
+        )
+
+    def _read(self) -> dict[str, Reading | None]:
+        asked = {name: gevent.spawn(witness.read, url) for name, url in self._witnesses.items()}
+        gevent.joinall(list(asked.values()), timeout=LONGEST_READ)
+        return {name: one.value if one.successful() else None for name, one in asked.items()}
+
+    def _lateness(self) -> float | None:
+        """None when the api is silent; nothing that was asked of it is not late."""
+        if not self._api or self._api[-1] is None:
+            return None
+        return p99(self._api[0], self._api[-1], LATENESS) or 0.0
+
+
+class CpuMeter:
+    """Of this process, in cores."""
+
+    def __init__(self) -> None:
+        self._process = psutil.Process()
+        self._before = self._seconds()
+
+    def _seconds(self) -> float:
+        return float(sum(self._process.cpu_times()[:2]))
+
+    def cores(self, length: float) -> float:
+        """Since the last time."""
+        now = self._seconds()
+        used, self._before = now - self._before, now
+        return used / length if length else 0.0

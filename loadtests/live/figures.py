@@ -1,0 +1,102 @@
+"""The live page's figures: the report's plots, over time. Whole, or only what is new of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from loadtests.live.history import Sample
+from loadtests.live.sentence import digits
+from loadtests.report.plots import COLOURS, PLOTS, TIME
+from loadtests.targets import Target
+
+Pause = Callable[[], None]
+
+# The plots in their order, and how to read each as it moves.
+READING = {
+    "Goodput": "Whole pages per second, over the last five seconds. Thin dots: predicted.",
+    "Response time": "Seconds that a user waits. Solid: p50; dashed: p95, p99; thin dots: predicted.",
+    "External concurrency": "Logarithmic. Solid: pages worked on inside. Dashed: their calls at the api.",
+    "Users": "Of each target, each with one page at a time.",
+    "Failures": "Answers per second that were no whole page.",
+    "CPU": "Cores that each server computes on.",
+    "Memory": "Megabytes that each server takes.",
+}
+HEADINGS = ("users", "pages/s", "p50 s", "p95 s", "pages inside", "calls at the api", "failures/s", "CPU cores", "MB")
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """A target with the strategy that its pages use now."""
+
+    target: Target
+    strategy: str
+
+
+def summary(arms: Sequence[Arm], samples: Sequence[Sample]) -> dict[str, Any]:
+    """As much of a summary.json as a plot looks at."""
+    return {
+        "arms": [
+            {
+                "target": arm.target.name,
+                "strategy": arm.strategy,
+                "label": "",
+                "slots": arm.target.slots,
+                "steps": [sample.steps[arm.target.name] for sample in samples if arm.target.name in sample.steps],
+            }
+            for arm in arms
+        ]
+    }
+
+
+def whole(arms: Sequence[Arm], samples: Sequence[Sample], pause: Pause) -> dict[str, Any]:
+    """Each figure as Plotly's JSON; between two of them `pause` lets the load go on."""
+    shown = summary(arms, samples)
+    found = {}
+    for title in READING:
+        found[title] = json.loads(PLOTS[title].draw(shown, TIME).to_json())
+        pause()
+    return found
+
+
+def points(arms: Sequence[Arm], samples: Sequence[Sample], pause: Pause) -> dict[str, list[list[Any]]]:
+    """What each trace of each figure has to be extended by: its x and its y."""
+    shown = summary(arms, samples)
+    found = {}
+    for title in READING:
+        found[title] = [[list(trace.x), list(trace.y)] for trace in PLOTS[title].draw(shown, TIME).data]
+        pause()
+    return found
+
+
+def row(sample: Sample, targets: Iterable[str]) -> list[str]:
+    """The sample as the table behind the plots shows it."""
+    cells = [f"{sample.second:.0f}"]
+    for name in targets:
+        cells += cells_of(sample.steps[name]) if name in sample.steps else ["–"] * len(HEADINGS)
+    return cells
+
+
+def cells_of(step: Mapping[str, Any]) -> list[str]:
+    inside, seconds = step["inside"], step["seconds"]
+    cpu = None if inside["cpu_seconds"] is None else inside["cpu_seconds"] / seconds
+    memory = None if inside["memory"] is None else inside["memory"] / 1e6
+    values = (
+        step["users"],
+        step["goodput"],
+        step["response_time"]["p50"],
+        step["response_time"]["p95"],
+        inside["pages_in_flight"],
+        inside["calls_in_flight"],
+        step["failures"] / seconds,
+        cpu,
+        memory,
+    )
+    return ["–" if value is None else digits(value) for value in values]
+
+
+def colours(targets: Sequence[str]) -> dict[str, str]:
+    """Each target's own, as the plots choose it."""
+    return {name: COLOURS[index % len(COLOURS)] for index, name in enumerate(targets)}

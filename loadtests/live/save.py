@@ -1,0 +1,174 @@
+"""Save: the last steady stretch as a run's folder, with the report that `make loadtest` makes."""
+
+from __future__ import annotations
+
+import math
+from argparse import Namespace
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from loadtests import manifest, raw
+from loadtests.analysis.inside import inside
+from loadtests.analysis.statistics import Measured
+from loadtests.analysis.validity import Check
+from loadtests.errors import BadInput
+from loadtests.experiments import Arm, Experiment, Judgement, Point
+from loadtests.knobs import strategy_for
+from loadtests.launch import run_folder
+from loadtests.live.second import Load, merged
+from loadtests.live.stretch import Stretch, Tick
+from loadtests.live.wanted import Wanted
+from loadtests.plan import Measurement
+from loadtests.record import Interval
+from loadtests.report import html, summary
+from loadtests.report.summary import Run
+from loadtests.runtime import ROOT
+from loadtests.step import Step
+from loadtests.targets import Target
+
+NAME = "live"
+CLOSE = 0.15  # share by which goodput may part from the prediction
+LESSON = "Does what was shown live follow the prediction?"
+
+
+def known(stretch: Stretch, runtime: str) -> dict[str, Any]:
+    """The manifest's first part, as the launcher of a run makes it. It may start a process, which a thread must not."""
+    wanted = checked(stretch)
+    found = manifest.launched(ROOT, runtime, {}, command(wanted))
+    found["warnings"].append("Saved from the live page, which does not know what limits the services' CPU and memory.")
+    return found
+
+
+def checked(stretch: Stretch) -> Wanted:
+    """Raises BadInput when there is nothing to save."""
+    stretch.steady()
+    if stretch.wanted is None:
+        raise BadInput("There is nothing to save yet: press Start.")
+    return stretch.wanted
+
+
+def save(
+    stretch: Stretch, targets: Mapping[str, Target], results: Path, before: Mapping[str, Any]
+) -> tuple[Path, dict[str, Any]]:
+    """The new folder, and its summary; `before`: what is `known`. Raises BadInput when there is nothing to save."""
+    wanted = checked(stretch)
+    edge, window = stretch.steady()
+    loaded = [name for name in wanted.targets if window[-1].of[name].users]
+    measured = [measure(targets[name], edge, window, wanted, stretch.warm_up) for name in loaded]
+    try:
+        folder = run_folder(NAME, results)
+    except OSError as error:
+        raise BadInput(f"{results} cannot be written to: {error.strerror}.") from error
+    manifest.write(before, folder)
+    found = summary.summarize(run_of(measured, wanted, targets, folder))
+    for one in measured:
+        raw.keep(folder, one, intervals(one, window))
+    summary.write(found, folder)
+    html.write(found, folder)
+    return folder, found
+
+
+def run_of(measured: Sequence[Measured], wanted: Wanted, targets: Mapping[str, Target], folder: Path) -> Run:
+    arms = tuple(one.measurement.arm for one in measured)
+    return Run(
+        experiment=Experiment(
+            name=NAME,
+            arms=arms,
+            steps=tuple({one.measurement.step for one in measured}),
+            judge=judge,
+            lesson=LESSON,
+        ),
+        settings=wanted.settings,
+        targets=targets,
+        planned=len(measured),
+        measured=measured,
+        manifest=manifest.complete(folder, Namespace(repeats=1, quick=False), wanted.settings, targets),
+        objections=() if len(arms) < 2 else [together(arms)],
+    )
+
+
+def together(arms: Sequence[Arm]) -> Check:
+    names = " and ".join(arm.target for arm in arms)
+    return Check(
+        "one target at a time",
+        NAME,
+        passed=False,
+        value=f"{names} were loaded at once",
+        limit="one",
+        remedy="They took CPU from each other: load one of them, or run `make loadtest`, which takes turns.",
+    )
+
+
+def judge(points: Sequence[Point]) -> Judgement:
+    """Of one target."""
+    said, confirmed = [], bool(points)
+    for point in points:
+        expected = point.predicted.goodput if point.predicted else math.nan
+        confirmed = confirmed and abs(point.goodput - expected) <= CLOSE * expected
+        said.append(
+            f"{point.arm.target} served {point.goodput:.1f} pages/s at {point.step.name} (p95 {point.p95:.2f} s), "
+            f"{expected:.1f} predicted"
+        )
+    return Judgement(confirmed, f"{'As' if confirmed else 'Not as'} predicted: {'; '.join(said)}.")
+
+
+def command(wanted: Wanted) -> str:
+    """What measures the same, in turns."""
+    knobs = " ".join(
+        f"{name.upper()}={value:g}" for name, value in wanted.values.items() if not isinstance(value, list | str)
+    )
+    return f"make loadtest {knobs}"
+
+
+def measure(target: Target, edge: Tick, window: Sequence[Tick], wanted: Wanted, warm_up: float) -> Measured:
+    name, seconds = target.name, sum(tick.length for tick in window)
+    loads = [tick.of[name].load for tick in window]
+    early = early_pages(loads, window, seconds / 2)
+    pages = sum(load.pages for load in loads)
+    arm = Arm(name, strategy_for(wanted.strategy, target.interface))
+    clocks = [tick.clock for tick in (edge, *window)]
+    seen = inside(
+        [tick.readings.get(name) for tick in (edge, *window)], [tick.readings.get("api") for tick in (edge, *window)]
+    )
+    own = [tick.of[name].calls_in_flight for tick in window]
+    if len(wanted.targets) > 1 and (calls := [number for number in own if number is not None]):
+        seen = replace(seen, calls_in_flight=median(calls), most_calls_in_flight=max(calls))
+    return Measured(
+        measurement=Measurement(arm, Step(users=window[-1].of[name].users), wanted.settings, 0, warm_up, seconds),
+        seconds=seconds,
+        pages=pages,
+        failures=sum((Counter(load.failures) for load in loads), Counter()),
+        response_times=merged(loads),
+        early=early,
+        late=pages - early,
+        generator_cpu=sum(tick.generator_cpu * tick.length for tick in window) / seconds,
+        generator_throttled=difference(edge.throttled, window[-1].throttled),
+        generator_memory=window[-1].memory,
+        clock_step=max(clocks) - min(clocks),
+        inside=seen,
+    )
+
+
+def early_pages(loads: Sequence[Load], window: Sequence[Tick], half: float) -> int:
+    """Of the window's first half."""
+    passed, pages = 0.0, 0.0
+    for load, tick in zip(loads, window, strict=True):
+        share = min(1.0, max(0.0, (half - passed) / tick.length))
+        pages += load.pages * share
+        passed += tick.length
+    return round(pages)
+
+
+def intervals(one: Measured, window: Sequence[Tick]) -> list[Interval]:
+    name = one.measurement.arm.target
+    return [
+        (tick.at - tick.length, tick.at, merged([tick.of[name].load])) for tick in window if tick.of[name].load.pages
+    ]
+
+
+def difference(before: float | None, after: float | None) -> float | None:
+    return None if before is None or after is None else after - before

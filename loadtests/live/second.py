@@ -1,0 +1,144 @@
+"""What one target did in a second, and over the last few. Pure.
+
+A step is made in the shape of summary.json, with the moment it is true at, so that the report's plots draw it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from statistics import median
+from typing import Any
+
+from hdrh.histogram import HdrHistogram
+
+from loadtests.analysis.capacity import Prediction
+from loadtests.analysis.statistics import PERCENTILES
+from loadtests.record import histogram
+
+WINDOW = 5.0  # seconds that a figure looks back: ten pages end in one burst, and a second alone would show the bursts
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What users got: counts, and the response times of whole pages as HdrHistogram encodes them (b"": no page)."""
+
+    pages: int = 0
+    failures: Mapping[str, int] = field(default_factory=dict)
+    times: bytes = b""
+
+    @property
+    def failed(self) -> int:
+        return sum(self.failures.values())
+
+    def __add__(self, other: Load) -> Load:
+        return Load(
+            self.pages + other.pages,
+            Counter(self.failures) + Counter(other.failures),
+            encoded(merged([self, other])) if self.times and other.times else self.times or other.times,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Second:
+    """One target for about a second, or for several that were merged into one. Seconds, bytes and counts."""
+
+    length: float
+    users: int
+    load: Load = Load()
+    pages_in_flight: float | None = None
+    calls_in_flight: float | None = None
+    cpu_seconds: float | None = None
+    memory: float | None = None
+    predicted: Prediction | None = None
+
+    def then(self, later: Second) -> Second:
+        """Both as one: what is counted added up, what is in flight by its mean, memory by its highest."""
+        length = self.length + later.length
+
+        def mean(a: float | None, b: float | None) -> float | None:
+            return (
+                (b if a is None else a)
+                if None in {a, b}
+                else ((a or 0) * self.length + (b or 0) * later.length) / length
+            )
+
+        return replace(
+            later,
+            length=length,
+            load=self.load + later.load,
+            pages_in_flight=mean(self.pages_in_flight, later.pages_in_flight),
+            calls_in_flight=mean(self.calls_in_flight, later.calls_in_flight),
+            cpu_seconds=None if None in {self.cpu_seconds, later.cpu_seconds} else total([self, later]),
+            memory=max((one.memory for one in (self, later) if one.memory is not None), default=None),
+        )
+
+
+def merged(loads: Iterable[Load]) -> HdrHistogram:
+    """Percentiles of several seconds come from this, never from those of each."""
+    together = histogram()
+    for load in loads:
+        if load.times:
+            together.decode_and_add(load.times)
+    return together
+
+
+def encoded(times: HdrHistogram) -> bytes:
+    return bytes(times.encode())
+
+
+def total(window: Sequence[Second]) -> float:
+    return sum(one.cpu_seconds or 0.0 for one in window)
+
+
+def step(moment: float, window: Sequence[Second]) -> dict[str, Any]:
+    """The last seconds as a step of summary.json; `second` is the moment at which they end."""
+    last = window[-1]
+    length = sum(one.length for one in window)
+    pages = sum(one.load.pages for one in window)
+    cpu = None if any(one.cpu_seconds is None for one in window) else total(window)
+    return {
+        "second": round(moment, 1),
+        "users": last.users,
+        "rate": None,
+        "knobs": {},
+        "goodput": pages / length,
+        "goodput_repeats": [pages / length],
+        "response_time": percentiles(merged(one.load for one in window)),
+        "first_byte": dict.fromkeys(PERCENTILES),
+        "pages": pages,
+        "failures": sum(one.load.failed for one in window),
+        "seconds": length,
+        "cpu_per_page": cpu / pages if cpu is not None and pages else None,
+        "inside": {
+            "pages_in_flight": middle(one.pages_in_flight for one in window),
+            "calls_in_flight": middle(one.calls_in_flight for one in window),
+            "cpu_seconds": cpu,
+            "memory": last.memory,
+        },
+        "predicted": predicted(last.predicted),
+    }
+
+
+def percentiles(times: HdrHistogram) -> dict[str, float | None]:
+    """All of them in one walk through the histogram, which has 20,000 places."""
+    if not times.get_total_count():
+        return dict.fromkeys(PERCENTILES)
+    found = times.get_percentile_to_value_dict(list(PERCENTILES.values()))
+    values = {name: found[share] / 1e6 for name, share in PERCENTILES.items()}
+    return {**values, "max": times.get_max_value() / 1e6}
+
+
+def middle(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(median(known)) if known else None
+
+
+def predicted(prediction: Prediction | None) -> dict[str, Any]:
+    names = ("goodput", "response_time", "bottleneck", "pages_in_flight", "calls_in_flight")
+    return {name: finite(getattr(prediction, name, None)) for name in names}
+
+
+def finite(value: Any) -> Any:
+    return None if value == float("inf") else value

@@ -1,0 +1,324 @@
+// The live page: asks once a second for what is new, appends it to the report's plots, and sends what is turned.
+"use strict";
+
+const BASE = document.body.dataset.base;
+const EVERY = 1000; // ms
+const MOST_POINTS = 2400; // of a trace; then the shorter history that the server keeps is asked for
+const MOST_ROWS = 60;
+
+const byId = (id) => document.getElementById(id);
+const plots = [...document.querySelectorAll(".plot")];
+const form = byId("controls");
+const colours = {};
+const drawn = new Map(); // figures by title: what Plotly shows
+let epoch = null;
+let next = 0;
+let current = { controls: {}, marks: [], second: 0 };
+let failing = 0;
+let seeing = "";
+
+// --- how a figure of the report looks here ------------------------------------------------------
+
+function ink(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
+
+function layout(plot, figure) {
+  const large = plot.closest("figure").className === "large";
+  const axis = { gridcolor: ink("--grid"), linecolor: ink("--line"), zerolinecolor: ink("--line"), fixedrange: true };
+  const shown = figure.layout;
+  return {
+    ...shown,
+    template: undefined,
+    autosize: true,
+    height: undefined,
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    font: { size: large ? 14 : 12, color: ink("--ink"), family: "inherit" },
+    margin: { l: large ? 48 : 40, r: large ? 62 : 78, t: 6, b: large ? 40 : 22 },
+    showlegend: false, // names stand at the lines' ends, the dashes in the caption
+    hoverlabel: { bgcolor: ink("--raised"), font: { color: ink("--ink") } },
+    xaxis: { ...shown.xaxis, ...axis, title: large ? { text: "seconds of load", standoff: 4, font: { size: 12 } } : undefined, range: span() },
+    yaxis: { ...shown.yaxis, ...axis, title: undefined, ticksuffix: " ", nticks: large ? undefined : 4, dtick: shown.yaxis.type === "log" ? 1 : undefined },
+    shapes: current.marks.map(([second]) => line(second)),
+    annotations: [...ends(figure, shown.yaxis.type === "log", large), ...(large ? marks() : [])],
+  };
+}
+
+function span() {
+  const seconds = Number(byId("span").value);
+  const end = Math.max(current.second, 60);
+  return [seconds ? Math.max(0, end - seconds) : 0, end];
+}
+
+function line(second) {
+  return { type: "line", x0: second, x1: second, yref: "paper", y0: 0, y1: 1, line: { color: ink("--quiet"), width: 1, dash: "dash" } };
+}
+
+// What was changed, at the upper end of its line, as far as there is room.
+function marks() {
+  const [from, to] = span();
+  const shown = [];
+  let left = Infinity;
+  for (const [second, text] of [...current.marks].reverse()) {
+    if (second < from || left - second < (to - from) * 0.16) continue;
+    left = second;
+    shown.push({
+      x: second, y: 1, yref: "paper", xanchor: "left", yanchor: "top", showarrow: false, text: escaped(text),
+      font: { size: 11, color: ink("--quiet") }, bgcolor: ink("--paper"), opacity: 0.9,
+    });
+  }
+  return shown;
+}
+
+// Each target's name and its last value, at the right end of its first line.
+function ends(figure, logarithmic, large) {
+  const found = [];
+  for (const trace of figure.data) {
+    const name = (trace.name || "").split(" ")[0];
+    if (trace.line.dash === "dot" || found.some((one) => one.name === name)) continue;
+    const value = trace.y[trace.y.length - 1];
+    if (value === null || value === undefined) continue;
+    found.push({ name, value, y: logarithmic ? Math.log10(Math.max(value, 1e-9)) : value, colour: trace.line.color });
+  }
+  const reach = Math.max(...figure.data.flatMap((trace) => trace.y.slice(-200)).map((y) => (logarithmic ? Math.log10(y || 1) : y || 0)), 0.001);
+  found.sort((a, b) => b.y - a.y);
+  const apart = large ? 18 : 9;
+  return found.map((one, index) => ({
+    xref: "paper", x: 1, xanchor: "left", y: one.y, yanchor: "middle", showarrow: false, align: "left", xshift: 4,
+    yshift: found.length > 1 && found[0].y - found[found.length - 1].y < reach * 0.16 ? apart - 2 * apart * index : 0,
+    text: `<b>${escaped(one.name)}</b>${large ? "<br>" : " "}${digits(one.value)}`,
+    font: { size: large ? 13 : 11, color: ink("--ink") },
+    bordercolor: one.colour, borderwidth: 0, bgcolor: ink("--paper"),
+  }));
+}
+
+function digits(value) {
+  if (value >= 99.5) return value.toLocaleString("en", { maximumFractionDigits: 0 });
+  return value.toFixed(Number.isInteger(value) ? 0 : value >= 9.95 ? 1 : 2);
+}
+
+// Plotly reads a few tags in its texts.
+function escaped(text) {
+  return text.replace(/[&<>]/g, (letter) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;" })[letter]);
+}
+
+function draw() {
+  for (const plot of plots) {
+    const figure = drawn.get(plot.dataset.title);
+    if (!figure) continue;
+    figure.revision = (figure.revision || 0) + 1;
+    const shown = { ...layout(plot, figure), datarevision: figure.revision };
+    Plotly.react(plot, figure.data, shown, { responsive: true, displayModeBar: false });
+  }
+}
+
+// --- what is new --------------------------------------------------------------------------------
+
+async function ask(path, body) {
+  const options = body === undefined ? {} : {
+    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
+  };
+  const answer = await fetch(`${BASE}/${path}`, options);
+  const said = await answer.json();
+  return { ok: answer.ok, ...said };
+}
+
+async function whole() {
+  const said = await ask("figures");
+  drawn.clear();
+  for (const [title, figure] of Object.entries(said.figures)) drawn.set(title, figure);
+  byId("rows").replaceChildren();
+  epoch = said.epoch;
+  take(said);
+}
+
+function append(points) {
+  for (const [title, traces] of Object.entries(points)) {
+    const figure = drawn.get(title);
+    traces.forEach(([x, y], index) => {
+      figure.data[index].x.push(...x);
+      figure.data[index].y.push(...y);
+    });
+  }
+}
+
+function take(said) {
+  current = said;
+  next = said.next ?? next;
+  for (const row of said.rows || []) addRow(row);
+  tell(said);
+  follow(said.controls);
+  if (!document.hidden) draw();
+}
+
+async function poll() {
+  try {
+    const longest = Math.max(0, ...[...drawn.values()].map((figure) => figure.data[0].x.length));
+    if (epoch === null || longest > MOST_POINTS) {
+      await whole();
+    } else if (!document.hidden) {
+      const said = await ask(`data?epoch=${epoch}&since=${next}`);
+      if (said.stale) await whole();
+      else {
+        append(said.points);
+        take(said);
+      }
+    }
+    if (failing) message("");
+    failing = 0;
+  } catch (error) {
+    failing += 1;
+    if (failing === 3) message("Locust does not answer: what is shown stands still.", true);
+  }
+  setTimeout(poll, EVERY);
+}
+
+// --- what is true now ---------------------------------------------------------------------------
+
+function element(tag, text, className) {
+  const made = document.createElement(tag);
+  made.textContent = text;
+  if (className) made.className = className;
+  return made;
+}
+
+function tell(said) {
+  const sentence = byId("sentence");
+  if (said.clauses.length) {
+    const all = element("span", "", "clauses");
+    said.clauses.forEach(([name, text], index) => {
+      if (index) all.append(element("span", " · ", "apart"));
+      const part = element("span", "", "clause");
+      part.style.setProperty("--colour", colours[name]);
+      part.append(element("b", name.toUpperCase()), ` ${text}`);
+      all.append(part);
+    });
+    sentence.replaceChildren(element("span", `${said.users}: `, "users"), all);
+  } else if (sentence.textContent !== said.sentence) sentence.textContent = said.sentence;
+  const doubts = byId("reservations");
+  const already = [...doubts.children].map((one) => one.textContent).join("\n");
+  if (already !== said.reservations.join("\n")) doubts.replaceChildren(...said.reservations.map((text) => element("li", text)));
+  byId("state").classList.toggle("running", said.running);
+  byId("state-text").textContent = said.running ? "running" : said.second ? "stopped" : "ready";
+  const seconds = Math.floor(said.second);
+  byId("clock").textContent = seconds ? `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}` : "";
+  byId("start").disabled = said.running;
+  byId("stop").disabled = !said.running;
+}
+
+function addRow(cells) {
+  const row = document.createElement("tr");
+  cells.forEach((cell, index) => {
+    const made = element(index ? "td" : "th", cell);
+    if (!index) made.scope = "row";
+    row.append(made);
+  });
+  byId("rows").prepend(row);
+  while (byId("rows").children.length > MOST_ROWS) byId("rows").lastChild.remove();
+}
+
+// --- the controls -------------------------------------------------------------------------------
+
+function values() {
+  const found = { targets: [...form.querySelectorAll("[name=targets]:checked")].map((one) => one.value) };
+  for (const field of form.querySelectorAll("input[type=number], select")) found[field.name] = field.value;
+  return found;
+}
+
+// What another page or Locust's own has turned is shown, except where somebody is typing.
+function follow(controls) {
+  for (const field of form.querySelectorAll("input[type=number], select")) {
+    if (field === document.activeElement || field.getAttribute("aria-invalid") || sending) continue;
+    if (String(controls[field.name]) !== field.value && Number(controls[field.name]) !== Number(field.value || NaN)) {
+      field.value = controls[field.name];
+    }
+  }
+  if (sending || form.contains(document.activeElement) && document.activeElement.name === "targets") return;
+  for (const box of form.querySelectorAll("[name=targets]")) box.checked = controls.targets.includes(box.value);
+}
+
+function message(text, bad = false) {
+  byId("message").className = bad ? "bad" : "";
+  byId("message").textContent = text;
+}
+
+let sending = 0;
+
+async function send(path, body, words) {
+  sending += 1;
+  for (const field of form.querySelectorAll("[aria-invalid]")) field.removeAttribute("aria-invalid");
+  try {
+    const said = await ask(path, body);
+    if (!said.ok) form.querySelector(`[name="${CSS.escape(said.field || "")}"]`)?.setAttribute("aria-invalid", "true");
+    message(said.ok ? words || said.message : said.message, !said.ok);
+    return said;
+  } catch (error) {
+    message("Locust does not answer.", true);
+    return { ok: false };
+  } finally {
+    sending -= 1;
+  }
+}
+
+form.addEventListener("change", () => {
+  pressed(null);
+  send("knobs", values());
+});
+form.addEventListener("submit", (event) => event.preventDefault());
+byId("start").addEventListener("click", () => send("start", values(), seeing));
+byId("stop").addEventListener("click", () => send("stop", {}));
+byId("reset").addEventListener("click", async () => {
+  if ((await send("reset", {})).ok) epoch = null;
+});
+byId("save").addEventListener("click", async () => {
+  byId("save").disabled = true;
+  const said = await send("save", {});
+  byId("save").disabled = false;
+  if (!said.ok) return;
+  for (const [text, path] of [["Open the report", said.report], ["Download everything", said.download]]) {
+    const link = element("a", text);
+    link.href = `${BASE.replace(/compare$/, "")}${path}`;
+    if (path === said.report) link.target = "_blank";
+    byId("message").append(link);
+  }
+});
+
+function pressed(button) {
+  seeing = button ? button.dataset.see : "";
+  for (const one of form.querySelectorAll(".preset")) one.setAttribute("aria-pressed", String(one === button));
+}
+
+for (const button of form.querySelectorAll(".preset")) {
+  button.addEventListener("click", () => {
+    const knobs = { jitter: 0, fail: 0, work: 0, ...JSON.parse(button.dataset.knobs) };
+    for (const [name, value] of Object.entries(knobs)) form.elements[name].value = value;
+    pressed(button);
+    send("start", values(), seeing);
+  });
+}
+
+// --- light and dark -----------------------------------------------------------------------------
+
+function theme(name) {
+  document.documentElement.dataset.theme = name;
+  draw();
+}
+
+const prefersDark = matchMedia("(prefers-color-scheme: dark)");
+const chosen = () => localStorage.getItem("theme");
+prefersDark.addEventListener("change", () => chosen() || theme(prefersDark.matches ? "dark" : "light"));
+byId("theme").addEventListener("click", () => {
+  localStorage.setItem("theme", document.documentElement.dataset.theme === "dark" ? "light" : "dark");
+  theme(chosen());
+});
+byId("span").addEventListener("change", draw);
+document.addEventListener("visibilitychange", () => document.hidden || draw());
+
+for (const one of document.querySelectorAll("[data-colour]")) {
+  one.style.setProperty("--colour", one.dataset.colour);
+  colours[one.textContent.toLowerCase()] = one.dataset.colour;
+}
+theme(chosen() || (prefersDark.matches ? "dark" : "light"));
+pressed(null);
+poll();

@@ -1,0 +1,221 @@
+"""The live page as a browser talks to it, in front of the real servers, with Locust alone and with workers."""
+
+from __future__ import annotations
+
+import io
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from loadtests.runtime.processes import ProcessRuntime, free_port
+from tests.integration.waiting import wait_until
+
+ROOT = Path(__file__).resolve().parents[2]
+KNOBS = {"strategy": "parallel", "fan_out": 5, "latency": 0.2, "jitter": 0, "fail": 0, "work": 0}
+BOTH = {**KNOBS, "users": 20, "targets": ["wsgi", "asgi"]}
+
+
+class Page:
+    """What the page's script asks for."""
+
+    def __init__(self, url: str) -> None:
+        self.client = httpx.Client(base_url=url, timeout=30, trust_env=False)
+
+    def get(self, path: str) -> dict[str, Any]:
+        said: dict[str, Any] = self.client.get(f"/compare/{path}").raise_for_status().json()
+        return said
+
+    def post(self, path: str, body: Any = None) -> httpx.Response:
+        return self.client.post(f"/compare/{path}", json=body or {})
+
+    def good(self, path: str, body: Any = None) -> dict[str, Any]:
+        said: dict[str, Any] = self.post(path, body).raise_for_status().json()
+        return said
+
+    def latest(self, title: str = "Goodput") -> dict[str, float | None]:
+        """The newest value of each target's first line."""
+        traces = self.get("figures")["figures"][title]["data"]
+        found: dict[str, float | None] = {}
+        for trace in traces:
+            found.setdefault(trace["name"].split()[0], trace["y"][-1] if trace["y"] else None)
+        return found
+
+    def goodput(self, target: str) -> float:
+        return self.latest()[target] or 0.0
+
+
+def names(page: Page) -> list[str]:
+    """Of the targets that are loaded."""
+    return [name for name, _ in page.get("figures")["clauses"]]
+
+
+@pytest.fixture(scope="module")
+def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessRuntime]:
+    runtime = ProcessRuntime(tmp_path_factory.mktemp("logs"))
+    runtime.prepare({"SAVE_TO": str(tmp_path_factory.mktemp("saved")), "LATENCY": "0.2"})
+    try:
+        runtime.up(["locust"])
+        yield runtime
+    finally:
+        runtime.down()
+
+
+@pytest.fixture
+def page(runtime: ProcessRuntime) -> Iterator[Page]:
+    page = Page(runtime.published()["locust"])
+    yield page
+    page.post("stop")
+    page.post("reset")
+    page.client.close()
+
+
+def test_the_page_asks_nothing_of_another_host_and_locusts_own_leads_to_it(page: Page) -> None:
+    answer = page.client.get("/compare")
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert "://" not in answer.text
+    script = page.client.get("/compare/plotly.js")
+    assert "immutable" in script.headers["cache-control"]
+    assert len(script.text) > 1_000_000
+    assert 'href="/compare"' in page.client.get("/").text
+
+
+def test_both_targets_move_a_turned_knob_changes_the_running_test_and_is_marked(page: Page) -> None:
+    page.good("start", BOTH)
+    wait_until(lambda: page.goodput("asgi") > 1.5 * page.goodput("wsgi") > 30)
+    assert 9 <= (page.latest("External concurrency")["wsgi"] or 0) <= 10
+    page.good("knobs", {**BOTH, "latency": 1.0})
+    wait_until(lambda: page.goodput("asgi") < 25 and page.goodput("wsgi") < 12)
+    said = page.get("figures")
+    assert "latency 1" in [text for _, text in said["marks"]]
+    assert said["controls"]["latency"] == 1.0
+    assert said["sentence"].startswith("20 users each: WSGI ")
+    assert any("loaded at once" in text for text in said["reservations"])
+    page.good("knobs", {**BOTH, "users": 5})
+    wait_until(lambda: page.get("figures")["users"] == "5 users each")
+    page.good("stop")
+    assert page.get("figures")["sentence"] == "Nothing is loaded: press Start."
+
+
+def test_targets_are_changed_while_it_runs(page: Page) -> None:
+    page.good("start", BOTH)
+    wait_until(lambda: page.get("figures")["users"] == "20 users each")
+    page.good("knobs", {**BOTH, "targets": ["asgi"]})
+    wait_until(lambda: names(page) == ["asgi"] and page.get("figures")["users"] == "20 users")
+    page.good("knobs", BOTH)
+    wait_until(lambda: page.get("figures")["users"] == "20 users each")
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "said"),
+    [
+        ({"latency": "abc"}, "latency", "LATENCY must be a number from 0 to 10; it is 'abc'."),
+        ({"users": 0}, "users", "USERS must be a whole number from 1 to 10000"),
+        ({"targets": ["<img src=x onerror=alert(1)>"]}, "targets", "TARGETS must be one or more of wsgi, asgi."),
+        ({"strategy": "telepathy"}, "strategy", "STRATEGY must be one of parallel"),
+    ],
+)
+def test_bad_input_says_what_is_allowed_and_changes_nothing(
+    page: Page, changes: Mapping[str, Any], field: str, said: str
+) -> None:
+    before = page.get("figures")["controls"]
+    for path in ("start", "knobs"):
+        refused = page.post(path, {**BOTH, "fan_out": 7, **changes})
+        assert refused.status_code == 400
+        assert refused.json()["field"] == field
+        assert said in refused.json()["message"]
+    after = page.get("figures")
+    assert after["controls"] == before
+    assert not after["running"]
+
+
+def test_another_site_may_not_turn_anything(page: Page) -> None:
+    foreign = page.client.post("/compare/start", json=BOTH, headers={"Origin": "http://elsewhere.example"})
+    assert foreign.status_code == 403
+    assert not page.get("figures")["running"]
+
+
+def test_a_page_opened_late_shows_the_whole_run_and_one_that_was_open_only_gets_what_is_new(page: Page) -> None:
+    page.good("start", BOTH)
+    wait_until(lambda: page.get("figures")["next"] >= 3)
+    first = page.get("figures")
+    wait_until(lambda: page.get("figures")["next"] >= first["next"] + 2)
+    new = page.get(f"data?epoch={first['epoch']}&since={first['next']}")
+    late = page.get("figures")["figures"]["Goodput"]["data"][0]["x"]
+    shown = first["figures"]["Goodput"]["data"][0]["x"] + new["points"]["Goodput"][0][0]
+    assert late[: len(shown)] == shown
+    assert len(shown) >= 5
+    page.good("reset")
+    assert page.get(f"data?epoch={first['epoch']}&since={new['next']}")["stale"]
+
+
+def test_save_makes_a_report_that_opens_and_a_folder_to_take_away(page: Page) -> None:
+    page.good("start", {**BOTH, "targets": ["asgi"]})
+    wait_until(lambda: "wait" in page.post("save").json()["message"])
+    wait_until(lambda: page.get("figures")["second"] > 10)
+    page.good("stop")
+    saved = page.good("save")
+    assert "asgi served" in saved["message"] or "No answer" in saved["message"]
+    report = page.client.get(f"/{saved['report']}")
+    assert "<h1>live</h1>" in report.text
+    archive = zipfile.ZipFile(io.BytesIO(page.client.get(f"/{saved['download']}").content))
+    names = [name.partition("/")[2] for name in archive.namelist()]
+    assert {"summary.json", "report.html", "manifest.json", "raw/asgi-gather-20-users-1.hlog"} <= set(names)
+    assert page.client.get("/compare/saved/..%2f..%2fetc/passwd").status_code == 404
+    assert page.client.get(f"/{saved['report']}/../../../../../../etc/passwd").status_code == 404
+
+
+@pytest.fixture
+def workers(runtime: ProcessRuntime) -> Iterator[Page]:
+    """A master with two workers, in front of the same targets."""
+    service, port = runtime.describe()["locust"], free_port()
+    words = [word for word in shlex.split(service["command"]) if not word.startswith("--web-port")]
+    meeting = free_port()
+    ports = [f"--web-port={port}", f"--master-bind-port={meeting}", f"--master-port={meeting}"]
+    environment = {**service["environment"], "PATH": os.defpath, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        [str(Path(sys.executable).parent / words[0]), *words[1:], *ports, "--processes=2"],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    page = Page(f"http://127.0.0.1:{port}")
+    try:
+        wait_until(lambda: ready(page), seconds=30)
+        yield page
+    finally:
+        page.client.close()
+        os.killpg(process.pid, signal.SIGINT)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def ready(page: Page) -> bool:
+    try:
+        return bool(page.client.get("/worker-count").json()["worker_count"] == 2)
+    except httpx.HTTPError:
+        return False
+
+
+def test_with_workers_the_figures_are_those_of_all_of_them(workers: Page) -> None:
+    workers.good("start", BOTH)
+    wait_until(lambda: 80 < workers.goodput("asgi") < 120 and 35 < workers.goodput("wsgi") < 60, seconds=30)
+    assert workers.get("figures")["users"] == "20 users each"
+    workers.good("knobs", {**BOTH, "latency": 1.0})
+    wait_until(lambda: workers.goodput("asgi") < 25, seconds=30)
+    workers.good("knobs", {**BOTH, "targets": ["asgi"]})
+    wait_until(lambda: workers.get("figures")["users"] == "20 users", seconds=30)
+    assert names(workers) == ["asgi"]
+    workers.good("stop")

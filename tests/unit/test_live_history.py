@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import gc
+import tracemalloc
+
+import pytest
+
+from loadtests.live.history import History
+from loadtests.live.second import Load, merged, step
+from tests.unit.live import history, load, second
+
+
+def test_a_figure_looks_back_at_five_seconds() -> None:
+    made = History()
+    for pages in (100, 100, 0, 20, 0, 20, 10):
+        made.append(1.0, {"wsgi": second(pages)})
+    assert made.samples[-1].steps["wsgi"]["goodput"] == pytest.approx(10.0)
+    assert made.samples[-1].second == 7.0
+
+
+def test_percentiles_come_from_merged_histograms_and_are_never_averaged() -> None:
+    """Ninety pages of 1 s and, in another second, ten of 10 s: p95 is 10 s, the mean of both would be 5.5."""
+    made = step(2.0, [second(90, 1.0), second(10, 10.0)])
+    assert made["response_time"]["p50"] == pytest.approx(1.0, rel=0.002)
+    assert made["response_time"]["p95"] == pytest.approx(10.0, rel=0.002)
+    assert made["response_time"]["max"] == pytest.approx(10.0, rel=0.002)
+
+
+def test_a_percentile_has_three_digits() -> None:
+    made = step(1.0, [second(100, 1.234)])
+    assert made["response_time"]["p95"] == pytest.approx(1.234, rel=0.001)
+
+
+def test_without_a_page_there_is_no_response_time() -> None:
+    made = step(1.0, [second(load=load(0, refused=3))])
+    assert made["response_time"]["p50"] is None
+    assert (made["goodput"], made["failures"], made["cpu_per_page"]) == (0.0, 3, None)
+
+
+def test_what_a_service_did_not_say_stays_unknown() -> None:
+    made = step(1.0, [second(pages_in_flight=None, cpu_seconds=None, memory=None)])
+    assert made["inside"]["pages_in_flight"] is made["inside"]["cpu_seconds"] is made["inside"]["memory"] is None
+
+
+def test_a_run_of_hours_keeps_every_page_in_a_bounded_number_of_samples() -> None:
+    made = history(500, limit=100)
+    assert len(made.samples) == 100
+    assert sum(sample.of["asgi"].load.pages for sample in made.samples) == 500 * 100
+    assert sum(sample.of["asgi"].length for sample in made.samples) == 500
+    assert merged(sample.of["asgi"].load for sample in made.samples).get_total_count() == 500 * 100
+    for sample in made.samples:
+        assert sample.steps["asgi"]["goodput"] == pytest.approx(100.0)
+        assert sample.steps["wsgi"]["response_time"]["p95"] == pytest.approx(10.0, rel=0.002)
+    seconds = [sample.second for sample in made.samples]
+    assert seconds == sorted(seconds)
+    assert seconds[-40:] == [float(second) for second in range(461, 501)]
+    assert max(sample.length for sample in made.samples) <= 16
+
+
+def test_hours_take_no_more_memory_than_half_an_hour() -> None:
+    tracemalloc.start()
+    try:
+        made = history(60, limit=60)
+        gc.collect()
+        half_an_hour = tracemalloc.get_traced_memory()[0]
+        one = made.samples[-1].of
+        for _ in range(180):
+            made.append(1.0, one)
+        gc.collect()
+        hours = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert hours < 1.3 * half_an_hour
+
+
+def test_a_page_gets_what_is_new_to_it() -> None:
+    made = history(10)
+    assert [sample.number for sample in made.since(0)] == list(range(1, 11))
+    assert [sample.number for sample in made.since(7)] == [8, 9, 10]
+    assert made.since(10) == []
+
+
+def test_a_page_that_was_away_while_samples_were_merged_gets_each_second_once() -> None:
+    made = history(60, limit=50)
+    assert [sample.second for sample in made.since(40)] == [float(second) for second in range(41, 61)]
+
+
+def test_loads_of_several_workers_add_up() -> None:
+    both = load(3, 1.0, refused=1) + load(2, 5.0, refused=1, late=1)
+    assert (both.pages, both.failures) == (5, {"refused": 2, "late": 1})
+    assert merged([both]).get_total_count() == 5
+    assert load(3) + Load() == load(3)

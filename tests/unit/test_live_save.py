@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from hdrh.histogram import HdrHistogram
+from hdrh.log import HistogramLogReader
+
+from loadtests.errors import BadInput
+from loadtests.live.save import known
+from loadtests.live.save import save as save_known
+from loadtests.live.stretch import LONGEST, Stretch
+from tests.unit.factories import TARGETS
+from tests.unit.live import stretch
+
+
+def save(made: Stretch, folder: Path, runtime: str = "process") -> tuple[Path, dict[str, Any]]:
+    return save_known(made, TARGETS, folder, known(made, runtime))
+
+
+def test_one_target_alone_makes_the_folder_of_a_run(tmp_path: Path, root: Path) -> None:
+    folder, summary = save(stretch(60, "asgi", pages=100), tmp_path)
+    assert folder.parent == tmp_path
+    assert folder.name.endswith("-live")
+    assert summary == json.loads((folder / "summary.json").read_text())
+    jsonschema.validate(summary, json.loads((root / "docs" / "summary.schema.json").read_text()))
+    assert summary["verdict"]["status"] == "confirmed", summary["verdict"]
+    assert summary["verdict"]["sentence"] == (
+        "As predicted: asgi served 100.0 pages/s at 100 users (p95 1.00 s), 99.9 predicted."
+    )
+    step = summary["arms"][0]["steps"][0]
+    assert (step["users"], step["goodput"]) == (100, 100.0)
+    assert "make loadtest USERS=100" in (folder / "report.html").read_text()
+
+
+def test_the_raw_data_lies_beside_it(tmp_path: Path) -> None:
+    folder, summary = save(stretch(60, "asgi", pages=100), tmp_path)
+    total = HdrHistogram(1, 3_600_000_000, 3)
+    reader = HistogramLogReader(str(folder / "raw" / "asgi-gather-100-users-1.hlog"), total)
+    while reader.add_next_interval_histogram(dest_histogram=total):
+        pass
+    reader.close()
+    assert total.get_total_count() == summary["arms"][0]["steps"][0]["pages"]
+
+
+def test_both_at_once_are_invalid_and_the_report_says_why(tmp_path: Path) -> None:
+    folder, summary = save(stretch(60), tmp_path)
+    assert summary["verdict"]["status"] == "invalid"
+    assert "wsgi and asgi were loaded at once" in summary["verdict"]["sentence"]
+    assert "wsgi and asgi were loaded at once" in (folder / "report.html").read_text()
+    assert [arm["target"] for arm in summary["arms"]] == ["wsgi", "asgi"]
+
+
+def test_the_warm_up_is_dropped() -> None:
+    made = stretch(30, "asgi")
+    _, window = made.steady()
+    assert window[0].at == 2.0  # 1.5 s of warm-up, as nothing is predicted
+    assert len(window) == 28
+
+
+def test_a_long_stretch_is_saved_from_its_end() -> None:
+    _, window = stretch(LONGEST + 100, "asgi").steady()
+    assert len(window) == LONGEST - 1
+    assert window[-1].at == LONGEST + 99
+
+
+def test_what_is_not_steady_yet_is_not_saved(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="wait 4 s more"):
+        save(stretch(3, "asgi"), tmp_path)
+    with pytest.raises(BadInput, match="press Start"):
+        save(Stretch(), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BadInput, match="cannot be written to"):
+        save(stretch(60, "asgi"), tmp_path / "file")

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from loadtests.live.second import step
+from loadtests.live.sentence import Shown, Situation, digits, reservations, sentence
+from tests.unit.live import load, second
+
+WSGI = Shown("wsgi", 10, step(60.0, [second(10, 9.9)] * 5))
+ASGI = Shown("asgi", None, step(60.0, [second(97, 1.05, pages_in_flight=98)] * 5))
+SETTLED = Situation(running=True, since_change=60.0, settled_after=15.0, latency=1.0)
+
+
+def test_it_says_what_both_do() -> None:
+    assert sentence([WSGI, ASGI]) == (
+        "100 users each: WSGI 10 pages/s, p95 9.9 s, 10 of 10 slots busy · "
+        "ASGI 97 pages/s, p95 1.05 s, 98 pages at once"
+    )
+
+
+def test_it_says_what_one_does() -> None:
+    assert sentence([WSGI]) == "100 users: WSGI 10 pages/s, p95 9.9 s, 10 of 10 slots busy"
+
+
+def test_it_says_failures_and_leaves_out_what_is_unknown() -> None:
+    failing = Shown("asgi", None, step(1.0, [second(users=1, load=load(0, refused=5), pages_in_flight=None)]))
+    assert sentence([failing]) == "1 user: ASGI 0 pages/s, 5 failures/s"
+
+
+def test_without_load_it_says_what_to_do() -> None:
+    assert sentence([]) == "Nothing is loaded: press Start."
+
+
+def test_both_at_once_are_not_comparable_to_the_last_digit() -> None:
+    said = reservations(SETTLED, [WSGI, ASGI])
+    assert len(said) == 1
+    assert "loaded at once" in said[0]
+    assert reservations(SETTLED, [ASGI]) == []
+
+
+@pytest.mark.parametrize(
+    ("situation", "said"),
+    [
+        ({"generator_cpu": 0.9}, "The load generator is saturated (0.90 cores)"),
+        ({"lateness": 0.2}, "The api itself is late (p99 200 ms)"),
+        ({"lateness": None}, "The api does not say"),
+        ({"since_change": 3.0}, "settled in about 12 s"),
+    ],
+)
+def test_it_says_what_is_not_comparable_right_now(situation: dict[str, float | None], said: str) -> None:
+    assert said in " ".join(reservations(replace(SETTLED, **situation), [ASGI]))  # type: ignore[arg-type]
+
+
+def test_it_says_when_there_are_too_few_pages() -> None:
+    few = Shown("wsgi", 10, step(1.0, [second(3)]))
+    assert "Too few pages in the last seconds for WSGI" in reservations(SETTLED, [few])[0]
+
+
+def test_nothing_is_doubted_when_nothing_runs() -> None:
+    assert reservations(Situation(running=False, generator_cpu=2.0), []) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0"),
+        (9.9, "9.9"),
+        (97.04, "97"),
+        (97.25, "97.2"),
+        (1.05, "1.05"),
+        (0.031, "0.031"),
+        (100.0, "100"),
+        (1234.4, "1,234"),
+    ],
+)
+def test_numbers_have_three_digits_that_mean_something(value: float, text: str) -> None:
+    assert digits(value) == text
