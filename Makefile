@@ -44,8 +44,9 @@ lock: dev ## compile requirements/ from pyproject.toml
 docs: ## write docs/experiments.md from the experiments' own words
 	@$(PYTHON) -m loadtests list --document >docs/experiments.md
 
-picture: dev ## the README's picture, from the latest run (needs Chromium)
+picture: dev ## the README's pictures, from the latest run and the live page (needs Chromium)
 	@$(VENV)/bin/python docs/pictures/take.py
+	@COMPARE_PICTURE=docs/pictures/compare.png $(VENV)/bin/python -m pytest -q tests/e2e/test_compare.py -k 'fits and process'
 
 clean: ## remove results and the virtual environment
 	@rm -rf $(VENV) results/2* results/latest .mypy_cache .pytest_cache .ruff_cache

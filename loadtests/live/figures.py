@@ -19,8 +19,8 @@ READING = {
     "Goodput": "Whole pages per second, over the last five seconds. Thin dots: predicted.",
     "Response time": "Seconds that a user waits. Solid: p50; dashed: p95, p99; thin dots: predicted.",
     "External concurrency": "Logarithmic. Solid: pages worked on inside. Dashed: their calls at the api.",
-    "Users": "Of each target, each with one page at a time.",
-    "Failures": "Answers per second that were no whole page.",
+    "Users": "Of each target.",
+    "Failures": "Answers per second, not a whole page.",
     "CPU": "Cores that each server computes on.",
     "Memory": "Megabytes that each server takes.",
 }

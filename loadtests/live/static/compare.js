@@ -83,10 +83,12 @@ function ends(figure, logarithmic, large) {
   }
   const reach = Math.max(...figure.data.flatMap((trace) => trace.y.slice(-200)).map((y) => (logarithmic ? Math.log10(y || 1) : y || 0)), 0.001);
   found.sort((a, b) => b.y - a.y);
-  const apart = large ? 18 : 9;
+  const apart = large ? 18 : 9; // px
+  const close = found.length > 1 && found[0].y - found[found.length - 1].y < reach * 0.16;
+  const low = close && found[0].y < reach * 0.1; // no room below
   return found.map((one, index) => ({
     xref: "paper", x: 1, xanchor: "left", y: one.y, yanchor: "middle", showarrow: false, align: "left", xshift: 4,
-    yshift: found.length > 1 && found[0].y - found[found.length - 1].y < reach * 0.16 ? apart - 2 * apart * index : 0,
+    yshift: close ? (low ? 2 * apart * (found.length - 1 - index) : apart - 2 * apart * index) : 0,
     text: `<b>${escaped(one.name)}</b>${large ? "<br>" : " "}${digits(one.value)}`,
     font: { size: large ? 13 : 11, color: ink("--ink") },
     bordercolor: one.colour, borderwidth: 0, bgcolor: ink("--paper"),

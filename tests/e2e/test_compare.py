@@ -1,0 +1,274 @@
+"""The side-by-side page in a real browser, in front of the real servers, in both runtimes."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, ConsoleMessage, Page, Route, expect
+
+from loadtests.runtime.processes import ProcessRuntime
+
+PICTURE = os.environ.get("COMPARE_PICTURE")  # where the README's picture goes; else nowhere
+HERO = (".plot[data-title='Goodput']", ".plot[data-title='Response time']", ".plot[data-title='External concurrency']")
+
+
+@pytest.fixture(scope="module", params=["docker", "process"])
+def web_ui(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    if request.param == "docker":
+        yield request.getfixturevalue("stack").url("locust")
+        return
+    runtime = ProcessRuntime(tmp_path_factory.mktemp("logs"))
+    runtime.prepare({"SAVE_TO": str(tmp_path_factory.mktemp("saved"))})
+    try:
+        runtime.up(["locust"])
+        yield runtime.published()["locust"]
+    finally:
+        runtime.down()
+
+
+class Watched:
+    """A page that remembers what it asked of whom, and what it complained about."""
+
+    def __init__(self, browser: Browser, url: str, **options: Any) -> None:
+        self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
+        self.page: Page = self.context.new_page()
+        self.complaints: list[str] = []
+        self.hosts: set[str] = set()
+        self.page.on("console", self._said)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("request", lambda request: self.hosts.add(urlsplit(request.url).netloc))
+        self.page.goto(url)
+
+    def _said(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            self.complaints.append(message.text)
+
+
+@pytest.fixture
+def compare(browser: Browser, web_ui: str) -> Iterator[Watched]:
+    watched = Watched(browser, f"{web_ui}/compare")
+    yield watched
+    watched.page.request.post(f"{web_ui}/compare/stop")
+    watched.page.request.post(f"{web_ui}/compare/reset")
+    watched.context.close()
+
+
+def newest(page: Page, title: str) -> dict[str, float | None]:
+    """The last point of each target's first line, as it is drawn."""
+    found: dict[str, float | None] = page.evaluate(
+        """(title) => {
+          const drawn = document.querySelector(`.plot[data-title="${title}"]`).data || [];
+          const found = {};
+          for (const trace of drawn) {
+            const name = trace.name.split(" ")[0];
+            if (!(name in found)) found[name] = trace.y.length ? trace.y[trace.y.length - 1] : null;
+          }
+          return found;
+        }""",
+        title,
+    )
+    return found
+
+
+def wait_for(page: Page, title: str, condition: str) -> None:
+    """Until it holds for `wsgi` and `asgi`, the newest points."""
+    page.wait_for_function(
+        """(title) => {
+          const drawn = document.querySelector(`.plot[data-title="${title}"]`).data || [];
+          const last = (name) => {
+            const trace = drawn.find((one) => one.name.startsWith(name));
+            return trace && trace.y.length ? trace.y[trace.y.length - 1] : null;
+          };
+          const wsgi = last("wsgi"), asgi = last("asgi");
+          return CONDITION;
+        }""".replace("CONDITION", condition),
+        arg=title,
+        timeout=60_000,
+    )
+
+
+def test_one_click_shows_the_difference_and_everything_on_the_page_works(
+    compare: Watched, web_ui: str, tmp_path: Path
+) -> None:
+    page = compare.page
+    page.get_by_label("users, each").fill("50")
+    page.get_by_label("latency s").fill("1")
+    page.get_by_role("button", name="Start", exact=True).click()
+    wait_for(page, "Goodput", "asgi > 2 * wsgi && wsgi > 5")
+    wait_for(page, "External concurrency", "asgi > 30 && wsgi <= 10")
+    expect(page.locator("#sentence")).to_contain_text("50 users each")
+    expect(page.locator("#reservations")).to_contain_text("loaded at once")
+
+    page.get_by_label("latency s").fill("99")
+    page.get_by_label("latency s").press("Tab")
+    expect(page.locator("#message")).to_contain_text("LATENCY must be a number from 0 to 10")
+    expect(page.get_by_label("latency s")).to_have_attribute("aria-invalid", "true")
+
+    page.get_by_label("latency s").fill("0.4")
+    page.get_by_label("latency s").press("Tab")
+    wait_for(page, "Goodput", "wsgi > 18")
+    marks = page.evaluate("document.querySelector('.plot').layout.annotations.map((one) => one.text)")
+    assert "latency 0.4" in marks
+
+    page.wait_for_timeout(12_000)
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.locator("#state")).to_contain_text("stopped")
+    page.get_by_role("button", name="Save").click()
+    link = page.get_by_role("link", name="Open the report")
+    expect(link).to_be_visible(timeout=20_000)
+    expect(page.locator("#message")).to_contain_text("loaded at once")
+    with page.expect_popup() as opened:
+        link.click()
+    report = opened.value
+    report.wait_for_selector(".js-plotly-plot .trace")
+    expect(report.locator("h1")).to_have_text("live")
+    with page.expect_download() as fetched:
+        page.get_by_role("link", name="Download everything").click()
+    assert fetched.value.suggested_filename.endswith("-live.zip")
+
+    page.locator("summary").click()
+    expect(page.locator("tbody tr").first).to_be_visible()
+    refused = [text for text in compare.complaints if "400 (BAD REQUEST)" not in text]  # the value that was refused
+    assert refused == []
+    assert compare.hosts == {urlsplit(web_ui).netloc}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [(1280, 800), (1920, 1080)])
+def test_it_fits_a_laptop_and_a_projector_and_axe_finds_no_serious_violation(
+    browser: Browser, web_ui: str, scheme: str, size: tuple[int, int], tmp_path: Path
+) -> None:
+    width, height = size
+    compare = Watched(browser, f"{web_ui}/compare", color_scheme=scheme, viewport={"width": width, "height": height})
+    page = compare.page
+    page.get_by_role("button", name="Many users, slow api").click()
+    wait_for(page, "Goodput", "asgi > 2 * wsgi && wsgi > 5")
+    found = Axe().run(page).response["violations"]
+    serious = [one for one in found if one["impact"] in {"serious", "critical"}]
+    assert serious == [], json.dumps(serious, indent=1)[:3000]
+    for plot in HERO:
+        box = page.locator(plot).bounding_box()
+        assert box is not None
+        assert box["y"] + box["height"] <= height, f"{plot} ends below the screen"
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    if PICTURE and (scheme, size) == ("light", (1280, 800)):
+        page.wait_for_timeout(30_000)
+        page.screenshot(path=PICTURE)
+    page.screenshot(path=tmp_path / "compare.png")
+    assert compare.complaints == []
+    page.request.post(f"{web_ui}/compare/stop")
+    page.request.post(f"{web_ui}/compare/reset")
+    compare.context.close()
+
+
+def test_the_keyboard_reaches_every_control(compare: Watched) -> None:
+    page = compare.page
+    reached = set()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        reached.add(
+            page.evaluate(
+                "document.activeElement.id || document.activeElement.name || document.activeElement.textContent"
+            )
+        )
+    controls = {
+        "theme",
+        "span",
+        "start",
+        "reset",
+        "save",
+        "targets",
+        "users",
+        "strategy",
+        "fan_out",
+        "latency",
+        "jitter",
+    }
+    assert controls | {"fail", "work", "Many users, slow api"} <= reached
+
+
+def test_locusts_own_page_leads_there(browser: Browser, web_ui: str) -> None:
+    watched = Watched(browser, web_ui)
+    watched.page.get_by_role("link", name="See it side by side").click()
+    expect(watched.page.locator("#sentence")).to_be_visible()
+    watched.context.close()
+
+
+def test_what_comes_from_outside_is_shown_as_text(browser: Browser, web_ui: str) -> None:
+    hostile = "<img src=x onerror=document.title='broken'><b>bold</b>"
+
+    def poison(route: Route) -> None:
+        answer = route.fetch()
+        said = answer.json()
+        said |= {"sentence": hostile, "users": hostile, "reservations": [hostile], "marks": [[1, hostile]]}
+        said |= {"clauses": [["wsgi", hostile]], "second": 30, "rows": [[hostile]], "running": True}
+        route.fulfill(json=said)
+
+    watched = Watched(browser, "about:blank")
+    watched.page.route("**/compare/figures", poison)
+    watched.page.goto(f"{web_ui}/compare")
+    expect(watched.page.locator("#reservations")).to_contain_text("<img")
+    expect(watched.page.locator("#sentence")).to_contain_text("<img")
+    assert watched.page.locator("img").count() == 0
+    assert watched.page.title() != "broken"
+    watched.context.close()
+
+
+def test_an_hour_stays_within_fifty_megabytes(browser: Browser, web_ui: str) -> None:
+    """A page gets a second a time an hour of them, as fast as it asks, and its heap grows by less than 50 MB."""
+    watched = Watched(browser, "about:blank")
+    page = watched.page
+    seconds = {"now": 0}
+
+    def whole(route: Route) -> None:
+        said = route.fetch().json()
+        seconds["now"] += 0 if seconds["now"] else 1
+        kept = list(range(max(0, seconds["now"] - 1800), seconds["now"]))
+        for figure in said["figures"].values():
+            for trace in figure["data"]:
+                trace["x"], trace["y"] = kept, [float(second % 100) for second in kept]
+        route.fulfill(json=said | {"epoch": 1, "next": seconds["now"], "second": seconds["now"], "rows": []})
+
+    def data(route: Route) -> None:
+        since = seconds["now"]
+        seconds["now"] += 120
+        new = list(range(since, seconds["now"]))
+        points = {title: [[new, [float(second % 100) for second in new]]] * count for title, count in traces.items()}
+        now = {"running": True, "users": "", "sentence": "", "clauses": [], "reservations": [], "marks": []}
+        route.fulfill(
+            json=now
+            | {
+                "epoch": 1,
+                "next": seconds["now"],
+                "points": points,
+                "rows": [],
+                "second": seconds["now"],
+                "controls": controls,
+            }
+        )
+
+    first = page.request.get(f"{web_ui}/compare/figures").json()
+    traces = {title: len(figure["data"]) for title, figure in first["figures"].items()}
+    controls = first["controls"]
+    page.route("**/compare/figures", whole)
+    page.route("**/compare/data?*", data)
+    page.goto(f"{web_ui}/compare")
+    page.wait_for_function("() => document.querySelector('.plot').data")
+    session = watched.context.new_cdp_session(page)
+
+    def heap() -> float:
+        session.send("HeapProfiler.collectGarbage")
+        return float(session.send("Runtime.getHeapUsage")["usedSize"])
+
+    before = heap()
+    page.wait_for_function("() => document.querySelector('.plot').layout.xaxis.range[1] >= 3600", timeout=90_000)
+    assert heap() - before < 50e6
+    assert page.evaluate("document.querySelector('.plot').data[0].x.length") <= 2600
+    watched.context.close()
