@@ -170,7 +170,7 @@ def claims_command(options: argparse.Namespace) -> int:
     if not ended_by_itself(ended.values()):
         print(f"{options.write_to} is left as it was: not all was measured.", file=sys.stderr)
         return ExitCode.INTERRUPTED
-    results = [claims.result(one.experiment, one.folder) for one in ended.values()]
+    results = [claims.result(ended[name].experiment, ended[name].folder) for name in sorted(ended)]
     launch.write_document(options.write_to, claims.document(results, typed))
     return max(one.code for one in ended.values())
 

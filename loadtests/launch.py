@@ -91,7 +91,8 @@ def measure(options: Namespace, arguments: Callable[[str], Sequence[str]]) -> li
     one that could not counts as invalid, so that what was measured is not lost.
     """
     ended: list[Ended] = []
-    asked = [experiments.find(name) for name in options.experiments]
+    # Those that need another deployment come last: each change of it takes the services down and up again.
+    asked = sorted((experiments.find(name) for name in options.experiments), key=lambda one: bool(one.deployment))
     logs = run_folder(asked[0].name)
     runtime: Runtime = ComposeRuntime() if options.runtime == "docker" else ProcessRuntime(logs / "logs")
     prepared: Mapping[str, str] | None = None

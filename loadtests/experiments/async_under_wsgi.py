@@ -61,5 +61,5 @@ EXPERIMENT = Experiment(
             "https://docs.djangoproject.com/en/3.1/topics/async",
         ),
     ),
-    quick=Quick(knobs={"latency": 0.2}),
+    quick=Quick(steps=users(1, 20), knobs={"latency": 0.2}),
 )

@@ -68,7 +68,7 @@ EXPERIMENT = Experiment(
     name="external-concurrency",
     arms=(Arm("wsgi", "threadpool"), Arm("asgi", "gather")),
     steps=users(1, 10, 50, 100),
-    quick=Quick(steps=users(1, 10, 100)),
+    quick=Quick(steps=users(1, 10, 50)),
     judge=judge,
     claims=(
         Claim(

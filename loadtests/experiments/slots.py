@@ -68,5 +68,5 @@ EXPERIMENT = Experiment(
             "https://gunicorn.org/design",
         ),
     ),
-    quick=Quick(steps=users(25), knobs={"latency": 0.4}),
+    quick=Quick(steps=users(20), knobs={"latency": 0.4}),
 )
