@@ -8,7 +8,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,7 @@ class Stack:
 
     environment: Mapping[str, str]
     root: Path
+    idle_memory: tuple[float, ...] = ()  # bytes of each container, before anybody asked for anything
 
     def url(self, service: str) -> str:
         return f"http://127.0.0.1:{self.environment[port_variable(service)]}"
@@ -74,6 +75,12 @@ class Stack:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    def memory(self) -> tuple[float, ...]:
+        """Bytes of each container now."""
+        containers = self.compose("ps", "--quiet").split()
+        said = self.docker("stats", "--no-stream", "--format", "{{.MemUsage}}", *containers)
+        return tuple(float(line.partition("MiB")[0]) * 1024**2 for line in said.splitlines())
+
     def inspect(self, service: str) -> dict[str, Any]:
         container = self.compose("ps", "--quiet", service).strip()
         inspected: dict[str, Any] = json.loads(self.docker("inspect", container))[0]
@@ -85,7 +92,7 @@ def stack(engine: None, docker_environment: dict[str, str], root: Path) -> Itera
     stack = Stack({**docker_environment, **own_project("lab-test-stack"), "LATENCY": "0.2"}, root)
     try:
         stack.compose("up", "--detach", "--build", "--wait")
-        yield stack
+        yield replace(stack, idle_memory=stack.memory())
     finally:
         stack.compose("down", "--timeout", "3")
 

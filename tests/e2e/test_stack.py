@@ -58,11 +58,8 @@ def test_the_images_add_little_to_the_base(stack: Stack) -> None:
 
 
 def test_the_idle_stack_takes_little_memory(stack: Stack) -> None:
-    containers = stack.compose("ps", "--quiet").split()
-    said = stack.docker("stats", "--no-stream", "--format", "{{.MemUsage}}", *containers)
-    used = [float(line.partition("MiB")[0]) for line in said.splitlines()]
-    assert len(used) == len(SERVICES)
-    assert sum(used) * 1024**2 <= 300 * MEGABYTE
+    assert len(stack.idle_memory) == len(SERVICES)
+    assert sum(stack.idle_memory) <= 300 * MEGABYTE
 
 
 def test_the_process_runtime_reads_compose_yaml_as_compose_does(stack: Stack) -> None:
