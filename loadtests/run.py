@@ -26,7 +26,7 @@ from loadtests import experiments, knobs, manifest, probe, raw, targets, witness
 from loadtests.analysis import capacity, validity
 from loadtests.analysis.inside import inside
 from loadtests.analysis.readings import Reading
-from loadtests.analysis.statistics import Measured, percentile
+from loadtests.analysis.statistics import Measured, difference, percentile
 from loadtests.errors import ExitCode, Interrupted
 from loadtests.experiments import Arm, Experiment
 from loadtests.knobs import Settings
@@ -266,10 +266,6 @@ def seconds_missing(recorder: Recorder, step: Measurement) -> float:
     median = percentile(recorder.response_times, 50) or 0.0
     wanted = min(validity.TURNS * median * 1.02, 2 * step.window)
     return max(0.0, wanted - recorder.seconds)
-
-
-def difference(before: float | None, after: float | None) -> float | None:
-    return None if before is None or after is None else after - before
 
 
 def delays(generator: Generator, step: Measurement) -> Iterator[float]:

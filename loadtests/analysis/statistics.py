@@ -105,6 +105,11 @@ def percentile(histogram: HdrHistogram, share: float) -> float | None:
     return float(value) / 1e6
 
 
+def difference(before: float | None, after: float | None) -> float | None:
+    """None where one of them is not known."""
+    return None if before is None or after is None else after - before
+
+
 def steps(measured: Iterable[Measured], arm: Arm) -> list[StepFigures]:
     """The arm's steps, in ascending order."""
     by_step: dict[Step, list[Measured]] = {}

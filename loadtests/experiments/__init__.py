@@ -100,6 +100,11 @@ class Claim:
     confirmed: str = "holds"
 
 
+def judged(seen: object, lesson: str, figures: str) -> Judgement:
+    """What was predicted was seen (anything true), which is the lesson; or it was not, and the figures say so."""
+    return Judgement(bool(seen), f"{lesson if seen else 'Not as predicted'}: {figures}.")
+
+
 Judge = Callable[[Sequence[Point]], Judgement]
 
 

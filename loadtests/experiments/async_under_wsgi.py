@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, expected, of
+from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, expected, judged, of
 from loadtests.step import users
 
 SYNC, ASYNC, ASGI = Arm("wsgi", "threadpool"), Arm("wsgi", "gather"), Arm("asgi", "gather")
@@ -42,9 +42,8 @@ def judge(points: Sequence[Point]) -> Judgement:
         f"{full.step.name} WSGI served {full.goodput:.1f} pages/s with its {full.slots} slots and ASGI "
         f"{full_asgi.goodput:.1f}{cost}"
     )
-    if inside and outside:
-        return Judgement(confirmed=True, sentence=f"Concurrent inside, not outside: {figures}.")
-    return Judgement(confirmed=False, sentence=f"Not as predicted: {figures}.")
+    seen = inside and outside
+    return judged(seen, "Concurrent inside, not outside", figures)
 
 
 EXPERIMENT = Experiment(

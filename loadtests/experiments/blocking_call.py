@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, last
+from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, judged, last
 from loadtests.step import users
 
 BLOCKS = 0.1  # seconds, as services/aggregator/pitfalls.py has it
@@ -41,9 +41,8 @@ def judge(points: Sequence[Point]) -> Judgement:
         f"same blocking pages with {threads.slots} threads"
     )
     held = blocking.goodput <= HELD / BLOCKS and clean.goodput >= CLEARLY_MORE * blocking.goodput
-    if held and lag >= LATE and threads.goodput >= THREADS_WIN * blocking.goodput:
-        return Judgement(confirmed=True, sentence=f"One blocking call stops everybody: {figures}.")
-    return Judgement(confirmed=False, sentence=f"Not as predicted: {figures}.")
+    seen = held and lag >= LATE and threads.goodput >= THREADS_WIN * blocking.goodput
+    return judged(seen, "One blocking call stops everybody", figures)
 
 
 EXPERIMENT = Experiment(

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
-from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, last
+from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, judged, last
 from loadtests.step import users
 
 FUNCTION = Arm("asgi", "gather", "function")
@@ -35,9 +35,8 @@ def judge(points: Sequence[Point]) -> Judgement:
         "CPU a page"
     )
     same = min(get.goodput, post.goodput) >= SAME * function.goodput
-    if same and cpus[0] and fmean(cpus[1:]) <= ALIKE * cpus[0]:
-        return Judgement(confirmed=True, sentence=f"No difference: {figures}.")
-    return Judgement(confirmed=False, sentence=f"Not as predicted: {figures}.")
+    seen = same and cpus[0] and fmean(cpus[1:]) <= ALIKE * cpus[0]
+    return judged(seen, "No difference", figures)
 
 
 EXPERIMENT = Experiment(

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, last
+from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, judged, last
 from loadtests.step import users
 
 PATIENCE = 0.5  # seconds; half of what a page takes
@@ -33,9 +33,8 @@ def judge(points: Sequence[Point]) -> Judgement:
         f"{cancelled(wsgi):.0f}, ASGI finished {finished(asgi):.0f} and gave up {cancelled(asgi):.0f}"
     )
     stopped = cancelled(asgi) / max(1.0, cancelled(asgi) + finished(asgi))
-    if finished(wsgi) and not cancelled(wsgi) and stopped >= MOST:
-        return Judgement(confirmed=True, sentence=f"Cancelled under ASGI, done for nobody under WSGI: {figures}.")
-    return Judgement(confirmed=False, sentence=f"Not as predicted: {figures}.")
+    seen = finished(wsgi) and not cancelled(wsgi) and stopped >= MOST
+    return judged(seen, "Cancelled under ASGI, done for nobody under WSGI", figures)
 
 
 def finished(point: Point) -> float:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, last
+from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, judged, last
 from loadtests.step import users
 
 WSGI, ASGI = Arm("wsgi", "threadpool"), Arm("asgi", "gather")
@@ -32,9 +32,8 @@ def judge(points: Sequence[Point]) -> Judgement:
         f"{asgi.p95:.2f} s); {WORK * 1000:.0f} ms a page end at {1 / WORK:.0f} pages/s for one core"
     )
     fast, slow = max(wsgi.goodput, asgi.goodput), min(wsgi.goodput, asgi.goodput)
-    if slow and fast / slow <= ALIKE and fast <= NO_MORE / WORK:
-        return Judgement(confirmed=True, sentence=f"A tie, because one core is the limit: {figures}.")
-    return Judgement(confirmed=False, sentence=f"Not as predicted: {figures}.")
+    seen = slow and fast / slow <= ALIKE and fast <= NO_MORE / WORK
+    return judged(seen, "A tie, because one core is the limit", figures)
 
 
 EXPERIMENT = Experiment(

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, last
+from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, judged, last
 from loadtests.step import users
 
 WSGI = Arm("wsgi-database", "orm_sync")
@@ -38,9 +38,8 @@ def judge(points: Sequence[Point]) -> Judgement:
         f"{wsgi.goodput:.1f} with "
         f"{wsgi.slots} slots"
     )
-    if min(served) and max(served) / min(served) <= ALIKE and threads >= A_THREAD_EACH * pages and pages > 1:
-        return Judgement(confirmed=True, sentence=f"The async ORM is threads inside: {figures}.")
-    return Judgement(confirmed=False, sentence=f"Not as predicted: {figures}.")
+    seen = min(served) and max(served) / min(served) <= ALIKE and threads >= A_THREAD_EACH * pages and pages > 1
+    return judged(seen, "The async ORM is threads inside", figures)
 
 
 EXPERIMENT = Experiment(

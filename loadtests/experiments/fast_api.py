@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, of
+from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, judged, of
 from loadtests.step import turned
 
 ONE, TEN = (
@@ -33,9 +33,8 @@ def judge(points: Sequence[Point]) -> Judgement:
     ahead = {name: leads(points, pair) for name, pair in (("one call", ONE), ("ten calls", TEN))}
     sentence = "; ".join(f"with {name} a page {described(lead)}" for name, lead in ahead.items())
     first, *_, slowest = ahead["one call"]
-    if first[1] <= 1 / WINS and slowest[1] >= WINS:
-        return Judgement(confirmed=True, sentence=f"WSGI wins while the api is fast: {sentence}.")
-    return Judgement(confirmed=False, sentence=f"Not as predicted: {sentence}.")
+    seen = first[1] <= 1 / WINS and slowest[1] >= WINS
+    return judged(seen, "WSGI wins while the api is fast", sentence)
 
 
 def leads(points: Sequence[Point], pair: tuple[Arm, Arm]) -> list[tuple[float, float]]:

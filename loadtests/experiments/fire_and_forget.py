@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, last
+from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, judged, last
 from loadtests.step import users
 
 WSGI, ASGI = Arm("wsgi", "fire_and_forget"), Arm("asgi", "fire_and_forget")
@@ -32,9 +32,8 @@ def judge(points: Sequence[Point]) -> Judgement:
         "handed "
         f"to a thread of the process {handed[1]:.0%} and {handed[0]:.0%}"
     )
-    if asgi >= MOST and wsgi <= HARDLY_ANY and min(handed) >= MOST:
-        return Judgement(confirmed=True, sentence=f"Finished under ASGI, cancelled under WSGI: {figures}.")
-    return Judgement(confirmed=False, sentence=f"Not as predicted: {figures}.")
+    seen = asgi >= MOST and wsgi <= HARDLY_ANY and min(handed) >= MOST
+    return judged(seen, "Finished under ASGI, cancelled under WSGI", figures)
 
 
 def finished(point: Point) -> float:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, last
+from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, judged, last
 from loadtests.step import users
 
 THREADS = Arm("wsgi", "threadpool")
@@ -45,15 +45,14 @@ def judge(points: Sequence[Point]) -> Judgement:
         f"limits {limited.goodput:.1f}; with other clients the same view served: {each}"
     )
     dear, cheap = last(points, PER_PAGE).cpu_per_page, shared.cpu_per_page
-    if (
+    seen = (
         limited.goodput <= NO_MORE * threads.goodput
         and shared.goodput >= CLEARLY_MORE * limited.goodput
         and dear is not None
         and cheap is not None
         and dear >= CHEAPER * cheap
-    ):
-        return Judgement(confirmed=True, sentence=f"The client decides: {figures}.")
-    return Judgement(confirmed=False, sentence=f"Not as predicted: {figures}.")
+    )
+    return judged(seen, "The client decides", figures)
 
 
 def cpu(point: Point) -> str:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, last
+from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, judged, last
 from loadtests.step import users
 
 SETS = ("bare", "", "hop", "django")  # of compose.yaml's targets
@@ -40,9 +40,8 @@ def judge(points: Sequence[Point]) -> Judgement:
         f"under ASGI a page takes {bare * 1000:.2f} ms with none, {both * 1000:.2f} ms with one written for both, "
         f"{hop * 1000:.2f} ms with one that is sync only"
     )
-    if added > 0 and added >= MORE * max(0.0, added_wsgi):
-        return Judgement(confirmed=True, sentence=f"Sync middleware is dearer under ASGI: {figures}.")
-    return Judgement(confirmed=False, sentence=f"Not as predicted: {figures}.")
+    seen = added > 0 and added >= MORE * max(0.0, added_wsgi)
+    return judged(seen, "Sync middleware is dearer under ASGI", figures)
 
 
 def cpu(points: Sequence[Point], arm: Arm) -> float:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, of
+from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, judged, of
 from loadtests.step import users
 
 TIMEOUT = 1.2  # seconds until a call gives up
@@ -34,9 +34,8 @@ def judge(points: Sequence[Point]) -> Judgement:
         f"{full.pages + full.failures} at {full.step.name}, with {full.slots} slots"
     )
     deadlocked = full.failures > MOSTLY * (full.pages + full.failures)
-    if not asgi.failures and asgi.pages and deadlocked and alone.pages > MOSTLY * (alone.pages + alone.failures):
-        return Judgement(confirmed=True, sentence=f"It works where every call gets a thread: {figures}.")
-    return Judgement(confirmed=False, sentence=f"Not as predicted: {figures}.")
+    seen = not asgi.failures and asgi.pages and deadlocked and alone.pages > MOSTLY * (alone.pages + alone.failures)
+    return judged(seen, "It works where every call gets a thread", figures)
 
 
 EXPERIMENT = Experiment(

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, last
+from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, judged, last
 from loadtests.step import users
 
 TEN, FIFTY, HUNDRED, TWO_HUNDRED = (Arm(target, "threadpool") for target in ("wsgi", "wsgi-50", "wsgi-100", "wsgi-200"))
@@ -42,9 +42,8 @@ def judge(points: Sequence[Point]) -> Judgement:
         f"threads served {piled.goodput:.1f} (p95 {piled.p95:.2f} s), spread evenly {spread.goodput:.1f} (p95 "
         f"{spread.p95:.2f} s)"
     )
-    if hundred.goodput >= CAUGHT_UP * asgi.goodput and ten.goodput <= BEHIND * asgi.goodput:
-        return Judgement(confirmed=True, sentence=f"Slots decide, and threads catch up: {figures}.")
-    return Judgement(confirmed=False, sentence=f"Not as predicted: {figures}.")
+    seen = hundred.goodput >= CAUGHT_UP * asgi.goodput and ten.goodput <= BEHIND * asgi.goodput
+    return judged(seen, "Slots decide, and threads catch up", figures)
 
 
 EXPERIMENT = Experiment(

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, last
+from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, judged, last
 from loadtests.step import users
 
 WHOLE = (Arm("wsgi", "threadpool", "whole", streams=True), Arm("asgi", "gather", "whole", streams=True))
@@ -32,11 +32,10 @@ def judge(points: Sequence[Point]) -> Judgement:
         f"a whole one began after {other.first_byte:.2f} s"
         for arm, other in zip(streamed, whole, strict=True)
     )
-    if all(arm.first_byte <= EARLY * arm.p50 for arm in streamed) and all(
+    seen = all(arm.first_byte <= EARLY * arm.p50 for arm in streamed) and all(
         arm.first_byte >= EARLY * arm.p50 for arm in whole
-    ):
-        return Judgement(confirmed=True, sentence=f"Streamed pages begin at once under both: {figures}.")
-    return Judgement(confirmed=False, sentence=f"Not as predicted: {figures}.")
+    )
+    return judged(seen, "Streamed pages begin at once under both", figures)
 
 
 EXPERIMENT = Experiment(

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, expected, last
+from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, expected, judged, last
 from loadtests.step import users
 
 SYNC, ASYNC = Arm("asgi", "threadpool"), Arm("asgi", "gather")
@@ -37,9 +37,8 @@ def judge(points: Sequence[Point]) -> Judgement:
         "would serve "
         f"{serialised:.1f}, and async views {asynchronous.goodput:.1f}; it took {threads:.0f} threads{cost}"
     )
-    if sync.goodput >= MANY_TIMES * serialised and threads >= A_THREAD_EACH * pages:
-        return Judgement(confirmed=True, sentence=f"A thread each, and no longer one for all: {figures}.")
-    return Judgement(confirmed=False, sentence=f"Not as predicted: {figures}.")
+    seen = sync.goodput >= MANY_TIMES * serialised and threads >= A_THREAD_EACH * pages
+    return judged(seen, "A thread each, and no longer one for all", figures)
 
 
 EXPERIMENT = Experiment(

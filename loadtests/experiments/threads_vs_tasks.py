@@ -15,7 +15,7 @@ open connections are.
 
 from __future__ import annotations
 
-from loadtests.experiments import Answers, Claim, Column, Experiment, Judgement, Probe
+from loadtests.experiments import Answers, Claim, Column, Experiment, Judgement, Probe, judged
 
 TIMES = 4.0  # as much memory as a task, at the least
 
@@ -31,9 +31,8 @@ def judge(answers: Answers) -> Judgement:
         "each, "
         f"{tasks['started']:,} tasks in {tasks['seconds_to_start']:.1f} s at {each[1] / 1e3:.1f} KB each"
     )
-    if each[1] and each[0] >= TIMES * each[1]:
-        return Judgement(confirmed=True, sentence=f"A task takes {each[0] / each[1]:.0f} times less memory: {figures}.")
-    return Judgement(confirmed=False, sentence=f"Not as predicted: {figures}.")
+    times = each[0] / each[1] if each[1] else 0.0
+    return judged(times >= TIMES, f"A task takes {times:.0f} times less memory", figures)
 
 
 EXPERIMENT = Experiment(

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, last
+from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, judged, last
 from loadtests.step import users
 
 TIMEOUT, DEADLINE = 1.0, 0.4  # seconds
@@ -43,9 +43,8 @@ def judge(points: Sequence[Point]) -> Judgement:
         "nothing"
     )
     all_failed = not any(point.pages for point in whole) and all(point.failures for point in whole)
-    if all_failed and partial.p50 <= IN_TIME * DEADLINE and held >= TAKEN * (threads.slots or 0):
-        return Judgement(confirmed=True, sentence=f"A deadline and a partial page save it: {figures}.")
-    return Judgement(confirmed=False, sentence=f"Not as predicted: {figures}.")
+    seen = all_failed and partial.p50 <= IN_TIME * DEADLINE and held >= TAKEN * (threads.slots or 0)
+    return judged(seen, "A deadline and a partial page save it", figures)
 
 
 def per_second(point: Point) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from loadtests import manifest, raw
 from loadtests.analysis.inside import inside
-from loadtests.analysis.statistics import Measured
+from loadtests.analysis.statistics import Measured, difference
 from loadtests.analysis.validity import Check
 from loadtests.errors import BadInput
 from loadtests.experiments import Arm, Experiment, Judgement, Point
@@ -168,7 +168,3 @@ def intervals(one: Measured, window: Sequence[Tick]) -> list[Interval]:
     return [
         (tick.at - tick.length, tick.at, merged([tick.of[name].load])) for tick in window if tick.of[name].load.pages
     ]
-
-
-def difference(before: float | None, after: float | None) -> float | None:
-    return None if before is None or after is None else after - before

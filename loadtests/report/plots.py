@@ -418,16 +418,8 @@ def first_byte(summary: Summary, axis: Axis) -> go.Figure:
     "that it gave up when the user left.",
 )
 def done_for_nobody(summary: Summary, axis: Axis) -> go.Figure:
-    def line(name: str, dash: str, label: str) -> Line:
-        return Line(lambda step: per_second(step, name), "pages/s", 1, dash, label)
-
-    return figure_of(
-        summary,
-        axis,
-        "pages/s",
-        line("pages_finished", "solid", "finished"),
-        line("pages_cancelled", "dash", "cancelled"),
-    )
+    finished = counted("pages_finished", "pages/s", "solid", "finished")
+    return figure_of(summary, axis, "pages/s", finished, counted("pages_cancelled", "pages/s", "dash", "cancelled"))
 
 
 @plot(
@@ -436,16 +428,12 @@ def done_for_nobody(summary: Summary, axis: Axis) -> go.Figure:
     "loop of its page.",
 )
 def background(summary: Summary, axis: Axis) -> go.Figure:
-    def line(name: str, dash: str, label: str) -> Line:
-        return Line(lambda step: per_second(step, name), "tasks/s", 1, dash, label)
+    finished = counted("background_finished", "tasks/s", "solid", "finished")
+    return figure_of(summary, axis, "tasks/s", finished, counted("background_started", "tasks/s", "dash", "started"))
 
-    return figure_of(
-        summary,
-        axis,
-        "tasks/s",
-        line("background_finished", "solid", "finished"),
-        line("background_started", "dash", "started"),
-    )
+
+def counted(name: str, unit: str, dash: str, label: str) -> Line:
+    return Line(lambda step: per_second(step, name), unit, 1, dash, label)
 
 
 def per_second(step: Step, name: str) -> float | None:

@@ -23,7 +23,7 @@ from django.views.decorators.http import require_safe
 from services import telemetry
 from services.aggregator.models import Row, slowly
 from services.aggregator.parameters import PASSED_ON, Page
-from services.aggregator.registry import own_view, url_path
+from services.aggregator.registry import register_view, url_path
 from services.aggregator.strategies import Results, Strategy
 from services.aggregator.views import View, problem_response, refusal, requested_page, response
 from services.bounds import LATENCY, OutOfBounds
@@ -150,4 +150,4 @@ def bad_gateway(page: Page, failed: QueryFailed) -> HttpResponse:
 
 
 for function in (orm_sync, orm_to_async, orm_async):
-    own_view(function.__name__, page_view(function.__name__, url_path(function.__name__), function))
+    register_view(function.__name__, page_view(function.__name__, url_path(function.__name__), function))

@@ -36,6 +36,6 @@ def variant(function: Function) -> Function:
     return function
 
 
-def own_view(name: str, view: View) -> None:
+def register_view(name: str, view: View) -> None:
     """Of a page that takes more than a function of its calls."""
     VARIANTS[name] = Variant(name, view)

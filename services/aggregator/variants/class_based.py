@@ -7,7 +7,7 @@ from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 
-from services.aggregator.registry import own_view, url_path
+from services.aggregator.registry import register_view, url_path
 from services.aggregator.strategies import Strategy, gather
 from services.aggregator.views import apage_response
 
@@ -24,4 +24,4 @@ class GatherPage(View):
         return await apage_response(request, GATHER)
 
 
-own_view(GATHER.name, GatherPage.as_view())
+register_view(GATHER.name, GatherPage.as_view())

@@ -18,7 +18,7 @@ from django.views.decorators.http import require_safe
 
 from services.aggregator import identity
 from services.aggregator.parameters import Page
-from services.aggregator.registry import own_view
+from services.aggregator.registry import register_view
 from services.aggregator.strategies import aattempt, attempt, executor
 from services.aggregator.upstream import CallFailed
 from services.aggregator.views import MESSAGE, NO_PAGE, async_client, refusal, requested_page
@@ -97,5 +97,5 @@ def end(started: float) -> str:
     return f'], "elapsed": {perf_counter() - started!r}}}'
 
 
-own_view("stream", stream)
-own_view("stream_threads", stream_threads)
+register_view("stream", stream)
+register_view("stream_threads", stream_threads)
