@@ -38,8 +38,7 @@ def judge(points: Sequence[Point]) -> Judgement:
         )
     figures = (
         f"for {alone.step.name} an async page took {alone.p50:.2f} s under WSGI and {alone_asgi.p50:.2f} s under "
-        "ASGI; at "
-        f"{full.step.name} WSGI served {full.goodput:.1f} pages/s with its {full.slots} slots and ASGI "
+        f"ASGI; at {full.step.name} WSGI served {full.goodput:.1f} pages/s with its {full.slots} slots and ASGI "
         f"{full_asgi.goodput:.1f}{cost}"
     )
     seen = inside and outside

@@ -35,10 +35,8 @@ def judge(points: Sequence[Point]) -> Judgement:
     lag = blocking.inside.loop_lag_p99 or 0.0
     figures = (
         f"at {clean.step.name} ASGI served {clean.goodput:.1f} pages/s, and {blocking.goodput:.1f} when each page "
-        "blocks its "
-        f"event loop for {BLOCKS:g} s (loop lag p99 up to {lag * 1000:.0f} ms); WSGI served {threads.goodput:.1f} of "
-        "the "
-        f"same blocking pages with {threads.slots} threads"
+        f"blocks its event loop for {BLOCKS:g} s (loop lag p99 up to {lag * 1000:.0f} ms); WSGI served "
+        f"{threads.goodput:.1f} of the same blocking pages with {threads.slots} threads"
     )
     held = blocking.goodput <= HELD / BLOCKS and clean.goodput >= CLEARLY_MORE * blocking.goodput
     seen = held and lag >= LATE and threads.goodput >= THREADS_WIN * blocking.goodput

@@ -30,9 +30,8 @@ def judge(points: Sequence[Point]) -> Judgement:
     cpus = [point.cpu_per_page or 0.0 for point in (function, get, post)]
     figures = (
         f"at {function.step.name} the function served {function.goodput:.1f} pages/s, the class {get.goodput:.1f} by "
-        "GET and "
-        f"{post.goodput:.1f} by POST, at {cpus[0] * 1000:.1f}, {cpus[1] * 1000:.1f} and {cpus[2] * 1000:.1f} ms of "
-        "CPU a page"
+        f"GET and {post.goodput:.1f} by POST, at {cpus[0] * 1000:.1f}, {cpus[1] * 1000:.1f} and {cpus[2] * 1000:.1f} "
+        "ms of CPU a page"
     )
     same = min(get.goodput, post.goodput) >= SAME * function.goodput
     seen = same and cpus[0] and fmean(cpus[1:]) <= ALIKE * cpus[0]

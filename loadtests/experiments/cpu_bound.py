@@ -28,8 +28,8 @@ def judge(points: Sequence[Point]) -> Judgement:
     wsgi, asgi = last(points, WSGI), last(points, ASGI)
     figures = (
         f"at {wsgi.step.name} WSGI served {wsgi.goodput:.1f} pages/s (p95 {wsgi.p95:.2f} s) and ASGI "
-        f"{asgi.goodput:.1f} (p95 "
-        f"{asgi.p95:.2f} s); {WORK * 1000:.0f} ms a page end at {1 / WORK:.0f} pages/s for one core"
+        f"{asgi.goodput:.1f} (p95 {asgi.p95:.2f} s); {WORK * 1000:.0f} ms a page end at {1 / WORK:.0f} pages/s for "
+        "one core"
     )
     fast, slow = max(wsgi.goodput, asgi.goodput), min(wsgi.goodput, asgi.goodput)
     seen = slow and fast / slow <= ALIKE and fast <= NO_MORE / WORK

@@ -33,10 +33,8 @@ def judge(points: Sequence[Point]) -> Judgement:
     served = [point.goodput for point in asgi]
     figures = (
         f"at {wsgi.step.name} ASGI served {served[0]:.1f} pages/s with sync queries, {served[1]:.1f} through "
-        "sync_to_async and "
-        f"{served[2]:.1f} with the a… methods, by {threads:.0f} threads for {pages:.0f} pages; WSGI "
-        f"{wsgi.goodput:.1f} with "
-        f"{wsgi.slots} slots"
+        f"sync_to_async and {served[2]:.1f} with the a… methods, by {threads:.0f} threads for {pages:.0f} pages; WSGI "
+        f"{wsgi.goodput:.1f} with {wsgi.slots} slots"
     )
     seen = min(served) and max(served) / min(served) <= ALIKE and threads >= A_THREAD_EACH * pages and pages > 1
     return judged(seen, "The async ORM is threads inside", figures)

@@ -29,8 +29,7 @@ def judge(points: Sequence[Point]) -> Judgement:
     handed = [finished(last(points, arm)) for arm in HANDED]
     figures = (
         f"of the tasks that pages left behind {asgi:.0%} finished under ASGI and {wsgi:.0%} under WSGI; of what was "
-        "handed "
-        f"to a thread of the process {handed[1]:.0%} and {handed[0]:.0%}"
+        f"handed to a thread of the process {handed[1]:.0%} and {handed[0]:.0%}"
     )
     seen = asgi >= MOST and wsgi <= HARDLY_ANY and min(handed) >= MOST
     return judged(seen, "Finished under ASGI, cancelled under WSGI", figures)

@@ -58,8 +58,7 @@ EXPERIMENT = Experiment(
     claims=(
         Claim(
             "A sync middleware in an async stack costs about a millisecond and holds a thread, which can use up what "
-            "async "
-            "gained.",
+            "async gained.",
             "Django documentation 3.1, quoted in django-cors-headers issue 560 (2020)",
             "https://github.com/adamchainz/django-cors-headers/issues/560",
             confirmed="depends on the page: a fraction of a millisecond of CPU, no wall",

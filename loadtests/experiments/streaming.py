@@ -28,8 +28,7 @@ def judge(points: Sequence[Point]) -> Judgement:
     whole, streamed = ([last(points, arm) for arm in arms] for arms in (WHOLE, STREAMED))
     figures = "; ".join(
         f"under {arm.arm.target.upper()} a streamed page began after {arm.first_byte:.3f} s and ended after "
-        f"{arm.p50:.2f} s, "
-        f"a whole one began after {other.first_byte:.2f} s"
+        f"{arm.p50:.2f} s, a whole one began after {other.first_byte:.2f} s"
         for arm, other in zip(streamed, whole, strict=True)
     )
     seen = all(arm.first_byte <= EARLY * arm.p50 for arm in streamed) and all(

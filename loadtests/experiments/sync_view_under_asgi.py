@@ -33,9 +33,8 @@ def judge(points: Sequence[Point]) -> Judgement:
     if sync.cpu_per_page and asynchronous.cpu_per_page:
         cost = f", {sync.cpu_per_page * 1000:.1f} ms of CPU a page against {asynchronous.cpu_per_page * 1000:.1f} ms"
     figures = (
-        f"at {sync.step.name} sync views under ASGI served {sync.goodput:.1f} pages/s, where one thread for all "
-        "would serve "
-        f"{serialised:.1f}, and async views {asynchronous.goodput:.1f}; it took {threads:.0f} threads{cost}"
+        f"at {sync.step.name} sync views under ASGI served {sync.goodput:.1f} pages/s, where one thread for all would "
+        f"serve {serialised:.1f}, and async views {asynchronous.goodput:.1f}; it took {threads:.0f} threads{cost}"
     )
     seen = sync.goodput >= MANY_TIMES * serialised and threads >= A_THREAD_EACH * pages
     return judged(seen, "A thread each, and no longer one for all", figures)

@@ -28,8 +28,7 @@ def judge(answers: Answers) -> Judgement:
     each = [said["counted_bytes_per_unit"] or said["bytes_per_unit"] or 0.0 for said in (threads, tasks)]
     figures = (
         f"{threads['started']:,} threads started in {threads['seconds_to_start']:.1f} s at {each[0] / 1e3:.1f} KB "
-        "each, "
-        f"{tasks['started']:,} tasks in {tasks['seconds_to_start']:.1f} s at {each[1] / 1e3:.1f} KB each"
+        f"each, {tasks['started']:,} tasks in {tasks['seconds_to_start']:.1f} s at {each[1] / 1e3:.1f} KB each"
     )
     times = each[0] / each[1] if each[1] else 0.0
     return judged(times >= TIMES, f"A task takes {times:.0f} times less memory", figures)

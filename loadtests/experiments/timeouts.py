@@ -36,11 +36,10 @@ def judge(points: Sequence[Point]) -> Judgement:
     threads, gather, gives_up = whole
     held = threads.inside.pages_in_flight or 0
     figures = (
-        f"with one call in ten hanging, at {partial.step.name}, gather failed {per_second(gather)} pages/s, each after "
-        f"{TIMEOUT:g} s, and a deadline {per_second(gives_up)}, each after {DEADLINE:g} s; partial pages came whole at "
-        f"{partial.goodput:.1f} pages/s in {partial.p50:.2f} s; under WSGI {held:.0f} of {threads.slots} slots "
-        "waited for "
-        "nothing"
+        f"with one call in ten hanging, at {partial.step.name}, gather failed {per_second(gather)} pages/s, each "
+        f"after {TIMEOUT:g} s, and a deadline {per_second(gives_up)}, each after {DEADLINE:g} s; partial pages came "
+        f"whole at {partial.goodput:.1f} pages/s in {partial.p50:.2f} s; under WSGI {held:.0f} of {threads.slots} "
+        "slots waited for nothing"
     )
     all_failed = not any(point.pages for point in whole) and all(point.failures for point in whole)
     seen = all_failed and partial.p50 <= IN_TIME * DEADLINE and held >= TAKEN * (threads.slots or 0)

@@ -48,10 +48,8 @@ def introduction(results: Sequence[Result], command: str) -> Iterator[str]:
     yield ""
     yield (
         f"Written by `{command}`. Each row is an experiment that anybody can run again: `make loadtest "
-        "EXPERIMENT=<name>`; "
-        "what it does and why is in [experiments.md](experiments.md), how it is measured in [method.md](method.md). "
-        "A claim "
-        "is given in our words; its source is linked."
+        "EXPERIMENT=<name>`; what it does and why is in [experiments.md](experiments.md), how it is measured in "
+        "[method.md](method.md). A claim is given in our words; its source is linked."
     )
     yield ""
     judged = [found for found in results if found.summary and found.summary["verdict"]["status"] != "invalid"]

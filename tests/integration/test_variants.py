@@ -26,7 +26,7 @@ DEADLINE = float(os.environ["DEADLINE"])
 CALL_TIMEOUT = float(os.environ["CALL_TIMEOUT"])
 
 # They share an async client with the whole process, which only ASGI's one event loop allows.
-ASGI_ONLY = {"client_httpx", "client_httpx2", "client_aiohttp", "client_default_limits"}
+ASGI_ONLY = {"client_httpx", "client_httpx_aiohttp", "client_httpx2", "client_aiohttp", "client_default_limits"}
 DATABASE = {"orm_sync", "orm_to_async", "orm_async"}  # tests/integration/test_database.py
 BOTH = sorted(set(VARIANTS) - ASGI_ONLY - DATABASE)
 

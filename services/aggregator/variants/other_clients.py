@@ -17,6 +17,12 @@ async def client_httpx(calls: list[str], client: AsyncClient) -> Results:
 
 
 @variant
+async def client_httpx_aiohttp(calls: list[str], client: AsyncClient) -> Results:
+    httpx_client = clients.httpx_aiohttp_client()
+    return await asyncio.gather(*(clients.attempt(httpx_client, call) for call in calls))
+
+
+@variant
 async def client_httpx2(calls: list[str], client: AsyncClient) -> Results:
     httpx2_client = clients.httpx2_client()
     return await asyncio.gather(*(clients.attempt(httpx2_client, call) for call in calls))
