@@ -71,6 +71,7 @@ EXPERIMENT = Experiment(
             "A client for each request adds about 100 ms, because an SSL context is built even for plain HTTP.",
             "httpx issue 2298 (2022)",
             "https://github.com/encode/httpx/issues/2298",
+            confirmed="holds, but costs less by now",
         ),
         Claim(
             "Sync Django with 4 × 10 threads did better than async Django under uvicorn, with an AsyncClient made for "

@@ -6,10 +6,10 @@ slots as four workers of 25 threads: the slot-matched arm that such comparisons 
 Predict: goodput = users / page time as soon as slots ≥ users. So 100 threads serve 100 users as ASGI does, and 200
 threads serve them no better. A thread costs memory: its own, and that of the threads which make its calls.
 
-You will see WSGI reach ASGI at 100 slots, at about twice the memory. Four workers of 25 threads come close, with a
-longer tail: each worker takes whatever connections it gets and keeps them, so that some workers queue pages while
-others have slots free. Let a worker take no more connections than it has threads, and keep none of them, and they
-spread.
+You will see WSGI reach ASGI at 100 slots, at about twice the memory. Four workers of 25 threads take more of it,
+since workers share little, and come close, with a longer tail: each worker takes whatever connections it gets and
+keeps them, so that some workers queue pages while others have slots free. Let a worker take no more connections than
+it has threads, and keep none of them, and they spread.
 
 In your project: count slots before you change the server. If threads × workers ≥ pages in flight at your peak, you
 have nothing to gain; if not, more threads may be all you need, as long as their memory and the database's connections
@@ -33,16 +33,15 @@ BEHIND = 0.6  # of ASGI's goodput, which ten slots stay below
 def judge(points: Sequence[Point]) -> Judgement:
     ten, hundred, asgi = last(points, TEN), last(points, HUNDRED), last(points, ASGI)
     piled, spread = last(points, PILED), last(points, SPREAD)
-    memory = ""
-    if hundred.inside.memory and asgi.inside.memory:
-        memory = f" with {hundred.inside.memory / 1e6:.0f} MB against {asgi.inside.memory / 1e6:.0f} MB"
+    memory = [(point.inside.memory or 0) / 1e6 for point in (hundred, piled, asgi)]
     figures = (
         f"at {asgi.step.name} 10 threads served {ten.goodput:.1f} pages/s, 50 {last(points, FIFTY).goodput:.1f}, 100 "
-        f"{hundred.goodput:.1f}, 200 {last(points, TWO_HUNDRED).goodput:.1f}, ASGI {asgi.goodput:.1f}{memory}; 4 × 25 "
-        f"threads served {piled.goodput:.1f} (p95 {piled.p95:.2f} s), spread evenly {spread.goodput:.1f} (p95 "
-        f"{spread.p95:.2f} s)"
+        f"{hundred.goodput:.1f}, 200 {last(points, TWO_HUNDRED).goodput:.1f}, ASGI {asgi.goodput:.1f}; 4 × 25 threads "
+        f"served {piled.goodput:.1f} (p95 {piled.p95:.2f} s), spread evenly {spread.goodput:.1f} (p95 "
+        f"{spread.p95:.2f} s); 100 threads took {memory[0]:.0f} MB, 4 × 25 {memory[1]:.0f} MB, ASGI {memory[2]:.0f} MB"
     )
-    seen = hundred.goodput >= CAUGHT_UP * asgi.goodput and ten.goodput <= BEHIND * asgi.goodput
+    caught_up = hundred.goodput >= CAUGHT_UP * asgi.goodput and ten.goodput <= BEHIND * asgi.goodput
+    seen = caught_up and memory[0] < memory[1]
     return judged(seen, "Slots decide, and threads catch up", figures)
 
 
