@@ -12,6 +12,7 @@ from locust import events, stats
 from loadtests import knobs, targets, users
 from loadtests.errors import BadInput, LabError
 from loadtests.live.attach import attach
+from loadtests.live.login import VARIABLE, Login, protect
 
 
 def whole_milliseconds(response_time: float) -> int:
@@ -26,9 +27,12 @@ try:
     found = [targets.ask(name, url) for name, url in targets.urls(os.environ["TARGETS"]).items()]
     witnesses = targets.urls(os.environ["WITNESSES"])
     globals().update({user.__name__: user for user in map(users.user_class, found)})
+    login = Login.parse(os.environ[VARIABLE])
 except LabError as error:
     raise SystemExit(f"locust: {error}") from None
 
+if login:
+    os.environ["LOCUST_WEB_LOGIN"] = "true"  # Locust reads its options after this file
 
 STRATEGIES = knobs.strategies(found[0].paths)  # one Django project: the same at every target
 
@@ -61,6 +65,8 @@ def add_routes(environment: Any, **_: Any) -> None:
     )
     if environment.web_ui is None:
         return
+    if login:
+        protect(environment.web_ui, login)
     app = environment.web_ui.app
     print(f"Open http://127.0.0.1:{os.environ['PUBLISHED_PORT']}/compare and press Start.", flush=True)
 

@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 GENERATOR = "locust"
 LOG_LINES = 15
 PASSWORD = re.compile(r"(\w://[^:/@\s]*):[^@\s]*@")
+LOGIN = "LOCUST_LOGIN"  # name:password
 
 
 class Runtime(ABC):
@@ -89,8 +90,9 @@ def required(depends_on: Iterable[str] | Mapping[str, Mapping[str, Any]]) -> lis
 
 
 def without_password(environment: Mapping[str, str]) -> dict[str, str]:
-    """For what is kept and shown: the URL of a database may hold one."""
-    return {name: PASSWORD.sub(r"\1:…@", str(value)) for name, value in environment.items()}
+    """For what is kept and shown: the URL of a database may hold one, and the login of the web UI does."""
+    shown = {name: PASSWORD.sub(r"\1:…@", str(value)) for name, value in environment.items()}
+    return shown | ({LOGIN: re.sub(":.*", ":…", shown[LOGIN])} if LOGIN in shown else {})
 
 
 def port_is_free(port: int) -> bool:

@@ -219,3 +219,32 @@ def test_with_workers_the_figures_are_those_of_all_of_them(workers: Page) -> Non
     wait_until(lambda: workers.get("figures")["users"] == "20 users", seconds=30)
     assert names(workers) == ["asgi"]
     workers.good("stop")
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a web UI with a login."""
+    runtime = ProcessRuntime(tmp_path_factory.mktemp("logs"))
+    runtime.prepare({"SAVE_TO": str(tmp_path_factory.mktemp("saved")), "LOCUST_LOGIN": "speaker:a-long-password"})
+    try:
+        runtime.up(["locust"])
+        yield runtime.published()["locust"]
+    finally:
+        runtime.down()
+
+
+def log_in(client: httpx.Client, password: str) -> httpx.Response:
+    return client.post("/log-in", data={"username": "speaker", "password": password}, follow_redirects=True)
+
+
+def test_behind_a_login_nothing_answers_before_it_and_everything_after(guarded: str) -> None:
+    with httpx.Client(base_url=guarded, timeout=30, trust_env=False) as client:
+        for path in ("/", "/compare", "/compare/figures", "/compare/static/compare.js"):
+            assert client.get(path).headers["location"].startswith("/login"), path
+        for path in ("start", "stop", "reset", "knobs", "save"):
+            assert client.post(f"/compare/{path}", json=BOTH).headers["location"].startswith("/login"), path
+        assert "This is not the name and the password." in log_in(client, "wrong").text
+        assert client.get("/compare").status_code == 302
+        assert log_in(client, "a-long-password").status_code == 200
+        assert client.get("/compare").status_code == 200
+        assert client.get("/compare/figures").json()["running"] is False

@@ -17,7 +17,7 @@ MAY_USE_LOCUST = {
     "loadtests/users.py",
     "loadtests/run.py",
     "loadtests/locustfile.py",
-    *(f"loadtests/live/{name}.py" for name in ("attach", "blueprint", "collector", "controls", "workers")),
+    *(f"loadtests/live/{name}.py" for name in ("attach", "blueprint", "collector", "controls", "login", "workers")),
 }
 PURE_LIVE = ("calibration", "figures", "history", "presets", "second", "sentence", "stretch", "tally", "wanted")
 PURE = [

@@ -25,3 +25,8 @@ def test_a_service_waits_for_what_it_requires() -> None:
 )
 def test_a_password_is_not_kept_with_a_result(url: str, shown: str) -> None:
     assert without_password({"URL": url}) == {"URL": shown}
+
+
+def test_the_login_of_the_web_ui_is_not_kept_with_a_result() -> None:
+    assert without_password({"LOCUST_LOGIN": "speaker:pass:word"}) == {"LOCUST_LOGIN": "speaker:…"}
+    assert without_password({"LOCUST_LOGIN": ""}) == {"LOCUST_LOGIN": ""}

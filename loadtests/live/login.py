@@ -1,0 +1,66 @@
+"""A name and a password before the web UI, for whoever publishes it further than this machine: Locust's own login."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from hmac import compare_digest
+from typing import Any
+
+import gevent
+from flask import redirect, request, session, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import UserMixin, login_user
+
+from loadtests.errors import BadInput
+
+VARIABLE = "LOCUST_LOGIN"
+SHORTEST = 8  # characters of a password
+PAUSE = 1.0  # seconds before a wrong password is answered, so that guessing takes its time
+
+
+class LoggedIn(UserMixin):  # type: ignore[misc]  # Flask-Login has no types
+    def __init__(self, name: str) -> None:
+        self.id = name
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    name: str
+    password: str
+
+    @classmethod
+    def parse(cls, text: str) -> Login | None:
+        """From 'name:password'; None from an empty text. Raises BadInput, which does not repeat the password."""
+        if not text:
+            return None
+        name, _, password = text.partition(":")
+        if not name or len(password) < SHORTEST:
+            raise BadInput(f"{VARIABLE} must be a name, a colon and a password of {SHORTEST} characters or more")
+        return cls(name, password)
+
+    def matches(self, name: str, password: str) -> bool:
+        """Takes as long whichever of both is wrong."""
+        right_name = compare_digest(name.encode(), self.name.encode())
+        return compare_digest(password.encode(), self.password.encode()) and right_name
+
+
+def protect(web_ui: Any, login: Login) -> None:
+    """A Locust web UI that was started with --web-login. Whoever logged in has to again after a restart."""
+    web_ui.app.secret_key = secrets.token_hex()
+    web_ui.app.config["SESSION_COOKIE_SAMESITE"] = "Strict"
+    path = f"{web_ui.environment.parsed_options.web_base_path or ''}/log-in"
+    web_ui.auth_args = {"username_password_callback": path}
+
+    @web_ui.login_manager.user_loader  # type: ignore[untyped-decorator]
+    def user(name: str) -> LoggedIn | None:
+        return LoggedIn(name) if name == login.name else None
+
+    @web_ui.app.post(path)  # type: ignore[untyped-decorator]
+    def log_in() -> ResponseReturnValue:
+        if login.matches(request.form.get("username", ""), request.form.get("password", "")):
+            login_user(user(login.name))
+            return redirect(url_for("locust.index"))
+        gevent.sleep(PAUSE)
+        session["auth_error"] = "This is not the name and the password."
+        return redirect(url_for("locust.login"))
