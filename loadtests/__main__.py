@@ -19,7 +19,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         options = parser().parse_args(words)
-        return int(options.command(options))
+        status = int(options.command(options))
+        sys.stdout.flush()
     except LabError as error:
         print(f"loadtests: {error}", file=sys.stderr)
         if error.details:
@@ -27,6 +28,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ExitCode.NOT_UP
     except (Interrupted, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
+    except BrokenPipeError:  # whoever read along has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.INTERRUPTED
+    return status
 
 
 class Parser(argparse.ArgumentParser):

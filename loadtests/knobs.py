@@ -74,6 +74,11 @@ class Settings:
         return replace(self, **values)
 
     @property
+    def words(self) -> str:
+        """What a page has to wait for."""
+        return f"{self.fan_out} call{'' if self.fan_out == 1 else 's'} × {self.latency:g} s a page"
+
+    @property
     def query(self) -> str:
         return "&".join(f"{name}={value}" for name, value in asdict(self).items())
 

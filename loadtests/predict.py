@@ -127,7 +127,7 @@ def introduction(settings: Settings, calibrated: Mapping[tuple[str, str], float]
         if cpu
         else "CPU left out: no run has measured it yet"
     )
-    return f"Predicted, not measured, for {settings.fan_out} calls × {settings.latency:g} s a page; {of}."
+    return f"Predicted, not measured, for {settings.words}; {of}."
 
 
 def table(found: list[Row]) -> Table:

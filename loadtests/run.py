@@ -20,7 +20,6 @@ import gevent
 import psutil
 from gevent.event import Event
 from locust.env import Environment
-from rich.console import Console
 
 from loadtests import experiments, knobs, manifest, probe, raw, targets, witness
 from loadtests.analysis import capacity, validity
@@ -62,7 +61,7 @@ class Generator:
 
 def main(options: Namespace) -> ExitCode:
     """Measure, judge, write the report. Raises LabError when nothing could be measured."""
-    console = Console(highlight=False)
+    console = terminal.UnreadConsole(highlight=False)
     folder = Path(options.folder)
     experiment = experiments.find(options.experiments[0])
     if options.quick:
@@ -121,10 +120,7 @@ def introduction(
     arms = "; ".join(f"{arm.words}, {slots_text(found[arm.target].slots)}" for arm in experiment.arms)
     load = ", ".join(step.name for step in experiment.steps)
     seconds = sum(step.seconds for step in steps)
-    return (
-        f"{experiment.name}: {settings.fan_out} calls × {settings.latency:g} s a page, at {load}; "
-        f"about {seconds:.0f} s\n{arms}"
-    )
+    return f"{experiment.name}: {settings.words}, at {load}; about {seconds:.0f} s\n{arms}"
 
 
 def slots_text(slots: int | None) -> str:

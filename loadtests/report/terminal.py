@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+
+class UnreadConsole(Console):
+    """Goes on in silence when whoever read along has gone, as `head` does: what is measured is kept all the same."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
 
 STYLES = {"confirmed": "bold green", "not confirmed": "bold yellow", "invalid": "bold red"}
 

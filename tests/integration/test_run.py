@@ -13,7 +13,7 @@ import pytest
 from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 
-from tests.runs import Ended, Lab, children_of, one_line
+from tests.runs import LONGEST, Ended, Lab, children_of, one_line
 
 SMALL = ("run", "--runtime=process", "--quick", "--users=1,30", "--latency=0.2")
 
@@ -214,6 +214,23 @@ def test_list_shows_every_experiment_with_its_question(lab_command: Lab) -> None
     ended = lab_command.run("list")
     assert ended.code == 0
     assert "external-concurrency\n    How many pages" in ended.output
+
+
+def test_a_reader_who_has_seen_enough_is_no_error(lab_command: Lab) -> None:
+    with lab_command.started("list") as process:
+        assert process.stdout
+        process.stdout.close()
+        assert process.wait(30) == 130
+
+
+def test_a_run_that_nobody_reads_any_longer_keeps_what_it_measured(lab_command: Lab) -> None:
+    with lab_command.started("run", "--runtime=process", "--quick", "--users=1", "--latency=0.01") as process:
+        assert process.stdout
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(LONGEST) == 130
+    [report] = lab_command.results.glob("2*/report.html")
+    assert json.loads((report.parent / "summary.json").read_text())["complete"]
 
 
 def test_claims_that_cannot_be_written_down_are_not_measured(lab_command: Lab) -> None:

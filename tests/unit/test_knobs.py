@@ -63,3 +63,8 @@ def test_a_missing_setting_is_named() -> None:
 def test_a_page_fails_when_any_of_its_calls_does() -> None:
     settings = knobs.Settings(fan_out=2, latency=1, jitter=0, fail=0.5)
     assert settings.failing_pages == pytest.approx(0.75)
+
+
+def test_a_page_of_one_call_is_said_as_one() -> None:
+    assert knobs.Settings(fan_out=1, latency=0.25, jitter=0, fail=0).words == "1 call × 0.25 s a page"
+    assert knobs.Settings(fan_out=10, latency=1, jitter=0, fail=0).words == "10 calls × 1 s a page"
