@@ -123,6 +123,8 @@ def check_load(options: argparse.Namespace) -> None:
     options.users = knobs.users(options.users) if options.users else ()
     options.rate = knobs.rates(options.rate) if options.rate else ()
     options.repeats = knobs.repeats(options.repeats) if options.repeats else None
+    for name in options.experiments:
+        experiments.refuse_other_steps(experiments.find(name), (*options.users, *options.rate))
     for knob in knobs.KNOBS:
         if text := getattr(options, knob.name):
             knob.parse(text)

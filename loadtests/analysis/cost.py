@@ -14,7 +14,9 @@ ENOUGH_PAGES = 20  # the kernel counts CPU in steps of 10 ms: fewer pages say to
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """`memory_per_page_in_flight`: what each further page in flight took; None where nothing can be said."""
+    """`memory_per_page_in_flight`: what each further page in flight took; None where nothing can be said, as where its
+    threads had been there before.
+    """
 
     cpu_per_page: float | None
     memory: float | None
@@ -37,7 +39,9 @@ def cost(steps: Sequence[StepFigures]) -> Cost:
     each = None
     if None not in {first.memory, last.memory, first.pages_in_flight, last.pages_in_flight}:
         more = (last.pages_in_flight or 0) - (first.pages_in_flight or 0)
-        each = ((last.memory or 0) - (first.memory or 0)) / more if more > 0 else None
+        threads = (last.threads or 0) - (first.threads or 0)
+        if more > 0 and (threads >= more or steps[0].arm.strategy != "threadpool"):
+            each = ((last.memory or 0) - (first.memory or 0)) / more
     return Cost(steps[-1].cpu_per_page, last.memory, None if each is None else max(0.0, each))
 
 

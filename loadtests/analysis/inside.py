@@ -94,7 +94,7 @@ def inside(target: Readings, api: Readings) -> Inside:
 
 
 def together(repeats: Sequence[Inside]) -> Inside:
-    """Over repeats: sums added up, medians' median, and of all else the highest."""
+    """Over repeats: sums added up (unknown where one of them is), medians' median, and of all else the highest."""
     values = {}
     for field in fields(Inside):
         found = [value for one in repeats if (value := getattr(one, field.name)) is not None]
@@ -103,7 +103,8 @@ def together(repeats: Sequence[Inside]) -> Inside:
             combine = sum
         elif field.name in MEDIANS:
             combine = median
-        values[field.name] = combine(found) if found else None
+        known = len(found) == len(repeats) if field.name in SUMS else bool(found)
+        values[field.name] = combine(found) if known and found else None
     return Inside(**values)
 
 

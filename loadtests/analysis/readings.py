@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -31,7 +32,8 @@ def grown(before: Reading | None, after: Reading | None, name: str) -> float | N
 def p99(before: Reading | None, after: Reading | None, histogram: str) -> float | None:
     """Seconds that 99 % of what a histogram counted between two readings did not exceed.
 
-    It is the bound of a bucket, so the true value is that or less. None when nothing is known.
+    It is the bound of a bucket, so the true value is that or less; or more, where it is the highest bound that there
+    is. None when nothing is known.
     """
     if before is None or after is None or histogram not in after.buckets:
         return None
@@ -40,4 +42,5 @@ def p99(before: Reading | None, after: Reading | None, histogram: str) -> float 
     total = max(counts.values(), default=0.0)
     if total <= 0:
         return None
-    return min(bound for bound, count in counts.items() if count >= 0.99 * total)
+    bound = min(bound for bound, count in counts.items() if count >= 0.99 * total)
+    return bound if math.isfinite(bound) else max(filter(math.isfinite, counts), default=None)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from loadtests.analysis.validity import Check
 from loadtests.errors import ExitCode
-from loadtests.experiments import Experiment, Point
+from loadtests.experiments import CannotJudge, Experiment, Point
+from loadtests.step import amounts
 
 CODES = {
     "confirmed": ExitCode.CONFIRMED,
@@ -43,5 +44,11 @@ def verdict(
         others = ", ".join(dict.fromkeys(check.name for check in failed[1:]))
         more = f" ({len(failed) - 1} more failed: {others}.)" if others else ""
         return Verdict("invalid", f"No answer: {failed[0].sentence}{more}")
-    judgement = experiment.judge(points)
+    try:
+        judgement = experiment.judge(points)
+    except CannotJudge as error:
+        return Verdict("invalid", f"No answer: {error}.")
+    except (ArithmeticError, LookupError, ValueError):  # steps or arms that the question needs are not among the points
+        own = amounts(experiment.steps)
+        return Verdict("invalid", f"No answer: {experiment.name} cannot be judged by these steps; it ran at {own}.")
     return Verdict("confirmed" if judgement.confirmed else "not confirmed", judgement.sentence, judgement.noise_floor)

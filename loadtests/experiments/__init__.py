@@ -100,6 +100,10 @@ class Claim:
     confirmed: str = "holds"
 
 
+class CannotJudge(ValueError):
+    """What was measured does not say whether the prediction was right; the message says what is missing."""
+
+
 def judged(seen: object, lesson: str, figures: str) -> Judgement:
     """What was predicted was seen (anything true), which is the lesson; or it was not, and the figures say so."""
     return Judgement(bool(seen), f"{lesson if seen else 'Not as predicted'}: {figures}.")
@@ -206,6 +210,23 @@ def of(points: Sequence[Point], arm: Arm) -> list[Point]:
 def last(points: Sequence[Point], arm: Arm) -> Point:
     """The arm's at its highest step."""
     return of(points, arm)[-1]
+
+
+def cpu_of(points: Sequence[Point], arm: Arm) -> float:
+    """CPU seconds a page at the arm's highest step. Raises CannotJudge."""
+    point = last(points, arm)
+    if point.cpu_per_page is None:
+        raise CannotJudge(f"nobody could read what CPU {arm.words} took")
+    return point.cpu_per_page
+
+
+def refuse_other_steps(experiment: Experiment, asked: Sequence[Step]) -> None:
+    """Raises BadInput where steps are asked for and the experiment is about its own."""
+    turned = {name.upper() for step in experiment.steps for name in step.knobs}
+    if asked and turned:
+        raise BadInput(
+            f"{experiment.name} turns {', '.join(sorted(turned))} from step to step, so it takes no USERS= and no RATE="
+        )
 
 
 def highest(points: Sequence[Point]) -> list[Point]:

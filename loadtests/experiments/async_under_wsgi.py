@@ -27,7 +27,7 @@ CLEARLY_MORE = 1.5
 
 
 def judge(points: Sequence[Point]) -> Judgement:
-    (alone, full), (alone_asgi, full_asgi) = of(points, ASYNC), of(points, ASGI)
+    (alone, *_, full), (alone_asgi, *_, full_asgi) = of(points, ASYNC), of(points, ASGI)
     inside = alone.p50 <= AS_FAST * alone_asgi.p50
     outside = full.goodput <= HELD * expected(full).goodput and full_asgi.goodput >= CLEARLY_MORE * full.goodput
     cost = ""

@@ -20,7 +20,7 @@ from loadtests.step import users
 
 WSGI, ASGI = Arm("wsgi", "threadpool"), Arm("asgi", "gather")
 WORK = 0.05  # CPU seconds a page
-ALIKE = 1.25  # times the other's goodput
+ALIKE = 1.15  # times the other's goodput
 NO_MORE = 1.1  # times what one core can compute
 
 

@@ -48,7 +48,7 @@ def judge(points: Sequence[Point]) -> Judgement:
             f"nobody has to queue, so ask for more ({load.variable}=).",
         )
     ratio = asgi.goodput / wsgi.goodput if wsgi.goodput else 0.0
-    asked = min(CLEARLY_MORE, 0.8 * expected(asgi).goodput / predicted)
+    asked = max(1 + noise.FLOOR, min(CLEARLY_MORE, 0.8 * expected(asgi).goodput / predicted))
     held = HELD[0] <= wsgi.goodput / predicted <= HELD[1]
     if held and ratio >= asked:
         return Judgement(

@@ -1,10 +1,12 @@
 """How large a difference means nothing on this machine?
 
-Every target is compared with itself (A/A): the same arm twice, in alternating order, three times over. All that
-differs is chance and what else the machine was doing.
+Every target is compared with itself (A/A): the same arm twice, in alternating order, three times over; once where
+calls are so short that a core computes without a pause, and once where pages wait. All that differs is chance and
+what else the machine was doing.
 
 Predict: no difference. You will see how large "no difference" is here: the noise floor, the largest gap between any
-two repeats of the same thing. A shared laptop shows a few percent.
+two repeats of the same thing. Pages that wait hide a busy machine; a saturated core shows it. A shared laptop shows
+some percent.
 
 In your project: do this before you compare anything. A gain that is smaller than your floor is not a gain.
 """
@@ -12,25 +14,29 @@ In your project: do this before you compare anything. A gain that is smaller tha
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from loadtests.analysis import noise
-from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, highest
-from loadtests.step import users
+from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick
+from loadtests.step import turned
 
 AGAIN = "again"
 
 
 def judge(points: Sequence[Point]) -> Judgement:
-    points = highest(points)
-    floors = {}
+    floors, cpu = {}, []
     for point in points:
-        twins = [twin for twin in points if twin.arm.label == AGAIN and twin.arm.target == point.arm.target]
-        if not point.arm.label and twins:
-            floors[point.arm.target] = noise.floor(point.goodputs, twins[0].goodputs)
+        for twin in points:
+            if not point.arm.label and twin.arm == replace(point.arm, label=AGAIN) and twin.step == point.step:
+                floors[f"{point.arm.target} at {point.step.name}"] = noise.floor(point.goodputs, twin.goodputs)
+                cpu.append(noise.relative(point.cpu_per_page or 0.0, twin.cpu_per_page or 0.0))
     worst = max(floors.values())
-    each = ", ".join(f"{target} {share:.1%}" for target, share in floors.items())
+    each = "; ".join(f"{name} {share:.1%}" for name, share in floors.items())
     repeats = len(points[0].goodputs)
-    figures = f"the same target differed from itself by up to {worst:.1%} over {repeats} repeats ({each})"
+    figures = (
+        f"the same target differed from itself by up to {worst:.1%} over {repeats} repeats ({each}), and in CPU "
+        f"a page by up to {max(cpu):.1%}"
+    )
     quiet = worst <= noise.FLOOR
     sentence = (
         f"No difference: {figures}, below the floor of {noise.FLOOR:.0%}."
@@ -48,7 +54,7 @@ EXPERIMENT = Experiment(
         Arm("asgi", "gather"),
         Arm("asgi", "gather", AGAIN),
     ),
-    steps=users(10),
+    steps=turned(10, "latency", 0.02, 1.0),
     judge=judge,
     claims=(
         Claim(
@@ -59,5 +65,5 @@ EXPERIMENT = Experiment(
         ),
     ),
     repeats=3,
-    quick=Quick(repeats=2),
+    quick=Quick(steps=turned(10, "latency", 0.02, 0.2), knobs={}, repeats=2),
 )

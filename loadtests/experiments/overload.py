@@ -45,7 +45,9 @@ def judge(points: Sequence[Point]) -> Judgement:
     ratio = over.p95 / twin.p95
     hidden = ratio >= HIDDEN
     keep_up = all(point.goodput >= KEEPS_UP * point.step.amount for point in others)
-    served = "; ".join(f"{other.arm.target} served all of them at p95 {other.p95:.2f} s" for other in others)
+    served = "; ".join(
+        f"{other.arm.target} served {other.goodput:.1f} of them at p95 {other.p95:.2f} s" for other in others
+    )
     sentence = (
         f"{over.arm.target} serves {over.goodput:.1f} pages/s when {over.step.name} arrive and {twin.goodput:.1f} with "
         f"{twin.step.name}, but p95 is {over.p95:.2f} s and still growing, against {twin.p95:.2f} s: users who wait "

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, judged, of
+from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, judged, last, of
 from loadtests.step import users
 
 TIMEOUT = 1.2  # seconds until a call gives up
@@ -27,7 +27,7 @@ MOSTLY = 0.5  # of the pages
 
 
 def judge(points: Sequence[Point]) -> Judgement:
-    (alone, full), asgi = of(points, WSGI), of(points, ASGI)[-1]
+    (alone, *_, full), asgi = of(points, WSGI), last(points, ASGI)
     figures = (
         f"under ASGI {asgi.pages} of {asgi.pages + asgi.failures} pages were whole at {asgi.step.name}; under WSGI "
         f"{alone.pages} of {alone.pages + alone.failures} at {alone.step.name} and {full.pages} of "
@@ -51,7 +51,7 @@ EXPERIMENT = Experiment(
             "An async view that calls a page of its own server hangs when few requests can be served at once.",
             "channels issue 1491 (2020)",
             "https://github.com/django/channels/issues/1491",
-            confirmed="depends on the server: no longer under ASGI, still under WSGI",
+            confirmed="depends on the server: no longer under ASGI; a sync page under WSGI still does",
         ),
     ),
     quick=Quick(knobs={"latency": 0.1}),

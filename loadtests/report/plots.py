@@ -353,8 +353,8 @@ def failures(summary: Summary, axis: Axis) -> go.Figure:
 
 @plot(
     "Users",
-    "Users of each target: everybody asks for the next page when the last one is there, or has failed, without a pause "
-    "in between. It is the load that all other plots answer to.",
+    "Users of each target: everybody asks for the next page as soon as the last one is there, or half a second after "
+    "it has failed. It is the load that all other plots answer to.",
 )
 def users(summary: Summary, axis: Axis) -> go.Figure:
     return figure_of(summary, axis, "users", Line(lambda step: step["users"], "users", 0))

@@ -33,7 +33,7 @@ from services.aggregator.upstream import (
     session,
 )
 
-IDLE = 20  # connections that httpx's and httpx2's pools keep: each call looks at all of them
+IDLE = 20  # connections that httpx's and httpx2's pools keep, as by default: each call looks at all of them
 
 Client = TypeVar("Client")
 

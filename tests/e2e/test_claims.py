@@ -80,7 +80,12 @@ def asgi_gains_as_the_api_slows_down(summary: dict[str, Any]) -> bool:
     return bool(lead[-1] > 1.25 * lead[0])
 
 
-SHAPES = {"fast-api": asgi_gains_as_the_api_slows_down}
+def the_floor_is_one_of_a_busy_machine(summary: dict[str, Any]) -> bool:
+    """A core that others want as well differs from itself by more than one on a desk."""
+    return bool(summary["noise_floor"] < 0.4)
+
+
+SHAPES = {"fast-api": asgi_gains_as_the_api_slows_down, "noise": the_floor_is_one_of_a_busy_machine}
 
 
 def test_the_document_has_every_experiment_with_what_was_measured(claims: Claims) -> None:

@@ -12,10 +12,11 @@ from tests.unit.factories import ASGI, INSIDE, WSGI, measured
 SLOTTED = Deployment(slots=10, cores=1.0)
 
 
-def step(*, users: int, goodput: float, pages_in_flight: float, memory: float, cpu: float = 0.006) -> StepFigures:
+def step(*, users: int, goodput: float, cpu: float = 0.006, **seen: float) -> StepFigures:
     one = measured(WSGI, users, goodput)
-    seen = replace(INSIDE, pages_in_flight=pages_in_flight, memory=memory, cpu_seconds=one.pages * cpu)
-    return steps([replace(one, inside=seen)], WSGI)[0]
+    seen.setdefault("threads", 11 * seen["pages_in_flight"])
+    known = replace(INSIDE, **seen, cpu_seconds=one.pages * cpu)
+    return steps([replace(one, inside=known)], WSGI)[0]
 
 
 def test_cpu_is_calibrated_where_there_are_pages_enough_to_tell() -> None:
@@ -30,6 +31,8 @@ def test_memory_per_page_in_flight_is_what_each_further_page_took() -> None:
     high = step(users=100, goodput=10, pages_in_flight=10, memory=59e6)
     assert cost([low, high]).memory_per_page_in_flight == pytest.approx(1e6)
     assert cost([high]).memory_per_page_in_flight is None
+    was_there = step(users=1, goodput=1, pages_in_flight=1, memory=58e6, threads=110)
+    assert cost([was_there, high]).memory_per_page_in_flight is None, "its threads had taken their memory before"
     assert cost([]).memory is None
 
 

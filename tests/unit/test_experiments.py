@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from loadtests import experiments, predict
+from loadtests import experiments, knobs, predict
 from loadtests.analysis.capacity import Deployment
 from loadtests.analysis.capacity import predict as predicted
+from loadtests.analysis.inside import Inside
+from loadtests.analysis.verdict import verdict
+from loadtests.errors import BadInput
 from loadtests.experiments import Experiment, Point
 from loadtests.report import lessons
 from loadtests.report.plots import PLOTS
@@ -20,8 +24,8 @@ OF_PAGES = {name: experiment for name, experiment in CATALOGUE.items() if experi
 every_one_of_pages = pytest.mark.parametrize("experiment", OF_PAGES.values(), ids=list(OF_PAGES))
 every_experiment = pytest.mark.parametrize("experiment", CATALOGUE.values(), ids=list(CATALOGUE))
 
-# What A/A measurements predict is that nothing differs.
-TIES = {"noise"}
+# They predict that nothing differs.
+TIES = {"noise", "class-based"}
 
 
 def same_everywhere(experiment: Experiment) -> list[Point]:
@@ -39,6 +43,8 @@ def same_everywhere(experiment: Experiment) -> list[Point]:
             pages=500,
             seconds=10.0,
             first_byte=1.0,
+            cpu_per_page=0.01,
+            inside=Inside(memory=50e6, threads=20),
         )
         for arm in experiment.arms
         for step in sorted(experiment.steps)
@@ -51,6 +57,38 @@ def test_arms_that_do_not_differ_confirm_nothing(experiment: Experiment) -> None
     assert judgement.confirmed == (experiment.name in TIES)
     assert judgement.sentence.endswith(".")
     assert "nan" not in judgement.sentence.lower().split()
+
+
+@every_one_of_pages
+@pytest.mark.parametrize("asked", ["7", "1,2,3,500"])
+def test_other_steps_of_load_end_in_a_verdict_or_are_refused_before_anything_is_measured(
+    experiment: Experiment, asked: str
+) -> None:
+    steps = knobs.users(asked)
+    if any(step.knobs for step in experiment.steps):
+        with pytest.raises(BadInput, match="takes no USERS="):
+            experiments.refuse_other_steps(experiment, steps)
+    else:
+        experiments.refuse_other_steps(experiment, steps)
+        found = verdict(experiment, same_everywhere(replace(experiment, steps=steps)), [])
+        assert found.status in {"confirmed", "not confirmed", "invalid"}
+        assert found.sentence.endswith(".")
+
+
+@every_one_of_pages
+def test_what_nobody_could_read_confirms_nothing(experiment: Experiment) -> None:
+    blind = [replace(point, cpu_per_page=None, inside=Inside()) for point in same_everywhere(experiment)]
+    assert verdict(experiment, blind, []).status in {"not confirmed", "invalid"} or experiment.name in TIES
+
+
+def test_asgi_has_to_serve_more_to_be_called_ahead() -> None:
+    experiment = CATALOGUE["external-concurrency"]
+    steps = knobs.users("11")
+    wsgi, asgi = same_everywhere(replace(experiment, steps=steps))
+    found = verdict(
+        experiment, [replace(wsgi, goodput=9.9, goodputs=(9.9,)), replace(asgi, goodput=8.9, goodputs=(8.9,))], []
+    )
+    assert found.status == "not confirmed"
 
 
 @every_experiment

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from loadtests.analysis.inside import Inside, inside, together
@@ -38,6 +40,18 @@ def test_a_histogram_is_read_between_two_moments() -> None:
     assert p99(earlier, later, "h") == 1.0
     assert p99(later, later, "h") is None
     assert p99(None, later, "h") is None
+
+
+def test_beyond_the_last_bound_it_is_that_bound() -> None:
+    beyond = Reading(buckets={"h": {0.1: 0, 5.0: 10, math.inf: 100}})
+    assert p99(Reading(buckets={}), beyond, "h") == 5.0
+
+
+def test_a_sum_over_repeats_is_not_known_where_one_of_them_is_not() -> None:
+    known, unknown = Inside(cpu_seconds=1.0, memory=5.0), Inside(memory=7.0)
+    assert together([known, unknown]).cpu_seconds is None
+    assert together([known, known]).cpu_seconds == 2.0
+    assert together([known, unknown]).memory == 7.0
 
 
 def test_a_counter_that_shrank_says_nothing() -> None:

@@ -1,4 +1,4 @@
-"""The strategy `gather` over other HTTP clients, with the same limits and timeouts."""
+"""The strategy `gather` over other HTTP clients, with the same timeouts; clients.py says what limits their pools."""
 
 from __future__ import annotations
 
