@@ -123,6 +123,7 @@ def check_load(options: argparse.Namespace) -> None:
     options.users = knobs.users(options.users) if options.users else ()
     options.rate = knobs.rates(options.rate) if options.rate else ()
     options.repeats = knobs.repeats(options.repeats) if options.repeats else None
+    knobs.check_deployment(os.environ)
     for name in options.experiments:
         experiments.refuse_other_steps(experiments.find(name), (*options.users, *options.rate))
     for knob in knobs.KNOBS:

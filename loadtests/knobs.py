@@ -57,6 +57,15 @@ KNOBS = (
 )
 
 
+# Of compose.yaml's variables those that a server or Docker itself would refuse in its own words.
+DEPLOYMENT = (
+    Knob("wsgi_workers", 1, 64, "processes of gunicorn", whole=True),
+    Knob("wsgi_threads", 1, 10_000, "threads of each, so many slots", whole=True),
+    Knob("asgi_workers", 1, 64, "processes of uvicorn", whole=True),
+    *(Knob(f"{name}_cpus", 0.01, 1024, "cores") for name in ("aggregator", "api", "locust")),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """A value for each knob: one page's size and the api's behaviour. Seconds and shares."""
@@ -96,6 +105,13 @@ def settings(texts: Mapping[str, str]) -> Settings:
             raise BadInput(f"{knob.variable} is not set; compose.yaml holds its default")
         values[knob.name] = knob.parse(texts[knob.name])
     return Settings(**values)
+
+
+def check_deployment(variables: Mapping[str, str]) -> None:
+    """Before anything is started with them. Raises BadInput."""
+    for knob in DEPLOYMENT:
+        if text := variables.get(knob.variable):
+            knob.parse(text)
 
 
 def check_strategy(strategy: str, known: Collection[str]) -> None:

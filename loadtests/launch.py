@@ -121,6 +121,8 @@ def measure(options: Namespace, arguments: Callable[[str], Sequence[str]]) -> li
         finally:
             with signals_ignored():
                 runtime.down()
+    if ended[-1].code == ExitCode.INTERRUPTED and ended[-1].folder is None:
+        print(f"{ended[-1].experiment.name} was stopped before anything was measured.", file=sys.stderr, flush=True)
     return ended
 
 

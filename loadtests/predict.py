@@ -26,7 +26,7 @@ from loadtests.runtime import GENERATOR, ROOT
 from loadtests.runtime.processes import Service, read_services
 from loadtests.step import Step
 
-LATEST = Path(os.environ.get("RESULTS") or ROOT / "results") / "latest" / "summary.json"
+RESULTS = Path(os.environ.get("RESULTS") or ROOT / "results")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +107,18 @@ def deployment(service: Service) -> Deployment:
 
 
 def cpu_of_latest_run(fan_out: int) -> dict[tuple[str, str], float]:
-    """CPU seconds per page by target and strategy, as the latest run measured them; empty without one.
+    """CPU seconds per page by target and strategy, from the latest run that measured any; empty without one."""
+    newest_first = sorted(RESULTS.glob("2*/summary.json"), reverse=True)
+    return next(filter(None, (cpu_of(path, fan_out) for path in newest_first)), {})
+
+
+def cpu_of(path: Path, fan_out: int) -> dict[tuple[str, str], float]:
+    """CPU seconds per page by target and strategy, as a run measured them; empty where it is damaged.
 
     Scaled to this fan-out as if a page cost nothing but its calls, which is most of the truth.
     """
     try:
-        summary: Any = json.loads(LATEST.read_text())
+        summary: Any = json.loads(path.read_text())
         scale = fan_out / summary["manifest"]["knobs"]["fan_out"]
         arms = {(arm["target"], arm["strategy"]): arm["cpu_per_page_calibrated"] for arm in summary["arms"]}
     except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
@@ -123,7 +129,7 @@ def cpu_of_latest_run(fan_out: int) -> dict[tuple[str, str], float]:
 def introduction(settings: Settings, calibrated: Mapping[tuple[str, str], float]) -> str:
     cpu = ", ".join(f"{target} {strategy} {value * 1000:.1f} ms" for (target, strategy), value in calibrated.items())
     of = (
-        f"CPU per page from the latest run, scaled to this fan-out ({cpu})"
+        f"CPU per page from the latest run that measured it, scaled to this fan-out ({cpu})"
         if cpu
         else "CPU left out: no run has measured it yet"
     )

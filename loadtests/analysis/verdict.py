@@ -41,8 +41,8 @@ def verdict(
     if incomplete:
         return Verdict("invalid", f"Incomplete, {incomplete}")
     if failed := [check for check in checks if not check.passed]:
-        others = ", ".join(dict.fromkeys(check.name for check in failed[1:]))
-        more = f" ({len(failed) - 1} more failed: {others}.)" if others else ""
+        others = ", ".join(dict.fromkeys(check.name for check in failed if check.name != failed[0].name))
+        more = f" (Failed as well: {others}.)" if others else ""
         return Verdict("invalid", f"No answer: {failed[0].sentence}{more}")
     try:
         judgement = experiment.judge(points)

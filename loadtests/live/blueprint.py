@@ -22,7 +22,7 @@ from loadtests.live.collector import Collector
 from loadtests.live.history import Sample
 from loadtests.live.presets import PRESETS
 from loadtests.live.save import known, save
-from loadtests.live.sentence import clause, load, reservations, sentence
+from loadtests.live.sentence import clause, moment, reservations, sentence
 
 MOST_SAVED = 20  # reports of 5 MB each; in a container they lie in its memory
 MOST_DRAWN = 4  # pages that are a second apart
@@ -46,6 +46,7 @@ class Page:
         self._runtime = runtime
         self._base = base
         self._saved: dict[str, Path] = {}
+        self._variants = sorted({name for one in collector.targets.values() for name in one.identity["variants"]})
         self._drawn: dict[tuple[int, int, int], Any] = {}  # the newest points, which every open page asks for
 
     def page(self) -> ResponseReturnValue:
@@ -59,7 +60,8 @@ class Page:
                 plotly_version=plotly.__version__,
                 presets=PRESETS,
                 reading=figures.READING,
-                strategies=self._controls.strategies,
+                strategies=[name for name in self._controls.strategies if name not in self._variants],
+                variants=self._variants,
                 targets=self._collector.targets.values(),
                 users=wanted.USERS,
                 wanted=self._controls.wanted.values,
@@ -102,8 +104,9 @@ class Page:
         return jsonify(message="Started.")
 
     def knobs(self) -> ResponseReturnValue:
+        running = self._controls.running
         self._controls.turn(self._asked())
-        return jsonify(message="Turned." if self._controls.running else "Set; Start begins with it.")
+        return jsonify(message="Turned." if running else "Set; Start begins with it.")
 
     def stop(self) -> ResponseReturnValue:
         self._controls.stop()
@@ -190,8 +193,8 @@ def now(collector: Collector) -> dict[str, Any]:
     shown, situation = collector.shown, collector.situation
     return {
         "running": situation.running,
-        "users": load(shown) if shown else "",
-        "sentence": sentence(shown),
+        "users": moment(shown, running=situation.running) if shown else "",
+        "sentence": sentence(shown, running=situation.running),
         "clauses": [[one.name, clause(one)] for one in shown],
         "reservations": reservations(situation, shown),
         "marks": [[mark.second, mark.text] for mark in collector.history.marks],

@@ -13,6 +13,7 @@ SECONDS_SKIPPED = 2  # after a change: users come, and pages of before still end
 class Calibration:
     def __init__(self) -> None:
         self._known: dict[tuple[str, str, Settings], float] = {}
+        self._latest: dict[str, tuple[Settings, float]] = {}
         self.begin()
 
     def begin(self) -> None:
@@ -28,10 +29,14 @@ class Calibration:
             self._cpu[target] = self._cpu.get(target, 0.0) + cpu_seconds
 
     def cpu_per_page(self, target: str, strategy: str, settings: Settings) -> float:
-        """CPU seconds; 0 as long as nothing is known, which leaves CPU out."""
+        """CPU seconds; until they are measured, what the target's pages took before a change makes expect."""
         key = (target, strategy, settings)
         if key not in self._known and self._pages[target] >= ENOUGH_PAGES:
             if len(self._known) > 100:  # somebody turns a knob all day
                 self._known.clear()
             self._known[key] = self._cpu[target] / self._pages[target]
-        return self._known.get(key, 0.0)
+        if key in self._known:
+            self._latest[target] = settings, self._known[key]
+            return self._known[key]
+        before, cpu = self._latest.get(target, (settings, settings.work))
+        return max(0.0, cpu - before.work) * settings.fan_out / before.fan_out + settings.work

@@ -60,7 +60,7 @@ class Collector:
         self._readings: dict[str, Reading | None] = {}
         self._api: deque[Reading | None] = deque(maxlen=round(WINDOW) + 1)
         self._wanted: Wanted | None = None  # while it runs
-        self._idle = WINDOW  # seconds since it stopped
+        self._last_shown: list[Shown] = []  # while it ran
         self._cpu = CpuMeter()
         self._workers = workers.Master(environment, self._tally)
         environment.events.request.add_listener(self._tally.page)  # type: ignore[no-untyped-call]
@@ -80,6 +80,9 @@ class Collector:
         """What was shown is forgotten; what runs goes on."""
         self.history = History()
         self.epoch += 1
+        if not self.controls.running:
+            self.stretch = Stretch()
+            self._last_shown = []
 
     @property
     def arms(self) -> list[Arm]:
@@ -88,13 +91,8 @@ class Collector:
 
     @property
     def shown(self) -> list[Shown]:
-        """Those that are loaded now."""
-        if not self.history.samples or not self.controls.running:
-            return []
-        latest = self.history.samples[-1]
-        return [
-            Shown(name, self.targets[name].slots, step) for name, step in latest.steps.items() if latest.of[name].users
-        ]
+        """Those that are loaded, or were when it was stopped."""
+        return self._last_shown
 
     @property
     def situation(self) -> Situation:
@@ -113,18 +111,18 @@ class Collector:
         loads, readings, users = self._tally.take(), self._read(), self.controls.users
         self.generator_cpu = max(self._cpu.cores(length), self._workers.cpu)
         before, self._readings = self._readings, readings
-        running = self._notice()
-        self._idle = 0.0 if running else self._idle + length
-        if self._idle >= WINDOW + TICK:
-            return
+        if not self._notice():
+            return  # what was shown last stands
         of = {
             name: self._second(name, users[name], loads[name], length, grown(before.get(name), readings[name], CPU))
             for name in self.targets
         }
         self._api.append(readings.get(API))
-        self.history.append(length, of)
-        if running:
-            self.stretch.add(self._tick_of(length, of))
+        latest = self.history.append(length, of)
+        self.stretch.add(self._tick_of(length, of))
+        self._last_shown = [
+            Shown(name, self.targets[name].slots, step) for name, step in latest.steps.items() if of[name].users
+        ]
 
     def _tick_of(self, length: float, of: Mapping[str, Second]) -> Tick:
         return Tick(

@@ -42,15 +42,15 @@ PRESETS = (
     Preset(
         "fan-out",
         "Calls one after the other",
-        "Ten calls of 0.2 s in sequence: a page takes 2 s under both. ASGI does not make a page faster, it waits for "
-        "more of them at once.",
+        "Ten calls of 0.2 s in sequence: 2 s for a page that is worked on, under both. ASGI does not make it faster; "
+        "under WSGI most users wait for a slot first.",
         {"users": 40, "strategy": "sequential", "fan_out": 10, "latency": 0.2},
     ),
     Preset(
         "cpu-bound",
         "Pages that compute",
-        "Each page computes 20 ms before its calls. Both end at what one core can do: about 50 pages/s.",
-        {"users": 60, "strategy": "parallel", "fan_out": 2, "latency": 0.5, "work": 0.02},
+        "Each page computes 20 ms before its calls. Both end below the 50 pages/s of one core: look at CPU.",
+        {"users": 40, "strategy": "parallel", "fan_out": 2, "latency": 0.05, "work": 0.02},
     ),
     Preset(
         "timeouts",

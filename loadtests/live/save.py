@@ -98,7 +98,7 @@ def together(arms: Sequence[Arm]) -> Check:
         NAME,
         passed=False,
         value=f"{names} were loaded at once",
-        limit="one",
+        limit="at most one",
         remedy="They took CPU from each other: load one of them, or run `make loadtest`, which takes turns.",
     )
 

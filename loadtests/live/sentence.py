@@ -57,11 +57,16 @@ def clause(one: Shown) -> str:
     return ", ".join(words)
 
 
-def sentence(shown: Sequence[Shown]) -> str:
+def moment(shown: Sequence[Shown], *, running: bool) -> str:
+    """Under which load the sentence is true."""
+    return load(shown) if running else f"Stopped at {load(shown)}"
+
+
+def sentence(shown: Sequence[Shown], *, running: bool = True) -> str:
     """'100 users each: WSGI 10 pages/s, p95 9.9 s, 10 of 10 slots busy · ASGI 97 pages/s, p95 1.05 s'."""
     if not shown:
         return "Nothing is loaded: press Start."
-    return f"{load(shown)}: {' · '.join(f'{one.name.upper()} {clause(one)}' for one in shown)}"
+    return f"{moment(shown, running=running)}: {' · '.join(f'{one.name.upper()} {clause(one)}' for one in shown)}"
 
 
 def reservations(now: Situation, shown: Sequence[Shown]) -> list[str]:
@@ -76,7 +81,7 @@ def doubts(now: Situation, shown: Sequence[Shown]) -> Iterator[str]:
     if now.lateness is None:
         yield "The api does not say what it does: calls in flight and its own response time are unknown."
     elif now.lateness > max(LATENESS_SECONDS, LATENESS_SHARE * now.latency):
-        yield f"The api itself is late (p99 {now.lateness * 1000:.0f} ms): it has become the bottleneck."
+        yield f"The api itself is late (p99 {now.lateness * 1000:.0f} ms more than asked for), and every page with it."
     if now.since_change < now.settled_after:
         left = now.settled_after - now.since_change
         yield f"Just changed: queues fill or drain, and the lines are settled in about {max(1, round(left))} s."

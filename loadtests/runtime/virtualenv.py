@@ -27,9 +27,9 @@ def ensure(lock: str) -> None:
     enough = LOCKS[LOCKS.index(lock) :]
     if STAMP.exists() and PYTHON.exists() and STAMP.read_text() in {fingerprint(name) for name in enough}:
         return
-    say = "the tests and tools" if lock == "dev" else "the lab"
+    say = "the tests and tools need" if lock == "dev" else "the lab needs"
     print(
-        f"Installing what {say} need into {FOLDER.name} (once, about a minute) …",
+        f"Installing what {say} into {FOLDER.name} (once, about a minute) …",
         file=sys.stderr,
         flush=True,
     )

@@ -115,11 +115,13 @@ def test_one_click_shows_the_difference_and_everything_on_the_page_works(
     page.get_by_label("latency s").press("Tab")
     wait_for(page, "Goodput", "wsgi > 18")
     marks = page.evaluate("document.querySelector('.plot').layout.annotations.map((one) => one.text)")
-    assert "latency 0.4" in marks
+    assert "<b>2</b>" in marks
+    expect(page.locator("#marks")).to_contain_text("2 latency 0.4")
 
     page.wait_for_timeout(12_000)
     page.get_by_role("button", name="Stop", exact=True).click()
     expect(page.locator("#state")).to_contain_text("stopped")
+    expect(page.locator("#sentence")).to_contain_text("Stopped at 50 users each")
     page.get_by_role("button", name="Save").click()
     link = page.get_by_role("link", name="Open the report")
     expect(link).to_be_visible(timeout=20_000)

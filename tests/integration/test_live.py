@@ -102,7 +102,11 @@ def test_both_targets_move_a_turned_knob_changes_the_running_test_and_is_marked(
     page.good("knobs", {**BOTH, "users": 5})
     wait_until(lambda: page.get("figures")["users"] == "5 users each")
     page.good("stop")
+    assert page.get("figures")["sentence"].startswith("Stopped at 5 users each: WSGI ")
+    assert page.goodput("asgi") > 0, "its lines end where it was stopped"
+    page.good("reset")
     assert page.get("figures")["sentence"] == "Nothing is loaded: press Start."
+    assert "nothing to save" in page.post("save").json()["message"]
 
 
 def test_targets_are_changed_while_it_runs(page: Page) -> None:

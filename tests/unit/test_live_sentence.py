@@ -29,6 +29,10 @@ def test_it_says_failures_and_leaves_out_what_is_unknown() -> None:
     assert sentence([failing]) == "1 user: ASGI 0 pages/s, 5 failures/s"
 
 
+def test_what_was_true_when_it_was_stopped_stands() -> None:
+    assert sentence([WSGI], running=False).startswith("Stopped at 100 users: WSGI 10 pages/s")
+
+
 def test_without_load_it_says_what_to_do() -> None:
     assert sentence([]) == "Nothing is loaded: press Start."
 
@@ -44,7 +48,7 @@ def test_both_at_once_are_not_comparable_to_the_last_digit() -> None:
     ("situation", "said"),
     [
         ({"generator_cpu": 0.9}, "The load generator is saturated (0.90 cores)"),
-        ({"lateness": 0.2}, "The api itself is late (p99 200 ms)"),
+        ({"lateness": 0.2}, "The api itself is late (p99 200 ms more than asked for)"),
         ({"lateness": None}, "The api does not say"),
         ({"since_change": 3.0}, "settled in about 12 s"),
     ],

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from loadtests.live.calibration import Calibration
 from loadtests.live.second import merged
 from loadtests.live.tally import MOST_REASONS, Tally
@@ -49,4 +53,6 @@ def test_a_page_is_priced_when_there_are_enough_of_them_and_anew_for_other_knobs
     assert abs(calibration.cpu_per_page("wsgi", "gather", SETTINGS) - 0.01) < 1e-9
     calibration.begin()
     assert calibration.cpu_per_page("wsgi", "gather", SETTINGS) > 0
-    assert calibration.cpu_per_page("wsgi", "sequential", SETTINGS) == 0.0
+    assert calibration.cpu_per_page("wsgi", "sequential", replace(SETTINGS, fan_out=5)) == pytest.approx(0.005)
+    assert calibration.cpu_per_page("wsgi", "gather", replace(SETTINGS, work=0.02)) == pytest.approx(0.03)
+    assert calibration.cpu_per_page("asgi", "gather", replace(SETTINGS, work=0.02)) == 0.02

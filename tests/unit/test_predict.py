@@ -26,9 +26,15 @@ OPTIONS = Namespace(
 
 @pytest.fixture(autouse=True)
 def _no_run_yet(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(predict, "LATEST", tmp_path / "summary.json")
+    monkeypatch.setattr(predict, "RESULTS", tmp_path)
     for name in ("THREADPOOL", "MAX_CONNECTIONS", "JITTER", "FAIL", "WORK"):
         monkeypatch.delenv(name, raising=False)
+
+
+def keep(run: str, summary: str) -> None:
+    folder = predict.RESULTS / run
+    folder.mkdir()
+    (folder / "summary.json").write_text(summary)
 
 
 def printed(capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
@@ -44,13 +50,15 @@ def test_slots_and_latency_alone_give_the_plateau(capsys: pytest.CaptureFixture[
 
 def test_the_cpu_that_the_latest_run_measured_is_taken_into_account(capsys: pytest.CaptureFixture[str]) -> None:
     arm = {"target": "asgi", "strategy": "gather", "cpu_per_page_calibrated": 0.0125}
-    predict.LATEST.write_text(json.dumps({"arms": [arm], "manifest": {"knobs": {"fan_out": 10}}}))
+    keep("20260102T000000Z-older", json.dumps({"arms": [arm], "manifest": {"knobs": {"fan_out": 10}}}))
+    nothing = {**arm, "cpu_per_page_calibrated": None}
+    keep("20260103T000000Z-newer", json.dumps({"arms": [nothing], "manifest": {"knobs": {"fan_out": 10}}}))
     assert printed(capsys)[1] == ["asgi", "gather", "200", "users", "200.0", "1.000", "cpu", "240"]
 
 
 @pytest.mark.parametrize("damaged", ["", "[]", "{}", '{"arms": 7}', '{"arms": [{}]}', "\x00"])
 def test_a_damaged_run_says_nothing(damaged: str, capsys: pytest.CaptureFixture[str]) -> None:
-    predict.LATEST.write_text(damaged)
+    keep("20260101T000000Z-damaged", damaged)
     assert printed(capsys)[1][4] == "666.7"
 
 

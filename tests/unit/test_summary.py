@@ -101,7 +101,7 @@ def test_the_sentence_says_the_first_failed_check_in_full_and_names_the_others()
     result = summarize(run(measured(WSGI, 100, 10.0, **starved), measured(ASGI, 100, 97.0, **starved)))
     sentence = result["verdict"]["sentence"]
     assert sentence.startswith("No answer: generator CPU in wsgi-threadpool-100-users-1: 0.99 cores")
-    assert sentence.endswith("(5 more failed: CPU throttling, clock, generator CPU.)")
+    assert sentence.endswith("(Failed as well: CPU throttling, clock.)")
 
 
 def test_repeats_give_the_median_goodput_and_merged_response_times(schema: dict[str, Any]) -> None:

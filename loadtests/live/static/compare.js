@@ -35,7 +35,7 @@ function layout(plot, figure) {
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { size: large ? 14 : 12, color: ink("--ink"), family: "inherit" },
-    margin: { l: large ? 48 : 40, r: large ? 62 : 78, t: 6, b: large ? 40 : 22 },
+    margin: { l: large ? 48 : 40, r: large ? 62 : 78, t: large ? 22 : 6, b: large ? 40 : 22 },
     showlegend: false, // names stand at the lines' ends, the dashes in the caption
     hoverlabel: { bgcolor: ink("--raised"), font: { color: ink("--ink") } },
     xaxis: { ...shown.xaxis, ...axis, title: large ? { text: "seconds of load", standoff: 4, font: { size: 12 } } : undefined, range: span() },
@@ -55,20 +55,35 @@ function line(second) {
   return { type: "line", x0: second, x1: second, yref: "paper", y0: 0, y1: 1, line: { color: ink("--quiet"), width: 1, dash: "dash" } };
 }
 
-// What was changed, at the upper end of its line, as far as there is room.
+// What was changed and is in sight, by its number.
+function seen() {
+  const [from] = span();
+  return current.marks.map(([second, text], index) => [second, text, index + 1]).filter(([second]) => second >= from);
+}
+
+// The number above its line, as far as there is room; the list below the plots says what it was.
 function marks() {
   const [from, to] = span();
   const shown = [];
   let left = Infinity;
-  for (const [second, text] of [...current.marks].reverse()) {
-    if (second < from || left - second < (to - from) * 0.16) continue;
+  for (const [second, , number] of seen().reverse()) {
+    if (left - second < (to - from) * 0.05) continue;
     left = second;
     shown.push({
-      x: second, y: 1, yref: "paper", xanchor: "left", yanchor: "top", showarrow: false, text: escaped(text),
-      font: { size: 11, color: ink("--quiet") }, bgcolor: ink("--paper"), opacity: 0.9,
+      x: second, y: 1, yref: "paper", xanchor: "center", yanchor: "bottom", showarrow: false, text: `<b>${number}</b>`,
+      font: { size: 12, color: ink("--quiet") },
     });
   }
   return shown;
+}
+
+function listMarks() {
+  const parts = seen().map(([, text, number]) => {
+    const part = element("span", "");
+    part.append(element("b", String(number)), ` ${text}`);
+    return part;
+  });
+  byId("marks").replaceChildren(...parts);
 }
 
 // Each target's name and its last value, at the right end of its first line.
@@ -106,6 +121,7 @@ function escaped(text) {
 }
 
 function draw() {
+  listMarks();
   for (const plot of plots) {
     const figure = drawn.get(plot.dataset.title);
     if (!figure) continue;
@@ -287,7 +303,7 @@ byId("save").addEventListener("click", async () => {
 });
 
 function pressed(button) {
-  seeing = button ? button.dataset.see : "";
+  seeing = (button || form).dataset.see;
   for (const one of form.querySelectorAll(".preset")) one.setAttribute("aria-pressed", String(one === button));
 }
 
