@@ -60,13 +60,17 @@ def count_asgi(application: Asgi) -> Asgi:
         async def watched(message: Mapping[str, Any]) -> None:
             nonlocal whole
             await send(message)
-            whole = message["type"] == "http.response.body" and not message.get("more_body", False)
+            if message["type"] == "http.response.body" and not message.get("more_body", False):
+                whole = True
+                # Django still has a thread or two to wait for; on a busy event loop the user's next page comes first.
+                PAGES.end()
 
         PAGES.begin()
         try:
             await application(scope, receive, watched)
         finally:
-            PAGES.end()
+            if not whole:
+                PAGES.end()
             (FINISHED if whole else CANCELLED).inc()
 
     return counted

@@ -97,6 +97,23 @@ def test_a_page_ends_finished_or_cancelled(lab: Mapping[str, str]) -> None:
         wait_until(lambda: grown(before, read(lab, target), f"lab_pages_{end}_total") == 1)  # noqa: B023
 
 
+def test_never_are_more_pages_in_flight_than_users_wait_for(lab: Mapping[str, str]) -> None:
+    """Also on a busy event loop, where Django ends a page after its user has asked for the next."""
+    users, pages, most = 20, 6, 0
+    url = f"{lab['asgi']}{STRATEGIES['gather'].url_path}?fan_out=2&latency=0.02&work=0.02"
+
+    def ask() -> None:
+        with httpx.Client(timeout=30, trust_env=False) as client:
+            assert all(client.get(url).status_code == 200 for _ in range(pages))
+
+    with ThreadPoolExecutor(users) as threads:
+        asking = [threads.submit(ask) for _ in range(users)]
+        while not all(one.done() for one in asking):
+            most = max(most, read(lab, "asgi").number("lab_pages_in_flight") or 0)
+        assert all(one.result() is None for one in asking)
+    assert users / 2 < most <= users
+
+
 def supervised(code: str, port: int, **environment: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "services.supervise", sys.executable, "-c", code]
     variables = {"TELEMETRY": "on", "TELEMETRY_ADDRESS": f"127.0.0.1:{port}", **environment}
