@@ -151,15 +151,23 @@ def figure_of(summary: Summary, axis: Axis, title: str, *lines: Line) -> go.Figu
             if axis.is_time or len(places) > 1:
                 figure.add_traces(list(curve(axis, index, axis.steps(arm), line, legend)))
             elif line.dash == "solid":
-                figure.add_traces(list(bar(index, axis.steps(arm), line, name)))
+                figure.add_traces(list(bar(family(arm), axis.steps(arm), line, name)))
     if len(places) == 1 and not axis.is_time:
         figure.update_layout(
             xaxis={"title": title, "rangemode": "tozero"},
             yaxis={"title": "", "autorange": "reversed", "automargin": True},
             showlegend=False,
             hovermode="closest",
+            margin={"r": 90},  # for the figures at the bars' ends
         )
+        if not any(trace.x for trace in figure.data):
+            figure.add_annotation(text="too little was measured to tell", showarrow=False)
     return figure
+
+
+def family(arm: Arm) -> int:
+    """A bar has its arm's name beside it; its colour is that of the interface, as the live page has it."""
+    return 1 if arm["target"].startswith("asgi") else 0
 
 
 def curve(axis: Axis, index: int, steps: Sequence[Step], line: Line, name: str) -> Iterator[go.Scatter]:
@@ -201,6 +209,8 @@ def bar(index: int, steps: Sequence[Step], line: Line, name: str) -> Iterator[go
         y=[name] * len(steps),
         name=name,
         text=[f"{value:.{line.digits}f} {line.unit}" for value in values],
+        textposition="outside",
+        cliponaxis=False,
         marker={"color": COLOURS[index % len(COLOURS)]},
         hovertemplate=f"%{{x:.{line.digits}f}} {line.unit}",
     )
