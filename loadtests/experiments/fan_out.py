@@ -36,7 +36,7 @@ def judge(points: Sequence[Point]) -> Judgement:
     expected = max(predicted) / min(predicted)
     figures = (
         f"one after the other a page took {slow[0]:.2f} s under WSGI and {slow[1]:.2f} s under ASGI; side by side "
-        f"{min(fast.values()):.2f} to {max(fast.values()):.2f} s, whether by threads or by gather, under either"
+        f"{min(fast.values()):.3f} to {max(fast.values()):.3f} s, whether by threads or by gather, under either"
     )
     if gain >= MOST_OF_IT * expected and apart <= ALIKE:
         return Judgement(
