@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from loadtests import experiments, knobs, manifest
+from loadtests import experiments, floor, knobs, manifest
 from loadtests.errors import BadInput, ExitCode, Interrupted, LabError
 from loadtests.experiments import Experiment
 from loadtests.runtime import GENERATOR, ROOT, Runtime, virtualenv, without_password
@@ -176,6 +176,7 @@ def command(options: Namespace, experiment: Experiment) -> str:
 def remember(runtime: Runtime, folder: Path, repeat: str) -> None:
     """What the launcher knows of this run, for the generator to complete."""
     described = manifest.launched(ROOT, runtime.name, runtime.describe(), repeat)
+    described["noise_floor"] = floor.measured(RESULTS, runtime.name, described["machine"])
     if runtime.name == "process":
         described["warnings"].append(f"Not isolated: {runtime.limits}.")
     manifest.write(described, folder)

@@ -23,7 +23,7 @@ ABSENT = "not there"
 
 FIRST = ("runtime", "commit", "knobs", "services")  # of the manifest: what a person changes most
 # When a run began, and how it was typed: all that this sets stands elsewhere in the manifest.
-IGNORED = {("started",), ("command",)}
+IGNORED = {("started",), ("command",), ("noise_floor",)}
 IGNORED_LEAVES = {"PUBLISHED_PORT"}
 LOOPBACK = r"(?:127\.0\.0\.1|0\.0\.0\.0)"
 LISTENS = re.compile(rf"(?<!//)({LOOPBACK}:|port=)(\d+)")

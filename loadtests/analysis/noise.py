@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from itertools import product
 from statistics import median
 
-# What two runs of the same arm differ by on a shared machine; `make loadtest EXPERIMENT=noise` measures yours.
+# What two runs of the same arm differ by on a shared machine; `make loadtest EXPERIMENT=noise` measures yours, which
+# then stands in its place.
 FLOOR = 0.05
 
 

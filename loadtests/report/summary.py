@@ -50,6 +50,7 @@ def summarize(run: Run) -> dict[str, Any]:
     reached = points(arms)
     found = [*run.objections, *checks(run.measured, limits(run))]
     ending = verdict(run.experiment, reached, found, incomplete=run.incomplete)
+    known_floor = run.manifest.get("noise_floor")
     return {
         "schema_version": SCHEMA_VERSION,
         "experiment": run.experiment.name,
@@ -60,8 +61,8 @@ def summarize(run: Run) -> dict[str, Any]:
         "arms": [arm_of(arm) for arm in arms],
         "comparison": comparison(highest(reached)),
         "verdict": {"status": ending.status, "sentence": ending.sentence},
-        "noise_floor": ending.noise_floor,
-        "findings": [*findings(arms), *matches(run, arms)],
+        "noise_floor": known_floor if ending.noise_floor is None else ending.noise_floor,
+        "findings": [*findings(arms, max(noise.FLOOR, known_floor or 0.0)), *matches(run, arms)],
         "checks": [asdict(check) for check in found],
         "probe": None,
         "manifest": dict(run.manifest),
@@ -170,8 +171,8 @@ def limits(run: Run) -> Limits:
     )
 
 
-def findings(arms: Sequence[ArmFigures]) -> list[str]:
-    """Where the measured goodput parts from the predicted one by more than the noise."""
+def findings(arms: Sequence[ArmFigures], floor: float) -> list[str]:
+    """Where the measured goodput parts from the predicted one by more than the noise, of which `floor` is a share."""
     sentences = []
     for arm in arms:
         for step, predicted in zip(arm.steps, arm.predicted, strict=True):
@@ -179,7 +180,7 @@ def findings(arms: Sequence[ArmFigures]) -> list[str]:
                 continue
             gap = step.goodput / predicted.goodput - 1 if predicted.goodput else 0.0
             one_page = len(step.goodputs) / step.pages if step.pages else 1.0  # what a window's edge can cut off
-            if abs(gap) > max(noise.FLOOR, step.spread, 1.5 * one_page):
+            if abs(gap) > max(floor, step.spread, 1.5 * one_page):
                 sentences.append(
                     f"{arm.arm.words} at {step.step.name}: {step.goodput:.1f} pages/s measured, "
                     f"{predicted.goodput:.1f} predicted (limited by {predicted.bottleneck}), {gap:+.0%}."
