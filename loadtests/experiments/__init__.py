@@ -92,12 +92,16 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What somebody wrote, in our words, and where. `confirmed`: what a run that confirms the experiment says of it."""
+    """What somebody wrote, in our words, and where.
+
+    `confirmed`: what a run that confirms the experiment says of it; `otherwise`: what one says that does not.
+    """
 
     text: str
     source: str
     url: str = ""
     confirmed: str = "holds"
+    otherwise: str = "not seen here"
 
 
 class CannotJudge(ValueError):

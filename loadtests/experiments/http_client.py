@@ -9,8 +9,8 @@ Predict: a shared client with the default 100 connections carries 100 / (fan-out
 threads do. A client a page builds an SSL context each time, for ten milliseconds of CPU and more.
 
 You will see ASGI lose its advantage to a client, and the CPU of a page differ by a factor between clients that look
-the same in the code. The connections that were opened say why: httpx and httpx2 keep 20 that are idle, as they do by
-default (more of them cost each call CPU), and open the others anew; aiohttp keeps all.
+the same in the code. The connections that were opened say a part of why: httpx's own pool keeps 20 that are idle, as it
+does by default (more of them cost each call CPU), and opens the others anew.
 
 In your project: make one client for the process, open and close it with the lifespan, set its limits and every
 timeout on purpose, and measure its CPU per call before you blame a server.

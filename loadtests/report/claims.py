@@ -31,7 +31,7 @@ def status(claim: Claim, found: Result) -> str:
         return "not measured"
     if found.summary["verdict"]["status"] == "confirmed":
         return f"**{claim.confirmed}**"
-    return "**not seen here**"
+    return f"**{claim.otherwise}**"
 
 
 def sentence(found: Result) -> str:
