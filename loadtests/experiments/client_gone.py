@@ -59,7 +59,7 @@ EXPERIMENT = Experiment(
             "A client that disconnects does not stop an async view in Django 4.2, but does in 5.0.",
             "mapped pull request 116 (2024)",
             "https://github.com/commonknowledge/mapped/pull/116",
-            confirmed="holds for today's Django; 4.2 was not measured",
+            confirmed="holds for today's Django; 4.2 is not among the arms",
         ),
     ),
     quick=Quick(knobs={"latency": 2 * PATIENCE}),
