@@ -158,7 +158,7 @@ def test_a_port_that_is_free_is_used(lab_command: Lab) -> None:
 @pytest.mark.parametrize(
     ("variables", "named"),
     [
-        ({"WSGI_THREADS": "many"}, "wsgi"),
+        ({"THREADPOOL": "many"}, "THREADPOOL"),
         ({"LATENCY": "0.1", "SEED": "dice"}, "SEED"),
         ({"CALL_TIMEOUT": "0"}, "CALL_TIMEOUT"),
     ],
@@ -176,6 +176,8 @@ def test_a_service_that_does_not_start_is_named_with_its_last_words(
 @pytest.mark.parametrize(
     ("variables", "said"),
     [
+        ({"WSGI_THREADS": "many"}, "WSGI_THREADS must be a whole number from 1 to 10000; it is 'many'"),
+        ({"EXPERIMENT": "fast-api", "USERS": "7"}, "fast-api turns LATENCY from step to step"),
         ({"EXPERIMENT": "nonsense"}, "there is no experiment 'nonsense'; there are: async-under-wsgi"),
         ({"EXPERIMENT": "../../etc/passwd"}, "there is no experiment"),
         ({"USERS": "0"}, "USERS must be a whole number from 1 to 10000; it is '0'"),
