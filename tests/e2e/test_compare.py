@@ -142,6 +142,30 @@ def test_one_click_shows_the_difference_and_everything_on_the_page_works(
     assert compare.hosts == {urlsplit(web_ui).netloc}
 
 
+def test_an_answer_from_before_a_knob_was_turned_does_not_turn_it_back(browser: Browser, web_ui: str) -> None:
+    watched = Watched(browser, "about:blank")
+    page = watched.page
+    late: list[Route] = []
+
+    def hold(route: Route) -> None:
+        late.append(route)
+
+    page.route("**/compare/figures", hold)
+    page.goto(f"{web_ui}/compare")
+    users = page.get_by_label("users, each")
+    with page.expect_response("**/compare/knobs"):
+        users.fill("7")
+        users.blur()
+    old = page.request.get(f"{web_ui}/compare/figures").json()
+    late[0].fulfill(json=old | {"controls": old["controls"] | {"users": 100}})
+    expect(page.locator("#state")).to_contain_text("ready")
+    assert users.input_value() == "7"
+    page.request.post(f"{web_ui}/compare/knobs", data=old["controls"] | {"users": 8})
+    expect(users).to_have_value("8")
+    page.request.post(f"{web_ui}/compare/reset")
+    watched.context.close()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [(1280, 800), (1920, 1080)])
 def test_it_fits_a_laptop_and_a_projector_and_axe_finds_no_serious_violation(

@@ -16,6 +16,8 @@ let next = 0;
 let current = { controls: {}, marks: [], second: 0 };
 let failing = 0;
 let seeing = "";
+let sending = 0;
+let sent = 0; // an answer that was asked for before the last one was sent tells of controls that are out of date
 
 // --- how a figure of the report looks here ------------------------------------------------------
 
@@ -148,7 +150,7 @@ async function whole() {
   for (const [title, figure] of Object.entries(said.figures)) drawn.set(title, figure);
   byId("rows").replaceChildren();
   epoch = said.epoch;
-  take(said);
+  return said;
 }
 
 function append(points) {
@@ -161,26 +163,27 @@ function append(points) {
   }
 }
 
-function take(said) {
+function take(said, before) {
   current = said;
   next = said.next ?? next;
   for (const row of said.rows || []) addRow(row);
   tell(said);
-  follow(said.controls);
+  if (!sending && before === sent) follow(said.controls);
   if (!document.hidden) draw();
 }
 
 async function poll() {
   try {
+    const before = sent;
     const longest = Math.max(0, ...[...drawn.values()].map((figure) => figure.data[0].x.length));
     if (epoch === null || longest > MOST_POINTS) {
-      await whole();
+      take(await whole(), before);
     } else if (!document.hidden) {
       const said = await ask(`data?epoch=${epoch}&since=${next}`);
-      if (said.stale) await whole();
+      if (said.stale) take(await whole(), before);
       else {
         append(said.points);
-        take(said);
+        take(said, before);
       }
     }
     if (failing) message("");
@@ -247,12 +250,12 @@ function values() {
 // What another page or Locust's own has turned is shown, except where somebody is typing.
 function follow(controls) {
   for (const field of form.querySelectorAll("input[type=number], select")) {
-    if (field === document.activeElement || field.getAttribute("aria-invalid") || sending) continue;
+    if (field === document.activeElement || field.getAttribute("aria-invalid")) continue;
     if (String(controls[field.name]) !== field.value && Number(controls[field.name]) !== Number(field.value || NaN)) {
       field.value = controls[field.name];
     }
   }
-  if (sending || form.contains(document.activeElement) && document.activeElement.name === "targets") return;
+  if (form.contains(document.activeElement) && document.activeElement.name === "targets") return;
   for (const box of form.querySelectorAll("[name=targets]")) box.checked = controls.targets.includes(box.value);
 }
 
@@ -260,8 +263,6 @@ function message(text, bad = false) {
   byId("message").className = bad ? "bad" : "";
   byId("message").textContent = text;
 }
-
-let sending = 0;
 
 async function send(path, body, words) {
   sending += 1;
@@ -276,6 +277,7 @@ async function send(path, body, words) {
     return { ok: false };
   } finally {
     sending -= 1;
+    sent += 1;
   }
 }
 
