@@ -16,8 +16,9 @@ from benchmarks import lab, overhead
 from benchmarks.api import api
 from benchmarks.result import Result
 from benchmarks.telemetry import telemetry
-from loadtests import launch, manifest
+from loadtests import manifest
 from loadtests.errors import ExitCode, Interrupted, LabError
+from loadtests.results import FOLDER
 from loadtests.runtime import ROOT
 
 BENCHMARKS: Mapping[str, Callable[[], Result]] = {
@@ -75,7 +76,7 @@ def write(results: Mapping[str, Result]) -> None:
         "packages": {name: metadata.version(name) for name in PACKAGES},
         "benchmarks": {name: result.as_json() for name, result in results.items()},
     }
-    path = launch.RESULTS / "bench.json"
+    path = FOLDER / "bench.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     print(f"Figures: {os.path.relpath(path)}")

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from loadtests import experiments, knobs
-from loadtests.errors import BadInput, ExitCode, Interrupted, LabError
+from loadtests.errors import BadInput, ExitCode, Interrupted, LabError, go_on_unread
 from loadtests.step import amounts
 
 DEFAULT_EXPERIMENT = "external-concurrency"
@@ -28,8 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ExitCode.NOT_UP
     except (Interrupted, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:  # whoever read along has gone, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        go_on_unread()
         return ExitCode.INTERRUPTED
     return status
 

@@ -7,13 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from loadtests import results
+
 EXPERIMENT = "noise"
 
 
-def measured(results: Path, runtime: str, machine: Mapping[str, Any]) -> float | None:
+def measured(runtime: str, machine: Mapping[str, Any]) -> float | None:
     """A share; None where no valid run of this machine in this runtime has measured it."""
-    newest_first = sorted(results.glob(f"2*-{EXPERIMENT}*/summary.json"), reverse=True)
-    return next((floor for path in newest_first if (floor := floor_of(path, runtime, machine)) is not None), None)
+    floors = (floor_of(path, runtime, machine) for path in results.summaries(EXPERIMENT))
+    return next((floor for floor in floors if floor is not None), None)
 
 
 def floor_of(path: Path, runtime: str, machine: Mapping[str, Any]) -> float | None:

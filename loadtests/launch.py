@@ -12,12 +12,11 @@ from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from loadtests import experiments, floor, knobs, manifest
+from loadtests import experiments, floor, knobs, manifest, results
 from loadtests.errors import BadInput, ExitCode, Interrupted, LabError
 from loadtests.experiments import Experiment
 from loadtests.runtime import GENERATOR, ROOT, Runtime, virtualenv, without_password
@@ -26,19 +25,13 @@ from loadtests.runtime.processes import ProcessRuntime
 from loadtests.step import amounts
 
 RUNTIMES = ("auto", "docker", "process")
-RESULTS = Path(os.environ.get("RESULTS") or ROOT / "results").absolute()
 KEPT = ("wsgi", "asgi")  # between experiments; what only one of them needs is stopped after it
 LAST_WORDS = 30.0  # seconds that an interrupted generator has to write its report
 # What compose.yaml reads: part of the command that repeats a run, where it is set.
-DEPLOYMENT = (
-    "WSGI_WORKERS",
-    "WSGI_THREADS",
-    "ASGI_WORKERS",
-    "AGGREGATOR_CPUS",
+REPEATED = (
+    *(knob.variable for knob in knobs.DEPLOYMENT),
     "AGGREGATOR_MEMORY",
-    "API_CPUS",
     "API_MEMORY",
-    "LOCUST_CPUS",
     "LOCUST_MEMORY",
     "MAX_CONNECTIONS",
     "THREADPOOL",
@@ -93,13 +86,13 @@ def measure(options: Namespace, arguments: Callable[[str], Sequence[str]]) -> li
     ended: list[Ended] = []
     # Those that need another deployment come last: each change of it takes the services down and up again.
     asked = sorted((experiments.find(name) for name in options.experiments), key=lambda one: bool(one.deployment))
-    logs = run_folder(asked[0].name)
+    logs = results.new_folder(asked[0].name)
     runtime: Runtime = ComposeRuntime() if options.runtime == "docker" else ProcessRuntime(logs / "logs")
     prepared: Mapping[str, str] | None = None
     with signals_as_interrupts():
         try:
             for experiment in asked:
-                folder = run_folder(experiment.name) if ended else logs
+                folder = results.new_folder(experiment.name) if ended else logs
                 try:
                     if prepared != experiment.deployment:
                         if prepared is not None:
@@ -108,16 +101,16 @@ def measure(options: Namespace, arguments: Callable[[str], Sequence[str]]) -> li
                         prepared = experiment.deployment
                     code = measure_one(options, experiment, runtime, folder, arguments(experiment.name))
                 except LabError as error:
-                    drop_if_empty(folder)
+                    results.drop_if_empty(folder)
                     if not ended:
                         raise
                     print(f"{experiment.name} was not measured: {error}\n{error.details}", file=sys.stderr, flush=True)
                     code = ExitCode.INVALID
-                ended.append(Ended(experiment, code, finish(folder)))
+                ended.append(Ended(experiment, code, results.finish(folder)))
                 if code == ExitCode.INTERRUPTED:
                     break
         except Interrupted:
-            ended.append(Ended(asked[len(ended)], ExitCode.INTERRUPTED, finish(logs) if not ended else None))
+            ended.append(Ended(asked[len(ended)], ExitCode.INTERRUPTED, results.finish(logs) if not ended else None))
         finally:
             with signals_ignored():
                 runtime.down()
@@ -145,19 +138,6 @@ def measure_one(
             runtime.drop([name for name in names if name not in KEPT])
 
 
-def run_folder(experiment: str, results: Path = RESULTS) -> Path:
-    """results/<UTC time>-<experiment>/, new."""
-    results.mkdir(parents=True, exist_ok=True)
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    for name in (f"{stamp}-{experiment}", *(f"{stamp}-{experiment}-{n}" for n in range(2, 100))):
-        try:
-            (results / name).mkdir()
-        except FileExistsError:
-            continue
-        return results / name
-    raise BadInput(f"no free name for a run in {results}")
-
-
 def command(options: Namespace, experiment: Experiment) -> str:
     """What a person types to run the same again."""
     asked = {
@@ -168,7 +148,7 @@ def command(options: Namespace, experiment: Experiment) -> str:
         "REPEATS": str(options.repeats or (experiment.quickened() if options.quick else experiment).repeats),
         **{knob.variable: getattr(options, knob.name) for knob in knobs.KNOBS},
         "RUNTIME": options.runtime,
-        **without_password({name: os.environ.get(name, "") for name in DEPLOYMENT}),
+        **without_password({name: os.environ.get(name, "") for name in REPEATED}),
     }
     return " ".join(["make loadtest", *(f"{name}={shlex.quote(value)}" for name, value in asked.items() if value)])
 
@@ -176,7 +156,7 @@ def command(options: Namespace, experiment: Experiment) -> str:
 def remember(runtime: Runtime, folder: Path, repeat: str) -> None:
     """What the launcher knows of this run, for the generator to complete."""
     described = manifest.launched(ROOT, runtime.name, runtime.describe(), repeat)
-    described["noise_floor"] = floor.measured(RESULTS, runtime.name, described["machine"])
+    described["noise_floor"] = floor.measured(runtime.name, described["machine"])
     if runtime.name == "process":
         described["warnings"].append(f"Not isolated: {runtime.limits}.")
     manifest.write(described, folder)
@@ -237,39 +217,15 @@ def claims_command_line(options: Namespace) -> str:
     return " ".join(["make claims", *(f"{name}={shlex.quote(value)}" for name, value in asked.items() if value)])
 
 
-def finish(folder: Path) -> Path | None:
-    """Say where the report is; `results/latest` leads to it. None where there is none."""
-    report = folder / "report.html"
-    if not report.exists():
-        if folder.exists():
-            drop_if_empty(folder)
-        return None
-    latest = RESULTS / "latest"
-    unfinished = RESULTS / f".latest-{os.getpid()}"
-    unfinished.symlink_to(folder.name)
-    unfinished.replace(latest)
-    print(f"\nReport: {os.path.relpath(report)}", flush=True)
-    return folder
-
-
-def drop_if_empty(folder: Path) -> None:
-    """A run that never began to measure leaves nothing behind."""
-    if any((folder / name).exists() for name in ("raw", "summary.json")):
-        return
-    for path in sorted(folder.rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() else path.unlink()
-    folder.rmdir()
-
-
 def serve(options: Namespace) -> ExitCode:
     """The lab with Locust's web UI, until Ctrl-C. Raises LabError."""
     if options.runtime == "docker":
         runtime: Runtime = ComposeRuntime()
     else:
-        runtime = ProcessRuntime(RESULTS / "web-ui-logs")
+        runtime = ProcessRuntime(results.FOLDER / "web-ui-logs")
     with signals_as_interrupts():
         try:
-            runtime.prepare({"SAVE_TO": str(RESULTS)} if options.runtime == "process" else {})
+            runtime.prepare({"SAVE_TO": str(results.FOLDER)} if options.runtime == "process" else {})
             print(f"Starting the lab ({runtime.limits}) …", flush=True)
             runtime.up([GENERATOR])
             urls = runtime.published()

@@ -12,7 +12,8 @@ from locust import events, stats
 from loadtests import knobs, targets, users
 from loadtests.errors import BadInput, LabError
 from loadtests.live.attach import attach
-from loadtests.live.login import VARIABLE, Login, protect
+from loadtests.live.login import Login, protect
+from loadtests.runtime import LOGIN
 
 
 def whole_milliseconds(response_time: float) -> int:
@@ -27,7 +28,7 @@ try:
     found = [targets.ask(name, url) for name, url in targets.urls(os.environ["TARGETS"]).items()]
     witnesses = targets.urls(os.environ["WITNESSES"])
     globals().update({user.__name__: user for user in map(users.user_class, found)})
-    login = Login.parse(os.environ[VARIABLE])
+    login = Login.parse(os.environ[LOGIN])
 except LabError as error:
     raise SystemExit(f"locust: {error}") from None
 

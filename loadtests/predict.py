@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from loadtests import experiments, knobs
+from loadtests import experiments, knobs, results
 from loadtests.analysis import capacity
 from loadtests.analysis.capacity import Deployment, Prediction
 from loadtests.errors import BadInput, ExitCode
@@ -25,8 +25,6 @@ from loadtests.plan import NORMAL, QUICK, plan
 from loadtests.runtime import GENERATOR, ROOT
 from loadtests.runtime.processes import Service, read_services
 from loadtests.step import Step
-
-RESULTS = Path(os.environ.get("RESULTS") or ROOT / "results")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +106,7 @@ def deployment(service: Service) -> Deployment:
 
 def cpu_of_latest_run(fan_out: int) -> dict[tuple[str, str], float]:
     """CPU seconds per page by target and strategy, from the latest run that measured any; empty without one."""
-    newest_first = sorted(RESULTS.glob("2*/summary.json"), reverse=True)
-    return next(filter(None, (cpu_of(path, fan_out) for path in newest_first)), {})
+    return next(filter(None, (cpu_of(path, fan_out) for path in results.summaries())), {})
 
 
 def cpu_of(path: Path, fan_out: int) -> dict[tuple[str, str], float]:

@@ -13,8 +13,8 @@ from flask.typing import ResponseReturnValue
 from flask_login import UserMixin, login_user
 
 from loadtests.errors import BadInput
+from loadtests.runtime import LOGIN
 
-VARIABLE = "LOCUST_LOGIN"
 SHORTEST = 8  # characters of a password
 PAUSE = 1.0  # seconds before a wrong password is answered, so that guessing takes its time
 
@@ -36,7 +36,7 @@ class Login:
             return None
         name, _, password = text.partition(":")
         if not name or len(password) < SHORTEST:
-            raise BadInput(f"{VARIABLE} must be a name, a colon and a password of {SHORTEST} characters or more")
+            raise BadInput(f"{LOGIN} must be a name, a colon and a password of {SHORTEST} characters or more")
         return cls(name, password)
 
     def matches(self, name: str, password: str) -> bool:

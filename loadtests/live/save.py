@@ -18,7 +18,6 @@ from loadtests.analysis.validity import Check
 from loadtests.errors import BadInput
 from loadtests.experiments import Arm, Experiment, Judgement, Point
 from loadtests.knobs import strategy_for
-from loadtests.launch import run_folder
 from loadtests.live.second import Load, merged
 from loadtests.live.stretch import Stretch, Tick
 from loadtests.live.wanted import Wanted
@@ -26,6 +25,7 @@ from loadtests.plan import Measurement
 from loadtests.record import Interval
 from loadtests.report import html, summary
 from loadtests.report.summary import Run
+from loadtests.results import new_folder
 from loadtests.runtime import ROOT
 from loadtests.step import Step
 from loadtests.targets import Target
@@ -60,7 +60,7 @@ def save(
     loaded = [name for name in wanted.targets if window[-1].of[name].users]
     measured = [measure(targets[name], edge, window, wanted, stretch.warm_up) for name in loaded]
     try:
-        folder = run_folder(NAME, results)
+        folder = new_folder(NAME, results)
     except OSError as error:
         raise BadInput(f"{results} cannot be written to: {error.strerror}.") from error
     manifest.write(before, folder)

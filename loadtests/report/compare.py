@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
@@ -25,7 +23,7 @@ from loadtests.analysis.comparison import (
     compare,
     parse,
 )
-from loadtests.errors import BadInput, ExitCode
+from loadtests.errors import BadInput, ExitCode, go_on_unread
 
 WIDTH = 80  # columns
 FILE = "summary.json"
@@ -232,5 +230,5 @@ def fitted(line: str) -> list[str]:
 def show(lines: Iterable[str]) -> None:
     try:
         print("\n".join(lines), flush=True)
-    except BrokenPipeError:  # `| head` has seen enough; what Python flushes at its end goes nowhere
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        go_on_unread()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,13 +9,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from loadtests.errors import go_on_unread
+
 
 class UnreadConsole(Console):
-    """Goes on in silence when whoever read along has gone, as `head` does: what is measured is kept all the same."""
+    """What is measured is kept also when nobody reads along any more."""
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        go_on_unread()
 
 
 STYLES = {"confirmed": "bold green", "not confirmed": "bold yellow", "invalid": "bold red"}

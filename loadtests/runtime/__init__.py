@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 GENERATOR = "locust"
 LOG_LINES = 15
 PASSWORD = re.compile(r"(\w://[^:/@\s]*):[^@\s]*@")
-LOGIN = "LOCUST_LOGIN"  # name:password
+LOGIN = "LOCUST_LOGIN"  # the variable: name:password
 
 
 class Runtime(ABC):

@@ -13,7 +13,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Page, Route, expect
 
-from loadtests.runtime.processes import ProcessRuntime
+from tests.processes import running
 
 PICTURE = os.environ.get("COMPARE_PICTURE")  # where the README's picture goes; else nowhere
 HERO = (".plot[data-title='Goodput']", ".plot[data-title='Response time']", ".plot[data-title='External concurrency']")
@@ -24,13 +24,9 @@ def web_ui(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     if request.param == "docker":
         yield request.getfixturevalue("stack").url("locust")
         return
-    runtime = ProcessRuntime(tmp_path_factory.mktemp("logs"))
-    runtime.prepare({"SAVE_TO": str(tmp_path_factory.mktemp("saved"))})
-    try:
-        runtime.up(["locust"])
+    saved = str(tmp_path_factory.mktemp("saved"))
+    with running(["locust"], tmp_path_factory.mktemp("logs"), SAVE_TO=saved) as runtime:
         yield runtime.published()["locust"]
-    finally:
-        runtime.down()
 
 
 class Watched:

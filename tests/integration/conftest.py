@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from loadtests.runtime.processes import ProcessRuntime
+from tests.processes import running, urls
 
 PATIENCE = 30.0  # seconds; only a hang takes so long
 
@@ -16,13 +16,8 @@ PATIENCE = 30.0  # seconds; only a hang takes so long
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]]:
     """URL by service, and of each service's witness; a call takes 0.05 s where nothing else is asked for."""
-    runtime = ProcessRuntime(tmp_path_factory.mktemp("logs"))
-    runtime.prepare()
-    try:
-        runtime.up(["wsgi", "asgi"])
-        yield {**runtime.published(), **{f"{name} witness": url for name, url in runtime.witnesses.items()}}
-    finally:
-        runtime.down()
+    with running(["wsgi", "asgi"], tmp_path_factory.mktemp("logs")) as runtime:
+        yield urls(runtime)
 
 
 @pytest.fixture(params=["wsgi", "asgi"])

@@ -15,6 +15,7 @@ from loadtests.page import fault
 from loadtests.runtime.processes import ProcessRuntime
 from services.aggregator.registry import url_path
 from tests.integration.conftest import PATIENCE
+from tests.processes import running, urls
 
 PAGES = ("orm_sync", "orm_to_async", "orm_async")
 every_page = pytest.mark.parametrize("page", PAGES)
@@ -24,15 +25,9 @@ every_page = pytest.mark.parametrize("page", PAGES)
 def database_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]]:
     """URL by service, and of each witness. Both make the table of the same file at the same time."""
     folder = tmp_path_factory.mktemp("database")
-    runtime = ProcessRuntime(folder)
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("DATABASE_URL", f"sqlite:///{folder}/lab.sqlite3")
-        runtime.prepare()
-    try:
-        runtime.up(["wsgi-database", "asgi-database"])
-        yield {**runtime.published(), **{f"{name} witness": url for name, url in runtime.witnesses.items()}}
-    finally:
-        runtime.down()
+    where = f"sqlite:///{folder}/lab.sqlite3"
+    with running(["wsgi-database", "asgi-database"], folder, DATABASE_URL=where) as runtime:
+        yield urls(runtime)
 
 
 @pytest.fixture

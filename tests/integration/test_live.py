@@ -10,6 +10,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import pytest
 
 from loadtests.runtime.processes import ProcessRuntime, free_port
 from tests.integration.waiting import wait_until
+from tests.processes import running
 
 ROOT = Path(__file__).resolve().parents[2]
 KNOBS = {"strategy": "parallel", "fan_out": 5, "latency": 0.2, "jitter": 0, "fail": 0, "work": 0}
@@ -58,15 +60,18 @@ def names(page: Page) -> list[str]:
     return [name for name, _ in page.get("figures")["clauses"]]
 
 
+@contextmanager
+def lab(folders: pytest.TempPathFactory, **variables: str) -> Iterator[ProcessRuntime]:
+    """All of it, with the web UI."""
+    saved = str(folders.mktemp("saved"))
+    with running(["locust"], folders.mktemp("logs"), SAVE_TO=saved, **variables) as runtime:
+        yield runtime
+
+
 @pytest.fixture(scope="module")
 def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessRuntime]:
-    runtime = ProcessRuntime(tmp_path_factory.mktemp("logs"))
-    runtime.prepare({"SAVE_TO": str(tmp_path_factory.mktemp("saved")), "LATENCY": "0.2"})
-    try:
-        runtime.up(["locust"])
+    with lab(tmp_path_factory, LATENCY="0.2") as runtime:
         yield runtime
-    finally:
-        runtime.down()
 
 
 @pytest.fixture
@@ -228,13 +233,8 @@ def test_with_workers_the_figures_are_those_of_all_of_them(workers: Page) -> Non
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a web UI with a login."""
-    runtime = ProcessRuntime(tmp_path_factory.mktemp("logs"))
-    runtime.prepare({"SAVE_TO": str(tmp_path_factory.mktemp("saved")), "LOCUST_LOGIN": "speaker:a-long-password"})
-    try:
-        runtime.up(["locust"])
+    with lab(tmp_path_factory, LOCUST_LOGIN="speaker:a-long-password") as runtime:
         yield runtime.published()["locust"]
-    finally:
-        runtime.down()
 
 
 def log_in(client: httpx.Client, password: str) -> httpx.Response:

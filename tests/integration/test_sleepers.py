@@ -12,22 +12,19 @@ import httpx
 import psutil
 import pytest
 
-from loadtests.runtime.processes import ProcessRuntime
 from tests.integration.conftest import PATIENCE
+from tests.processes import running
 
 every_kind = pytest.mark.parametrize("kind", ["threads", "tasks"])
 
 
 @pytest.fixture(scope="module")
 def sleepers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    runtime = ProcessRuntime(tmp_path_factory.mktemp("sleepers"))
-    runtime.prepare()
-    try:
-        runtime.up(["sleepers"])
-        with httpx.Client(base_url=runtime.published()["sleepers"], timeout=PATIENCE, trust_env=False) as client:
-            yield client
-    finally:
-        runtime.down()
+    with (
+        running(["sleepers"], tmp_path_factory.mktemp("sleepers")) as runtime,
+        httpx.Client(base_url=runtime.published()["sleepers"], timeout=PATIENCE, trust_env=False) as client,
+    ):
+        yield client
 
 
 def crowds() -> list[psutil.Process]:

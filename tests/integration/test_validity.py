@@ -22,6 +22,7 @@ import pytest
 
 from loadtests import manifest
 from loadtests.runtime.processes import ProcessRuntime
+from tests.processes import running
 from tests.runs import LONGEST, ROOT, Ended, Lab, refused
 
 QUICK = ("run", "--runtime=process", "--quick")
@@ -92,16 +93,10 @@ def test_a_queue_that_the_plan_does_not_expect_makes_the_step_too_short(lab_comm
 
 
 @pytest.fixture
-def own_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ProcessRuntime]:
+def own_lab(tmp_path: Path) -> Iterator[ProcessRuntime]:
     """Servers that nobody else uses and a test may stop; as many slots as users, so that steps are short."""
-    monkeypatch.setenv("WSGI_THREADS", "40")
-    runtime = ProcessRuntime(tmp_path / "logs")
-    runtime.prepare()
-    try:
-        runtime.up(["wsgi", "asgi"])
+    with running(["wsgi", "asgi"], tmp_path / "logs", WSGI_THREADS="40") as runtime:
         yield runtime
-    finally:
-        runtime.down()
 
 
 @contextmanager

@@ -15,12 +15,12 @@ import pytest
 
 from loadtests import page
 from loadtests.analysis.readings import LOOP_LAG, grown
-from loadtests.runtime.processes import ProcessRuntime
 from services.aggregator.pitfalls import BLOCKED, OWN_VIEW
 from services.aggregator.settings import MIDDLEWARE_SETS
 from services.aggregator.strategies import STRATEGIES
 from services.aggregator.variants import VARIANTS
 from tests.integration.waiting import read, wait_until
+from tests.processes import running, urls
 
 DEADLINE = float(os.environ["DEADLINE"])
 CALL_TIMEOUT = float(os.environ["CALL_TIMEOUT"])
@@ -275,15 +275,9 @@ def test_pages_that_call_their_own_server_have_no_slots_to_wait_for_under_asgi(a
 
 
 @pytest.mark.parametrize("name", sorted(set(MIDDLEWARE_SETS) - {"lab"}))
-def test_pages_are_the_same_with_any_set_of_middleware(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MIDDLEWARE_SET", name)
-    runtime = ProcessRuntime(tmp_path)
-    runtime.prepare()
-    try:
-        runtime.up(["wsgi", "asgi"])
-        lab = {**runtime.published(), **{f"{target} witness": url for target, url in runtime.witnesses.items()}}
+def test_pages_are_the_same_with_any_set_of_middleware(name: str, tmp_path: Path) -> None:
+    with running(["wsgi", "asgi"], tmp_path, MIDDLEWARE_SET=name) as runtime:
+        lab = urls(runtime)
         for target in ("wsgi", "asgi"):
             with httpx.Client(base_url=lab[target], timeout=30, trust_env=False) as client:
                 assert client.get("/healthz").json()["middleware"] == MIDDLEWARE_SETS[name]
@@ -295,8 +289,6 @@ def test_pages_are_the_same_with_any_set_of_middleware(
                     wait_until(lambda: grown(before, read(lab, target), "lab_pages_finished_total") == 1)  # noqa: B023
                     assert read(lab, target).number("lab_pages_in_flight") == 0
                 assert client.post(VARIANTS["gather_class"].url_path).status_code == 200
-    finally:
-        runtime.down()
 
 
 def test_a_set_of_middleware_that_does_not_exist_stops_the_start_by_name() -> None:

@@ -6,14 +6,19 @@ from typing import Any
 
 import pytest
 
-from loadtests import floor
+from loadtests import floor, results
 from loadtests.report.summary import summarize
 from tests.unit.factories import ASGI, MANIFEST, WSGI, measured, run
 
 HERE = {"cpu": "one", "cores": 2}
 
 
-def keep(results: Path, name: str, **changes: Any) -> None:
+@pytest.fixture(autouse=True)
+def _runs_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "FOLDER", tmp_path)
+
+
+def keep(folder: Path, name: str, **changes: Any) -> None:
     content = {
         "complete": True,
         "verdict": {"status": "not confirmed"},
@@ -21,27 +26,27 @@ def keep(results: Path, name: str, **changes: Any) -> None:
         "noise_floor": 0.07,
         "manifest": {"machine": HERE},
     }
-    (results / name).mkdir()
-    (results / name / "summary.json").write_text(json.dumps(content | changes))
+    (folder / name).mkdir()
+    (folder / name / "summary.json").write_text(json.dumps(content | changes))
 
 
 def test_it_is_that_of_the_latest_valid_run_of_noise_here(tmp_path: Path) -> None:
-    assert floor.measured(tmp_path, "docker", HERE) is None
+    assert floor.measured("docker", HERE) is None
     keep(tmp_path, "20260101T000000Z-noise", noise_floor=0.03)
     keep(tmp_path, "20260102T000000Z-noise")
     keep(tmp_path, "20260103T000000Z-noise", verdict={"status": "invalid"}, noise_floor=0.5)
     keep(tmp_path, "20260104T000000Z-noise", complete=False, noise_floor=0.5)
     keep(tmp_path, "20260105T000000Z-noise", manifest={"machine": {"cpu": "other"}}, noise_floor=0.5)
     keep(tmp_path, "20260106T000000Z-slots", noise_floor=0.5)
-    assert floor.measured(tmp_path, "docker", HERE) == 0.07
-    assert floor.measured(tmp_path, "process", HERE) is None
+    assert floor.measured("docker", HERE) == 0.07
+    assert floor.measured("process", HERE) is None
 
 
 @pytest.mark.parametrize("damaged", ["", "[]", "{}", "7", "\x00", '{"complete": true, "verdict": 3}'])
 def test_a_damaged_run_says_nothing(damaged: str, tmp_path: Path) -> None:
     (tmp_path / "20260101T000000Z-noise").mkdir()
     (tmp_path / "20260101T000000Z-noise" / "summary.json").write_text(damaged)
-    assert floor.measured(tmp_path, "docker", HERE) is None
+    assert floor.measured("docker", HERE) is None
 
 
 def test_below_it_a_gap_to_the_prediction_is_no_finding() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtests import predict
+from loadtests import predict, results
 from loadtests.errors import BadInput
 from loadtests.runtime.processes import Service
 from loadtests.step import Step
@@ -26,13 +26,13 @@ OPTIONS = Namespace(
 
 @pytest.fixture(autouse=True)
 def _no_run_yet(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(predict, "RESULTS", tmp_path)
+    monkeypatch.setattr(results, "FOLDER", tmp_path)
     for name in ("THREADPOOL", "MAX_CONNECTIONS", "JITTER", "FAIL", "WORK"):
         monkeypatch.delenv(name, raising=False)
 
 
 def keep(run: str, summary: str) -> None:
-    folder = predict.RESULTS / run
+    folder = results.FOLDER / run
     folder.mkdir()
     (folder / "summary.json").write_text(summary)
 

@@ -1,0 +1,26 @@
+"""The lab as local processes, for as long as a test needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from loadtests.runtime.processes import ProcessRuntime
+
+
+@contextmanager
+def running(services: Sequence[str], logs: Path, **variables: str) -> Iterator[ProcessRuntime]:
+    """These services and what they need, up; `variables`: of compose.yaml."""
+    runtime = ProcessRuntime(logs)
+    runtime.prepare(variables)
+    try:
+        runtime.up(services)
+        yield runtime
+    finally:
+        runtime.down()
+
+
+def urls(runtime: ProcessRuntime) -> dict[str, str]:
+    """By service, and of each one's witness."""
+    return {**runtime.published(), **{f"{name} witness": url for name, url in runtime.witnesses.items()}}
