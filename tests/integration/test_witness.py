@@ -6,8 +6,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -15,7 +16,7 @@ import psutil
 import pytest
 
 from loadtests import witness
-from loadtests.analysis.readings import LATENESS, LOOP_LAG, grown, p99
+from loadtests.analysis.readings import LATENESS, LOOP_LAG, Reading, grown, p99
 from loadtests.runtime.processes import free_port
 from services.aggregator.strategies import STRATEGIES
 from tests.integration.waiting import read, wait_until
@@ -39,7 +40,7 @@ def test_the_api_counts_its_calls_and_its_own_lateness(lab: Mapping[str, str]) -
     late = p99(before, after, LATENESS)
     assert late is not None
     assert late < 1.0
-    assert after.number("lab_calls_in_flight") == 0
+    wait_until(lambda: read(lab, "api").number("lab_calls_in_flight") == 0)
 
 
 def test_a_target_that_is_out_of_slots_says_how_many_pages_wait(lab: Mapping[str, str]) -> None:
@@ -48,8 +49,8 @@ def test_a_target_that_is_out_of_slots_says_how_many_pages_wait(lab: Mapping[str
     with ThreadPoolExecutor(15) as threads:
         pages = [threads.submit(httpx.get, url, timeout=30, trust_env=False) for _ in range(15)]
         wait_until(lambda: read(lab, "wsgi").number("lab_requests_queued") == 5)
-        assert read(lab, "wsgi").number("lab_pages_in_flight") == 10
-        assert read(lab, "api").number("lab_calls_in_flight") == 20
+        wait_until(lambda: read(lab, "wsgi").number("lab_pages_in_flight") == 10)
+        wait_until(lambda: read(lab, "api").number("lab_calls_in_flight") == 20)
         assert all(page.result().status_code == 200 for page in pages)
     assert read(lab, "wsgi").number("lab_requests_queued") == 0
     wait_until(lambda: read(lab, "wsgi").number("lab_pages_in_flight") == 0)
@@ -120,27 +121,53 @@ def supervised(code: str, port: int, **environment: str) -> subprocess.Popen[byt
     return subprocess.Popen(command, env={**os.environ, **variables}, cwd=Path(__file__).resolve().parents[2])
 
 
-def test_the_witness_answers_while_the_server_computes_without_a_pause() -> None:
+@contextmanager
+def witnessed(code: str) -> Iterator[str]:
+    """The address of the witness of a server that is killed afterwards."""
     port = free_port()
-    with supervised("while True: pass", port) as process:
+    with supervised(code, port) as process:
         try:
             wait_until(lambda: witness.read(f"http://127.0.0.1:{port}") is not None)
-            before = witness.read(f"http://127.0.0.1:{port}")
-            wait_until(
-                lambda: (grown(before, witness.read(f"http://127.0.0.1:{port}"), "lab_cpu_seconds_total") or 0) > 0.2
-            )
+            yield f"http://127.0.0.1:{port}"
         finally:
-            family = psutil.Process(process.pid).children()
+            family = psutil.Process(process.pid).children(recursive=True)
             process.kill()
             for child in family:
                 child.kill()
 
 
-def test_a_signal_goes_to_the_server_whose_exit_status_is_passed_on() -> None:
+def test_the_witness_answers_while_the_server_computes_without_a_pause() -> None:
+    with witnessed("while True: pass") as url:
+        before = witness.read(url)
+        wait_until(lambda: (grown(before, witness.read(url), "lab_cpu_seconds_total") or 0) > 0.2)
+
+
+def test_a_worker_that_was_forked_says_what_it_has_in_flight() -> None:
+    code = """
+import os, time
+from services import telemetry
+work = telemetry.InFlight("lab_work", "work")
+if os.fork():
+    os.wait()
+else:
+    work.begin()
+    time.sleep(60)
+"""
+    with witnessed(code) as url:
+        wait_until(lambda: (witness.read(url) or Reading()).number("lab_work_in_flight") == 1)
+
+
+def test_a_signal_goes_to_the_server_whose_exit_status_is_passed_on(tmp_path: Path) -> None:
     port = free_port()
-    code = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(7)); print('up'); signal.pause()"
+    ready = tmp_path / "ready"
+    code = f"""
+import signal, sys
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
+open({str(ready)!r}, "w").close()
+signal.pause()
+"""
     with supervised(code, port) as process:
-        wait_until(lambda: witness.read(f"http://127.0.0.1:{port}") is not None)
+        wait_until(lambda: ready.exists() and witness.read(f"http://127.0.0.1:{port}") is not None)
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 7
     assert witness.read(f"http://127.0.0.1:{port}") is None
