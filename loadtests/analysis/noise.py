@@ -24,9 +24,14 @@ def floor(first: Sequence[float], second: Sequence[float]) -> float:
     return max((relative(a, b) for a, b in product((*first, *second), repeat=2)), default=0.0)
 
 
-def no_difference(first: Sequence[float], second: Sequence[float]) -> bool:
+def at_least(measured: float | None) -> float:
+    """The floor of this machine: what was measured, as far as it is more than FLOOR."""
+    return max(FLOOR, measured or 0.0)
+
+
+def no_difference(first: Sequence[float], second: Sequence[float], floor: float = FLOOR) -> bool:
     """Whether the medians differ by less than the floor, or the repeats' ranges overlap."""
-    if relative(median(first), median(second)) <= FLOOR:
+    if relative(median(first), median(second)) <= floor:
         return True
     several = len(first) > 1 and len(second) > 1
     return several and min(first) <= max(second) and min(second) <= max(first)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from loadtests import knobs
+from loadtests.analysis import noise
 from loadtests.analysis.capacity import Prediction
 from loadtests.analysis.inside import Inside
 from loadtests.errors import BadInput
@@ -63,6 +64,7 @@ class Point:
 
     Goodput in pages/s: the median, and each repeat. Percentiles of the response time, and the median time to the
     first byte of what is streamed, in seconds, NaN where no page was whole. `cpu_per_page` in CPU seconds.
+    `noise_floor`: the share of goodput that a difference means nothing below.
     """
 
     arm: Arm
@@ -79,6 +81,7 @@ class Point:
     cpu_per_page: float | None = None
     first_byte: float = math.nan
     inside: Inside = field(default_factory=Inside)
+    noise_floor: float = noise.FLOOR
 
 
 @dataclass(frozen=True, slots=True)

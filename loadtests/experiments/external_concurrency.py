@@ -35,7 +35,7 @@ def judge(points: Sequence[Point]) -> Judgement:
         f"at {load.name} {asgi.arm.target} served {asgi.goodput:.1f} pages/s (p95 {asgi.p95:.2f} s) and "
         f"{wsgi.arm.target} {wsgi.goodput:.1f} (p95 {wsgi.p95:.2f} s)"
     )
-    if noise.no_difference(wsgi.goodputs, asgi.goodputs):
+    if noise.no_difference(wsgi.goodputs, asgi.goodputs, wsgi.noise_floor):
         return Judgement(
             confirmed=False,
             sentence=f"No difference: {figures}; {wsgi.slots or 'no'} slots under WSGI are enough for "
@@ -48,7 +48,7 @@ def judge(points: Sequence[Point]) -> Judgement:
             f"nobody has to queue, so ask for more ({load.variable}=).",
         )
     ratio = asgi.goodput / wsgi.goodput if wsgi.goodput else 0.0
-    asked = max(1 + noise.FLOOR, min(CLEARLY_MORE, 0.8 * expected(asgi).goodput / predicted))
+    asked = max(1 + wsgi.noise_floor, min(CLEARLY_MORE, 0.8 * expected(asgi).goodput / predicted))
     held = HELD[0] <= wsgi.goodput / predicted <= HELD[1]
     if held and ratio >= asked:
         return Judgement(

@@ -47,10 +47,11 @@ class Run:
 def summarize(run: Run) -> dict[str, Any]:
     """The content of summary.json."""
     arms = [arm_figures(run, arm) for arm in run.experiment.arms]
-    reached = points(arms)
+    known_floor = run.manifest.get("noise_floor")
+    floor = noise.at_least(known_floor)
+    reached = points(arms, floor)
     found = [*run.objections, *checks(run.measured, limits(run))]
     ending = verdict(run.experiment, reached, found, incomplete=run.incomplete)
-    known_floor = run.manifest.get("noise_floor")
     return {
         "schema_version": SCHEMA_VERSION,
         "experiment": run.experiment.name,
@@ -62,7 +63,7 @@ def summarize(run: Run) -> dict[str, Any]:
         "comparison": comparison(highest(reached)),
         "verdict": {"status": ending.status, "sentence": ending.sentence},
         "noise_floor": known_floor if ending.noise_floor is None else ending.noise_floor,
-        "findings": [*findings(arms, max(noise.FLOOR, known_floor or 0.0)), *matches(run, arms)],
+        "findings": [*findings(arms, floor), *matches(run, arms)],
         "checks": [asdict(check) for check in found],
         "probe": None,
         "manifest": dict(run.manifest),
@@ -261,11 +262,11 @@ def predicted_of(predicted: Prediction | None) -> dict[str, Any]:
     return {name: None if value == math.inf else value for name, value in values.items()}
 
 
-def points(arms: Sequence[ArmFigures]) -> list[Point]:
+def points(arms: Sequence[ArmFigures], floor: float) -> list[Point]:
     """Every arm at every step that all of them have reached."""
     reached = set.intersection(*({step.step for step in arm.steps} for arm in arms))
     return [
-        point(arm, step, predicted)
+        replace(point(arm, step, predicted), noise_floor=floor)
         for arm in arms
         for step, predicted in zip(arm.steps, arm.predicted, strict=True)
         if step.step in reached

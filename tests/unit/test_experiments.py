@@ -91,6 +91,26 @@ def test_asgi_has_to_serve_more_to_be_called_ahead() -> None:
     assert found.status == "not confirmed"
 
 
+def test_a_difference_below_the_noise_floor_is_none() -> None:
+    experiment = CATALOGUE["external-concurrency"]
+    wsgi, asgi = same_everywhere(replace(experiment, steps=knobs.users("11")))
+    pair = replace(wsgi, goodput=10.0, goodputs=(10.0,)), replace(asgi, goodput=11.0, goodputs=(11.0,))
+    assert not verdict(experiment, pair, []).sentence.startswith("No difference")
+    noisy = [replace(point, noise_floor=0.2) for point in pair]
+    assert verdict(experiment, noisy, []).sentence.startswith("No difference")
+
+
+def test_a_gain_below_the_noise_floor_is_none() -> None:
+    experiment = CATALOGUE["fast-api"]
+    served = {"wsgi": (100.0, 100.0, 50.0, 50.0), "asgi": (110.0, 110.0, 90.0, 90.0)}
+    seen = [
+        replace(point, goodput=served[point.arm.target][experiment.steps.index(point.step)])
+        for point in same_everywhere(experiment)
+    ]
+    assert verdict(experiment, seen, []).status == "not confirmed"
+    assert verdict(experiment, [replace(point, noise_floor=0.2) for point in seen], []).status == "confirmed"
+
+
 @every_experiment
 def test_a_lesson_asks_predicts_shows_and_advises(experiment: Experiment) -> None:
     assert experiment.question.endswith("?")
