@@ -33,7 +33,10 @@ def judge(points: Sequence[Point]) -> Judgement:
     ahead = {name: leads(points, pair) for name, pair in (("one call", ONE), ("ten calls", TEN))}
     sentence = "; ".join(f"with {name} a page {described(lead)}" for name, lead in ahead.items())
     quick_wsgi, quick_asgi = (of(points, arm)[0] for arm in ONE)
-    sentence += f"; one fast call took p95 {quick_wsgi.p95:.3f} s under WSGI and {quick_asgi.p95:.3f} s under ASGI"
+    sentence += (
+        f"; one fast call took p95 {quick_wsgi.p95:.3f} s under WSGI and {quick_asgi.p95:.3f} s under ASGI; a "
+        f"difference below {quick_wsgi.noise_floor:.0%} is none here"
+    )
     first, *_, slowest = ahead["one call"]
     seen = first[1] <= 1 + quick_wsgi.noise_floor and slowest[1] >= WINS
     return judged(seen, "ASGI gains nothing while the api is fast", sentence)

@@ -150,4 +150,5 @@ def bad_gateway(page: Page, failed: QueryFailed) -> HttpResponse:
 
 
 for function in (orm_sync, orm_to_async, orm_async):
-    register_view(function.__name__, page_view(function.__name__, url_path(function.__name__), function))
+    name = function.__name__
+    register_view(name, page_view(name, url_path(name), function), needs_database=True)

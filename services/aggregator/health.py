@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
@@ -18,6 +19,10 @@ def health(request: HttpRequest) -> HttpResponse:
             "status": "ok",
             **identity.describe(request),
             "strategies": {name: strategy.url_path for name, strategy in STRATEGIES.items()},
-            "variants": {name: variant.url_path for name, variant in VARIANTS.items()},
+            "variants": {
+                name: variant.url_path
+                for name, variant in VARIANTS.items()
+                if settings.DATABASE_URL or not variant.needs_database
+            },
         }
     )

@@ -16,6 +16,7 @@ class Variant:
 
     name: str
     view: View
+    needs_database: bool = False
 
     @property
     def url_path(self) -> str:
@@ -36,6 +37,6 @@ def variant(function: Function) -> Function:
     return function
 
 
-def register_view(name: str, view: View) -> None:
+def register_view(name: str, view: View, *, needs_database: bool = False) -> None:
     """Of a page that takes more than a function of its calls."""
-    VARIANTS[name] = Variant(name, view)
+    VARIANTS[name] = Variant(name, view, needs_database)

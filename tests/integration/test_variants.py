@@ -56,7 +56,8 @@ def asgi(lab: Mapping[str, str]) -> Iterator[httpx.Client]:
 
 def test_a_target_says_which_variants_it_has(client: httpx.Client) -> None:
     said = client.get("/healthz").json()
-    assert said["variants"] == {name: f"/api/variants/{name.replace('_', '-')}/" for name in VARIANTS}
+    without = {name for name in VARIANTS if not name.startswith("orm_")}  # they need a database
+    assert said["variants"] == {name: f"/api/variants/{name.replace('_', '-')}/" for name in without}
     assert set(said["strategies"]) == set(STRATEGIES)
     assert said["middleware_set"] == "lab"
 
