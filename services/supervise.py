@@ -8,7 +8,6 @@ becomes this process's own.
 
 from __future__ import annotations
 
-import mmap
 import os
 import shutil
 import signal
@@ -27,11 +26,10 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from prometheus_client.registry import Collector
 
 from services import env
+from services.connections import connections_to
 
 CGROUP = Path("/sys/fs/cgroup")
-ESTABLISHED, LISTEN = b"01", b"0A"  # states in /proc/net/tcp
 LOOK = 5.0  # seconds between two looks for new workers; one that ended is noticed at once
-LINE = 150  # bytes of /proc/net/tcp for each connection
 UNLIMITED = 2**60  # bytes; version 1 says "no limit" with a number beyond it
 NO_SUCH_COMMAND = 127  # as a shell says it
 
@@ -70,12 +68,11 @@ class ServerTree(Collector):
         yield GaugeMetricFamily("lab_threads", "threads of the server's processes", value=threads)
         yield GaugeMetricFamily("lab_processes", "processes of the server", value=len(processes))
         if connections := connections_to(self._ports):
-            opened, unread, backlog = connections
-            yield GaugeMetricFamily("lab_connections", "connections to the server", value=opened)
+            yield GaugeMetricFamily("lab_connections", "connections to the server", value=connections.established)
             yield GaugeMetricFamily(
                 "lab_requests_queued",
                 "requests that no thread has begun to read, and connections not yet accepted",
-                value=unread + backlog,
+                value=connections.unread + connections.backlog,
             )
 
 
@@ -92,46 +89,6 @@ def listening_ports(processes: Sequence[psutil.Process]) -> Iterator[int]:
         for connection in process.net_connections(kind="tcp4"):
             if connection.status == psutil.CONN_LISTEN:
                 yield connection.laddr.port
-
-
-def connections_to(ports: set[int]) -> tuple[int, int, int] | None:
-    """Connections established, those with bytes nobody has read, and those not accepted; None where unknown.
-
-    The columns of /proc/net/tcp: local address:port, state, and the receive queue, which is bytes for an
-    established connection and waiting connections for a listening socket (Linux, proc_net_tcp.txt).
-    """
-    try:
-        lines = tcp_table().splitlines()[1:]
-    except OSError:
-        return None
-    own = tuple(b":%04X" % port for port in ports)
-    established = unread = backlog = 0
-    for line in lines:
-        _, local, _, state, queues, *_ = line.split(None, 5)
-        if not local.endswith(own):
-            continue
-        waiting = int(queues.rpartition(b":")[2], 16)
-        if state == ESTABLISHED:
-            established += 1
-            unread += waiting > 0
-        elif state == LISTEN:
-            backlog += waiting
-    return established, unread, backlog
-
-
-def tcp_table() -> bytes:
-    """/proc/net/tcp in as few reads as can be: each lets the kernel walk its whole table of connections.
-
-    The kernel fills a page as far as lines are left. A page with room for one more was the last, so that there is no
-    need to read on for the end of the file. Raises OSError.
-    """
-    table = b""
-    with Path("/proc/net/tcp").open("rb", buffering=0) as file:
-        while part := file.read(mmap.PAGESIZE):
-            table += part
-            if len(part) + LINE < mmap.PAGESIZE:
-                break
-    return table
 
 
 class ControlGroup(Collector):
