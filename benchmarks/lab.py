@@ -67,6 +67,7 @@ class PinnedRuntime(ProcessRuntime):
             probe=[word.replace(old, new) for word in service.probe],
         )
         self._urls = {**self._urls, name: f"http://127.0.0.1:{new}"}
+        self._witnesses = {**self._witnesses, name: f"http://{environment['TELEMETRY_ADDRESS']}"}
         self._measured.add(name)
 
     def _start(self, name: str) -> subprocess.Popen[bytes]:

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from functools import partial
+from itertools import product
 from statistics import median, quantiles
 from typing import Any
 
@@ -23,7 +24,9 @@ PAGES = {
     "wsgi": Wanted("threadpool", FAN_OUT, latency=0.02),
 }
 PACE = Pace(users=40, warm_up=0.7, seconds=2.2)
-ROUNDS = 16
+INSTANCES = 4  # servers of each kind: one differs from the next by as much as telemetry may cost
+ROUNDS = 4  # of each
+SWITCH = ("on", "off")
 READ_EVERY = 1.0  # seconds, as the load generator does
 NOTE = (
     "Pages per CPU second are the goodput of a core that nobody else uses. The process beside the server is in it, and "
@@ -35,28 +38,30 @@ SATURATED = 0.85  # of a core; a round with less was disturbed
 
 def telemetry() -> Result:
     """Does it cost a saturated target less than 2 % of its goodput to say what happens inside it?"""
-    runtime = PinnedRuntime(list(PAGES))
+    runtime = PinnedRuntime([])
     measured: dict[str, list[Window]] = defaultdict(list)
     refused = 0
     with lab.running(runtime):
         runtime.prepare()
-        for target in PAGES:
-            runtime.add_peer(off(target), like=target, extra={"TELEMETRY": "off"})
-        runtime.up([*PAGES, *map(off, PAGES)])
+        for target, switch, instance in product(PAGES, SWITCH, range(INSTANCES)):
+            runtime.add_peer(server(target, switch, instance), like=target, extra={"TELEMETRY": switch})
         for target, wanted in PAGES.items():
-            path = targets.ask(target, runtime.published()[target]).paths[wanted.strategy]
-            for _, name in lab.alternating((target, off(target)), ROUNDS):
-                url = wanted.url(runtime.published()[name], path)
-                said = runtime.witnesses.get(name)
-                loop = partial(while_read, said, partial(closed_loop, url, wanted, PACE, runtime.cpu(name)))
-                window, again = lab.undisturbed(loop, cores, SATURATED)
-                measured[name].append(window)
-                refused += again
+            runtime.up([server(target, switch, instance) for switch in SWITCH for instance in range(INSTANCES)])
+            for instance in range(INSTANCES):
+                for _, switch in lab.alternating(SWITCH, ROUNDS):
+                    name = server(target, switch, instance)
+                    address = runtime.published()[name]
+                    url = wanted.url(address, targets.ask(target, address).paths[wanted.strategy])
+                    said = runtime.witnesses.get(name) if switch == "on" else None
+                    loop = partial(while_read, said, partial(closed_loop, url, wanted, PACE, runtime.cpu(name)))
+                    window, again = lab.undisturbed(loop, cores, SATURATED)
+                    measured[kind(target, switch)].append(window)
+                    refused += again
     grid = figures_table("target, TELEMETRY", "pages/s", "pages per CPU s", "spread", "CPU")
     for name, windows in measured.items():
         rates = [pages_per_cpu_second(window) for window in windows]
         grid.add_row(
-            f"{name}, on" if name in PAGES else name,
+            name,
             f"{median(window.goodput for window in windows):.1f}",
             f"{median(rates):.1f}",
             f"{min(rates):.1f}–{max(rates):.1f}",
@@ -64,7 +69,10 @@ def telemetry() -> Result:
         )
     idle = [name for name, windows in measured.items() if median(map(cores, windows)) < SATURATED]
     return Result(
-        title=f"What telemetry costs: {FAN_OUT} calls, {PACE.users} users, {ROUNDS} rounds each",
+        title=(
+            f"What telemetry costs: {FAN_OUT} calls, {PACE.users} users, {INSTANCES} servers of each kind, "
+            f"{ROUNDS} rounds each"
+        ),
         goals=[goal(target, measured) for target in PAGES],
         table=grid,
         notes=[NOTE, *([f"Measured again, because the machine was busy: {refused} rounds."] if refused else [])],
@@ -73,15 +81,19 @@ def telemetry() -> Result:
     )
 
 
-def off(target: str) -> str:
-    return f"{target}, off"
+def kind(target: str, switch: str) -> str:
+    return f"{target}, {switch}"
+
+
+def server(target: str, switch: str, instance: int) -> str:
+    return f"{kind(target, switch)} {instance + 1}"
 
 
 def goal(target: str, measured: Mapping[str, list[Window]]) -> Goal:
     """By the median of the rounds' own ratios: what drifts hits both sides of a round alike."""
     ratios = [
         pages_per_cpu_second(on) / pages_per_cpu_second(without)
-        for on, without in zip(measured[target], measured[off(target)], strict=True)
+        for on, without in zip(measured[kind(target, "on")], measured[kind(target, "off")], strict=True)
     ]
     kept, (low, _, high) = median(ratios), quantiles(ratios, n=4)
     return Goal(
