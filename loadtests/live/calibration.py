@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 from loadtests.analysis.cost import ENOUGH_PAGES
 from loadtests.knobs import Settings
 
-SECONDS_SKIPPED = 2  # after a change: users come, and pages of before still end
+SECONDS_SKIPPED = 2  # after a change: users come
 
 
 class Calibration:
@@ -16,15 +17,16 @@ class Calibration:
         self._latest: dict[str, tuple[Settings, float]] = {}
         self.begin()
 
-    def begin(self) -> None:
-        """Something was changed."""
+    def begin(self, draining: float = 0.0) -> None:
+        """Something was changed; so many seconds pages of before still end."""
+        self._skipped = max(SECONDS_SKIPPED, math.ceil(draining))
         self._pages: Counter[str] = Counter()
         self._cpu: dict[str, float] = {}
         self._seen: Counter[str] = Counter()
 
     def add(self, target: str, pages: int, cpu_seconds: float | None) -> None:
         self._seen[target] += 1
-        if self._seen[target] > SECONDS_SKIPPED and cpu_seconds is not None:
+        if self._seen[target] > self._skipped and cpu_seconds is not None:
             self._pages[target] += pages
             self._cpu[target] = self._cpu.get(target, 0.0) + cpu_seconds
 

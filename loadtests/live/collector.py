@@ -150,9 +150,9 @@ class Collector:
             turned = changes(before, after)
         if turned:
             self.history.mark(", ".join(turned))
-            self._calibration.begin()
         if turned and after is not None:
-            self.stretch.begin(after)
+            self.stretch.begin(after, running=before is not None)
+            self._calibration.begin(self.stretch.draining)
         if before and after and before.strategy != after.strategy:
             self.epoch += 1
         return running

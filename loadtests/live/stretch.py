@@ -37,9 +37,12 @@ class Stretch:
     def __init__(self) -> None:
         self._ticks: deque[Tick] = deque(maxlen=LONGEST)
         self.seconds = 0.0  # since the last change
+        self.draining = 0.0  # seconds from then on in which pages of before it still end
         self.wanted: Wanted | None = None
 
-    def begin(self, wanted: Wanted) -> None:
+    def begin(self, wanted: Wanted, *, running: bool = False) -> None:
+        """`running`: pages are in flight, and take as long as theirs do."""
+        self.draining = max(self._page_time, self.draining - self.seconds) if running else 0.0
         self._ticks.clear()
         self.seconds = 0.0
         self.wanted = wanted
@@ -47,7 +50,7 @@ class Stretch:
     def frozen(self) -> Stretch:
         """As it is now, while another goes on."""
         same = Stretch()
-        same.wanted, same.seconds = self.wanted, self.seconds
+        same.wanted, same.seconds, same.draining = self.wanted, self.seconds, self.draining
         same._ticks.extend(self._ticks)
         return same
 
@@ -56,10 +59,15 @@ class Stretch:
         self.seconds += tick.length
 
     @property
-    def warm_up(self) -> float:
-        """Seconds after a change until what ends belongs to it: the response time that theory expects, and a little."""
+    def _page_time(self) -> float:
+        """Seconds that theory expects a page to take, of the slower target."""
         last = self._ticks[-1].of.values() if self._ticks else ()
-        return NORMAL.warm_up + max((one.predicted.response_time for one in last if one.predicted), default=0.0)
+        return max((one.predicted.response_time for one in last if one.predicted), default=0.0)
+
+    @property
+    def warm_up(self) -> float:
+        """Seconds after a change until what ends belongs to it: its pages' response time or theirs of before."""
+        return NORMAL.warm_up + max(self._page_time, self.draining)
 
     @property
     def missing(self) -> float:

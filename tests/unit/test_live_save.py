@@ -9,12 +9,14 @@ import pytest
 from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 
+from loadtests.analysis.capacity import Deployment, predict
 from loadtests.errors import BadInput
 from loadtests.live.save import known
 from loadtests.live.save import save as save_known
 from loadtests.live.stretch import LONGEST, Stretch
-from tests.unit.factories import TARGETS
-from tests.unit.live import stretch
+from loadtests.step import Step
+from tests.unit.factories import SETTINGS, TARGETS
+from tests.unit.live import second, stretch, tick, wanted
 
 
 def save(made: Stretch, folder: Path, runtime: str = "process") -> tuple[Path, dict[str, Any]]:
@@ -59,6 +61,33 @@ def test_the_warm_up_is_dropped() -> None:
     _, window = made.steady()
     assert window[0].at == 2.0  # 1.5 s of warm-up, as nothing is predicted
     assert len(window) == 28
+
+
+def queueing(seconds: int) -> Stretch:
+    """100 users of 10 slots wait 10 s for a page."""
+    expected = predict(SETTINGS, "threadpool", Deployment(10), Step(users=100))
+    assert expected.response_time == pytest.approx(10.0)
+    made = Stretch()
+    made.begin(wanted("wsgi"))
+    for at in range(seconds):
+        made.add(tick(at, wsgi=second(predicted=expected)))
+    return made
+
+
+def test_pages_of_before_a_change_are_dropped_with_the_warm_up() -> None:
+    made = queueing(20)
+    made.begin(wanted("wsgi"), running=True)
+    made.add(tick(0, wsgi=second(100, 0.1)))
+    assert made.warm_up == pytest.approx(11.5)
+    made.begin(wanted("wsgi"), running=True)
+    assert made.draining == pytest.approx(9.0), "also those of before the change before"
+    assert made.frozen().warm_up == made.warm_up
+
+
+def test_what_was_stopped_leaves_nothing_to_wait_for() -> None:
+    made = queueing(20)
+    made.begin(wanted("wsgi"))
+    assert made.draining == 0
 
 
 def test_a_long_stretch_is_saved_from_its_end() -> None:

@@ -51,8 +51,15 @@ def test_a_page_is_priced_when_there_are_enough_of_them_and_anew_for_other_knobs
     assert calibration.cpu_per_page("wsgi", "gather", SETTINGS) == 0.0
     calibration.add("wsgi", 9, 0.09)
     assert abs(calibration.cpu_per_page("wsgi", "gather", SETTINGS) - 0.01) < 1e-9
+    calibration.begin(draining=9.5)
+    for _ in range(10):
+        calibration.add("wsgi", 100, 5.0)  # pages of before
+    for _ in range(10):
+        calibration.add("wsgi", 100, 0.1)
+    turned = replace(SETTINGS, latency=0.01)
+    assert calibration.cpu_per_page("wsgi", "gather", turned) == pytest.approx(0.001)
     calibration.begin()
-    assert calibration.cpu_per_page("wsgi", "gather", SETTINGS) > 0
+    assert calibration.cpu_per_page("wsgi", "gather", SETTINGS) == pytest.approx(0.01)
     assert calibration.cpu_per_page("wsgi", "sequential", replace(SETTINGS, fan_out=5)) == pytest.approx(0.005)
     assert calibration.cpu_per_page("wsgi", "gather", replace(SETTINGS, work=0.02)) == pytest.approx(0.03)
     assert calibration.cpu_per_page("asgi", "gather", replace(SETTINGS, work=0.02)) == 0.02
