@@ -6,6 +6,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Mapping
+from statistics import fmean
 
 import gevent
 import psutil
@@ -53,6 +54,7 @@ class Collector:
         self.targets = targets
         self.controls = controls
         self.generator_cpu = 0.0
+        self._machine_cpu: deque[float] = deque(maxlen=round(WINDOW / TICK))
         self._witnesses = {name: witnesses.get(name, "") for name in (*targets, API)}
         self._tally = Tally(targets)
         self._calibration = Calibration()
@@ -99,6 +101,7 @@ class Collector:
         return Situation(
             running=self.controls.running,
             generator_cpu=self.generator_cpu,
+            machine_cpu=fmean(self._machine_cpu) if self._machine_cpu else 0.0,
             latency=self.controls.wanted.settings.latency,
             lateness=self._lateness(),
             since_change=self.stretch.seconds,
@@ -110,6 +113,7 @@ class Collector:
         length, self._last = now - self._last, now
         loads, readings, users = self._tally.take(), self._read(), self.controls.users
         self.generator_cpu = max(self._cpu.cores(length), self._workers.cpu)
+        self._machine_cpu.append(psutil.cpu_percent() / 100)  # since the last time
         before, self._readings = self._readings, readings
         if not self._notice():
             return  # what was shown last stands

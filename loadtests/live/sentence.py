@@ -8,6 +8,7 @@ from typing import Any
 
 from loadtests.analysis.validity import GENERATOR_CPU, LATENESS_SECONDS, LATENESS_SHARE
 
+MACHINE_CPU = 0.8  # of all cores; beyond it somebody waits for one
 ENOUGH_PAGES = 20  # in the seconds that a figure looks back at: 5 of 100 pages are slower than p95, of 20 one
 
 
@@ -22,13 +23,15 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """`since_change` and `settled_after` in seconds; `generator_cpu` in cores, of the busiest load generator.
+    """`since_change` and `settled_after` in seconds; `generator_cpu` in cores, of the busiest load generator;
+    `machine_cpu`: the share of all cores that is in use.
 
     `lateness`: the api's p99 beyond the `latency` that was asked for, in seconds; None where it is silent.
     """
 
     running: bool
     generator_cpu: float = 0.0
+    machine_cpu: float = 0.0
     latency: float = 0.0
     lateness: float | None = 0.0
     since_change: float = 0.0
@@ -88,7 +91,12 @@ def doubts(now: Situation, shown: Sequence[Shown]) -> Iterator[str]:
     elif few := [one for one in shown if one.step["pages"] < ENOUGH_PAGES]:
         names = " and ".join(one.name.upper() for one in few)
         yield f"Too few pages in the last seconds for {names}: p95 is not much more than the slowest of them."
-    if len(shown) > 1:
+    if len(shown) > 1 and now.machine_cpu > MACHINE_CPU:
+        yield (
+            f"Both are loaded at once and the machine's CPU is spent ({now.machine_cpu:.0%}): one gets what the other "
+            "leaves. Load them one by one, as make loadtest does."
+        )
+    elif len(shown) > 1:
         yield (
             "Both are loaded at once and share this machine: trust the shape and the ratio. make loadtest takes turns."
         )

@@ -41,7 +41,17 @@ def test_both_at_once_are_not_comparable_to_the_last_digit() -> None:
     said = reservations(SETTLED, [WSGI, ASGI])
     assert len(said) == 1
     assert "loaded at once" in said[0]
+    assert "trust the shape and the ratio" in said[0]
     assert reservations(SETTLED, [ASGI]) == []
+
+
+def test_where_the_machine_has_no_cpu_left_not_even_the_ratio_is_to_be_trusted() -> None:
+    spent = replace(SETTLED, machine_cpu=0.97)
+    (said,) = reservations(spent, [WSGI, ASGI])
+    assert "loaded at once" in said
+    assert "CPU is spent (97%): one gets what the other leaves" in said
+    assert "ratio" not in said
+    assert reservations(spent, [ASGI]) == []
 
 
 @pytest.mark.parametrize(
