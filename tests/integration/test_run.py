@@ -50,8 +50,8 @@ def test_its_summary_matches_the_schema_and_shows_slots_against_none(ended: Ende
     top = wsgi["steps"][1]
     assert top["goodput"] < 1.1 * top["predicted"]["goodput"]
     assert top["response_time"]["p50"] > 2 * wsgi["steps"][0]["response_time"]["p50"]
-    assert 9 <= top["inside"]["pages_in_flight"] <= top["inside"]["most_pages_in_flight"] == 10
-    assert 80 <= top["inside"]["calls_in_flight"] <= top["inside"]["most_calls_in_flight"] == 100
+    assert 9 <= top["inside"]["pages_in_flight"] <= top["inside"]["most_pages_in_flight"] <= 10
+    assert 80 <= top["inside"]["calls_in_flight"] <= top["inside"]["most_calls_in_flight"] <= 100
     assert top["inside"]["requests_queued"] == pytest.approx(20, abs=3)
     assert asgi["steps"][1]["inside"]["most_pages_in_flight"] > 10
     assert asgi["steps"][1]["inside"]["most_calls_in_flight"] > 100
