@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,30 @@ PROJECT = "lab-test-claims"
 PATIENCE = 1200  # seconds; a third of it when nothing disturbs
 
 
+def asgi_gains_as_the_api_slows_down(summary: Mapping[str, Any]) -> bool:
+    """Who is ahead on the left depends on what else the machine does; that the lines move apart does not."""
+    wsgi, asgi = (arm["steps"] for arm in summary["arms"][:2])
+    lead = [theirs["goodput"] / ours["goodput"] for ours, theirs in zip(wsgi, asgi, strict=True)]
+    return bool(lead[-1] > 1.25 * lead[0])
+
+
+def the_floor_is_one_of_a_busy_machine(summary: Mapping[str, Any]) -> bool:
+    """A core that others want as well differs from itself by more than one on a desk."""
+    return bool(summary["noise_floor"] < 0.4)
+
+
+SHAPES: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
+    "fast-api": asgi_gains_as_the_api_slows_down,
+    "noise": the_floor_is_one_of_a_busy_machine,
+}
+
+
+def is_seen(summary: Mapping[str, Any]) -> bool:
+    """What the experiment predicts, or at least its shape where a busy machine is in the way."""
+    name, status = summary["experiment"], summary["verdict"]["status"]
+    return status == "confirmed" or (status == "not confirmed" and name in SHAPES and SHAPES[name](summary))
+
+
 @dataclass(frozen=True)
 class Claims:
     """All of them, run once by `make claims`, and the lab in which one can be run again."""
@@ -32,7 +56,7 @@ class Claims:
         """Measured again, twice at the most: a quick window is short, and what else the machine does shows in it."""
         summary = self.summaries.get(name)
         for _ in range(2):
-            if summary and summary["verdict"]["status"] == "confirmed":
+            if summary and is_seen(summary):
                 break
             summary = self.lab.run("run", "--quick", f"--experiment={name}").summary
         assert summary
@@ -67,25 +91,7 @@ def summary_in(path: Path) -> dict[str, Any]:
 def test_an_experiment_sees_what_it_predicts(claims: Claims, name: str) -> None:
     summary = claims.of(name)
     assert summary["complete"]
-    if name in SHAPES and summary["verdict"]["status"] == "not confirmed":
-        assert SHAPES[name](summary), summary["verdict"]["sentence"]
-    else:
-        assert summary["verdict"]["status"] == "confirmed", summary["verdict"]["sentence"]
-
-
-def asgi_gains_as_the_api_slows_down(summary: dict[str, Any]) -> bool:
-    """Who is ahead on the left depends on what else the machine does; that the lines move apart does not."""
-    wsgi, asgi = (arm["steps"] for arm in summary["arms"][:2])
-    lead = [theirs["goodput"] / ours["goodput"] for ours, theirs in zip(wsgi, asgi, strict=True)]
-    return bool(lead[-1] > 1.25 * lead[0])
-
-
-def the_floor_is_one_of_a_busy_machine(summary: dict[str, Any]) -> bool:
-    """A core that others want as well differs from itself by more than one on a desk."""
-    return bool(summary["noise_floor"] < 0.4)
-
-
-SHAPES = {"fast-api": asgi_gains_as_the_api_slows_down, "noise": the_floor_is_one_of_a_busy_machine}
+    assert is_seen(summary), summary["verdict"]["sentence"]
 
 
 def test_the_document_has_every_experiment_with_what_was_measured(claims: Claims) -> None:
