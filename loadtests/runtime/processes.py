@@ -8,16 +8,17 @@ there.
 from __future__ import annotations
 
 import os
+import random
 import re
 import resource
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from loadtests.runtime import (
     ROOT,
     Runtime,
     command_line,
+    port_is_free,
     port_variable,
     refuse_taken_port,
     required,
@@ -140,10 +142,14 @@ def on_loopback(services: Mapping[str, Service], ports: Mapping[str, Mapping[int
     }
 
 
+# Below those that outgoing connections are given (Linux: 32768 and above), so that none of them takes a port between
+# its choice and the start of its service, which may be minutes later.
+CANDIDATES = cycle(random.sample(range(20_000, 32_000), 12_000))
+
+
 def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Another one each time."""
+    return next(port for port in CANDIDATES if port_is_free(port))
 
 
 class ProcessRuntime(Runtime):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from loadtests.runtime import port_variable
 from loadtests.runtime.compose import why_no_engine
+from loadtests.runtime.processes import free_port
 from tests.runs import Lab
 
 RUN_PROJECT = "lab-test-run"
@@ -42,11 +42,7 @@ def docker_environment(clean_environment: dict[str, str]) -> dict[str, str]:
 
 def own_project(name: str, services: Sequence[str] = SERVICES) -> dict[str, str]:
     """A Compose project and free ports, beside any lab that is up."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in services]
-    ports = {port_variable(name): str(one.getsockname()[1]) for name, one in zip(services, sockets, strict=True)}
-    for one in sockets:
-        one.close()
-    return {"COMPOSE_PROJECT_NAME": name, **ports}
+    return {"COMPOSE_PROJECT_NAME": name, **{port_variable(service): str(free_port()) for service in services}}
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
 
 from loadtests.errors import BadInput
-from loadtests.runtime.processes import interpolate, on_loopback, read_services
+from loadtests.runtime import processes
+from loadtests.runtime.processes import free_port, interpolate, on_loopback, read_services
 
 TOPOLOGY = """
 services:
@@ -62,3 +64,12 @@ def test_nothing_of_the_lab_itself_listens_beyond_loopback(root: Path) -> None:
         assert "=8000" not in words
         assert ":9000" not in words
         assert "http://api" not in words
+
+
+def test_no_port_is_given_twice_nor_one_that_somebody_listens_at() -> None:
+    found = [free_port() for _ in range(500)]
+    assert len(set(found)) == 500
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(processes, "CANDIDATES", iter([found[0], found[1]]))
+        with socket.create_server(("127.0.0.1", found[0])):
+            assert free_port() == found[1]
