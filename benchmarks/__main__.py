@@ -18,7 +18,7 @@ from benchmarks.result import Result
 from benchmarks.telemetry import telemetry
 from loadtests import manifest
 from loadtests.errors import ExitCode, Interrupted, LabError
-from loadtests.results import FOLDER
+from loadtests.results import FOLDER as RESULTS
 from loadtests.runtime import ROOT
 
 BENCHMARKS: Mapping[str, Callable[[], Result]] = {
@@ -76,7 +76,7 @@ def write(results: Mapping[str, Result]) -> None:
         "packages": {name: metadata.version(name) for name in PACKAGES},
         "benchmarks": {name: result.as_json() for name, result in results.items()},
     }
-    path = FOLDER / "bench.json"
+    path = RESULTS / "bench.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     print(f"Figures: {os.path.relpath(path)}")

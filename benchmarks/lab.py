@@ -20,14 +20,14 @@ import uvloop
 
 from loadtests import launch
 from loadtests.errors import Interrupted
-from loadtests.results import FOLDER
+from loadtests.results import FOLDER as RESULTS
 from loadtests.runtime import ROOT
 from loadtests.runtime.processes import ProcessRuntime, free_port
 
 T = TypeVar("T")
 
 ATTEMPTS = 3  # at a round, when something else disturbs it
-LOGS = FOLDER / "bench-logs"
+LOGS = RESULTS / "bench-logs"
 CAN_PIN = hasattr(os, "sched_setaffinity")
 CORES = os.sched_getaffinity(0) if CAN_PIN else set()
 OWN = {max(CORES)} if len(CORES) > 1 else CORES

@@ -24,7 +24,7 @@ PUBLISH = 0.1  # seconds that what is in flight may be old
 class InFlight:
     """Work that has begun and not ended: how much now, and the most there has been since the start.
 
-    Counted in memory and published ten times a second: a gauge set at every change would cost 3 % of a page.
+    Counted in memory and published ten times a second: a gauge set at every change costs 2 to 3 % of a page.
     """
 
     def __init__(self, name: str, documentation: str) -> None:

@@ -266,14 +266,14 @@ def points(arms: Sequence[ArmFigures], floor: float) -> list[Point]:
     """Every arm at every step that all of them have reached."""
     reached = set.intersection(*({step.step for step in arm.steps} for arm in arms))
     return [
-        replace(point(arm, step, predicted), noise_floor=floor)
+        point(arm, step, predicted, floor)
         for arm in arms
         for step, predicted in zip(arm.steps, arm.predicted, strict=True)
         if step.step in reached
     ]
 
 
-def point(arm: ArmFigures, step: StepFigures, predicted: Prediction | None) -> Point:
+def point(arm: ArmFigures, step: StepFigures, predicted: Prediction | None, noise_floor: float) -> Point:
     first_byte = step.first_byte["p50"]
     times = {name: math.nan if value is None else value for name, value in step.response_time.items()}
     return Point(
@@ -291,6 +291,7 @@ def point(arm: ArmFigures, step: StepFigures, predicted: Prediction | None) -> P
         cpu_per_page=step.cpu_per_page,
         first_byte=math.nan if first_byte is None else first_byte,
         inside=step.inside,
+        noise_floor=noise_floor,
     )
 
 
