@@ -1,4 +1,4 @@
-"""The noise floor that the latest run of `noise` measured, for the runs after it."""
+"""The noise floor that the latest run of `noise` measured, for the runs of the same pace after it."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from loadtests import results
 EXPERIMENT = "noise"
 
 
-def measured(runtime: str, machine: Mapping[str, Any]) -> float | None:
-    """A share; None where no valid run of this machine in this runtime has measured it."""
-    floors = (floor_of(path, runtime, machine) for path in results.summaries(EXPERIMENT))
+def measured(runtime: str, machine: Mapping[str, Any], *, quick: bool) -> float | None:
+    """A share; None where no valid run of this machine in this runtime, as quick as this, has measured it."""
+    floors = (floor_of(path, runtime, machine, quick=quick) for path in results.summaries(EXPERIMENT))
     return next((floor for floor in floors if floor is not None), None)
 
 
-def floor_of(path: Path, runtime: str, machine: Mapping[str, Any]) -> float | None:
+def floor_of(path: Path, runtime: str, machine: Mapping[str, Any], *, quick: bool) -> float | None:
     """None also where the file is damaged."""
     try:
         summary: Any = json.loads(path.read_text(encoding="utf-8"))
         holds = summary["complete"] and summary["verdict"]["status"] != "invalid"
-        same = (summary["runtime"], summary["manifest"]["machine"]) == (runtime, machine)
-        return float(summary["noise_floor"]) if holds and same else None
+        known = summary["manifest"]
+        alike = (summary["runtime"], known["machine"], known["knobs"]["quick"]) == (runtime, machine, quick)
+        return float(summary["noise_floor"]) if holds and alike else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -84,8 +84,9 @@ def measure(options: Namespace, arguments: Callable[[str], Sequence[str]]) -> li
     one that could not counts as invalid, so that what was measured is not lost.
     """
     ended: list[Ended] = []
-    # Those that need another deployment come last: each change of it takes the services down and up again.
-    asked = sorted((experiments.find(name) for name in options.experiments), key=lambda one: bool(one.deployment))
+    # Those that need the same deployment come one after the other, and those that need none of their own first: each
+    # change of it takes the services down and up again.
+    asked = sorted(map(experiments.find, options.experiments), key=lambda one: sorted(one.deployment.items()))
     logs = results.new_folder(asked[0].name)
     runtime: Runtime = ComposeRuntime() if options.runtime == "docker" else ProcessRuntime(logs / "logs")
     prepared: Mapping[str, str] | None = None
@@ -127,7 +128,7 @@ def measure_one(
     print(f"Starting {', '.join(names)} and the api ({runtime.limits}) …", flush=True)
     try:
         runtime.up(names)
-        remember(runtime, folder, command(options, experiment))
+        remember(runtime, folder, command(options, experiment), quick=options.quick)
         generator = runtime.generate(["measure", *arguments], folder)
         code = wait_for(runtime, generator)
         if code != ExitCode.INTERRUPTED and not (folder / "report.html").exists():
@@ -153,10 +154,10 @@ def command(options: Namespace, experiment: Experiment) -> str:
     return " ".join(["make loadtest", *(f"{name}={shlex.quote(value)}" for name, value in asked.items() if value)])
 
 
-def remember(runtime: Runtime, folder: Path, repeat: str) -> None:
+def remember(runtime: Runtime, folder: Path, repeat: str, *, quick: bool) -> None:
     """What the launcher knows of this run, for the generator to complete."""
     described = manifest.launched(ROOT, runtime.name, runtime.describe(), repeat)
-    described["noise_floor"] = floor.measured(runtime.name, described["machine"])
+    described["noise_floor"] = floor.measured(runtime.name, described["machine"], quick=quick)
     if runtime.name == "process":
         described["warnings"].append(f"Not isolated: {runtime.limits}.")
     manifest.write(described, folder)

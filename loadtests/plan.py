@@ -23,7 +23,7 @@ class Pace:
 
 
 NORMAL = Pace(warm_up=1.5, window=5.0)
-QUICK = Pace(warm_up=0.3, window=1.2)
+QUICK = Pace(warm_up=0.2, window=1.2)
 
 
 @dataclass(frozen=True, slots=True)

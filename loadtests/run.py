@@ -167,7 +167,7 @@ def left_over(generator: Generator, step: Measurement) -> str | None:
         if time.monotonic() > deadline:
             return f"there are still {left}"
         generator.progress.say(f"waiting for {left} to end")
-        generator.pause(0.1)
+        generator.pause(0.05)
 
 
 def in_flight(witness_url: str, name: str) -> int:

@@ -57,5 +57,5 @@ EXPERIMENT = Experiment(
             "https://www.python.org/pipermail/python-checkins/2014-January/127475.html",
         ),
     ),
-    quick=Quick(steps=users(1, 12), knobs={"latency": 0.2}),
+    quick=Quick(steps=users(10)),
 )

@@ -49,5 +49,5 @@ EXPERIMENT = Experiment(
             "https://flask.palletsprojects.com/en/stable/async-await/",
         ),
     ),
-    quick=Quick(knobs={"work": WORK, "latency": 0.02, "fan_out": 1}),
+    quick=Quick(steps=users(16), knobs={"work": WORK, "latency": 0.02, "fan_out": 1}),
 )

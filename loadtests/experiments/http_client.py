@@ -24,8 +24,8 @@ from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quic
 from loadtests.step import users
 
 THREADS = Arm("wsgi", "threadpool")
-DEFAULT_LIMITS = Arm("asgi", "client_default_limits", "httpx, default limits", pool=100, takes=1.6)
-PER_PAGE = Arm("asgi", "client_per_page", "httpx, one a page", takes=1.1)
+DEFAULT_LIMITS = Arm("asgi", "client_default_limits", "httpx, default limits", pool=100, takes=1.3)
+PER_PAGE = Arm("asgi", "client_per_page", "httpx, one a page", takes=0.7)
 OWN_POOL = Arm("asgi", "client_httpx", "httpx, shared")
 OVER_AIOHTTP = Arm("asgi", "client_httpx_aiohttp", "httpx over aiohttp")
 HTTPX2 = Arm("asgi", "client_httpx2", "httpx2")

@@ -68,5 +68,5 @@ EXPERIMENT = Experiment(
             "https://www.usenix.org/legacy/event/nsdi06/tech/schroeder.html",
         ),
     ),
-    quick=Quick(steps=(*users(20), *rates(10, 60)), knobs={"latency": 0.3}),
+    quick=Quick(steps=(*users(20), *rates(60)), knobs={"latency": 0.3}),
 )

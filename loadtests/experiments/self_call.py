@@ -17,11 +17,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, judged, last, of
+from loadtests.experiments import (
+    CALL_TIMEOUT,
+    SHORT_TIMEOUTS,
+    Arm,
+    Claim,
+    Experiment,
+    Judgement,
+    Point,
+    Quick,
+    judged,
+    last,
+    of,
+)
 from loadtests.step import users
 
-TIMEOUT = 1.2  # seconds until a call gives up
-WSGI = Arm("wsgi", "self_call_threads", fails=True, takes=TIMEOUT, predictable=False)
+WSGI = Arm("wsgi", "self_call_threads", fails=True, takes=CALL_TIMEOUT, predictable=False)
 ASGI = Arm("asgi", "self_call")
 MOSTLY = 0.5  # of the pages
 
@@ -43,7 +54,7 @@ EXPERIMENT = Experiment(
     arms=(WSGI, ASGI),
     steps=users(1, 10),
     knobs={"latency": 0.3},
-    deployment={"CALL_TIMEOUT": f"{TIMEOUT:g}"},
+    deployment=SHORT_TIMEOUTS,
     judge=judge,
     plots=("Goodput", "Response time", "Threads", "External concurrency"),
     claims=(

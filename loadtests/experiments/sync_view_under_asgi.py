@@ -63,5 +63,5 @@ EXPERIMENT = Experiment(
             "https://github.com/django/channels/issues/1587",
         ),
     ),
-    quick=Quick(steps=users(1, 20), knobs={"latency": 0.5, "fan_out": 1}),
+    quick=Quick(steps=users(1, 20), knobs={"latency": 0.3, "fan_out": 1}),
 )

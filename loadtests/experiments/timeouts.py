@@ -17,13 +17,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, judged, last
+from loadtests.experiments import (
+    CALL_TIMEOUT,
+    DEADLINE,
+    SHORT_TIMEOUTS,
+    Arm,
+    Claim,
+    Experiment,
+    Judgement,
+    Point,
+    Quick,
+    judged,
+    last,
+)
 from loadtests.step import users
 
-TIMEOUT, DEADLINE = 1.0, 0.4  # seconds
 HANGING = "&hanging=1"
-THREADS = Arm("wsgi", "threadpool", query=HANGING, fails=True, takes=2 * TIMEOUT, predictable=False)
-GATHER = Arm("asgi", "gather", query=HANGING, fails=True, takes=TIMEOUT, predictable=False)
+THREADS = Arm("wsgi", "threadpool", query=HANGING, fails=True, takes=2 * CALL_TIMEOUT, predictable=False)
+GATHER = Arm("asgi", "gather", query=HANGING, fails=True, takes=CALL_TIMEOUT, predictable=False)
 GIVES_UP = Arm("asgi", "deadline", query=HANGING, fails=True, takes=DEADLINE, predictable=False)
 PARTIAL = Arm("asgi", "partial", query=HANGING, takes=DEADLINE, predictable=False)
 PARTIAL_THREADS = Arm("wsgi", "partial_threads", query=HANGING, takes=2 * DEADLINE, predictable=False)
@@ -37,8 +48,8 @@ def judge(points: Sequence[Point]) -> Judgement:
     held = threads.inside.pages_in_flight or 0
     figures = (
         f"with one call in ten hanging, at {partial.step.name}, none of {gather.failures} pages came whole by gather "
-        f"with a timeout of {TIMEOUT:g} s, and none of {gives_up.failures} with a deadline of {DEADLINE:g} s; partial "
-        f"pages came at {partial.goodput:.1f} pages/s in {partial.p50:.2f} s; under WSGI {held:.0f} of "
+        f"with a timeout of {CALL_TIMEOUT:g} s, and none of {gives_up.failures} with a deadline of {DEADLINE:g} s; "
+        f"partial pages came at {partial.goodput:.1f} pages/s in {partial.p50:.2f} s; under WSGI {held:.0f} of "
         f"{threads.slots} slots waited for nothing"
     )
     all_failed = not any(point.pages for point in whole) and all(point.failures for point in whole)
@@ -51,7 +62,7 @@ EXPERIMENT = Experiment(
     arms=(THREADS, GATHER, GIVES_UP, PARTIAL, PARTIAL_THREADS),
     steps=users(20),
     knobs={"latency": 0.2},
-    deployment={"CALL_TIMEOUT": f"{TIMEOUT:g}", "DEADLINE": f"{DEADLINE:g}"},
+    deployment=SHORT_TIMEOUTS,
     judge=judge,
     plots=("Goodput", "Response time", "External concurrency"),
     claims=(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,35 +19,41 @@ def _runs_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(results, "FOLDER", tmp_path)
 
 
+def manifest(machine: Mapping[str, Any] = HERE, *, quick: bool = False) -> dict[str, Any]:
+    return {"machine": machine, "knobs": {"quick": quick}}
+
+
 def keep(folder: Path, name: str, **changes: Any) -> None:
     content = {
         "complete": True,
         "verdict": {"status": "not confirmed"},
         "runtime": "docker",
         "noise_floor": 0.07,
-        "manifest": {"machine": HERE},
+        "manifest": manifest(),
     }
     (folder / name).mkdir()
     (folder / name / "summary.json").write_text(json.dumps(content | changes))
 
 
 def test_it_is_that_of_the_latest_valid_run_of_noise_here(tmp_path: Path) -> None:
-    assert floor.measured("docker", HERE) is None
+    assert floor.measured("docker", HERE, quick=False) is None
     keep(tmp_path, "20260101T000000Z-noise", noise_floor=0.03)
     keep(tmp_path, "20260102T000000Z-noise")
     keep(tmp_path, "20260103T000000Z-noise", verdict={"status": "invalid"}, noise_floor=0.5)
     keep(tmp_path, "20260104T000000Z-noise", complete=False, noise_floor=0.5)
-    keep(tmp_path, "20260105T000000Z-noise", manifest={"machine": {"cpu": "other"}}, noise_floor=0.5)
+    keep(tmp_path, "20260105T000000Z-noise", manifest=manifest({"cpu": "other"}), noise_floor=0.5)
+    keep(tmp_path, "20260107T000000Z-noise", manifest=manifest(quick=True), noise_floor=0.2)
     keep(tmp_path, "20260106T000000Z-slots", noise_floor=0.5)
-    assert floor.measured("docker", HERE) == 0.07
-    assert floor.measured("process", HERE) is None
+    assert floor.measured("docker", HERE, quick=False) == 0.07
+    assert floor.measured("docker", HERE, quick=True) == 0.2
+    assert floor.measured("process", HERE, quick=False) is None
 
 
 @pytest.mark.parametrize("damaged", ["", "[]", "{}", "7", "\x00", '{"complete": true, "verdict": 3}'])
 def test_a_damaged_run_says_nothing(damaged: str, tmp_path: Path) -> None:
     (tmp_path / "20260101T000000Z-noise").mkdir()
     (tmp_path / "20260101T000000Z-noise" / "summary.json").write_text(damaged)
-    assert floor.measured("docker", HERE) is None
+    assert floor.measured("docker", HERE, quick=False) is None
 
 
 def test_below_it_a_gap_to_the_prediction_is_no_finding() -> None:
