@@ -30,7 +30,7 @@ PATH = "/api/aggregated/"
 
 def main() -> None:
     kind, url, users, warm_up, seconds = sys.argv[1:]
-    target = Target("asgi", url, "ASGI", None, {STRATEGY: PATH}, 1, {})
+    target = Target("asgi", url, "ASGI", None, {STRATEGY: PATH}, workers=1, pools={}, identity={})
     full_url = f"{url}{PATH}?{SETTINGS.query}"
 
     class BareUser(FastHttpUser):

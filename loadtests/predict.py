@@ -6,7 +6,7 @@ import json
 import math
 import os
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ def main(options: Namespace) -> ExitCode:
     if options.quick:
         experiment = experiment.quickened()
     settings = experiments.settings(experiment, options, services[GENERATOR].environment)
-    calibrated = cpu_of_latest_run(settings.fan_out)
+    calibrated = cpu_of_earlier_runs(experiment.arms, settings)
     steps = (*options.users, *options.rate) or experiment.steps
     console = Console(highlight=False)
     console.print(introduction(settings, calibrated))
@@ -63,9 +63,7 @@ def seconds(experiment: Experiment, *, quick: bool) -> float:
     settings = experiments.settings(experiment, nothing_asked, services[GENERATOR].environment)
 
     def predict(arm: Arm, step: Step, turned: Settings) -> Prediction:
-        limits = deployment(services[arm.target])
-        pools = limits.pools if arm.pool is None else {arm.strategy: arm.pool}
-        return capacity.predict(turned, arm.strategy, replace(limits, pools=pools), step, holds=arm.holds)
+        return capacity.predict(turned, arm.strategy, limits(services, arm), step, holds=arm.holds)
 
     pace = QUICK if quick else NORMAL
     return sum(step.seconds for step in plan(experiment, settings, experiment.repeats, predict, pace))
@@ -84,49 +82,78 @@ def rows(
             continue
         cpu = calibrated.get((arm.target, arm.strategy), 0.0)
         for step in steps:
-            limits = deployment(services[arm.target])
             turned = settings.turned({**arm.knobs, **step.knobs})
-            predicted = capacity.predict(turned, arm.strategy, limits, step, cpu, holds=arm.holds)
+            predicted = capacity.predict(turned, arm.strategy, limits(services, arm), step, cpu, holds=arm.holds)
             yield Row(arm, step, predicted)
+
+
+def limits(services: Mapping[str, Service], arm: Arm) -> Deployment:
+    """Raises BadInput."""
+    return deployment(services[arm.target]).with_pool(arm.strategy, arm.pool)
 
 
 def deployment(service: Service) -> Deployment:
     """What compose.yaml gives a target. Raises BadInput."""
     try:
         workers, threads = (int(service.environment[name]) for name in ("WORKERS", "THREADS"))
-        sizes = {"gather": "MAX_CONNECTIONS", "threadpool": "THREADPOOL"}
         return Deployment(
             slots=workers * threads or None,
             cores=min(workers, float(service.cpus or math.inf)),
-            pools={name: workers * int(service.environment[size]) for name, size in sizes.items()},
+            workers=workers,
+            pools={name: workers * int(service.environment[size]) for name, size in pools(service).items()},
         )
     except (KeyError, ValueError) as error:
         raise BadInput(f"compose.yaml, or a variable it reads, does not say what {service.name} is: {error}") from error
 
 
-def cpu_of_latest_run(fan_out: int) -> dict[tuple[str, str], float]:
-    """CPU seconds per page by target and strategy, from the latest run that measured any; empty without one."""
-    return next(filter(None, (cpu_of(path, fan_out) for path in results.summaries())), {})
+def pools(service: Service) -> dict[str, str]:
+    """The variable with the size of a worker's pool by strategy, as the target will say on /healthz."""
+    sizes = {"threadpool": "THREADPOOL"}
+    if service.environment["THREADS"] == "0":
+        sizes["gather"] = "MAX_CONNECTIONS"
+    if service.environment.get("DATABASE_URL", "").startswith("postgres"):
+        sizes |= dict.fromkeys(("orm_sync", "orm_to_async", "orm_async"), "DATABASE_POOL")
+    return sizes
 
 
-def cpu_of(path: Path, fan_out: int) -> dict[tuple[str, str], float]:
-    """CPU seconds per page by target and strategy, as a run measured them; empty where it is damaged.
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """CPU seconds per page by target and strategy, as a run measured them."""
 
-    Scaled to this fan-out as if a page cost nothing but its calls, which is most of the truth.
+    fan_out: int
+    work: float
+    cpu_per_page: Mapping[tuple[str, str], float]
+
+
+def cpu_of_earlier_runs(arms: Iterable[Arm], settings: Settings) -> dict[tuple[str, str], float]:
+    """CPU seconds per page by target and strategy, each from the run with the nearest fan-out; of equals the latest.
+
+    Scaled to this fan-out as if a page cost nothing but its calls, which is most of the truth where it was near.
     """
+    runs = [run for path in results.summaries() if (run := calibration(path)) and run.work == settings.work]
+    found: dict[tuple[str, str], float] = {}
+    for run in sorted(runs, key=lambda run: abs(math.log(run.fan_out / settings.fan_out))):
+        scaled = {arm: cpu * settings.fan_out / run.fan_out for arm, cpu in run.cpu_per_page.items()}
+        found = {**scaled, **found}
+    return {arm: found[arm] for arm in dict.fromkeys((arm.target, arm.strategy) for arm in arms) if arm in found}
+
+
+def calibration(path: Path) -> Calibration | None:
+    """None where the run is damaged."""
     try:
         summary: Any = json.loads(path.read_text())
-        scale = fan_out / summary["manifest"]["knobs"]["fan_out"]
-        arms = {(arm["target"], arm["strategy"]): arm["cpu_per_page_calibrated"] for arm in summary["arms"]}
-    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
-        return {}
-    return {arm: cpu * scale for arm, cpu in arms.items() if isinstance(cpu, int | float)}
+        turned = summary["manifest"]["knobs"]
+        measured = {(arm["target"], arm["strategy"]): arm["cpu_per_page_calibrated"] for arm in summary["arms"]}
+        cpu_per_page = {arm: cpu for arm, cpu in measured.items() if isinstance(cpu, int | float)}
+        return Calibration(max(1, int(turned["fan_out"])), float(turned["work"]), cpu_per_page)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def introduction(settings: Settings, calibrated: Mapping[tuple[str, str], float]) -> str:
     cpu = ", ".join(f"{target} {strategy} {value * 1000:.1f} ms" for (target, strategy), value in calibrated.items())
     of = (
-        f"CPU per page from the latest run that measured it, scaled to this fan-out ({cpu})"
+        f"CPU per page from earlier runs, scaled to this fan-out ({cpu})"
         if cpu
         else "CPU left out: no run has measured it yet"
     )
@@ -144,7 +171,7 @@ def table(found: list[Row]) -> Table:
         predicted = row.prediction
         grid.add_row(
             row.arm.target,
-            row.arm.words.removeprefix(f"{row.arm.target} "),
+            row.arm.label or row.arm.strategy,
             row.step.name,
             figure(predicted.goodput, 1),
             figure(predicted.response_time, 3, otherwise="no end"),

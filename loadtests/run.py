@@ -84,10 +84,10 @@ def main(options: Namespace) -> ExitCode:
     for arm in experiment.arms:
         knobs.check_strategy(arm.strategy, found[arm.target].paths)
 
+    described = manifest.complete(folder, options, settings, found)
+
     def predict(arm: Arm, step: Step, turned: Settings) -> capacity.Prediction:
-        pools = {} if arm.pool is None else {arm.strategy: arm.pool}
-        target = found[arm.target]  # a Python process computes on one core at a time
-        deployment = capacity.Deployment(target.slots, cores=target.workers, pools=pools)
+        deployment = summary.deployment(found[arm.target], described).with_pool(arm.strategy, arm.pool)
         return capacity.predict(turned, arm.strategy, deployment, step, holds=arm.holds)
 
     pace = QUICK if options.quick else NORMAL
@@ -98,7 +98,7 @@ def main(options: Namespace) -> ExitCode:
         targets=found,
         planned=len(steps),
         measured=(),
-        manifest=manifest.complete(folder, options, settings, found),
+        manifest=described,
     )
     console.print(introduction(experiment, settings, found, steps))
     with Progress(console, seconds=sum(step.seconds for step in steps), steps=len(steps)) as progress:

@@ -19,7 +19,8 @@ _open = build_opener(ProxyHandler({})).open  # straight to the service, whatever
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`slots`: pages it can work on at once; None where CPU and memory decide. `paths`: by strategy."""
+    """`slots`: pages it can work on at once; None where CPU and memory decide. `paths` and `pools`
+    (connections or threads that its pages share) by strategy."""
 
     name: str
     url: str
@@ -27,6 +28,7 @@ class Target:
     slots: int | None
     paths: dict[str, str]
     workers: int
+    pools: dict[str, int]
     identity: dict[str, Any]
 
 
@@ -48,7 +50,7 @@ def ask(name: str, url: str) -> Target:
     try:
         identity = json.loads(fetch(f"{url}/healthz"))
         interface, slots, workers = (identity[key] for key in ("interface", "slots", "workers"))
-        return Target(name, url, interface, slots, paths(identity), workers, identity)
+        return Target(name, url, interface, slots, paths(identity), workers, identity["pools"], identity)
     except (OSError, ValueError, KeyError) as error:
         raise LabDown(f"the target {name} at {url} does not answer as an aggregator: {error!r}") from error
 

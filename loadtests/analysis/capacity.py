@@ -13,20 +13,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from loadtests.knobs import Settings
 from loadtests.step import Step
 
+ONE_AFTER_THE_OTHER = {"sequential", "orm_sync", "orm_to_async", "orm_async"}  # how these make calls, or queries
+
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What limits a target: `slots` pages (None: no such limit), `cores`, `workers`, and its `pools` by strategy."""
+    """What limits a target: `slots` pages (None: no such limit), `cores`, `workers`, and its `pools` by strategy.
+
+    A pool is what the pages of all workers share: connections or threads.
+    """
 
     slots: int | None
     cores: float = math.inf
     workers: int = 1
     pools: Mapping[str, int] = field(default_factory=dict)
+
+    def with_pool(self, strategy: str, size: int | None) -> Deployment:
+        """Itself where there is no such pool."""
+        return self if size is None else replace(self, pools={**self.pools, strategy: size})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +59,7 @@ def page_time(settings: Settings, strategy: str) -> float:
 
     Jitter is uniform on [0, J]: its mean is J/2, the mean of the largest of F draws is J·F/(F+1).
     """
-    if strategy == "sequential":
+    if strategy in ONE_AFTER_THE_OTHER:
         return settings.fan_out * (settings.latency + settings.jitter / 2)
     return settings.latency + settings.jitter * settings.fan_out / (settings.fan_out + 1)
 
@@ -80,7 +89,7 @@ def predict(  # noqa: PLR0913  # the formula has that many terms
         "slots": math.inf if deployment.slots is None else per_second(deployment.slots, unhurried),
         "blocking": per_second(deployment.workers, holds) if deployment.slots is None else math.inf,
         "cpu": per_second(deployment.cores, cpu_per_page),
-        "pool": math.inf if pool is None or strategy == "sequential" else per_second(pool, busy),
+        "pool": math.inf if pool is None else per_second(pool, busy),
     }
     bottleneck = min(limits, key=lambda name: limits[name])  # of equals the first
     goodput = limits[bottleneck]

@@ -179,12 +179,11 @@ class Collector:
         if not users or self._wanted is None:
             return None
         target, settings = self.targets[name], self._wanted.settings
-        count = int(target.identity.get("workers") or 1)
         strategy = strategy_for(self._wanted.strategy, target.interface)
         return capacity.predict(
             settings,
             strategy,
-            Deployment(target.slots, cores=count, workers=count),
+            Deployment(target.slots, target.workers, target.workers, target.pools),
             Step(users=users),
             self._calibration.cpu_per_page(name, strategy, settings),
         )

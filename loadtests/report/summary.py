@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -123,9 +123,7 @@ class ArmFigures:
 def arm_figures(run: Run, arm: Arm) -> ArmFigures:
     target = run.targets[arm.target]
     found = steps(run.measured, arm)
-    limited = deployment(target, run.manifest)
-    if arm.pool is not None:
-        limited = replace(limited, pools={**limited.pools, arm.strategy: arm.pool})
+    limited = deployment(target, run.manifest).with_pool(arm.strategy, arm.pool)
     cpu = calibrated(found)
     predicted = [prediction(run, arm, limited, step, cpu) for step in found]
     return ArmFigures(arm, target, limited, found, predicted, cost(found), cpu)
@@ -152,15 +150,8 @@ def middle(measured: Iterable[Measured], step: StepFigures) -> float:
 def deployment(target: Target, manifest: Mapping[str, Any]) -> Deployment:
     """From what the target and compose.yaml say of it. A Python process computes on one core at a time."""
     service = manifest.get("services", {}).get(target.name, {})
-    workers = target.workers
-    environment = service.get("environment", {})
-    pools = {"gather": "MAX_CONNECTIONS", "threadpool": "THREADPOOL"}
-    return Deployment(
-        slots=target.slots,
-        cores=min(workers, service.get("cpus") or math.inf),
-        workers=workers,
-        pools={name: workers * int(environment[size]) for name, size in pools.items() if size in environment},
-    )
+    cores = min(target.workers, service.get("cpus") or math.inf)
+    return Deployment(target.slots, cores, target.workers, target.pools)
 
 
 def limits(run: Run) -> Limits:

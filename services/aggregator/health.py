@@ -18,6 +18,7 @@ def health(request: HttpRequest) -> HttpResponse:
         {
             "status": "ok",
             **identity.describe(request),
+            "pools": pools(request),
             "strategies": {name: strategy.url_path for name, strategy in STRATEGIES.items()},
             "variants": {
                 name: variant.url_path
@@ -26,3 +27,13 @@ def health(request: HttpRequest) -> HttpResponse:
             },
         }
     )
+
+
+def pools(request: HttpRequest) -> dict[str, int]:
+    """Connections or threads that all pages of a strategy or variant share, in all workers."""
+    sizes = {"threadpool": settings.THREADPOOL}
+    if identity.interface(request) == "ASGI":  # under WSGI a client lasts as long as its page
+        sizes["gather"] = settings.MAX_CONNECTIONS
+    if pool := (identity.database() or {}).get("pool"):
+        sizes |= {name: pool for name, variant in VARIANTS.items() if variant.needs_database}
+    return {name: settings.WORKERS * size for name, size in sizes.items()}

@@ -55,6 +55,7 @@ def test_a_page_of_slow_queries_is_whole(database_stack: Stack, target: str, pag
 def test_health_names_the_database_and_its_pool(database_stack: Stack, target: str) -> None:
     health = httpx.get(f"{database_stack.url(target)}/healthz", trust_env=False).json()
     assert health["database"] == {"vendor": "postgresql", "pool": 20}
+    assert {name: size for name, size in health["pools"].items() if name in PAGES} == dict.fromkeys(PAGES, 20)
     assert {"psycopg", "psycopg-pool"} <= health["packages"].keys()
 
 

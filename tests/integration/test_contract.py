@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import httpx
 import pytest
 
+from loadtests import predict, targets
+from loadtests.runtime.processes import read_services
 from services.aggregator.strategies import STRATEGIES
+from tests.processes import running, urls
 
 every_strategy = pytest.mark.parametrize("strategy", sorted(STRATEGIES))
 
@@ -143,3 +148,15 @@ def test_health_says_what_the_target_is(client: httpx.Client, target: str) -> No
     assert (health["status"], health["target"], health["interface"]) == ("ok", target, target.upper())
     assert health["slots"] == (10 if target == "wsgi" else None)
     assert health["packages"]["django"]
+
+
+def test_a_target_is_what_the_prediction_takes_it_for(root: Path, logs: Path) -> None:
+    asked = {"WSGI_WORKERS": "2", "WSGI_THREADS": "3", "ASGI_WORKERS": "2", "THREADPOOL": "5", "MAX_CONNECTIONS": "7"}
+    described = read_services((root / "compose.yaml").read_text(), asked)
+    with running(["wsgi", "asgi"], logs, **asked) as runtime:
+        found = {name: targets.ask(name, urls(runtime)[name]) for name in ("wsgi", "asgi")}
+    for name, target in found.items():
+        expected = predict.deployment(described[name])
+        assert (target.slots, target.workers, target.pools) == (expected.slots, expected.workers, expected.pools)
+    assert found["wsgi"].pools == {"threadpool": 10}, "a client for each page"
+    assert found["asgi"].pools == {"threadpool": 10, "gather": 14}

@@ -41,7 +41,9 @@ INSIDE = Inside(
 def target(name: str, slots: int | None) -> Target:
     identity = {"server": f"server of {name}"}
     paths = {"threadpool": "/t/", "gather": "/g/"}
-    return Target(name, f"http://{name}:8000", name.upper(), slots, paths, 1, identity)
+    return Target(
+        name, f"http://{name}:8000", name.upper(), slots, paths, 1, {"threadpool": 1000, "gather": 10000}, identity
+    )
 
 
 TARGETS = {"wsgi": target("wsgi", 10), "asgi": target("asgi", None)}

@@ -43,7 +43,22 @@ def test_a_pool_limits_the_strategy_that_uses_it() -> None:
     assert predicted.goodput == pytest.approx(10)
     assert predicted.bottleneck == "pool"
     assert predict(PLAIN, "threadpool", pooled, Step(users=50)).bottleneck == "users"
-    assert predict(PLAIN, "sequential", Deployment(None, pools={"sequential": 1}), Step(users=50)).bottleneck == "users"
+    assert predict(PLAIN, "sequential", pooled, Step(users=50)).bottleneck == "users"
+
+
+def test_an_arms_own_client_has_a_pool_of_its_own() -> None:
+    pooled = Deployment(slots=None, pools={"gather": 100})
+    assert pooled.with_pool("gather", None) == pooled
+    assert pooled.with_pool("own", 50).pools == {"gather": 100, "own": 50}
+    assert pooled.with_pool("gather", 50).pools == {"gather": 50}
+
+
+def test_queries_come_one_after_the_other_and_wait_for_a_connection() -> None:
+    pooled = Deployment(slots=None, pools={"orm_async": 10})
+    predicted = predict(PLAIN, "orm_async", pooled, Step(users=20))
+    assert predicted.page_time == pytest.approx(10)
+    assert predicted.goodput == pytest.approx(1)
+    assert predicted.bottleneck == "pool"
 
 
 def test_one_call_after_the_other_takes_the_sum_and_side_by_side_the_longest() -> None:

@@ -48,11 +48,20 @@ def test_slots_and_latency_alone_give_the_plateau(capsys: pytest.CaptureFixture[
     assert asgi == ["asgi", "gather", "200", "users", "666.7", "0.300", "users", "800"]
 
 
-def test_the_cpu_that_the_latest_run_measured_is_taken_into_account(capsys: pytest.CaptureFixture[str]) -> None:
-    arm = {"target": "asgi", "strategy": "gather", "cpu_per_page_calibrated": 0.0125}
-    keep("20260102T000000Z-older", json.dumps({"arms": [arm], "manifest": {"knobs": {"fan_out": 10}}}))
-    nothing = {**arm, "cpu_per_page_calibrated": None}
-    keep("20260103T000000Z-newer", json.dumps({"arms": [nothing], "manifest": {"knobs": {"fan_out": 10}}}))
+def ran(name: str, cpu: float | None, strategy: str = "gather", **knobs: float) -> None:
+    arm = {"target": "asgi", "strategy": strategy, "cpu_per_page_calibrated": cpu}
+    keep(name, json.dumps({"arms": [arm], "manifest": {"knobs": {"fan_out": 10, "work": 0.0, **knobs}}}))
+
+
+def test_the_cpu_that_the_latest_run_of_such_pages_measured_is_taken_into_account(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ran("20260101T000000Z-oldest", 0.03)
+    ran("20260102T000000Z-older", 0.0125)
+    ran("20260103T000000Z-nothing-measured", None)
+    ran("20260104T000000Z-other-pages", 0.03, strategy="orm_sync")
+    ran("20260105T000000Z-pages-that-compute", 0.05, work=0.05)
+    ran("20260106T000000Z-far-from-this-fan-out", 0.003, fan_out=1)
     assert printed(capsys)[1] == ["asgi", "gather", "200", "users", "200.0", "1.000", "cpu", "240"]
 
 
@@ -60,6 +69,24 @@ def test_the_cpu_that_the_latest_run_measured_is_taken_into_account(capsys: pyte
 def test_a_damaged_run_says_nothing(damaged: str, capsys: pytest.CaptureFixture[str]) -> None:
     keep("20260101T000000Z-damaged", damaged)
     assert printed(capsys)[1][4] == "666.7"
+
+
+def test_pages_of_queries_share_the_pool_of_postgresql_and_none_of_sqlite() -> None:
+    known = {"WORKERS": "2", "THREADS": "0", "THREADPOOL": "5", "MAX_CONNECTIONS": "7", "DATABASE_POOL": "10"}
+    clients = {"threadpool": 10, "gather": 14}
+    for url, pages in (
+        ("postgres://lab@postgres/lab", ("orm_sync", "orm_to_async", "orm_async")),
+        ("sqlite:////a", ()),
+    ):
+        service = Service("asgi", [], {**known, "DATABASE_URL": url}, [], [], [], [], None)
+        assert predict.deployment(service).pools == {**clients, **dict.fromkeys(pages, 20)}
+
+
+def test_a_clients_own_pool_is_predicted_with(capsys: pytest.CaptureFixture[str]) -> None:
+    options = Namespace(**{**vars(OPTIONS), "experiments": ["http-client"], "fan_out": "10", "latency": "1"})
+    predict.main(options)
+    [limited] = [line.split() for line in capsys.readouterr().out.splitlines() if "httpx, default" in line]
+    assert limited[-4:] == ["10.0", "20.000", "pool", "100"]
 
 
 def test_a_deployment_that_is_not_described_is_refused_by_name() -> None:
