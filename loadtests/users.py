@@ -14,6 +14,7 @@ from typing import Any, cast
 import gevent
 from gevent.pool import Group
 from locust import FastHttpUser, task
+from locust.contrib.fasthttp import FAILURE_EXCEPTIONS
 from locust.env import Environment
 
 from loadtests import knobs, page
@@ -76,14 +77,19 @@ class PageUser(FastHttpUser):
         return fault
 
     def _ask_streamed(self, wanted: Request, first_byte: Callable[[float], None]) -> str | None:
-        """The response time still counts to the last byte."""
+        """The response time still counts to the last byte; what breaks off before it is no answer."""
         asked = time.perf_counter()
         with self.client.request(
             self.method, wanted.url, name=wanted.row, catch_response=True, stream=True
         ) as response:
-            begun = response.stream.read(1) if response.status_code else b""
-            first_byte(time.perf_counter() - asked)
-            fault = page.fault(response.status_code, begun + response.stream.read(), wanted.strategy, wanted.fan_out)
+            status, body = response.status_code, b""
+            try:
+                if status and (body := response.stream.read(1)):
+                    first_byte(time.perf_counter() - asked)
+                    body += response.stream.read()
+            except FAILURE_EXCEPTIONS:  # which Locust catches only before the headers' end
+                status = 0
+            fault = page.fault(status, body, wanted.strategy, wanted.fan_out)
             response.request_meta["response_time"] = (time.perf_counter() - asked) * 1000
             if fault:
                 response.failure(fault)
