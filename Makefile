@@ -49,7 +49,8 @@ picture: dev ## the README's pictures, from the latest run and the live page (ne
 	@COMPARE_PICTURE=docs/pictures/compare.png $(VENV)/bin/python -m pytest -q tests/e2e/test_compare.py -k 'fits and process'
 
 clean: ## remove results and the virtual environment
-	@rm -rf $(VENV) results/2* results/latest .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf results/2* results/latest .mypy_cache .pytest_cache .ruff_cache
+	@test ! -e "$(VENV)/installed.sha256" || rm -rf "$(VENV)"
 
 dev:
 	@$(PYTHON) -m loadtests install dev
