@@ -9,6 +9,9 @@ FORMS = "sqlite:////absolute/path or postgres://user:password@host:port/name"
 POSTGRES = ("postgres", "postgresql")
 
 
+ENCODE = "percent-encode what is special in the user's name and the password, as %2F for a slash"
+
+
 class BadURL(ValueError):
     """Says what is wrong without the URL itself, which may hold a password."""
 
@@ -20,9 +23,12 @@ def parse(url: str, pool: int, timeout: float) -> dict[str, Any]:
     """`pool`: connections to PostgreSQL; `timeout`: seconds to connect, or to wait for one of them. Raises BadURL."""
     try:
         parts = urlsplit(url)
+    except ValueError:  # it repeats parts of the URL
+        raise BadURL(f"it cannot be taken apart: {ENCODE}") from None
+    try:
         port = parts.port
-    except ValueError as error:
-        raise BadURL(str(error)) from None
+    except ValueError:
+        raise BadURL(f"its port is not a number from 0 to 65535; if that is no port, {ENCODE}") from None
     if parts.query or parts.fragment:
         raise BadURL("nothing may follow the name")
     if parts.scheme == "sqlite":
@@ -41,6 +47,8 @@ def sqlite(parts: SplitResult) -> dict[str, Any]:
 
 def postgres(parts: SplitResult, port: int | None, pool: int, timeout: float) -> dict[str, Any]:
     name = unquote(parts.path.removeprefix("/"))
+    if "@" in parts.path:
+        raise BadURL(f"an @ follows its host: {ENCODE}")
     if not parts.hostname or not name:
         raise BadURL("it names no " + ("database" if parts.hostname else "host"))
     return {

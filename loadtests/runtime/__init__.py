@@ -18,7 +18,8 @@ from loadtests.errors import LabDown
 ROOT = Path(__file__).resolve().parents[2]
 GENERATOR = "locust"
 LOG_LINES = 15
-PASSWORD = re.compile(r"(\w://[^:/@\s]*):[^@\s]*@")
+# Up to the last @, however little of it was percent-encoded; a word with :// begins another URL.
+PASSWORD = re.compile(r"(\w://[^:\s]*):(?:\S|\s(?!\S*://))*@")
 LOGIN = "LOCUST_LOGIN"  # the variable: name:password
 
 

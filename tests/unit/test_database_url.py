@@ -56,7 +56,20 @@ def test_any_other_url_stops_the_start_and_is_named(url: str, monkeypatch: pytes
         env.database("DATABASE_URL", 5, 2)
 
 
-def test_a_refusal_keeps_the_password_to_itself() -> None:
-    with pytest.raises(BadURL) as refused:
-        parse("postgres://me:secret@db:port/pages", 5, 2)
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgres://me:secret@db:port/pages",
+        "postgres://me:secret/x@db/pages",
+        "postgres://me:secret#x@db/pages",
+        "postgres://me:secret?x@db/pages",
+        "postgres://me:secret[x@db/pages",
+        "postgres://me:[secret]@db/pages",
+        "postgres://me:secret\N{FULLWIDTH SOLIDUS}x@db/pages",
+        "postgres://me:1/secret@db/pages",
+    ],
+)
+def test_a_refusal_keeps_the_password_to_itself_and_says_how_to_write_it(url: str) -> None:
+    with pytest.raises(BadURL, match="percent-encode") as refused:
+        parse(url, 5, 2)
     assert "secret" not in str(refused.value)

@@ -18,6 +18,11 @@ def test_a_service_waits_for_what_it_requires() -> None:
     ("url", "shown"),
     [
         ("postgres://me:secret@db:5432/pages", "postgres://me:…@db:5432/pages"),
+        ("postgres://me:se@cret@db:5432/pages", "postgres://me:…@db:5432/pages"),
+        ("postgres://me:se:c/r@e#t?@db:5432/pages", "postgres://me:…@db:5432/pages"),
+        ("postgres://me:se cret@db:5432/pages", "postgres://me:…@db:5432/pages"),
+        ("postgres://me@work:secret@db:5432/pages", "postgres://me@work:…@db:5432/pages"),
+        ("postgres://me:se@cret@db/a http://me:s@b/", "postgres://me:…@db/a http://me:…@b/"),
         ("postgres://me@db:5432/pages", "postgres://me@db:5432/pages"),
         ("sqlite:////tmp/lab.sqlite3", "sqlite:////tmp/lab.sqlite3"),
         ("wsgi=http://wsgi:8000 asgi=http://asgi:8000", "wsgi=http://wsgi:8000 asgi=http://asgi:8000"),
