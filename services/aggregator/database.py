@@ -26,7 +26,8 @@ from services.aggregator.parameters import PASSED_ON, Page
 from services.aggregator.registry import register_view, url_path
 from services.aggregator.strategies import Results, Strategy
 from services.aggregator.views import View, problem_response, refusal, requested_page, response
-from services.bounds import LATENCY, OutOfBounds
+from services.aggregator.work import compute
+from services.bounds import HANGING, LATENCY, OutOfBounds
 from services.query import BadQuery
 
 LONGEST_WHY = 200  # characters of the database's error that are passed on
@@ -102,6 +103,7 @@ def page_view(name: str, path: str, function: Callable[[Asked], Any]) -> View:
         if not isinstance(asked := read_query(request), Asked):
             return asked
         started = perf_counter()
+        compute(asked.page.work)
         try:
             results = function(asked)
         except QueryFailed as failed:
@@ -112,6 +114,7 @@ def page_view(name: str, path: str, function: Callable[[Asked], Any]) -> View:
         if not isinstance(asked := read_query(request), Asked):
             return asked
         started = perf_counter()
+        compute(asked.page.work)
         try:
             results = await function(asked)
         except QueryFailed as failed:
@@ -135,9 +138,10 @@ def read_query(request: HttpRequest) -> Asked | HttpResponse:
 
 def refuse_what_a_query_cannot_do(page: Page) -> None:
     """It waits, and nothing else; a load generator names the other knobs too, at zero. Raises OutOfBounds."""
-    for name, value in page.behaviour.items():
-        if value and name != LATENCY.name:
-            raise OutOfBounds(replace(PASSED_ON[name], maximum=0, unit="where a page makes queries"), f"{value:g}")
+    asked = [(PASSED_ON[name], value) for name, value in page.behaviour.items()]
+    for bound, value in (*asked, (HANGING, page.hanging)):
+        if value and bound is not LATENCY:
+            raise OutOfBounds(replace(bound, maximum=0, unit="where a page makes queries"), f"{value:g}")
 
 
 def bad_gateway(page: Page, failed: QueryFailed) -> HttpResponse:

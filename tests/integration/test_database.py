@@ -58,7 +58,9 @@ def test_without_a_query_the_defaults_hold(orm: httpx.Client, page: str) -> None
 
 
 @every_page
-@pytest.mark.parametrize("query", ["fan_out=0", "latency=11", "jitter=0.1", "fail=1", "hang=0.5"])
+@pytest.mark.parametrize(
+    "query", ["fan_out=0", "latency=11", "jitter=0.1", "fail=1", "hang=0.5", "hanging=1", "work=2"]
+)
 def test_what_a_query_cannot_do_is_refused_by_name(orm: httpx.Client, page: str, query: str) -> None:
     answer = orm.get(f"{url_path(page)}?{query}")
     assert answer.status_code == 400
@@ -66,8 +68,15 @@ def test_what_a_query_cannot_do_is_refused_by_name(orm: httpx.Client, page: str,
 
 
 @every_page
+def test_a_page_computes_before_its_queries(orm: httpx.Client, page: str) -> None:
+    answer = orm.get(url_path(page), params={"fan_out": 1, "latency": 0, "work": 0.3})
+    assert fault(answer.status_code, answer.content, page, 1) is None
+    assert answer.json()["elapsed"] >= 0.3
+
+
+@every_page
 def test_a_knob_at_zero_is_no_request(orm: httpx.Client, page: str) -> None:
-    assert orm.get(f"{url_path(page)}?fan_out=1&latency=0&jitter=0.0&fail=0.0").status_code == 200
+    assert orm.get(f"{url_path(page)}?fan_out=1&latency=0&jitter=0.0&fail=0.0&hanging=0&work=0.0").status_code == 200
 
 
 def test_only_safe_methods_are_allowed(orm: httpx.Client) -> None:
