@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from locust import events, stats
 
 from loadtests import knobs, targets, users
 from loadtests.errors import BadInput, LabError
+from loadtests.knobs import Knob
 from loadtests.live.attach import attach
 from loadtests.live.login import Login, protect
 from loadtests.runtime import LOGIN
@@ -29,13 +32,14 @@ try:
     witnesses = targets.urls(os.environ["WITNESSES"])
     globals().update({user.__name__: user for user in map(users.user_class, found)})
     login = Login.parse(os.environ[LOGIN])
+    STRATEGIES = knobs.strategies(found[0].paths)  # one Django project: the same at every target
+    knobs.check_strategy(os.environ["STRATEGY"], STRATEGIES)  # argparse compares no default with its choices
+    DEFAULTS = asdict(knobs.settings({knob.name: os.environ[knob.variable] for knob in knobs.KNOBS}))
 except LabError as error:
     raise SystemExit(f"locust: {error}") from None
 
 if login:
     os.environ["LOCUST_WEB_LOGIN"] = "true"  # Locust reads its options after this file
-
-STRATEGIES = knobs.strategies(found[0].paths)  # one Django project: the same at every target
 
 
 @events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]
@@ -50,7 +54,7 @@ def add_knobs(parser: Any) -> None:
         parser.add_argument(
             f"--{knob.name.replace('_', '-')}",
             type=int if knob.whole else float,
-            default=knob.parse(os.environ[knob.variable]),
+            default=DEFAULTS[knob.name],
             help=f"{knob.help} ({knob.minimum:g}–{knob.maximum:g})",
         )
 
@@ -69,7 +73,8 @@ def add_routes(environment: Any, **_: Any) -> None:
     if login:
         protect(environment.web_ui, login)
     app = environment.web_ui.app
-    print(f"Open http://127.0.0.1:{os.environ['PUBLISHED_PORT']}/compare and press Start.", flush=True)
+    base = environment.parsed_options.web_base_path or ""
+    print(f"Open http://127.0.0.1:{os.environ['PUBLISHED_PORT']}{base}/compare and press Start.", flush=True)
 
     @app.route("/healthz")  # type: ignore[untyped-decorator]
     def health() -> Response:
@@ -78,13 +83,18 @@ def add_routes(environment: Any, **_: Any) -> None:
     @app.before_request  # type: ignore[untyped-decorator]
     def refuse_bad_knobs() -> Response | None:
         """Before Locust takes the values over: it checks neither bounds nor choices."""
-        if request.path != "/swarm":
+        if request.path != f"{base}/swarm":
             return None
         try:
             knobs.check_strategy(request.form.get("strategy", STRATEGIES[0]), STRATEGIES)
-            for knob in knobs.KNOBS:
+            for knob in (*knobs.KNOBS, user_count(request.form.getlist("user_classes") or found)):
                 if knob.name in request.form:
                     knob.parse(request.form[knob.name])
         except BadInput as error:
             return jsonify(success=False, message=str(error))
         return None
+
+
+def user_count(classes: Sequence[Any]) -> Knob:
+    """The field for the users of all these classes together."""
+    return Knob("user_count", 1, knobs.MOST_USERS * len(classes), "users of all targets", whole=True)

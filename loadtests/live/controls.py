@@ -12,7 +12,8 @@ from locust.runners import STATE_RUNNING, STATE_SPAWNING, MasterRunner, WorkerRu
 
 from loadtests import knobs
 from loadtests.analysis import capacity
-from loadtests.live.wanted import Wanted, read
+from loadtests.knobs import Settings
+from loadtests.live.wanted import Wanted
 from loadtests.users import PageUser
 
 MESSAGE = "knobs"
@@ -51,16 +52,16 @@ class Controls:
 
     @property
     def wanted(self) -> Wanted:
-        """What is asked for now, from this page or from Locust's own."""
+        """What is asked for now, from this page or from Locust's own; whatever runs already is not refused."""
         options: Any = self._environment.parsed_options
-        loaded = [name for name, one in self._classes.items() if one in self._environment.user_classes]
+        loaded = tuple(name for name, one in self._classes.items() if one in self._environment.user_classes)
         total = self._runner.target_user_count if self.running else options.num_users or 1
-        said = {knob.name: getattr(options, knob.name) for knob in knobs.KNOBS}
-        users = max(1, total // max(1, len(loaded)) if self.running else total)
-        return read(
-            {**said, "users": users, "targets": loaded, "strategy": options.strategy},
-            self.targets,
-            self.strategies,
+        users = total // max(1, len(loaded)) if self.running else total
+        return Wanted(
+            users=min(knobs.MOST_USERS, max(1, users)),
+            targets=loaded,
+            strategy=options.strategy,
+            settings=Settings(**{knob.name: getattr(options, knob.name) for knob in knobs.KNOBS}),
         )
 
     def start(self, wanted: Wanted) -> None:

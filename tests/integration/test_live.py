@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
+from loadtests.errors import LabDown
 from loadtests.runtime.processes import ProcessRuntime, free_port
 from tests.integration.waiting import wait_until
 from tests.processes import running
@@ -146,6 +147,43 @@ def test_bad_input_says_what_is_allowed_and_changes_nothing(
     assert not after["running"]
 
 
+def test_a_strategy_that_there_is_not_stops_the_start(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with pytest.raises(LabDown) as down, lab(tmp_path_factory, STRATEGY="telepathy"):
+        pass
+    assert "locust: STRATEGY must be one of parallel, " in down.value.details
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ({"user_count": 20001}, "USER_COUNT must be a whole number from 1 to 20000; it is '20001'"),
+        ({"user_count": 10001, "user_classes": "AsgiUser"}, "USER_COUNT must be a whole number from 1 to 10000;"),
+        ({"user_count": 0}, "USER_COUNT must be a whole number from 1 to 20000; it is '0'"),
+        ({"user_count": 2, "latency": 11}, "LATENCY must be a number from 0 to 10; it is '11'"),
+        ({"user_count": 2, "strategy": "telepathy"}, "STRATEGY must be one of parallel"),
+    ],
+)
+def test_locusts_own_form_refuses_what_the_page_would(page: Page, form: Mapping[str, Any], said: str) -> None:
+    refused = page.client.post("/swarm", data={"spawn_rate": 1, **form}).json()
+    assert refused["success"] is False
+    assert said in refused["message"]
+    assert not page.get("figures")["running"]
+
+
+def test_under_a_base_path_the_page_answers_and_locusts_form_is_checked(runtime: ProcessRuntime) -> None:
+    with beside(runtime, "--web-base-path=/lab", path="/lab") as page:
+        wait_until(lambda: answers(page), seconds=30)
+        refused = page.client.post("/swarm", data={"user_count": 2, "spawn_rate": 1, "latency": 11}).json()
+        assert "LATENCY must be a number from 0 to 10" in refused["message"]
+        assert not page.get("figures")["running"]
+
+
+def test_more_users_than_the_page_can_ask_for_do_not_stop_it(runtime: ProcessRuntime) -> None:
+    with beside(runtime, "--users=50000") as page:
+        wait_until(lambda: answers(page), seconds=30)
+        assert page.get("figures")["controls"]["users"] == 10_000
+
+
 def test_another_site_may_not_turn_anything(page: Page) -> None:
     foreign = page.client.post("/compare/start", json=BOTH, headers={"Origin": "http://elsewhere.example"})
     assert foreign.status_code == 403
@@ -182,25 +220,21 @@ def test_save_makes_a_report_that_opens_and_a_folder_to_take_away(page: Page) ->
     assert page.client.get(f"/{saved['report']}/../../../../../../etc/passwd").status_code == 404
 
 
-@pytest.fixture
-def workers(runtime: ProcessRuntime) -> Iterator[Page]:
-    """A master with two workers, in front of the same targets."""
+@contextmanager
+def beside(runtime: ProcessRuntime, *words: str, path: str = "") -> Iterator[Page]:
+    """A Locust of its own, started with these words as well, in front of the same targets."""
     service, port = runtime.describe()["locust"], free_port()
-    words = [word for word in shlex.split(service["command"]) if not word.startswith("--web-port")]
-    meeting = free_port()
-    ports = [f"--web-port={port}", f"--master-bind-port={meeting}", f"--master-port={meeting}"]
-    environment = {**service["environment"], "PATH": os.defpath, "PYTHONPATH": str(ROOT)}
+    usual = [word for word in shlex.split(service["command"]) if not word.startswith("--web-port")]
     process = subprocess.Popen(
-        [str(Path(sys.executable).parent / words[0]), *words[1:], *ports, "--processes=2"],
+        [str(Path(sys.executable).parent / usual[0]), *usual[1:], f"--web-port={port}", *words],
         cwd=ROOT,
-        env=environment,
+        env={**service["environment"], "PATH": os.defpath, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    page = Page(f"http://127.0.0.1:{port}")
+    page = Page(f"http://127.0.0.1:{port}{path}")
     try:
-        wait_until(lambda: ready(page), seconds=30)
         yield page
     finally:
         page.client.close()
@@ -209,6 +243,23 @@ def workers(runtime: ProcessRuntime) -> Iterator[Page]:
             process.wait(10)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@pytest.fixture
+def workers(runtime: ProcessRuntime) -> Iterator[Page]:
+    """A master with two workers."""
+    meeting = free_port()
+    with beside(runtime, f"--master-bind-port={meeting}", f"--master-port={meeting}", "--processes=2") as page:
+        wait_until(lambda: ready(page), seconds=30)
+        yield page
+
+
+def answers(page: Page) -> bool:
+    try:
+        return page.client.get("/compare").is_success
+    except httpx.HTTPError:
+        return False
 
 
 def ready(page: Page) -> bool:
