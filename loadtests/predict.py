@@ -6,7 +6,7 @@ import json
 import math
 import os
 from argparse import Namespace
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,12 @@ from loadtests.step import Step
 
 @dataclass(frozen=True, slots=True)
 class Row:
+    """`cpu`: CPU seconds per page that earlier runs measured, None where none did."""
+
     arm: Arm
     step: Step
+    fan_out: int
+    cpu: float | None
     prediction: Prediction
 
 
@@ -40,15 +44,20 @@ def main(options: Namespace) -> ExitCode:
     if len(options.experiments) != 1:
         raise BadInput(f"one EXPERIMENT is predicted at a time; there are {len(options.experiments)}")
     experiment = experiments.find(options.experiments[0])
+    if experiment.probe is not None:
+        raise BadInput(
+            f"there is nothing to predict for {experiment.name}: it asks {experiment.probe.target} and loads no page. "
+            f"Measure it (make loadtest EXPERIMENT={experiment.name}), or predict another EXPERIMENT"
+        )
     if options.quick:
         experiment = experiment.quickened()
     settings = experiments.settings(experiment, options, services[GENERATOR].environment)
-    calibrated = cpu_of_earlier_runs(experiment.arms, settings)
     steps = (*options.users, *options.rate) or experiment.steps
+    found = list(rows(experiment, steps, settings, services, calibrations()))
     console = Console(highlight=False)
-    console.print(introduction(settings, calibrated))
+    console.print(introduction(settings, found))
     console.print()
-    console.print(table(list(rows(experiment, steps, settings, services, calibrated))))
+    console.print(table(found))
     return ExitCode.CONFIRMED
 
 
@@ -74,17 +83,17 @@ def rows(
     steps: tuple[Step, ...],
     settings: Settings,
     services: Mapping[str, Service],
-    calibrated: Mapping[tuple[str, str], float],
+    measured: Sequence[Calibration],
 ) -> Iterator[Row]:
     for number, arm in enumerate(experiment.arms):
         twins = (other for other in experiment.arms[:number] if replace(other, label=arm.label) == arm)
         if not arm.predictable or any(twins):
             continue
-        cpu = calibrated.get((arm.target, arm.strategy), 0.0)
         for step in steps:
             turned = settings.turned({**arm.knobs, **step.knobs})
-            predicted = capacity.predict(turned, arm.strategy, limits(services, arm), step, cpu, holds=arm.holds)
-            yield Row(arm, step, predicted)
+            cpu = cpu_of_earlier_runs(measured, arm, turned)
+            predicted = capacity.predict(turned, arm.strategy, limits(services, arm), step, cpu or 0.0, holds=arm.holds)
+            yield Row(arm, step, turned.fan_out, cpu, predicted)
 
 
 def limits(services: Mapping[str, Service], arm: Arm) -> Deployment:
@@ -118,46 +127,74 @@ def pools(service: Service) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """CPU seconds per page by target and strategy, as a run measured them."""
+    """CPU seconds per page of an arm, as a run measured them, and the pages that cost so much."""
 
+    arm: tuple[str, str]  # target and strategy
     fan_out: int
     work: float
-    cpu_per_page: Mapping[tuple[str, str], float]
+    cpu_per_page: float
 
 
-def cpu_of_earlier_runs(arms: Iterable[Arm], settings: Settings) -> dict[tuple[str, str], float]:
-    """CPU seconds per page by target and strategy, each from the run with the nearest fan-out; of equals the latest.
+def cpu_of_earlier_runs(measured: Iterable[Calibration], arm: Arm, turned: Settings) -> float | None:
+    """CPU seconds per page, from such pages with the nearest fan-out; of equals the first. None where there are none.
 
-    Scaled to this fan-out as if a page cost nothing but its calls, which is most of the truth where it was near.
+    Scaled to this fan-out as if a page cost nothing but its calls and its work, which is most of the truth where it was
+    near.
     """
-    runs = [run for path in results.summaries() if (run := calibration(path)) and run.work == settings.work]
-    found: dict[tuple[str, str], float] = {}
-    for run in sorted(runs, key=lambda run: abs(math.log(run.fan_out / settings.fan_out))):
-        scaled = {arm: cpu * settings.fan_out / run.fan_out for arm, cpu in run.cpu_per_page.items()}
-        found = {**scaled, **found}
-    return {arm: found[arm] for arm in dict.fromkeys((arm.target, arm.strategy) for arm in arms) if arm in found}
+    such = [one for one in measured if one.arm == (arm.target, arm.strategy) and one.work == turned.work]
+    if not such:
+        return None
+    nearest = min(such, key=lambda one: abs(math.log(one.fan_out / turned.fan_out)))
+    return turned.work + max(0.0, nearest.cpu_per_page - turned.work) * turned.fan_out / nearest.fan_out
 
 
-def calibration(path: Path) -> Calibration | None:
-    """None where the run is damaged."""
+def calibrations() -> list[Calibration]:
+    """Of all runs, the latest first."""
+    catalogue = experiments.catalogue()
+    return [one for path in results.summaries() for one in calibrations_of(path, catalogue)]
+
+
+def calibrations_of(path: Path, catalogue: Mapping[str, Experiment]) -> list[Calibration]:
+    """Of a run; none where it is damaged."""
     try:
         summary: Any = json.loads(path.read_text())
-        turned = summary["manifest"]["knobs"]
-        measured = {(arm["target"], arm["strategy"]): arm["cpu_per_page_calibrated"] for arm in summary["arms"]}
-        cpu_per_page = {arm: cpu for arm, cpu in measured.items() if isinstance(cpu, int | float)}
-        return Calibration(max(1, int(turned["fan_out"])), float(turned["work"]), cpu_per_page)
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+        asked = catalogue.get(summary["experiment"], Experiment("unknown"))
+        knobs_of_arms = {(arm.target, arm.strategy, arm.label): arm.knobs for arm in asked.arms}
+        found = []
+        for arm in summary["arms"]:
+            cpu = arm["cpu_per_page_calibrated"]
+            if not isinstance(cpu, int | float):
+                continue
+            step = next(step for step in arm["steps"] if step["cpu_per_page"] == cpu)
+            turned = summary["manifest"]["knobs"] | knobs_of_arms.get(
+                (arm["target"], arm["strategy"], arm["label"]), {}
+            )
+            turned |= step["knobs"]
+            key = (arm["target"], arm["strategy"])
+            found.append(Calibration(key, max(1, int(turned["fan_out"])), float(turned["work"]), float(cpu)))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration):
+        return []
+    return found
 
 
-def introduction(settings: Settings, calibrated: Mapping[tuple[str, str], float]) -> str:
-    cpu = ", ".join(f"{target} {strategy} {value * 1000:.1f} ms" for (target, strategy), value in calibrated.items())
+def introduction(settings: Settings, found: Sequence[Row]) -> str:
+    costs: dict[str, list[str]] = {}  # by arm, each only once
+    for row in found:
+        said = costs.setdefault(f"{row.arm.target} {row.arm.strategy}", [])
+        if row.cpu is not None and (cost := cost_words(row, settings)) not in said:
+            said.append(cost)
+    cpu = ", ".join(f"{arm} {' and '.join(said)}" for arm, said in costs.items() if said)
     of = (
-        f"CPU per page from earlier runs, scaled to this fan-out ({cpu})"
+        f"CPU per page from earlier runs, scaled to its fan-out ({cpu})"
         if cpu
         else "CPU left out: no run has measured it yet"
     )
     return f"Predicted, not measured, for {settings.words}; {of}."
+
+
+def cost_words(row: Row, settings: Settings) -> str:
+    other = f" at fan-out {row.fan_out}" if row.fan_out != settings.fan_out else ""
+    return f"{(row.cpu or 0.0) * 1000:.1f} ms{other}"
 
 
 def table(found: list[Row]) -> Table:
