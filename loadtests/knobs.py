@@ -62,7 +62,7 @@ DEPLOYMENT = (
     Knob("wsgi_workers", 1, 64, "processes of gunicorn", whole=True),
     Knob("wsgi_threads", 1, 10_000, "threads of each, so many slots", whole=True),
     Knob("asgi_workers", 1, 64, "processes of uvicorn", whole=True),
-    *(Knob(f"{name}_cpus", 0.01, 1024, "cores") for name in ("aggregator", "api", "locust")),
+    *(Knob(f"{name}_cpus", 0.01, 1024, "cores") for name in ("aggregator", "api", "locust", "postgres", "sleepers")),
 )
 
 

@@ -33,6 +33,8 @@ REPEATED = (
     "AGGREGATOR_MEMORY",
     "API_MEMORY",
     "LOCUST_MEMORY",
+    "POSTGRES_MEMORY",
+    "SLEEPERS_MEMORY",
     "MAX_CONNECTIONS",
     "THREADPOOL",
     "CALL_TIMEOUT",
@@ -43,6 +45,7 @@ REPEATED = (
     "DATABASE_POOL",
     "HANG",
     "SEED",
+    "TELEMETRY",
 )
 
 

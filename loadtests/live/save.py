@@ -117,11 +117,15 @@ def judge(points: Sequence[Point]) -> Judgement:
 
 
 def command(wanted: Wanted) -> str:
-    """What measures the same, in turns."""
-    knobs = " ".join(
-        f"{name.upper()}={value:g}" for name, value in wanted.values.items() if not isinstance(value, list | str)
+    """What measures the same, in turns; where nothing does, a sentence that says so."""
+    numbers = {name: value for name, value in wanted.values.items() if not isinstance(value, list | str)}
+    asked = " ".join(f"{name.upper()}={value:g}" for name, value in numbers.items())
+    if wanted.strategy == "parallel":
+        return f"make loadtest {asked}"
+    return (
+        f"No command measures this: make loadtest takes the strategies from its EXPERIMENT, and here it was "
+        f"{wanted.strategy}. Set it on the live page again: {asked}"
     )
-    return f"make loadtest {knobs}"
 
 
 def measure(target: Target, edge: Tick, window: Sequence[Tick], wanted: Wanted, warm_up: float) -> Measured:

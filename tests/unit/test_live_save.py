@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,16 @@ def test_one_target_alone_makes_the_folder_of_a_run(tmp_path: Path, root: Path) 
     step = summary["arms"][0]["steps"][0]
     assert (step["users"], step["goodput"]) == (100, 100.0)
     assert "make loadtest USERS=100" in (folder / "report.html").read_text()
+
+
+def test_no_command_is_said_to_repeat_what_none_measures(tmp_path: Path) -> None:
+    made = stretch(60, "asgi", pages=100)
+    made.wanted = replace(wanted("asgi"), strategy="gather")
+    folder, summary = save(made, tmp_path)
+    said = summary["manifest"]["command"]
+    assert said.startswith("No command measures this: make loadtest takes the strategies from its EXPERIMENT")
+    assert "it was gather. Set it on the live page again: USERS=100 FAN_OUT=10 LATENCY=1 " in said
+    assert "make loadtest USERS" not in (folder / "report.html").read_text()
 
 
 def test_the_raw_data_lies_beside_it(tmp_path: Path) -> None:
