@@ -29,7 +29,7 @@ stats.bucket_response_time = whole_milliseconds
 try:
     # Locust takes every user class that it finds among this module's names.
     found = [targets.ask(name, url) for name, url in targets.urls(os.environ["TARGETS"]).items()]
-    witnesses = targets.urls(os.environ["WITNESSES"])
+    witnesses = targets.urls(os.environ["WITNESSES"], "WITNESSES")
     globals().update({user.__name__: user for user in map(users.user_class, found)})
     login = Login.parse(os.environ[LOGIN])
     STRATEGIES = knobs.strategies(found[0].paths)  # one Django project: the same at every target

@@ -70,6 +70,7 @@ def main(options: Namespace) -> ExitCode:
     experiment = replace(experiment, steps=(*options.users, *options.rate) or experiment.steps)
     settings = experiments.settings(experiment, options, os.environ)
     urls = targets.urls(" ".join((os.environ["TARGETS"], os.environ.get("OTHER_TARGETS", ""))))
+    targets.check_named(experiment.targets, urls, "TARGETS or OTHER_TARGETS", 8000)
     interrupted = stop_event()
     if experiment.probe is not None:
         where = urls[experiment.probe.target]
@@ -79,6 +80,8 @@ def main(options: Namespace) -> ExitCode:
                 raise Interrupted
 
         return probe.run(experiment, experiment.probe, options, settings, where, console=console, pause=pause)
+    witnesses = targets.urls(os.environ.get("WITNESSES", ""), "WITNESSES")
+    targets.check_named(("api", *experiment.targets), witnesses, "WITNESSES", 9000)
     found = {name: targets.ask(name, urls[name]) for name in experiment.targets}
 
     for arm in experiment.arms:
@@ -102,7 +105,6 @@ def main(options: Namespace) -> ExitCode:
     )
     console.print(introduction(experiment, settings, found, steps))
     with Progress(console, seconds=sum(step.seconds for step in steps), steps=len(steps)) as progress:
-        witnesses = targets.urls(os.environ["WITNESSES"])
         generator = Generator(found, witnesses, witnesses["api"], settings, folder, progress, interrupted)
         run = walk(generator, steps, run)
     result = summary.summarize(run)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -32,17 +32,23 @@ class Target:
     identity: dict[str, Any]
 
 
-def urls(text: str) -> dict[str, str]:
-    """'wsgi=http://wsgi:8000 asgi=http://asgi:8000' → URLs by name. Raises BadInput."""
+def urls(text: str, variable: str = "TARGETS") -> dict[str, str]:
+    """'wsgi=http://wsgi:8000 asgi=http://asgi:8000' → URLs by name. Raises BadInput, which names the variable."""
     found: dict[str, str] = {}
     for word in text.split():
         name, _, url = word.partition("=")
         if not NAME.fullmatch(name) or urlsplit(url).scheme != "http" or not urlsplit(url).netloc:
-            raise BadInput(f"TARGETS must be words like wsgi=http://wsgi:8000; one is {word[:80]!r}")
+            raise BadInput(f"{variable} must be words like wsgi=http://wsgi:8000; one is {word[:80]!r}")
         found[name] = url.rstrip("/")
     if not found:
-        raise BadInput("TARGETS is empty; compose.yaml names the targets there")
+        raise BadInput(f"{variable} is empty; compose.yaml sets it at the service locust")
     return found
+
+
+def check_named(names: Iterable[str], found: Mapping[str, str], variable: str, port: int) -> None:
+    """Raises BadInput where the variable gives one of the services no URL."""
+    if missing := [f"{name}=http://{name}:{port}" for name in names if name not in found]:
+        raise BadInput(f"{variable} of the service locust in compose.yaml must have {' '.join(missing)}; add it there")
 
 
 def ask(name: str, url: str) -> Target:

@@ -21,6 +21,7 @@ import psutil
 import pytest
 
 from loadtests import manifest
+from loadtests.errors import ExitCode
 from loadtests.runtime.processes import ProcessRuntime
 from tests.processes import running
 from tests.runs import LONGEST, ROOT, Ended, Lab, refused
@@ -154,6 +155,17 @@ def measure(
         check=False,
     )
     return Ended(done.returncode, done.stdout + done.stderr, results)
+
+
+def test_a_target_without_a_witness_is_refused_before_anything_is_measured(
+    own_lab: ProcessRuntime, tmp_path: Path
+) -> None:
+    others = {name: url for name, url in own_lab.witnesses.items() if name != "asgi"}
+    ended = measure(own_lab, tmp_path, ["-m", "loadtests"], others)
+    assert ended.code == ExitCode.NOT_UP
+    assert "WITNESSES of the service locust in compose.yaml must have asgi=http://asgi:9000" in ended.output
+    assert "Traceback" not in ended.output
+    assert not (ended.folder / "raw").exists()
 
 
 def server_at(url: str) -> psutil.Process:
