@@ -64,6 +64,17 @@ from loadtests.__main__ import main
 sys.exit(main())
 """
 
+# One whose targets do not say that their calls share a pool, so that nothing is planned with it.
+GENERATOR_THAT_KNOWS_NO_POOL = """
+import sys
+from dataclasses import replace
+from loadtests import targets
+ask = targets.ask
+targets.ask = lambda name, url: replace(ask(name, url), pools={})
+from loadtests.__main__ import main
+sys.exit(main())
+"""
+
 
 @pytest.fixture
 def lab_command(clean_environment: dict[str, str], tmp_path: Path) -> Lab:
@@ -77,17 +88,21 @@ def test_an_api_that_does_not_answer_every_call_fails_pages(lab_command: Lab) ->
         assert check["remedy"] == "Find out why pages fail before asking how fast they are."
 
 
-def test_a_target_that_is_too_slow_for_the_step_leaves_too_small_a_sample(lab_command: Lab) -> None:
+def test_a_target_that_is_too_slow_for_the_step_leaves_too_small_a_sample(tmp_path: Path) -> None:
     """Ten calls of a page over four connections: it takes three times as long as the plan expects."""
-    ended = lab_command.run(*QUICK, "--users=1", "--latency=0.5", MAX_CONNECTIONS="4")
+    with running(["wsgi", "asgi"], tmp_path / "logs", MAX_CONNECTIONS="4") as lab:
+        load = ("--users=1", "--latency=0.5")
+        ended = measure(lab, tmp_path, ["-c", GENERATOR_THAT_KNOWS_NO_POOL], lab.witnesses, *load)
     (check,) = refused(ended, "sample")
     assert check["measurement"] == "asgi-gather-1-users-1"
     assert check["remedy"] == "Too few to say anything: lower LATENCY=, or raise USERS=."
 
 
-def test_a_queue_that_the_plan_does_not_expect_makes_the_step_too_short(lab_command: Lab) -> None:
+def test_a_queue_that_the_plan_does_not_expect_makes_the_step_too_short(tmp_path: Path) -> None:
     """Ten pages share ten connections: each takes ten times as long as one alone."""
-    ended = lab_command.run(*QUICK, "--users=10", "--latency=0.2", MAX_CONNECTIONS="10")
+    with running(["wsgi", "asgi"], tmp_path / "logs", MAX_CONNECTIONS="10") as lab:
+        load = ("--users=10", "--latency=0.2")
+        ended = measure(lab, tmp_path, ["-c", GENERATOR_THAT_KNOWS_NO_POOL], lab.witnesses, *load)
     (check,) = refused(ended, "step length")
     assert check["measurement"] == "asgi-gather-10-users-1"
     assert check["remedy"] == "Longer steps are needed: leave QUICK out, or ask for fewer users."
@@ -134,9 +149,12 @@ def relay(url: str, on_reading: Callable[[int], None]) -> Iterator[str]:
 
 
 def measure(
-    lab: ProcessRuntime, results: Path, generator: list[str], witnesses: Mapping[str, str], load: str = "--users=40"
+    lab: ProcessRuntime, results: Path, generator: list[str], witnesses: Mapping[str, str], *load: str
 ) -> Ended:
-    """What the launcher lets the load generator do, with other witnesses and another way to start it."""
+    """What the launcher lets the load generator do, with other witnesses and another way to start it.
+
+    `load`: 40 users and a latency of 0.6 s where it does not say otherwise.
+    """
     folder = results / "latest"
     folder.mkdir(parents=True)
     manifest.write(manifest.launched(ROOT, lab.name, lab.describe(), "a test's"), folder)
@@ -145,8 +163,9 @@ def measure(
         "TARGETS": " ".join(f"{name}={urls[name]}" for name in ("wsgi", "asgi")),
         "WITNESSES": " ".join(f"{name}={url}" for name, url in witnesses.items()),
     }
+    words = ["measure", "--quick", f"--folder={folder}", "--latency=0.6", *(load or ["--users=40"])]
     done = subprocess.run(
-        [sys.executable, *generator, "measure", "--quick", load, "--latency=0.6", f"--folder={folder}"],
+        [sys.executable, *generator, *words],
         cwd=ROOT,
         env=os.environ | environment,
         capture_output=True,
@@ -184,7 +203,7 @@ def test_a_load_generator_that_computes_too_much_is_not_believed(own_lab: Proces
 def test_a_load_generator_that_does_not_keep_its_schedule_is_not_believed(
     own_lab: ProcessRuntime, tmp_path: Path
 ) -> None:
-    ended = measure(own_lab, tmp_path, ["-c", GENERATOR_THAT_STALLS], own_lab.witnesses, load="--rate=30")
+    ended = measure(own_lab, tmp_path, ["-c", GENERATOR_THAT_STALLS], own_lab.witnesses, "--rate=30")
     for check in refused(ended, "arrivals"):
         assert check["remedy"].startswith("The load generator does not keep its own schedule: lower RATE=")
 
