@@ -7,6 +7,7 @@ import os
 import shlex
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,8 @@ class ComposeRuntime(Runtime):
                 subprocess.run([*engine(), "healthcheck", "run", container], capture_output=True, check=False)
 
     def generate(self, arguments: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
+        self._end_generator()
+        self._take_back()
         stamp = datetime.now(UTC).strftime("%H%M%S%f")
         self._generator = f"{self._config['name']}-generator-{stamp}"
         environment = [word for item in terminal_environment().items() for word in ("--env", "=".join(item))]
@@ -194,21 +197,31 @@ class ComposeRuntime(Runtime):
         self._lent = folder
         return f"{GENERATOR_UID}:{GENERATOR_UID}"
 
+    def _end_generator(self) -> None:
+        if self._generator:
+            subprocess.run([*engine(), "rm", "--force", self._generator], capture_output=True, check=False)
+            self._generator = None
+
+    def _take_back(self) -> None:
+        """What was given to the generator's user, once no generator writes there any more."""
+        if self._lent:
+            for path in (self._lent, *self._lent.rglob("*")):
+                with suppress(FileNotFoundError):  # a run that never began to measure leaves no folder
+                    os.chown(path, os.getuid(), os.getgid(), follow_symlinks=False)
+            self._lent = None
+
     def interrupt(self, generator: subprocess.Popen[bytes]) -> None:
         if self._generator:
             subprocess.run([*engine(), "kill", "--signal", "INT", self._generator], capture_output=True, check=False)
 
     def down(self) -> None:
-        if self._generator:
-            subprocess.run([*engine(), "rm", "--force", self._generator], capture_output=True, check=False)
-        if self._lent:
-            for path in (self._lent, *self._lent.rglob("*")):
-                os.chown(path, os.getuid(), os.getgid())
+        self._end_generator()  # first: it is on the network that goes with the services
         if self._running_before and self._started:  # somebody's `docker compose up`, which goes on
             self._run("rm", "--stop", "--force", *sorted(self._started))
         elif self._started:
             self._run("down", "--timeout", "3")
         self._started.clear()
+        self._take_back()
 
     def published(self) -> Mapping[str, str]:
         return {

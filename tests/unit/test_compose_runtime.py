@@ -1,9 +1,95 @@
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
 import pytest
 
-from loadtests.runtime import command_line
-from loadtests.runtime.compose import depends_on
+from loadtests.runtime import command_line, compose
+from loadtests.runtime.compose import GENERATOR_UID, ComposeRuntime, depends_on
+
+CONFIG = {
+    "name": "lab",
+    "services": {
+        "api": {"image": "lab/api", "command": ["serve"]},
+        "wsgi": {"image": "lab/web", "command": ["serve"], "depends_on": {"api": {"condition": "service_healthy"}}},
+    },
+}
+
+
+class Engine:
+    """Does as it is told, remembers the commands and starts nothing."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.running: list[str] = []
+
+    def run(self, words: Sequence[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        self.told.append(" ".join(words))
+        said = {"config": json.dumps(CONFIG), "ps": "\n".join(self.running)}
+        asked = next((word for word in words if word in said), "")
+        return subprocess.CompletedProcess(words, 0, said.get(asked, ""), "")
+
+    def start(self, words: Sequence[str], **_: Any) -> Command:
+        self.told.append(" ".join(words))
+        if "up" in words:
+            self.running += [word for word in words if word in CONFIG["services"] and word not in self.running]
+        return Command()
+
+    def commands(self, name: str) -> list[str]:
+        """Those of Compose with this name: what came after it."""
+        return [words.partition(f" {name} ")[2] for words in self.told if " compose " in words and f" {name} " in words]
+
+
+class Command:
+    returncode = 0
+
+    def communicate(self, timeout: float) -> tuple[str, str]:
+        return "", ""
+
+    def kill(self) -> None:
+        pass
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
+    engine = Engine()
+    monkeypatch.setattr(subprocess, "run", engine.run)
+    monkeypatch.setattr(subprocess, "Popen", engine.start)
+    monkeypatch.setattr(compose, "run_long", lambda *_: None)
+    return engine
+
+
+@pytest.fixture
+def runtime(engine: Engine) -> ComposeRuntime:
+    runtime = ComposeRuntime()
+    runtime.prepare()
+    return runtime
+
+
+@pytest.fixture
+def owners(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """Who was made the owner of which folder, last; by root, to whom all of them belong."""
+    given: dict[str, int] = {}
+    stat = Path.stat
+
+    def roots(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        mode, inode, device, links, _, _, *rest = stat(path, follow_symlinks=follow_symlinks)
+        return os.stat_result((mode, inode, device, links, 0, 0, *rest))
+
+    def give(path: Path, uid: int, gid: int, *, follow_symlinks: bool = True) -> None:
+        stat(path, follow_symlinks=follow_symlinks)
+        engine.told.append(f"chown {uid} {path.name}")
+        given[path.name] = uid
+
+    monkeypatch.setattr(Path, "stat", roots)
+    monkeypatch.setattr(os, "chown", give)
+    monkeypatch.setattr(os, "getuid", lambda: 0)
+    return given
 
 
 @pytest.mark.parametrize(
@@ -26,3 +112,40 @@ def test_a_command_is_shown_with_what_the_environment_fills_in() -> None:
     words = ["python", "-m", "services.supervise", "gunicorn", "--threads=$$THREADS", "--workers=$WORKERS", "$HOME x"]
     shown = command_line(words, {"THREADS": "50", "WORKERS": "4"})
     assert shown == "python -m services.supervise gunicorn --threads=50 --workers=4 '$HOME x'"
+
+
+def test_every_folder_that_the_generator_was_given_is_given_back(
+    runtime: ComposeRuntime, tmp_path: Path, owners: dict[str, int]
+) -> None:
+    for name in ("first", "second"):
+        (tmp_path / name / "raw").mkdir(parents=True)
+        runtime.generate([], tmp_path / name)
+        assert owners[name] == GENERATOR_UID
+    assert owners["first"] == 0
+    runtime.down()
+    assert owners == {"first": 0, "second": 0, "raw": 0}
+
+
+def test_a_folder_that_is_gone_does_not_keep_the_containers_up(
+    runtime: ComposeRuntime, engine: Engine, tmp_path: Path, owners: dict[str, int]
+) -> None:
+    runtime.up(["wsgi"])
+    folder = tmp_path / "run"
+    folder.mkdir()
+    runtime.generate([], folder)
+    folder.rmdir()
+    runtime.down()
+    assert engine.commands("down") == ["--timeout 3"]
+
+
+def test_the_containers_are_gone_before_a_folder_is_given_back(
+    runtime: ComposeRuntime, engine: Engine, tmp_path: Path, owners: dict[str, int]
+) -> None:
+    runtime.up(["wsgi"])
+    runtime.generate([], tmp_path)
+    engine.told.clear()
+    runtime.down()
+    generator, services, folder = engine.told
+    assert " rm --force lab-generator-" in generator
+    assert " down " in services
+    assert folder == f"chown 0 {tmp_path.name}"
