@@ -174,7 +174,11 @@ def claims_command(options: argparse.Namespace) -> int:
     if disturbed and ended_by_itself(ended.values()):
         print(f"\nOnce more, because the measurement did not hold: {', '.join(disturbed)}", flush=True)
         options.experiments = disturbed
-        ended |= {one.experiment.name: one for one in launch.measure(options, arguments)}
+        try:
+            ended |= {one.experiment.name: one for one in launch.measure(options, arguments)}
+        except LabError as error:  # what was measured is not lost for it
+            why = f"the first result stands, because it could not be measured again: {error}\n{error.details}"
+            print(f"{', '.join(disturbed)}: {why.rstrip()}", file=sys.stderr, flush=True)
     if not ended_by_itself(ended.values()):
         print(f"{options.write_to} is left as it was: not all was measured.", file=sys.stderr)
         return ExitCode.INTERRUPTED

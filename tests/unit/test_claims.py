@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+from argparse import Namespace
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from loadtests import launch
+from loadtests.__main__ import main
+from loadtests.errors import ExitCode, LabDown
 from loadtests.experiments import Claim, find
 from loadtests.report.claims import Result, document, status
-from loadtests.report.summary import summarize
+from loadtests.report.summary import summarize, write
 from tests.unit.factories import ASGI, WSGI, good_run, measured, run
 
 CLAIM = Claim(
@@ -44,3 +49,31 @@ def test_a_run_that_did_not_end_is_said_to_be_missing() -> None:
     text = document([Result(EXPERIMENT, HELD), Result(find("slots"), None)], "make claims")
     assert "1 of 2 experiments ended with a verdict." in text
     assert "| The run did not end. | not measured |" in text
+
+
+def test_a_second_pass_that_cannot_begin_does_not_cost_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[list[str]] = []
+
+    def measure(options: Namespace, _: object) -> list[launch.Ended]:
+        asked.append(options.experiments)
+        if len(asked) > 1:
+            raise LabDown("port 8001 is taken.", "by another lab")
+        for name, found in (("slots", HELD), ("fan-out", SPOILT)):
+            (tmp_path / name).mkdir()
+            write(found, tmp_path / name)
+        return [
+            launch.Ended(find("slots"), ExitCode.CONFIRMED, tmp_path / "slots"),
+            launch.Ended(find("fan-out"), ExitCode.INVALID, tmp_path / "fan-out"),
+        ]
+
+    monkeypatch.setattr(launch, "measure", measure)
+    document = tmp_path / "claims.md"
+    words = ["claims", "--experiment=slots,fan-out", "--runtime=docker", f"--write-to={document}"]
+    assert main(words) == ExitCode.INVALID
+    assert asked == [["slots", "fan-out"], ["fan-out"]]
+    assert "1 of 2 experiments ended with a verdict." in document.read_text()
+    said = capsys.readouterr().err
+    assert "fan-out: the first result stands, because it could not be measured again: port 8001 is taken." in said
+    assert "by another lab" in said
