@@ -117,6 +117,11 @@ def refuse_taken_port(service: str, port: int) -> None:
         )
 
 
+def say_started_again(services: Iterable[str]) -> None:
+    if services := sorted(services):
+        print(f"Not running any longer, so started again: {', '.join(services)}.", flush=True)
+
+
 def port_variable(service: str) -> str:
     """As compose.yaml names it."""
     return f"{service.upper().replace('-', '_')}_PORT"

@@ -21,6 +21,7 @@ from loadtests.runtime import (
     command_line,
     refuse_taken_port,
     required,
+    say_started_again,
     terminal_environment,
     with_dependencies,
     without_password,
@@ -105,11 +106,12 @@ class ComposeRuntime(Runtime):
             services,
             {name: depends_on(service) for name, service in self._config["services"].items()},
         )
-        if self._started.issuperset(services):
+        running = set(self._ask("ps", "--services", "--status", "running").split())
+        if running & self._started >= set(services):
             return
+        say_started_again(self._started & set(services) - running)
         if unbuilt := [name for name in services if self._config["services"][name]["image"] not in self._built]:
             self._build(unbuilt)
-        running = set(self._ask("ps", "--services", "--status", "running").split())
         if self._running_before is None:
             self._running_before = running
         for service in services:

@@ -33,6 +33,7 @@ from loadtests.runtime import (
     port_variable,
     refuse_taken_port,
     required,
+    say_started_again,
     terminal_environment,
     with_dependencies,
     without_password,
@@ -196,6 +197,9 @@ class ProcessRuntime(Runtime):
     def up(self, services: Sequence[str]) -> None:
         self._logs.mkdir(parents=True, exist_ok=True)
         needed = with_dependencies(services, {name: service.depends_on for name, service in self._services.items()})
+        ended = [name for name in needed if name in self._processes and self._processes[name].poll() is not None]
+        say_started_again(ended)
+        self.drop(ended)  # also the workers that it left behind
         services = [name for name in needed if name not in self._processes]
         for name in services:
             for other in self._services[name].depends_on:

@@ -114,6 +114,22 @@ def test_a_command_is_shown_with_what_the_environment_fills_in() -> None:
     assert shown == "python -m services.supervise gunicorn --threads=50 --workers=4 '$HOME x'"
 
 
+def test_a_service_that_died_is_started_again_and_one_that_runs_is_left_alone(
+    runtime: ComposeRuntime, engine: Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runtime.up(["wsgi"])
+    runtime.up(["wsgi"])
+    assert len(engine.commands("up")) == 1
+    assert "again" not in capsys.readouterr().out
+    engine.running.remove("wsgi")
+    runtime.up(["wsgi"])
+    assert len(engine.commands("up")) == 2
+    assert engine.commands("up")[-1].endswith(" api wsgi")
+    assert "started again: wsgi." in capsys.readouterr().out
+    runtime.down()
+    assert engine.commands("down") == ["--timeout 3"]
+
+
 def test_every_folder_that_the_generator_was_given_is_given_back(
     runtime: ComposeRuntime, tmp_path: Path, owners: dict[str, int]
 ) -> None:

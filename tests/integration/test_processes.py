@@ -1,0 +1,40 @@
+"""Services as local processes, for real: what happens to them between two experiments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.integration.waiting import wait_until
+from tests.processes import running
+
+
+def server_at(url: str) -> psutil.Process:
+    """The process that listens there; what supervises it is its parent, and ends with it."""
+    port = httpx.URL(url).port
+    [server] = [
+        process
+        for process in psutil.Process().children(recursive=True)
+        if any(one.laddr.port == port for one in process.net_connections() if one.status == psutil.CONN_LISTEN)
+    ]
+    return server
+
+
+def test_a_service_that_died_is_started_again_and_one_that_runs_is_left_alone(
+    logs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with running(["asgi"], logs) as runtime:
+        api, asgi = (runtime.published()[name] for name in ("api", "asgi"))
+        untouched, died = server_at(api), server_at(asgi)
+        supervisor = died.parent()
+        assert supervisor
+        died.kill()
+        wait_until(lambda: supervisor.status() == psutil.STATUS_ZOMBIE)
+        runtime.up(["asgi"])
+        assert httpx.get(f"{asgi}/healthz", trust_env=False).json()["target"] == "asgi"
+        assert server_at(api) == untouched
+        assert server_at(asgi) != died
+    assert "started again: asgi." in capsys.readouterr().out
