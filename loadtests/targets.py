@@ -52,12 +52,17 @@ def check_named(names: Iterable[str], found: Mapping[str, str], variable: str, p
 
 
 def ask(name: str, url: str) -> Target:
-    """Raises LabDown when the target does not say who it is."""
+    """Raises LabDown when the target does not say who it is, or is another."""
     try:
         identity = json.loads(fetch(f"{url}/healthz"))
+        if identity["target"] != name:
+            raise LabDown(
+                f"at {url} the target {name} should answer, and {str(identity['target'])[:80]!r} does. Stop what runs "
+                "there; TARGETS and TARGET in compose.yaml must name a target alike."
+            )
         interface, slots, workers = (identity[key] for key in ("interface", "slots", "workers"))
         return Target(name, url, interface, slots, paths(identity), workers, identity["pools"], identity)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise LabDown(f"the target {name} at {url} does not answer as an aggregator: {error!r}") from error
 
 

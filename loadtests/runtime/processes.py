@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import cycle
@@ -153,6 +153,15 @@ def free_port() -> int:
     return next(port for port in CANDIDATES if port_is_free(port))
 
 
+def refuse_shared_ports(variables: Iterable[str]) -> None:
+    """Two services at one port, of which one would answer for both. Raises BadInput."""
+    asked: dict[str, str] = {}
+    for variable in variables:
+        port = os.environ.get(variable, "").lstrip("0")
+        if port and (other := asked.setdefault(port, variable)) != variable:
+            raise BadInput(f"{other} and {variable} must be different ports; both are {port[:80]}")
+
+
 class ProcessRuntime(Runtime):
     name = "process"
     limits = "services run as local processes: nothing limits or isolates their CPU and memory"
@@ -171,6 +180,7 @@ class ProcessRuntime(Runtime):
         topology = (ROOT / "compose.yaml").read_text()
         environment = {**os.environ, "LAB_RUNTIME": self.name, **(variables or {})}
         services = read_services(topology, environment)
+        refuse_shared_ports(port_variable(name) for name, service in services.items() if service.ports)
         published = {
             name: {port: self._local_port(name) for port in service.ports} for name, service in services.items()
         }

@@ -7,7 +7,7 @@ import pytest
 
 from loadtests.errors import BadInput
 from loadtests.runtime import processes
-from loadtests.runtime.processes import free_port, interpolate, on_loopback, read_services
+from loadtests.runtime.processes import ProcessRuntime, free_port, interpolate, on_loopback, read_services
 
 TOPOLOGY = """
 services:
@@ -73,3 +73,24 @@ def test_no_port_is_given_twice_nor_one_that_somebody_listens_at() -> None:
         patch.setattr(processes, "CANDIDATES", iter([found[0], found[1]]))
         with socket.create_server(("127.0.0.1", found[0])):
             assert free_port() == found[1]
+
+
+def test_two_services_at_one_port_are_refused_by_the_names_of_their_variables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()
+    monkeypatch.setenv("WSGI_PORT", str(port))
+    monkeypatch.setenv("ASGI_PORT", f"0{port}")
+    with pytest.raises(BadInput, match=f"^WSGI_PORT and ASGI_PORT must be different ports; both are {port}$"):
+        ProcessRuntime(tmp_path).prepare()
+    monkeypatch.setenv("ASGI_PORT", "")
+    ProcessRuntime(tmp_path).prepare()
+
+
+def test_a_target_is_called_as_its_service(root: Path) -> None:
+    services = read_services((root / "compose.yaml").read_text(), {})
+    names = {
+        name: service.environment["TARGET"] for name, service in services.items() if "TARGET" in service.environment
+    }
+    assert len(names) > 2
+    assert all(name == called for name, called in names.items())

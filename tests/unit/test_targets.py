@@ -1,13 +1,25 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from loadtests.errors import BadInput
+from loadtests import targets
+from loadtests.errors import BadInput, LabDown
 from loadtests.runtime import GENERATOR
 from loadtests.runtime.processes import read_services
 from loadtests.targets import check_named, urls
+
+IDENTITY: dict[str, Any] = {
+    "target": "asgi",
+    "interface": "ASGI",
+    "slots": None,
+    "workers": 1,
+    "pools": {},
+    "strategies": {},
+}
 
 
 def test_names_have_urls() -> None:
@@ -38,3 +50,25 @@ def test_every_target_of_compose_yaml_has_a_witness_and_is_a_service(root: Path)
     asked = urls(environment["TARGETS"]) | urls(environment["OTHER_TARGETS"])
     assert asked.keys() <= services.keys()
     assert urls(environment["WITNESSES"]).keys() == asked.keys() - {"sleepers"} | {"api"}
+
+
+@pytest.fixture(autouse=True)
+def _asgi_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(targets, "fetch", lambda _: json.dumps(IDENTITY))
+
+
+def test_a_target_is_what_it_says_of_itself() -> None:
+    found = targets.ask("asgi", "http://lab:1")
+    assert (found.interface, found.slots, found.workers) == ("ASGI", None, 1)
+
+
+def test_a_target_that_answers_in_the_place_of_another_is_refused() -> None:
+    with pytest.raises(LabDown, match=r"^at http://lab:1 the target wsgi should answer, and 'asgi' does\."):
+        targets.ask("wsgi", "http://lab:1")
+
+
+@pytest.mark.parametrize("answer", ["{}", "[]", "no JSON"])
+def test_what_is_no_aggregator_is_refused(answer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(targets, "fetch", lambda _: answer)
+    with pytest.raises(LabDown, match="does not answer as an aggregator"):
+        targets.ask("wsgi", "http://lab:1")
