@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,16 +14,20 @@ FOLDER = Path(os.environ.get("RESULTS") or ROOT / "results").absolute()
 
 
 def new_folder(experiment: str, parent: Path | None = None) -> Path:
-    """<UTC time>-<experiment>/, in results/ unless it says where."""
+    """<UTC time>-<experiment>/, in results/ unless it says where. Raises BadInput."""
     parent = parent or FOLDER
-    parent.mkdir(parents=True, exist_ok=True)
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    for name in (f"{stamp}-{experiment}", *(f"{stamp}-{experiment}-{n}" for n in range(2, 100))):
-        try:
-            (parent / name).mkdir()
-        except FileExistsError:
-            continue
-        return parent / name
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        for name in (f"{stamp}-{experiment}", *(f"{stamp}-{experiment}-{n}" for n in range(2, 100))):
+            with suppress(FileExistsError):
+                (parent / name).mkdir()
+                return parent / name
+    except OSError as error:
+        raise BadInput(
+            f"{parent} cannot be written to: {error.strerror}. "
+            "Let it be a folder that you may write to, or name another (RESULTS=…)."
+        ) from error
     raise BadInput(f"no free name for a run in {parent}")
 
 

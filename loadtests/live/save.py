@@ -54,15 +54,12 @@ def checked(stretch: Stretch) -> Wanted:
 def save(
     stretch: Stretch, targets: Mapping[str, Target], results: Path, before: Mapping[str, Any]
 ) -> tuple[Path, dict[str, Any]]:
-    """The new folder, and its summary; `before`: what is `known`. Raises BadInput when there is nothing to save."""
+    """The new folder, and its summary; `before`: what is `known`. Raises BadInput when nothing can be saved."""
     wanted = checked(stretch)
     edge, window = stretch.steady()
     loaded = [name for name in wanted.targets if window[-1].of[name].users]
     measured = [measure(targets[name], edge, window, wanted, stretch.warm_up) for name in loaded]
-    try:
-        folder = new_folder(NAME, results)
-    except OSError as error:
-        raise BadInput(f"{results} cannot be written to: {error.strerror}.") from error
+    folder = new_folder(NAME, results)
     manifest.write(before, folder)
     found = summary.summarize(run_of(measured, wanted, targets, folder))
     for one in measured:

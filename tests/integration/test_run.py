@@ -198,6 +198,14 @@ def test_bad_input_is_a_sentence_and_exit_code_3(lab_command: Lab, variables: di
     assert not lab_command.results.exists() or not list(lab_command.results.iterdir())
 
 
+def test_results_that_cannot_be_kept_are_not_measured(lab_command: Lab) -> None:
+    ended = lab_command.run(*SMALL, RESULTS="/dev/null/results")
+    assert ended.code == 3
+    assert "loadtests: /dev/null/results cannot be written to: Not a directory. Let it be" in ended.output
+    assert "RESULTS=" in ended.output
+    assert "Traceback" not in ended.output
+
+
 def test_without_an_engine_docker_is_refused_with_the_way_out(lab_command: Lab) -> None:
     ended = lab_command.run("run", "--runtime=docker", "--quick", DOCKER="no-such-engine")
     assert ended.code == 3
