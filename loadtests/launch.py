@@ -93,10 +93,11 @@ def measure(options: Namespace, arguments: Callable[[str], Sequence[str]]) -> li
     logs = results.new_folder(asked[0].name)
     runtime: Runtime = ComposeRuntime() if options.runtime == "docker" else ProcessRuntime(logs / "logs")
     prepared: Mapping[str, str] | None = None
+    experiment, folder = asked[0], logs
     with signals_as_interrupts():
         try:
-            for experiment in asked:
-                folder = results.new_folder(experiment.name) if ended else logs
+            for one in asked:
+                experiment, folder = one, results.new_folder(one.name) if ended else logs
                 try:
                     if prepared != experiment.deployment:
                         if prepared is not None:
@@ -114,7 +115,11 @@ def measure(options: Namespace, arguments: Callable[[str], Sequence[str]]) -> li
                 if code == ExitCode.INTERRUPTED:
                     break
         except Interrupted:
-            ended.append(Ended(asked[len(ended)], ExitCode.INTERRUPTED, results.finish(logs) if not ended else None))
+            with signals_ignored():
+                if len(ended) < len(asked):  # else it came after the last
+                    interrupted = asked[len(ended)]
+                    begun = results.finish(folder) if interrupted is experiment else None
+                    ended.append(Ended(interrupted, ExitCode.INTERRUPTED, begun))
         finally:
             with signals_ignored():
                 runtime.down()

@@ -104,7 +104,21 @@ def test_interrupted_before_it_measured_it_leaves_nothing(lab_command: Lab) -> N
         family = children_of(process)
         ended = lab_command.interrupt(process)
     assert ended.code == 130
+    assert "external-concurrency was stopped before anything was measured." in ended.output
     assert not psutil.wait_procs(family, timeout=5)[1]
+    assert not list(lab_command.results.glob("2*"))
+
+
+def test_interrupted_while_a_later_experiment_starts_it_leaves_the_earlier_one_alone(lab_command: Lab) -> None:
+    words = ("run", "--runtime=process", "--quick", "--users=1", "--latency=0.01")
+    with lab_command.started(*words, "--experiment=class-based,slots") as process:
+        lab_command.wait_for(lambda: list(lab_command.results.glob("2*-slots")))
+        ended = lab_command.interrupt(process)
+    assert ended.code == 130
+    assert "slots was stopped before anything was measured." in ended.output
+    [folder] = lab_command.results.glob("2*")
+    assert folder.name.endswith("-class-based")
+    assert ended.summary["complete"]
 
 
 def server(process: subprocess.Popen[str], application: str) -> psutil.Process:

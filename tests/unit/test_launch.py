@@ -1,13 +1,109 @@
+"""What the launcher does around a run; nothing is started."""
+
 from __future__ import annotations
 
 import re
+from argparse import Namespace
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
-from loadtests import knobs, launch
+import pytest
+
+from loadtests import knobs, launch, results
+from loadtests.errors import ExitCode, Interrupted
+from loadtests.experiments import Experiment, find
 from loadtests.runtime import LOGIN
 
 # Of the web UI, or set by what runs the file.
 OF_NO_RUN = {"STRATEGY", "SAVE_TO", "LAB_RUNTIME", LOGIN}
+NAMES = ["class-based", "slots"]
+OPTIONS = Namespace(experiments=NAMES, runtime="process")
+MeasureOne = Callable[[Namespace, Experiment, Any, Path, list[str]], ExitCode]
+
+
+class NoRuntime:
+    def __init__(self, logs: Path) -> None:
+        self.logs = logs
+
+    def prepare(self, variables: Any) -> None:
+        self.logs.mkdir()
+        (self.logs / "api.log").touch()
+
+    def down(self) -> None:
+        pass
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(results, "FOLDER", tmp_path)
+    monkeypatch.setattr(launch, "ProcessRuntime", NoRuntime)
+    return tmp_path
+
+
+def measuring(until: int) -> MeasureOne:
+    """Each of the first `until` leaves a report; the next is interrupted."""
+    done: list[str] = []
+
+    def measure_one(_: Namespace, experiment: Experiment, __: Any, folder: Path, ___: list[str]) -> ExitCode:
+        if len(done) == until:
+            raise Interrupted
+        done.append(experiment.name)
+        for name in ("summary.json", "report.html"):
+            (folder / name).touch()
+        return ExitCode.CONFIRMED
+
+    return measure_one
+
+
+def measured(until: int, monkeypatch: pytest.MonkeyPatch) -> list[launch.Ended]:
+    monkeypatch.setattr(launch, "measure_one", measuring(until))
+    return launch.measure(OPTIONS, lambda _: [])
+
+
+def left_in(folder: Path) -> list[str]:
+    return [path.name.partition("-")[2] for path in sorted(folder.glob("2*"))]
+
+
+@pytest.mark.parametrize("until", [0, 1])
+def test_interrupted_while_it_starts_an_experiment_leaves_no_folder(
+    until: int, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = measured(until, monkeypatch)
+    assert [(one.experiment.name, one.code) for one in ended] == [
+        *((name, ExitCode.CONFIRMED) for name in NAMES[:until]),
+        (NAMES[until], ExitCode.INTERRUPTED),
+    ]
+    assert ended[-1].folder is None
+    assert left_in(folder) == NAMES[:until]
+
+
+def test_interrupted_between_two_experiments_does_not_count_the_first_for_the_second(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = results.new_folder
+
+    def first_only(name: str) -> Path:
+        if name != NAMES[0]:
+            raise Interrupted
+        return make(name)
+
+    monkeypatch.setattr(results, "new_folder", first_only)
+    first, second = measured(2, monkeypatch)
+    assert (first.code, second.code, second.folder) == (ExitCode.CONFIRMED, ExitCode.INTERRUPTED, None)
+    assert left_in(folder) == NAMES[:1]
+
+
+class ThenInterrupted(list[Experiment]):
+    def __iter__(self) -> Iterator[Experiment]:
+        yield from super().__iter__()
+        raise Interrupted
+
+
+def test_an_interrupt_after_the_last_experiment_changes_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "sorted", lambda *_, **__: ThenInterrupted(map(find, NAMES)), raising=False)
+    assert [one.code for one in measured(2, monkeypatch)] == [ExitCode.CONFIRMED, ExitCode.CONFIRMED]
+    assert left_in(folder) == NAMES
 
 
 def test_the_command_that_repeats_a_run_has_every_variable_of_compose_yaml_that_a_run_depends_on(root: Path) -> None:
