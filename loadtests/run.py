@@ -11,14 +11,16 @@ import os
 import signal
 import time
 from argparse import Namespace
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import gevent
 import psutil
 from gevent.event import Event
+from gevent.util import wrap_errors
 from locust.env import Environment
 
 from loadtests import experiments, knobs, manifest, probe, raw, targets, witness
@@ -26,10 +28,11 @@ from loadtests.analysis import capacity, validity
 from loadtests.analysis.inside import inside
 from loadtests.analysis.readings import Reading
 from loadtests.analysis.statistics import Measured, difference, percentile
-from loadtests.errors import ExitCode, Interrupted
+from loadtests.errors import ExitCode, Interrupted, LabError
 from loadtests.experiments import Arm, Experiment
 from loadtests.knobs import Settings
 from loadtests.plan import NORMAL, QUICK, Measurement, first_page_after, plan
+from loadtests.probe import Answer
 from loadtests.progress import Progress
 from loadtests.record import Recorder
 from loadtests.report import html, summary, terminal
@@ -74,12 +77,10 @@ def main(options: Namespace) -> ExitCode:
     interrupted = stop_event()
     if experiment.probe is not None:
         where = urls[experiment.probe.target]
-
-        def pause(seconds: float) -> None:
-            if interrupted.wait(seconds):
-                raise Interrupted
-
-        return probe.run(experiment, experiment.probe, options, settings, where, console=console, pause=pause)
+        going_on = partial(unless_stopped, interrupted)
+        return probe.run(
+            experiment, experiment.probe, options, settings, where, console=console, unless_stopped=going_on
+        )
     witnesses = targets.urls(os.environ.get("WITNESSES", ""), "WITNESSES")
     targets.check_named(("api", *experiment.targets), witnesses, "WITNESSES", 9000)
     found = {name: targets.ask(name, urls[name]) for name in experiment.targets}
@@ -135,6 +136,22 @@ def stop_event() -> Event:
     for number in (signal.SIGINT, signal.SIGTERM):
         gevent.signal_handler(number, stopped.set)
     return stopped
+
+
+def unless_stopped(interrupted: Event, work: Callable[[], Answer]) -> Answer:
+    """What the work returns. Raises LabError as that does, and Interrupted when somebody stops the run meanwhile."""
+    if interrupted.is_set():
+        raise Interrupted
+    # Returned and not raised, because gevent prints what a greenlet raises.
+    greenlet = gevent.spawn(wrap_errors(LabError, work))
+    gevent.wait([greenlet, interrupted], count=1)
+    if not greenlet.ready():
+        greenlet.kill()
+        raise Interrupted
+    found = greenlet.get()
+    if isinstance(found, LabError):
+        raise found
+    return cast("Answer", found)
 
 
 def walk(generator: Generator, steps: Sequence[Measurement], run: Run) -> Run:

@@ -71,23 +71,25 @@ def summarize(run: Run) -> dict[str, Any]:
 
 
 def summarize_probe(
-    experiment: Experiment, probe: Probe, answers: Answers, manifest: Mapping[str, Any]
+    experiment: Experiment,
+    probe: Probe,
+    answers: Answers,
+    manifest: Mapping[str, Any],
+    *,
+    stopped_because: str | None = None,
 ) -> dict[str, Any]:
-    """The same, of a question that no page answers."""
-    judgement = probe.judge(answers)
+    """The same, of a question that no page answers; `stopped_because`: why not all answers are there."""
+    ending = probe_verdict(probe, answers, stopped_because)
     return {
         "schema_version": SCHEMA_VERSION,
         "experiment": experiment.name,
         "question": experiment.question,
         "plots": [],
         "runtime": manifest["runtime"],
-        "complete": True,
+        "complete": not stopped_because,
         "arms": [],
         "comparison": comparison([]),
-        "verdict": {
-            "status": "confirmed" if judgement.confirmed else "not confirmed",
-            "sentence": judgement.sentence,
-        },
+        "verdict": {"status": ending.status, "sentence": ending.sentence},
         "noise_floor": None,
         "findings": [],
         "checks": [],
@@ -97,6 +99,13 @@ def summarize_probe(
         },
         "manifest": dict(manifest),
     }
+
+
+def probe_verdict(probe: Probe, answers: Answers, stopped_because: str | None) -> Verdict:
+    if stopped_because:
+        return Verdict("invalid", f"Incomplete, {len(answers)} of {len(probe.queries)} answers: {stopped_because}")
+    judgement = probe.judge(answers)
+    return Verdict("confirmed" if judgement.confirmed else "not confirmed", judgement.sentence)
 
 
 def figures_of(probe: Probe, answer: Mapping[str, Any]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import jsonschema
@@ -119,6 +120,41 @@ def test_interrupted_while_a_later_experiment_starts_it_leaves_the_earlier_one_a
     [folder] = lab_command.results.glob("2*")
     assert folder.name.endswith("-class-based")
     assert ended.summary["complete"]
+
+
+def test_an_interrupted_probe_keeps_the_answers_that_it_has(lab_command: Lab, root: Path) -> None:
+    with lab_command.started("run", "--runtime=process", "--quick", "--experiment=threads-vs-tasks") as process:
+        lab_command.wait_for(lambda: len(lab_command.raw_files()) == 1)
+        ended = lab_command.interrupt(process)
+    assert ended.code == 130
+    summary = ended.summary
+    jsonschema.validate(summary, json.loads((root / "docs" / "summary.schema.json").read_text()))
+    assert not summary["complete"]
+    assert summary["verdict"]["status"] == "invalid"
+    assert summary["verdict"]["sentence"] == "Incomplete, 1 of 2 answers: it was interrupted."
+    assert [row["name"] for row in summary["probe"]["rows"]] == ["threads"]
+    assert "incomplete" in (ended.folder / "report.html").read_text()
+    assert "Report: " in ended.output
+    assert "before anything was measured" not in ended.output
+
+
+def test_an_interrupted_probe_does_not_wait_for_its_answer(lab_command: Lab) -> None:
+    with lab_command.started("run", "--runtime=process", "--experiment=threads-vs-tasks") as process:
+        lab_command.wait_for(lambda: "services.crowd" in words_of(process))
+        ended = lab_command.interrupt(process)
+    assert ended.code == 130
+    assert "Incomplete, 0 of 2 answers: it was interrupted." in one_line(ended.output)
+    assert not lab_command.raw_files()
+    assert "Traceback" not in ended.output
+
+
+def words_of(process: subprocess.Popen[str]) -> set[str]:
+    """Of the commands of all that it started and that still runs."""
+    words: set[str] = set()
+    for child in children_of(process):
+        with suppress(psutil.NoSuchProcess):
+            words.update(child.cmdline())
+    return words
 
 
 def server(process: subprocess.Popen[str], application: str) -> psutil.Process:
