@@ -231,7 +231,7 @@ def serve(options: Namespace) -> ExitCode:
     if options.runtime == "docker":
         runtime: Runtime = ComposeRuntime()
     else:
-        runtime = ProcessRuntime(results.FOLDER / "web-ui-logs")
+        runtime = ProcessRuntime(results.web_ui_logs())
     with signals_as_interrupts():
         try:
             runtime.prepare({"SAVE_TO": str(results.FOLDER)} if options.runtime == "process" else {})

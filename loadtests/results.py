@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,18 +18,32 @@ def new_folder(experiment: str, parent: Path | None = None) -> Path:
     """<UTC time>-<experiment>/, in results/ unless it says where. Raises BadInput."""
     parent = parent or FOLDER
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    try:
+    with written_to(parent):
         parent.mkdir(parents=True, exist_ok=True)
         for name in (f"{stamp}-{experiment}", *(f"{stamp}-{experiment}-{n}" for n in range(2, 100))):
             with suppress(FileExistsError):
                 (parent / name).mkdir()
                 return parent / name
+    raise BadInput(f"no free name for a run in {parent}")
+
+
+def web_ui_logs() -> Path:
+    """The folder of `make up`, the same each time. Raises BadInput."""
+    with written_to(FOLDER):
+        (FOLDER / "web-ui-logs").mkdir(parents=True, exist_ok=True)
+    return FOLDER / "web-ui-logs"
+
+
+@contextmanager
+def written_to(folder: Path) -> Iterator[None]:
+    """Raises BadInput where it cannot be."""
+    try:
+        yield
     except OSError as error:
         raise BadInput(
-            f"{parent} cannot be written to: {error.strerror}. "
+            f"{folder} cannot be written to: {error.strerror}. "
             "Let it be a folder that you may write to, or name another (RESULTS=…)."
         ) from error
-    raise BadInput(f"no free name for a run in {parent}")
 
 
 def summaries(experiment: str = "") -> list[Path]:

@@ -248,8 +248,9 @@ def test_bad_input_is_a_sentence_and_exit_code_3(lab_command: Lab, variables: di
     assert not lab_command.results.exists() or not list(lab_command.results.iterdir())
 
 
-def test_results_that_cannot_be_kept_are_not_measured(lab_command: Lab) -> None:
-    ended = lab_command.run(*SMALL, RESULTS="/dev/null/results")
+@pytest.mark.parametrize("words", [SMALL, ("up", "--runtime=process")])
+def test_without_a_folder_for_results_nothing_is_started(lab_command: Lab, words: tuple[str, ...]) -> None:
+    ended = lab_command.run(*words, RESULTS="/dev/null/results")
     assert ended.code == 3
     assert "loadtests: /dev/null/results cannot be written to: Not a directory. Let it be" in ended.output
     assert "RESULTS=" in ended.output
