@@ -42,7 +42,7 @@ lock: dev ## compile requirements/ from pyproject.toml
 	done
 
 docs: ## write docs/experiments.md from the experiments' own words
-	@$(PYTHON) -m loadtests list --document >docs/experiments.md
+	@$(PYTHON) -m loadtests list --document >docs/experiments.md.part && mv docs/experiments.md.part docs/experiments.md
 
 picture: dev ## the README's pictures, from the latest run and the live page (needs Chromium)
 	@$(VENV)/bin/python docs/pictures/take.py

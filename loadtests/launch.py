@@ -87,9 +87,7 @@ def measure(options: Namespace, arguments: Callable[[str], Sequence[str]]) -> li
     one that could not counts as invalid, so that what was measured is not lost.
     """
     ended: list[Ended] = []
-    # Those that need the same deployment come one after the other, and those that need none of their own first: each
-    # change of it takes the services down and up again.
-    asked = sorted(map(experiments.find, options.experiments), key=lambda one: sorted(one.deployment.items()))
+    asked = sorted(map(experiments.find, options.experiments), key=turn)
     logs = results.new_folder(asked[0].name)
     runtime: Runtime = ComposeRuntime() if options.runtime == "docker" else ProcessRuntime(logs / "logs")
     prepared: Mapping[str, str] | None = None
@@ -128,6 +126,13 @@ def measure(options: Namespace, arguments: Callable[[str], Sequence[str]]) -> li
     return ended
 
 
+def turn(experiment: Experiment) -> tuple[list[tuple[str, str]], bool]:
+    """Which come first: those without a deployment of their own, since each change takes the services down and up
+    again, and of them the one whose noise floor stands in the others.
+    """
+    return sorted(experiment.deployment.items()), experiment.name != floor.EXPERIMENT
+
+
 def measure_one(
     options: Namespace, experiment: Experiment, runtime: Runtime, folder: Path, arguments: Sequence[str]
 ) -> ExitCode:
@@ -135,6 +140,8 @@ def measure_one(
     names = experiment.targets
     print(f"Starting {', '.join(names)} and the api ({runtime.limits}) …", flush=True)
     try:
+        if experiment.fresh:
+            runtime.drop([name for name in names if name in KEPT])
         runtime.up(names)
         remember(runtime, folder, command(options, experiment), quick=options.quick)
         generator = runtime.generate(["measure", *arguments], folder)

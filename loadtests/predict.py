@@ -121,7 +121,7 @@ def pools(service: Service) -> dict[str, str]:
     if service.environment["THREADS"] == "0":
         sizes["gather"] = "MAX_CONNECTIONS"
     if service.environment.get("DATABASE_URL", "").startswith("postgres"):
-        sizes |= dict.fromkeys(("orm_sync", "orm_to_async", "orm_async"), "DATABASE_POOL")
+        sizes |= dict.fromkeys(("orm_sync", "orm_to_async", "orm_async", "orm_gather"), "DATABASE_POOL")
     return sizes
 
 

@@ -25,6 +25,11 @@ def histogram() -> HdrHistogram:
     return HdrHistogram(1, LONGEST, DIGITS)
 
 
+def microseconds(seconds: float) -> int:
+    """As a histogram counts them."""
+    return max(1, round(seconds * 1e6))
+
+
 @dataclass
 class Recorder:
     """Counts what happens between `open` and `close`; anything else is warm-up and thrown away.
@@ -38,6 +43,7 @@ class Recorder:
     failures: Counter[str] = field(default_factory=Counter)
     ends: list[float] = field(default_factory=list)
     first_bytes: HdrHistogram = field(default_factory=histogram)
+    failure_times: HdrHistogram = field(default_factory=histogram)
     _opened_at: float = math.inf
     _closed_at: float = math.inf
     _started: float = 0.0  # UNIX time of the window's start
@@ -62,7 +68,7 @@ class Recorder:
     def first_byte(self, seconds: float) -> None:
         """Of a page that is streamed."""
         if self.within(time.perf_counter()):
-            self.first_bytes.record_value(max(1, round(seconds * 1e6)))
+            self.first_bytes.record_value(microseconds(seconds))
 
     def page(self, response_time: float, fault: str | None) -> None:
         """One answer in a closed loop: seconds it took, and why it is not a whole page."""
@@ -86,12 +92,13 @@ class Recorder:
     def _count(self, response_time: float, moment: float, fault: str | None) -> None:
         if fault is not None:
             self.failures[fault] += 1
+            self.failure_times.record_value(microseconds(response_time))
             return
         self.pages += 1
         second = int(moment - self._opened_at)
         if (interval := self._intervals.get(second)) is None:  # dear to make: one a second, not one a page
             interval = self._intervals[second] = histogram()
-        interval.record_value(max(1, round(response_time * 1e6)))
+        interval.record_value(microseconds(response_time))
 
     @property
     def response_times(self) -> HdrHistogram:

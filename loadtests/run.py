@@ -235,6 +235,7 @@ def measure(generator: Generator, step: Measurement) -> Measured:
         failures=recorder.failures,
         response_times=recorder.response_times,
         first_bytes=recorder.first_bytes,
+        failure_times=recorder.failure_times,
         early=sum(end < middle for end in recorder.ends),
         late=sum(end >= middle for end in recorder.ends),
         generator_cpu=cpu / recorder.seconds,

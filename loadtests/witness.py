@@ -31,7 +31,9 @@ def parse(text: str) -> Reading:
             if sample.name.endswith("_bucket"):
                 buckets.setdefault(family.name, {})[float(sample.labels["le"])] = sample.value
             else:
-                values[sample.name] = values.get(sample.name, 0.0) + sample.value
+                labelled = (f'{sample.name}{{{key}="{value}"}}' for key, value in sample.labels.items())
+                for name in (sample.name, *labelled):
+                    values[name] = values.get(name, 0.0) + sample.value
     return Reading(values, buckets)
 
 

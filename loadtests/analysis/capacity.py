@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from loadtests.knobs import Settings
 from loadtests.step import Step
 
-ONE_AFTER_THE_OTHER = {"sequential", "orm_sync", "orm_to_async", "orm_async"}  # how these make calls, or queries
+ONE_AFTER_THE_OTHER = {"sequential", "orm_sync", "orm_to_async", "orm_async", "orm_gather"}  # calls, or queries
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,8 @@ class Inside:
     background_started: float | None = None
     background_finished: float | None = None
     background_cancelled: float | None = None
+    api_calls_answered: float | None = None
+    api_calls_abandoned: float | None = None
     api_memory_limited: float | None = None
 
 
@@ -58,6 +60,8 @@ SUMS = {
     "background_started",
     "background_finished",
     "background_cancelled",
+    "api_calls_answered",
+    "api_calls_abandoned",
 }
 MEDIANS = {"pages_in_flight", "calls_in_flight", "requests_queued"}
 
@@ -89,6 +93,8 @@ def inside(target: Readings, api: Readings) -> Inside:
         background_started=grown(first, last, "lab_background_started_total"),
         background_finished=grown(first, last, "lab_background_finished_total"),
         background_cancelled=grown(first, last, "lab_background_cancelled_total"),
+        api_calls_answered=grown(api_first, api_last, 'lab_calls_total{how="answered"}'),
+        api_calls_abandoned=grown(api_first, api_last, 'lab_calls_total{how="abandoned"}'),
         api_memory_limited=highest(api, "lab_memory_limited_bytes"),
     )
 

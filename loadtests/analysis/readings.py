@@ -12,7 +12,9 @@ LOOP_LAG = "lab_event_loop_lag_seconds"
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """`values` by metric name; `buckets` of its histograms: counts by bound (seconds), by metric name."""
+    """`values` by metric name, and by name{label="value"}; `buckets` of its histograms: by metric name, counts by bound
+    (seconds).
+    """
 
     values: Mapping[str, float] = field(default_factory=dict)
     buckets: Mapping[str, Mapping[float, float]] = field(default_factory=dict)

@@ -35,6 +35,7 @@ class Measured:
     failures: Counter[str]
     response_times: HdrHistogram
     first_bytes: HdrHistogram | None = None
+    failure_times: HdrHistogram | None = None
     early: int = 0
     late: int = 0
     generator_cpu: float = 0.0
@@ -68,6 +69,7 @@ class StepFigures:
     seconds: float
     response_times: HdrHistogram
     first_bytes: HdrHistogram
+    failure_times: HdrHistogram
     inside: Inside
     settings: Settings
 
@@ -96,6 +98,11 @@ class StepFigures:
     def first_byte(self) -> dict[str, float | None]:
         """Percentiles of the time to the first byte in seconds; None where nothing was streamed."""
         return {name: percentile(self.first_bytes, share) for name, share in PERCENTILES.items()}
+
+    @property
+    def failure_time(self) -> dict[str, float | None]:
+        """Percentiles of the time to an answer that was not a whole page, in seconds; None where there was none."""
+        return {name: percentile(self.failure_times, share) for name, share in PERCENTILES.items()}
 
 
 def percentile(histogram: HdrHistogram, share: float) -> float | None:
@@ -130,6 +137,7 @@ def figures(arm: Arm, step: Step, group: Sequence[Measured]) -> StepFigures:
         seconds=sum(one.seconds for one in group),
         response_times=merged(one.response_times for one in group),
         first_bytes=merged(one.first_bytes for one in group if one.first_bytes is not None),
+        failure_times=merged(one.failure_times for one in group if one.failure_times is not None),
         inside=together([one.inside for one in group]),
         settings=group[0].measurement.settings,
     )

@@ -21,7 +21,7 @@ from loadtests.errors import BadInput
 from loadtests.knobs import Settings
 from loadtests.step import Step
 
-CALL_TIMEOUT, DEADLINE = 1.0, 0.4  # seconds, in the deployment for experiments about giving up
+CALL_TIMEOUT, DEADLINE = 0.8, 0.4  # seconds, in the deployment for experiments about giving up
 # One for all of them: each other deployment takes the services down and up again.
 SHORT_TIMEOUTS = {"CALL_TIMEOUT": f"{CALL_TIMEOUT:g}", "DEADLINE": f"{DEADLINE:g}"}
 
@@ -67,7 +67,8 @@ class Point:
     """What is known of one arm at one step.
 
     Goodput in pages/s: the median, and each repeat. Percentiles of the response time, and the median time to the
-    first byte of what is streamed, in seconds, NaN where no page was whole. `cpu_per_page` in CPU seconds.
+    first byte of what is streamed and to an answer that was not whole, in seconds, NaN where there was none.
+    `cpu_per_page` in CPU seconds.
     `noise_floor`: the share of goodput that a difference means nothing below.
     """
 
@@ -84,6 +85,7 @@ class Point:
     seconds: float = 0.0
     cpu_per_page: float | None = None
     first_byte: float = math.nan
+    failed_after: float = math.nan
     inside: Inside = field(default_factory=Inside)
     noise_floor: float = noise.FLOOR
 
@@ -168,7 +170,8 @@ class Experiment:
     """`arms` are compared at each of the `steps`; `judge` sees a point of every arm at every step.
 
     `knobs`: what the question sets by itself, where nobody asks for something else. `deployment`: variables of
-    compose.yaml that it sets. `plots`: titles of those that answer it. `probe`: in the place of arms and steps.
+    compose.yaml that it sets. `fresh`: its targets start anew, since it compares what they take and a process that was
+    in use has taken more. `plots`: titles of those that answer it. `probe`: in the place of arms and steps.
     """
 
     name: str
@@ -179,6 +182,7 @@ class Experiment:
     repeats: int = 1
     knobs: Mapping[str, float] = field(default_factory=dict)
     deployment: Mapping[str, str] = field(default_factory=dict)
+    fresh: bool = False
     plots: tuple[str, ...] = STANDARD_PLOTS
     claims: tuple[Claim, ...] = ()
     quick: Quick = Quick()

@@ -6,7 +6,7 @@ equally concurrent. What differs is how many pages are worked on side by side.
 Predict: under WSGI a page holds a slot (workers × threads, 10 by default) for as long as its calls
 take, so pages/s cannot pass slots / latency, however many users wait, and response time grows as
 users / goodput. Under ASGI a page that waits holds no slot: pages/s follows the users until the CPU is
-spent.
+spent. (Django keeps a thread for each request under ASGI too, but it only stands by.)
 
 You will see two lines that part at 10 users: WSGI flat at 10 pages/s while its response time climbs
 to 10 s, ASGI rising to about 100 pages/s at a response time of 1 s.
@@ -75,7 +75,7 @@ EXPERIMENT = Experiment(
             "What async gains is to serve hundreds of connections without a Python thread for each.",
             "Django documentation 3.1, Asynchronous support (2020)",
             "https://docs.djangoproject.com/en/3.1/topics/async",
-            confirmed="holds, beyond the slots",
+            confirmed="holds beyond the slots for what waits; Django itself keeps an idle thread for each request",
         ),
         Claim(
             "A WSGI server needs a thread or a process for every open request.",

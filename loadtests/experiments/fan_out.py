@@ -64,5 +64,5 @@ EXPERIMENT = Experiment(
             "https://wersdoerfer.de/blogs/ephes_blog/django-31-async/",
         ),
     ),
-    quick=Quick(knobs={"latency": 0.06}),
+    quick=Quick(knobs={"latency": 0.04}),
 )

@@ -32,10 +32,10 @@ def judge(points: Sequence[Point]) -> Judgement:
                 cpu.append(noise.relative(point.cpu_per_page or 0.0, twin.cpu_per_page or 0.0))
     worst = max(floors.values())
     each = ", ".join(f"{name} {share:.1%}" for name, share in floors.items())
-    repeats = len(points[0].goodputs)
+    repeats = f"{len(points[0].goodputs)} repeat{'s' * (len(points[0].goodputs) > 1)}"
     figures = (
-        f"the same target differed from itself by up to {worst:.1%} over {repeats} repeats ({each}), and in CPU "
-        f"a page by up to {max(cpu):.1%}"
+        f"the same target differed from itself by up to {worst:.1%} over {repeats} ({each}), "
+        f"and in CPU a page by up to {max(cpu):.1%}"
     )
     quiet = worst <= noise.FLOOR
     sentence = (
@@ -67,5 +67,5 @@ EXPERIMENT = Experiment(
         ),
     ),
     repeats=3,
-    quick=Quick(knobs={"latency": 0.02}, repeats=2),
+    quick=Quick(knobs={"latency": 0.02}),
 )

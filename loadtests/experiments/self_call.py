@@ -1,7 +1,7 @@
 """Can a page call a view of its own server?
 
 The articles' aggregator called a sync view of the server that served it, and got a ReadTimeout: the page held the
-only thread that could have answered. Here the page's ten calls go to the aggregator's own sync view.
+only thread that could have answered. Here the ten calls of an async page go to the aggregator's own sync view.
 
 Predict: under ASGI each call gets a thread of its own and the page is whole. Under WSGI a page needs its own slot and
 ten more; when users take all slots the calls queue behind pages that wait for these very calls: a deadlock until a
@@ -32,7 +32,7 @@ from loadtests.experiments import (
 )
 from loadtests.step import users
 
-WSGI = Arm("wsgi", "self_call_threads", fails=True, takes=CALL_TIMEOUT, predictable=False)
+WSGI = Arm("wsgi", "self_call", fails=True, takes=CALL_TIMEOUT, predictable=False)
 ASGI = Arm("asgi", "self_call")
 MOSTLY = 0.5  # of the pages
 
@@ -59,10 +59,10 @@ EXPERIMENT = Experiment(
     plots=("Goodput", "Response time", "Threads", "External concurrency"),
     claims=(
         Claim(
-            "An async view that calls a page of its own server hangs when few requests can be served at once.",
+            "Async views of Django 3.1 may call pages of their own server, but hang when channels serves them.",
             "channels issue 1491 (2020)",
             "https://github.com/django/channels/issues/1491",
-            confirmed="depends on the server: no longer under ASGI; a sync page under WSGI still does",
+            confirmed="depends on the server: WSGI out of slots hangs, Django under ASGI does not (no channels here)",
         ),
     ),
     quick=Quick(knobs={"latency": 0.1}),

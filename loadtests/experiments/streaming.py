@@ -60,5 +60,5 @@ EXPERIMENT = Experiment(
             confirmed="holds, for a slot: just as a page that waits does",
         ),
     ),
-    quick=Quick(knobs={"latency": 0.05, "jitter": 0.25}),
+    quick=Quick(knobs={"latency": 0.05, "jitter": 0.2}),
 )

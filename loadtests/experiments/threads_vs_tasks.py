@@ -10,7 +10,7 @@ You will see ten to thirty times the memory for a thread. And that ten thousand 
 start in a second or two.
 
 In your project: some hundred threads cost some megabytes. That is seldom a reason for async; tens of thousands of
-open connections are.
+open connections are, outside of Django: under ASGI it keeps a thread for each request as well (`sync-view-under-asgi`).
 """
 
 from __future__ import annotations

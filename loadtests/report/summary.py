@@ -244,6 +244,7 @@ def step_of(step: StepFigures, predicted: Prediction | None) -> dict[str, Any]:
         "goodput_repeats": list(step.goodputs),
         "response_time": step.response_time,
         "first_byte": step.first_byte,
+        "failure_time": step.failure_time,
         "pages": step.pages,
         "failures": sum(step.failures.values()),
         "failure_reasons": dict(step.failures.most_common(10)),
@@ -274,8 +275,7 @@ def points(arms: Sequence[ArmFigures], floor: float) -> list[Point]:
 
 
 def point(arm: ArmFigures, step: StepFigures, predicted: Prediction | None, noise_floor: float) -> Point:
-    first_byte = step.first_byte["p50"]
-    times = {name: math.nan if value is None else value for name, value in step.response_time.items()}
+    times = {name: or_nan(value) for name, value in step.response_time.items()}
     return Point(
         arm=arm.arm,
         step=step.step,
@@ -289,10 +289,16 @@ def point(arm: ArmFigures, step: StepFigures, predicted: Prediction | None, nois
         failures=sum(step.failures.values()),
         seconds=step.seconds,
         cpu_per_page=step.cpu_per_page,
-        first_byte=math.nan if first_byte is None else first_byte,
+        first_byte=or_nan(step.first_byte["p50"]),
+        failed_after=or_nan(step.failure_time["p50"]),
         inside=step.inside,
         noise_floor=noise_floor,
     )
+
+
+def or_nan(value: float | None) -> float:
+    """NaN where it is not."""
+    return math.nan if value is None else value
 
 
 def comparison(points: Sequence[Point]) -> dict[str, Any]:

@@ -1,11 +1,13 @@
-"""Pages of slow queries, one after the other: the ORM in a sync view, behind `sync_to_async`, and by its `a…` methods.
+"""Pages of slow queries, one after the other: the ORM in a sync view, behind `sync_to_async`, and by its `a…` methods;
+and by these methods as if they could go side by side.
 
-All three reach the database from a thread, because Django's connections belong to one: under WSGI that of the server
+All of them reach the database from a thread, because Django's connections belong to one: under WSGI that of the server
 for the page, under ASGI one that asgiref starts for the request.
 """
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -68,13 +70,25 @@ async def orm_async(asked: Asked) -> Results:
     return [await aread(task, asked.latency) for task in range(asked.page.fan_out)]
 
 
+async def orm_gather(asked: Asked) -> Results:
+    """Takes as long as one after the other: the queries of a request share its thread, one at a time."""
+    with QUERIES.one():
+        return list(await asyncio.gather(*(row(task, asked.latency) for task in range(asked.page.fan_out))))
+
+
 def read(task: int, seconds: float) -> Any:
     """Raises QueryFailed."""
-    with query(task):
+    with QUERIES.one(), query(task):
         return answer(slowly(seconds).get(task_id=task))
 
 
 async def aread(task: int, seconds: float) -> Any:
+    """Raises QueryFailed."""
+    with QUERIES.one():
+        return await row(task, seconds)
+
+
+async def row(task: int, seconds: float) -> Any:
     """Raises QueryFailed."""
     with query(task):
         return answer(await slowly(seconds).aget(task_id=task))
@@ -82,10 +96,9 @@ async def aread(task: int, seconds: float) -> Any:
 
 @contextmanager
 def query(task: int) -> Iterator[None]:
-    """Counts it, and says which one failed."""
+    """Says which one failed."""
     try:
-        with QUERIES.one():
-            yield
+        yield
     except Error as error:
         raise QueryFailed(task, error) from error
 
@@ -153,6 +166,6 @@ def bad_gateway(page: Page, failed: QueryFailed) -> HttpResponse:
     )
 
 
-for function in (orm_sync, orm_to_async, orm_async):
+for function in (orm_sync, orm_to_async, orm_async, orm_gather):
     name = function.__name__
     register_view(name, page_view(name, url_path(name), function), needs_database=True)

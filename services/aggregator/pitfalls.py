@@ -18,7 +18,7 @@ from services import query
 from services.aggregator import clients
 from services.aggregator.middleware import server_timing
 from services.aggregator.registry import PAGES, variant
-from services.aggregator.strategies import Results, aattempt, attempt, executor, gather
+from services.aggregator.strategies import Results, aattempt, gather
 from services.aggregator.upstream import AsyncClient
 from services.aggregator.views import NO_PAGE, json_response, problem_response, refusal
 from services.api.behaviour import BOUNDS, Behaviour
@@ -62,16 +62,9 @@ RANDOM = Random(1)
 
 @variant
 async def self_call(calls: list[str], client: AsyncClient) -> Results:
-    # Wrong where slots are few: a page holds one while it waits for others. Where each has its own thread, as under
-    # ASGI, it only doubles the work.
+    # Wrong where slots are few: with as many such pages as slots, every page waits for a slot that none of them will
+    # give back before its calls time out. Where each request has its own thread, as under ASGI, it doubles the work.
     return await asyncio.gather(*(aattempt(client, call, own_url()) for call in calls))
-
-
-@variant
-def self_call_threads(calls: list[str]) -> Results:
-    # Wrong: as many pages as slots, and every page waits for a slot that none of them will give back before its
-    # calls time out.
-    return list(executor.map(attempt, calls, [own_url()] * len(calls)))
 
 
 def own_url() -> str:

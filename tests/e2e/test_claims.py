@@ -41,7 +41,8 @@ SHAPES: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
 def is_seen(summary: Mapping[str, Any]) -> bool:
     """What the experiment predicts, or at least its shape where a busy machine is in the way."""
     name, status = summary["experiment"], summary["verdict"]["status"]
-    return status == "confirmed" or (status == "not confirmed" and name in SHAPES and SHAPES[name](summary))
+    judged = summary["complete"] and status != "confirmed" and name in SHAPES
+    return status == "confirmed" or (judged and SHAPES[name](summary))
 
 
 @dataclass(frozen=True)

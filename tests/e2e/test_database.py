@@ -16,7 +16,7 @@ from tests.e2e.conftest import Stack, own_project
 TARGETS = ("wsgi-database", "asgi-database")
 URL = "postgres://lab@postgres:5432/lab"
 every_target = pytest.mark.parametrize("target", TARGETS)
-PAGES = ("orm_sync", "orm_to_async", "orm_async")
+PAGES = ("orm_sync", "orm_to_async", "orm_async", "orm_gather")
 every_page = pytest.mark.parametrize("page", PAGES)
 
 

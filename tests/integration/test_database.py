@@ -17,7 +17,7 @@ from services.aggregator.registry import url_path
 from tests.integration.conftest import PATIENCE
 from tests.processes import running, urls
 
-PAGES = ("orm_sync", "orm_to_async", "orm_async")
+PAGES = ("orm_sync", "orm_to_async", "orm_async", "orm_gather")
 every_page = pytest.mark.parametrize("page", PAGES)
 
 
@@ -102,6 +102,12 @@ def test_under_asgi_every_page_queries_at_the_same_time_and_under_wsgi_as_many_a
         told = client.get(f"{database_lab[f'{target}-database witness']}/metrics").text
     peak = float(next(line for line in told.splitlines() if line.startswith("lab_queries_in_flight_peak")).split()[1])
     assert peak == 10 if target == "wsgi" else 20 < peak <= users
+
+
+def test_queries_side_by_side_take_as_long_as_one_after_the_other(orm: httpx.Client) -> None:
+    asked = {"fan_out": 4, "latency": 0.1}
+    for page in ("orm_async", "orm_gather"):
+        assert orm.get(url_path(page), params=asked).json()["elapsed"] >= 4 * 0.1
 
 
 @every_page

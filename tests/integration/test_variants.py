@@ -28,7 +28,7 @@ CALL_TIMEOUT = float(os.environ["CALL_TIMEOUT"])
 
 # They share an async client with the whole process, which only ASGI's one event loop allows.
 ASGI_ONLY = {"client_httpx", "client_httpx_aiohttp", "client_httpx2", "client_aiohttp", "client_default_limits"}
-DATABASE = {"orm_sync", "orm_to_async", "orm_async"}  # tests/integration/test_database.py
+DATABASE = {"orm_sync", "orm_to_async", "orm_async", "orm_gather"}  # tests/integration/test_database.py
 BOTH = sorted(set(VARIANTS) - ASGI_ONLY - DATABASE)
 
 
@@ -259,7 +259,7 @@ def test_its_own_view_answers_as_the_api_does(client: httpx.Client) -> None:
 def test_more_pages_than_slots_that_call_their_own_server_stop_it(lab: Mapping[str, str], wsgi: httpx.Client) -> None:
     pages = 15  # of 10 slots
     with ThreadPoolExecutor(pages) as threads:  # each computes first, so that the others get their slots meanwhile
-        asked = [threads.submit(ask, wsgi, "self_call_threads", fan_out=1, latency=0, work=0.05) for _ in range(pages)]
+        asked = [threads.submit(ask, wsgi, "self_call", fan_out=1, latency=0, work=0.05) for _ in range(pages)]
         stopped = [each.result() for each in asked if each.result().status_code == 504]
     assert stopped
     assert all(answer.elapsed.total_seconds() >= CALL_TIMEOUT for answer in stopped)

@@ -41,10 +41,11 @@ def same_everywhere(experiment: Experiment) -> list[Point]:
             p50=1.0,
             p95=1.0,
             pages=500,
+            failures=0,
             seconds=10.0,
             first_byte=1.0,
             cpu_per_page=0.01,
-            inside=Inside(memory=50e6, threads=20),
+            inside=Inside(memory=50e6, threads=20, api_calls_answered=100, api_calls_abandoned=0),
         )
         for arm in experiment.arms
         for step in sorted(experiment.steps)
@@ -108,7 +109,54 @@ def test_a_gain_below_the_noise_floor_is_none() -> None:
         for point in same_everywhere(experiment)
     ]
     assert verdict(experiment, seen, []).status == "not confirmed"
-    assert verdict(experiment, [replace(point, noise_floor=0.2) for point in seen], []).status == "confirmed"
+    cannot_tell = verdict(experiment, [replace(point, noise_floor=0.2) for point in seen], [])
+    assert cannot_tell.status == "invalid"
+    assert "within this machine's noise" in cannot_tell.sentence
+    slower = [replace(point, goodput=90.0 if point.goodput == 110.0 else point.goodput) for point in seen]
+    assert verdict(experiment, slower, []).status == "confirmed"
+
+
+def hanging(**failed_after: float) -> list[Point]:
+    """What `timeouts` predicts, but for how long it took an arm to fail, by its strategy."""
+    experiment = CATALOGUE["timeouts"]
+    served = {"partial": (50.0, 0.4), "partial_threads": (25.0, 0.8)}
+    times = {"threadpool": 1.6, "gather": 0.81, "deadline": 0.41, **failed_after}
+    return [
+        replace(point, goodput=served[point.arm.strategy][0], p50=served[point.arm.strategy][1])
+        if point.arm.strategy in served
+        else replace(point, goodput=0.0, pages=0, failures=100, failed_after=times[point.arm.strategy])
+        for point in same_everywhere(experiment)
+    ]
+
+
+def test_a_deadline_has_to_give_up_before_the_calls_timeout() -> None:
+    experiment = CATALOGUE["timeouts"]
+    assert verdict(experiment, hanging(), []).status == "confirmed"
+    assert verdict(experiment, hanging(deadline=0.81), []).status == "not confirmed"
+
+
+@pytest.mark.parametrize(("strategy", "answered"), [("gather", 600), ("threadpool", 0)])
+def test_who_is_cancelled_is_for_the_api_to_say(strategy: str, answered: float) -> None:
+    experiment = CATALOGUE["client-gone"]
+    all_left = [replace(point, pages=0, failures=100) for point in same_everywhere(experiment)]
+
+    def told(point: Point, answered: float) -> Point:
+        return replace(point, inside=Inside(api_calls_answered=answered, api_calls_abandoned=600 - answered))
+
+    as_predicted = [told(point, 0 if point.arm.strategy == "gather" else 600) for point in all_left]
+    assert verdict(experiment, as_predicted, []).status == "confirmed"
+    other = [told(point, answered) if point.arm.strategy == strategy else point for point in as_predicted]
+    assert verdict(experiment, other, []).status == "not confirmed"
+
+
+def test_queries_side_by_side_have_to_take_the_sum() -> None:
+    experiment = CATALOGUE["database"]
+    seen = [
+        replace(point, p50=3.0 if point.arm.strategy == "orm_gather" else 1.0) for point in same_everywhere(experiment)
+    ]
+    assert verdict(experiment, seen, []).status == "confirmed"
+    at_once = [replace(point, p50=1.0) for point in seen]
+    assert verdict(experiment, at_once, []).status == "not confirmed"
 
 
 @every_experiment

@@ -132,7 +132,7 @@ def test_pages_of_queries_share_the_pool_of_postgresql_and_none_of_sqlite() -> N
     known = {"WORKERS": "2", "THREADS": "0", "THREADPOOL": "5", "MAX_CONNECTIONS": "7", "DATABASE_POOL": "10"}
     clients = {"threadpool": 10, "gather": 14}
     for url, pages in (
-        ("postgres://lab@postgres/lab", ("orm_sync", "orm_to_async", "orm_async")),
+        ("postgres://lab@postgres/lab", ("orm_sync", "orm_to_async", "orm_async", "orm_gather")),
         ("sqlite:////a", ()),
     ):
         service = Service("asgi", [], {**known, "DATABASE_URL": url}, [], [], [], [], None)

@@ -29,6 +29,7 @@ def test_failures_are_counted_apart_and_by_reason() -> None:
     recorder.page(1.0, None)
     recorder.close()
     assert (recorder.pages, recorder.failures) == (1, {"502": 2})
+    assert percentile(recorder.failure_times, 100) == pytest.approx(0.001, rel=0.001)
     assert percentile(recorder.response_times, 50) == pytest.approx(1.0, rel=0.001)
 
 
