@@ -199,7 +199,7 @@ def exit_code(status: int) -> ExitCode:
         return ExitCode(status)
     except ValueError:
         raise LabError(
-            f"the load generator ended unexpectedly (exit status {status}). What it had measured is in the run's "
+            f"the load generator ended unexpectedly (exit status {status}). What it had measured, if anything, is in the run's "
             "folder, under raw/."
         ) from None
 

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from argparse import Namespace
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from loadtests import experiments, knobs, results
+from loadtests import experiments, knobs
 from loadtests.analysis import capacity
 from loadtests.analysis.capacity import Deployment, Prediction
+from loadtests.earlier import Calibration, calibrations, cpu_of_earlier_runs
 from loadtests.errors import BadInput, ExitCode
 from loadtests.experiments import Arm, Experiment
 from loadtests.knobs import Settings
@@ -123,58 +121,6 @@ def pools(service: Service) -> dict[str, str]:
     if service.environment.get("DATABASE_URL", "").startswith("postgres"):
         sizes |= dict.fromkeys(("orm_sync", "orm_to_async", "orm_async", "orm_gather"), "DATABASE_POOL")
     return sizes
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """CPU seconds per page of an arm, as a run measured them, and the pages that cost so much."""
-
-    arm: tuple[str, str]  # target and strategy
-    fan_out: int
-    work: float
-    cpu_per_page: float
-
-
-def cpu_of_earlier_runs(measured: Iterable[Calibration], arm: Arm, turned: Settings) -> float | None:
-    """CPU seconds per page, from such pages with the nearest fan-out; of equals the first. None where there are none.
-
-    Scaled to this fan-out as if a page cost nothing but its calls and its work, which is most of the truth where it was
-    near.
-    """
-    such = [one for one in measured if one.arm == (arm.target, arm.strategy) and one.work == turned.work]
-    if not such:
-        return None
-    nearest = min(such, key=lambda one: abs(math.log(one.fan_out / turned.fan_out)))
-    return turned.work + max(0.0, nearest.cpu_per_page - turned.work) * turned.fan_out / nearest.fan_out
-
-
-def calibrations() -> list[Calibration]:
-    """Of all runs, the latest first."""
-    catalogue = experiments.catalogue()
-    return [one for path in results.summaries() for one in calibrations_of(path, catalogue)]
-
-
-def calibrations_of(path: Path, catalogue: Mapping[str, Experiment]) -> list[Calibration]:
-    """Of a run; none where it is damaged."""
-    try:
-        summary: Any = json.loads(path.read_text())
-        asked = catalogue.get(summary["experiment"], Experiment("unknown"))
-        knobs_of_arms = {(arm.target, arm.strategy, arm.label): arm.knobs for arm in asked.arms}
-        found = []
-        for arm in summary["arms"]:
-            cpu = arm["cpu_per_page_calibrated"]
-            if not isinstance(cpu, int | float):
-                continue
-            step = next(step for step in arm["steps"] if step["cpu_per_page"] == cpu)
-            turned = summary["manifest"]["knobs"] | knobs_of_arms.get(
-                (arm["target"], arm["strategy"], arm["label"]), {}
-            )
-            turned |= step["knobs"]
-            key = (arm["target"], arm["strategy"])
-            found.append(Calibration(key, max(1, int(turned["fan_out"])), float(turned["work"]), float(cpu)))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration):
-        return []
-    return found
 
 
 def introduction(settings: Settings, found: Sequence[Row]) -> str:

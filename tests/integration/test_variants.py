@@ -14,8 +14,9 @@ from time import perf_counter
 import httpx
 import pytest
 
-from loadtests import page
+from loadtests import experiments, page
 from loadtests.analysis.readings import LOOP_LAG, grown
+from loadtests.runtime import ROOT
 from services.aggregator.pitfalls import BLOCKED, OWN_VIEW
 from services.aggregator.settings import MIDDLEWARE_SETS
 from services.aggregator.strategies import STRATEGIES
@@ -275,6 +276,27 @@ def test_pages_that_call_their_own_server_have_no_slots_to_wait_for_under_asgi(a
 # --- middleware -----------------------------------------------------------------------------------
 
 
+HOOKS = """
+import django
+django.setup()
+from django.conf import settings
+from django.utils.module_loading import import_string
+shipped = [import_string(path) for path in settings.MIDDLEWARE if path.startswith("django.")]
+hooks = ("process_request", "process_view", "process_response")
+print(len(shipped), sum(hasattr(one, hook) for one in shipped for hook in hooks))
+"""
+
+
+def test_the_lesson_counts_the_hops_of_startprojects_middleware() -> None:
+    """Under ASGI each hook of those that Django ships is a hop into a thread."""
+    environment = {**os.environ, "MIDDLEWARE_SET": "django", "DJANGO_SETTINGS_MODULE": "services.aggregator.settings"}
+    done = subprocess.run(
+        [sys.executable, "-c", HOOKS], env=environment, cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["7", "13"]
+    assert "thirteen for startproject's seven" in experiments.find("middleware").lesson
+
+
 @pytest.mark.parametrize("name", sorted(set(MIDDLEWARE_SETS) - {"lab"}))
 def test_pages_are_the_same_with_any_set_of_middleware(name: str, tmp_path: Path) -> None:
     with running(["wsgi", "asgi"], tmp_path, MIDDLEWARE_SET=name) as runtime:
@@ -296,7 +318,7 @@ def test_a_set_of_middleware_that_does_not_exist_stops_the_start_by_name() -> No
     done = subprocess.run(
         [sys.executable, "-c", "import services.aggregator.settings"],
         env={**os.environ, "MIDDLEWARE_SET": "all"},
-        cwd=Path(__file__).resolve().parents[2],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,

@@ -1,0 +1,66 @@
+"""What earlier runs measured that a prediction can use: the CPU of such pages."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from loadtests import experiments, results
+from loadtests.experiments import Arm, Experiment
+from loadtests.knobs import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """CPU seconds per page of an arm, as a run measured them, and the pages that cost so much."""
+
+    arm: tuple[str, str]  # target and strategy
+    fan_out: int
+    work: float
+    cpu_per_page: float
+
+
+def cpu_of_earlier_runs(measured: Iterable[Calibration], arm: Arm, turned: Settings) -> float | None:
+    """CPU seconds per page, from such pages with the nearest fan-out; of equals the first. None where there are none.
+
+    Scaled to this fan-out as if a page cost nothing but its calls and its work, which is most of the truth where it was
+    near.
+    """
+    such = [one for one in measured if one.arm == (arm.target, arm.strategy) and one.work == turned.work]
+    if not such:
+        return None
+    nearest = min(such, key=lambda one: abs(math.log(one.fan_out / turned.fan_out)))
+    return turned.work + max(0.0, nearest.cpu_per_page - turned.work) * turned.fan_out / nearest.fan_out
+
+
+def calibrations() -> list[Calibration]:
+    """Of all runs, the latest first."""
+    catalogue = experiments.catalogue()
+    return [one for path in results.summaries() for one in calibrations_of(path, catalogue)]
+
+
+def calibrations_of(path: Path, catalogue: Mapping[str, Experiment]) -> list[Calibration]:
+    """Of a run; none where it is damaged."""
+    try:
+        summary: Any = json.loads(path.read_text())
+        asked = catalogue.get(summary["experiment"], Experiment("unknown"))
+        knobs_of_arms = {(arm.target, arm.strategy, arm.label): arm.knobs for arm in asked.arms}
+        found = []
+        for arm in summary["arms"]:
+            cpu = arm["cpu_per_page_calibrated"]
+            if not isinstance(cpu, int | float):
+                continue
+            step = next(step for step in arm["steps"] if step["cpu_per_page"] == cpu)
+            turned = summary["manifest"]["knobs"] | knobs_of_arms.get(
+                (arm["target"], arm["strategy"], arm["label"]), {}
+            )
+            turned |= step["knobs"]
+            key = (arm["target"], arm["strategy"])
+            found.append(Calibration(key, max(1, int(turned["fan_out"])), float(turned["work"]), float(cpu)))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration):
+        return []
+    return found
