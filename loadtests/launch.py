@@ -199,8 +199,8 @@ def exit_code(status: int) -> ExitCode:
         return ExitCode(status)
     except ValueError:
         raise LabError(
-            f"the load generator ended unexpectedly (exit status {status}). What it had measured, if anything, is in the run's "
-            "folder, under raw/."
+            f"the load generator ended unexpectedly (exit status {status}). What it had measured, if anything, is in "
+            "the run's folder, under raw/."
         ) from None
 
 
