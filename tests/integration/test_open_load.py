@@ -15,7 +15,8 @@ def lab_command(tmp_path: Path, clean_environment: dict[str, str]) -> Lab:
 
 
 def test_overload_shows_what_the_users_who_wait_hide(lab_command: Lab) -> None:
-    ended = lab_command.run_undisturbed("run", "--runtime=process", "--quick", "--experiment=overload")
+    asked = ("--experiment=overload", "--users=20", "--rate=10,60")
+    ended = lab_command.run_undisturbed("run", "--runtime=process", "--quick", *asked)
     assert ended.code == 0, ended.output
     assert "CONFIRMED wsgi serves" in one_line(ended.output)
     wsgi, asgi = ended.summary["arms"]
