@@ -2,15 +2,17 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from typing import Any
 
 import pytest
 from rich.console import Console
 
+from loadtests.record import histogram
 from loadtests.report import html, terminal
 from loadtests.report.plots import PLOTS, drawn
 from loadtests.report.summary import summarize
-from tests.unit.factories import MANIFEST, good_run, run
+from tests.unit.factories import ASGI, MANIFEST, WSGI, good_run, measured, run
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +33,18 @@ def test_the_report_shows_verdict_command_captions_and_every_step(result: dict[s
     for plot in (PLOTS[title] for title in result["plots"]):
         assert plot.caption in page
     assert page.count("<tr><td>wsgi · threadpool (10 slots)</td>") == 3  # two steps, and what the arm costs
+
+
+def test_what_nobody_predicted_or_measured_is_a_dash() -> None:
+    times = histogram()
+    times.record_value(400_000)
+    failed = {"failures": Counter({"504": 7}), "failure_times": times}
+    result = summarize(run(*(measured(arm, 20, 0.0, **failed) for arm in (WSGI, ASGI))))
+    for arm in result["arms"]:
+        arm["steps"][0]["predicted"] = dict.fromkeys(arm["steps"][0]["predicted"])
+    page = html.render(result)
+    assert "None" not in page.partition("<h2>The figures</h2>")[2].partition("</table>")[0]
+    assert page.count("<td>7</td><td>0.400</td>") == 2
 
 
 def test_what_came_from_outside_is_escaped() -> None:
