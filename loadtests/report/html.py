@@ -26,6 +26,7 @@ def render(summary: Mapping[str, Any]) -> str:
     return environment.get_template("report.html").render(
         summary=summary,
         arm_name=arm_name,
+        pages_failed=any(step["failures"] for arm in summary["arms"] for step in arm["steps"]),
         plots=[
             {
                 "title": plot.title,

@@ -45,6 +45,7 @@ def test_what_nobody_predicted_or_measured_is_a_dash() -> None:
     page = html.render(result)
     assert "None" not in page.partition("<h2>The figures</h2>")[2].partition("</table>")[0]
     assert page.count("<td>7</td><td>0.400</td>") == 2
+    assert "failed after s" not in html.render(summarize(good_run()))
 
 
 def test_what_came_from_outside_is_escaped() -> None:
