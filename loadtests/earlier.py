@@ -15,7 +15,7 @@ from loadtests.knobs import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
+class MeasuredCpu:
     """CPU seconds per page of an arm, as a run measured them, and the pages that cost so much."""
 
     arm: tuple[str, str]  # target and strategy
@@ -24,7 +24,7 @@ class Calibration:
     cpu_per_page: float
 
 
-def cpu_of_earlier_runs(measured: Iterable[Calibration], arm: Arm, turned: Settings) -> float | None:
+def cpu_of_earlier_runs(measured: Iterable[MeasuredCpu], arm: Arm, turned: Settings) -> float | None:
     """CPU seconds per page, from such pages with the nearest fan-out; of equals the first. None where there are none.
 
     Scaled to this fan-out as if a page cost nothing but its calls and its work, which is most of the truth where it was
@@ -37,13 +37,13 @@ def cpu_of_earlier_runs(measured: Iterable[Calibration], arm: Arm, turned: Setti
     return turned.work + max(0.0, nearest.cpu_per_page - turned.work) * turned.fan_out / nearest.fan_out
 
 
-def calibrations() -> list[Calibration]:
+def measured_cpu() -> list[MeasuredCpu]:
     """Of all runs, the latest first."""
     catalogue = experiments.catalogue()
-    return [one for path in results.summaries() for one in calibrations_of(path, catalogue)]
+    return [one for path in results.summaries() for one in measured_cpu_of(path, catalogue)]
 
 
-def calibrations_of(path: Path, catalogue: Mapping[str, Experiment]) -> list[Calibration]:
+def measured_cpu_of(path: Path, catalogue: Mapping[str, Experiment]) -> list[MeasuredCpu]:
     """Of a run; none where it is damaged."""
     try:
         summary: Any = json.loads(path.read_text())
@@ -60,7 +60,7 @@ def calibrations_of(path: Path, catalogue: Mapping[str, Experiment]) -> list[Cal
             )
             turned |= step["knobs"]
             key = (arm["target"], arm["strategy"])
-            found.append(Calibration(key, max(1, int(turned["fan_out"])), float(turned["work"]), float(cpu)))
+            found.append(MeasuredCpu(key, max(1, int(turned["fan_out"])), float(turned["work"]), float(cpu)))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration):
         return []
     return found

@@ -87,7 +87,7 @@ def measure(options: Namespace, arguments: Callable[[str], Sequence[str]]) -> li
     one that could not counts as invalid, so that what was measured is not lost.
     """
     ended: list[Ended] = []
-    asked = sorted(map(experiments.find, options.experiments), key=turn)
+    asked = sorted(map(experiments.find, options.experiments), key=running_order)
     logs = results.new_folder(asked[0].name)
     runtime: Runtime = ComposeRuntime() if options.runtime == "docker" else ProcessRuntime(logs / "logs")
     prepared: Mapping[str, str] | None = None
@@ -126,7 +126,7 @@ def measure(options: Namespace, arguments: Callable[[str], Sequence[str]]) -> li
     return ended
 
 
-def turn(experiment: Experiment) -> tuple[list[tuple[str, str]], bool]:
+def running_order(experiment: Experiment) -> tuple[list[tuple[str, str]], bool]:
     """Which come first: those without a deployment of their own, since each change takes the services down and up
     again, and of them the one whose noise floor stands in the others.
     """

@@ -15,7 +15,7 @@ from rich.text import Text
 from loadtests import experiments, knobs
 from loadtests.analysis import capacity
 from loadtests.analysis.capacity import Deployment, Prediction
-from loadtests.earlier import Calibration, calibrations, cpu_of_earlier_runs
+from loadtests.earlier import MeasuredCpu, cpu_of_earlier_runs, measured_cpu
 from loadtests.errors import BadInput, ExitCode
 from loadtests.experiments import Arm, Experiment
 from loadtests.knobs import Settings
@@ -51,7 +51,7 @@ def main(options: Namespace) -> ExitCode:
         experiment = experiment.quickened()
     settings = experiments.settings(experiment, options, services[GENERATOR].environment)
     steps = (*options.users, *options.rate) or experiment.steps
-    found = list(rows(experiment, steps, settings, services, calibrations()))
+    found = list(rows(experiment, steps, settings, services, measured_cpu()))
     console = Console(highlight=False)
     console.print(introduction(settings, found))
     console.print()
@@ -81,7 +81,7 @@ def rows(
     steps: tuple[Step, ...],
     settings: Settings,
     services: Mapping[str, Service],
-    measured: Sequence[Calibration],
+    measured: Sequence[MeasuredCpu],
 ) -> Iterator[Row]:
     for number, arm in enumerate(experiment.arms):
         twins = (other for other in experiment.arms[:number] if replace(other, label=arm.label) == arm)
@@ -119,7 +119,7 @@ def pools(service: Service) -> dict[str, str]:
     if service.environment["THREADS"] == "0":
         sizes["gather"] = "MAX_CONNECTIONS"
     if service.environment.get("DATABASE_URL", "").startswith("postgres"):
-        sizes |= dict.fromkeys(("orm_sync", "orm_to_async", "orm_async", "orm_gather"), "DATABASE_POOL")
+        sizes |= dict.fromkeys(capacity.OF_QUERIES, "DATABASE_POOL")
     return sizes
 
 
@@ -127,7 +127,8 @@ def introduction(settings: Settings, found: Sequence[Row]) -> str:
     costs: dict[str, list[str]] = {}  # by arm, each only once
     for row in found:
         said = costs.setdefault(f"{row.arm.target} {row.arm.strategy}", [])
-        if row.cpu is not None and (cost := cost_words(row, settings)) not in said:
+        other = f" at fan-out {row.fan_out}" if row.fan_out != settings.fan_out else ""
+        if row.cpu is not None and (cost := f"{row.cpu * 1000:.1f} ms{other}") not in said:
             said.append(cost)
     cpu = ", ".join(f"{arm} {' and '.join(said)}" for arm, said in costs.items() if said)
     of = (
@@ -136,11 +137,6 @@ def introduction(settings: Settings, found: Sequence[Row]) -> str:
         else "CPU left out: no run has measured it yet"
     )
     return f"Predicted, not measured, for {settings.words}; {of}."
-
-
-def cost_words(row: Row, settings: Settings) -> str:
-    other = f" at fan-out {row.fan_out}" if row.fan_out != settings.fan_out else ""
-    return f"{(row.cpu or 0.0) * 1000:.1f} ms{other}"
 
 
 def table(found: list[Row]) -> Table:

@@ -73,7 +73,7 @@ def main(options: Namespace) -> ExitCode:
     experiment = replace(experiment, steps=(*options.users, *options.rate) or experiment.steps)
     settings = experiments.settings(experiment, options, os.environ)
     urls = targets.urls(" ".join((os.environ["TARGETS"], os.environ.get("OTHER_TARGETS", ""))))
-    targets.check_named(experiment.targets, urls, "TARGETS or OTHER_TARGETS", 8000)
+    targets.check_named(experiment.targets, urls, "TARGETS or OTHER_TARGETS")
     interrupted = stop_event()
     if experiment.probe is not None:
         where = urls[experiment.probe.target]
@@ -82,7 +82,7 @@ def main(options: Namespace) -> ExitCode:
             experiment, experiment.probe, options, settings, where, console=console, unless_stopped=going_on
         )
     witnesses = targets.urls(os.environ.get("WITNESSES", ""), "WITNESSES")
-    targets.check_named(("api", *experiment.targets), witnesses, "WITNESSES", 9000)
+    targets.check_named(("api", *experiment.targets), witnesses, "WITNESSES")
     found = {name: targets.ask(name, urls[name]) for name in experiment.targets}
 
     for arm in experiment.arms:

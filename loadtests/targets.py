@@ -20,7 +20,8 @@ _open = build_opener(ProxyHandler({})).open  # straight to the service, whatever
 @dataclass(frozen=True, slots=True)
 class Target:
     """`slots`: pages it can work on at once; None where CPU and memory decide. `paths` and `pools`
-    (connections or threads that its pages share) by strategy."""
+    (connections or threads that its pages share) by strategy.
+    """
 
     name: str
     url: str
@@ -45,10 +46,13 @@ def urls(text: str, variable: str = "TARGETS") -> dict[str, str]:
     return found
 
 
-def check_named(names: Iterable[str], found: Mapping[str, str], variable: str, port: int) -> None:
+def check_named(names: Iterable[str], found: Mapping[str, str], variable: str) -> None:
     """Raises BadInput where the variable gives one of the services no URL."""
-    if missing := [f"{name}=http://{name}:{port}" for name in names if name not in found]:
-        raise BadInput(f"{variable} of the service locust in compose.yaml must have {' '.join(missing)}; add it there")
+    if missing := [name for name in names if name not in found]:
+        raise BadInput(
+            f"{variable} of the service locust in compose.yaml must give a URL to {', '.join(missing)}; add it there, "
+            "as the others are"
+        )
 
 
 def ask(name: str, url: str) -> Target:

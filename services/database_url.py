@@ -7,8 +7,6 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 FORMS = "sqlite:////absolute/path or postgres://user:password@host:port/name"
 POSTGRES = ("postgres", "postgresql")
-
-
 ENCODE = "percent-encode what is special in the user's name and the password, as %2F for a slash"
 
 

@@ -6,6 +6,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
+import psutil
+
 from loadtests.runtime.processes import ProcessRuntime
 
 
@@ -24,3 +27,14 @@ def running(services: Sequence[str], logs: Path, **variables: str) -> Iterator[P
 def urls(runtime: ProcessRuntime) -> dict[str, str]:
     """By service, and of each one's witness."""
     return {**runtime.published(), **{f"{name} witness": url for name, url in runtime.witnesses.items()}}
+
+
+def server_at(url: str) -> psutil.Process:
+    """The server itself, of those that this test's process has started; what supervises it is its parent."""
+    port = httpx.URL(url).port
+    [server] = [
+        process
+        for process in psutil.Process().children(recursive=True)
+        if any(one.laddr.port == port for one in process.net_connections() if one.status == psutil.CONN_LISTEN)
+    ]
+    return server

@@ -18,7 +18,8 @@ from dataclasses import dataclass, field, replace
 from loadtests.knobs import Settings
 from loadtests.step import Step
 
-ONE_AFTER_THE_OTHER = {"sequential", "orm_sync", "orm_to_async", "orm_async", "orm_gather"}  # calls, or queries
+OF_QUERIES = ("orm_sync", "orm_to_async", "orm_async", "orm_gather")
+ONE_AFTER_THE_OTHER = {"sequential", *OF_QUERIES}
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,10 +21,6 @@ from loadtests.errors import BadInput
 from loadtests.knobs import Settings
 from loadtests.step import Step
 
-CALL_TIMEOUT, DEADLINE = 0.8, 0.4  # seconds, in the deployment for experiments about giving up
-# One for all of them: each other deployment takes the services down and up again.
-SHORT_TIMEOUTS = {"CALL_TIMEOUT": f"{CALL_TIMEOUT:g}", "DEADLINE": f"{DEADLINE:g}"}
-
 STANDARD_PLOTS = ("Goodput", "Response time", "External concurrency", "CPU per page")
 
 

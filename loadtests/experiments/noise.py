@@ -32,9 +32,10 @@ def judge(points: Sequence[Point]) -> Judgement:
                 cpu.append(noise.relative(point.cpu_per_page or 0.0, twin.cpu_per_page or 0.0))
     worst = max(floors.values())
     each = ", ".join(f"{name} {share:.1%}" for name, share in floors.items())
-    repeats = f"{len(points[0].goodputs)} repeat{'s' * (len(points[0].goodputs) > 1)}"
+    repeats = len(points[0].goodputs)
+    words = "repeat" if repeats == 1 else "repeats"
     figures = (
-        f"the same target differed from itself by up to {worst:.1%} over {repeats} ({each}), "
+        f"the same target differed from itself by up to {worst:.1%} over {repeats} {words} ({each}), "
         f"and in CPU a page by up to {max(cpu):.1%}"
     )
     quiet = worst <= noise.FLOOR

@@ -17,19 +17,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loadtests.experiments import (
-    CALL_TIMEOUT,
-    SHORT_TIMEOUTS,
-    Arm,
-    Claim,
-    Experiment,
-    Judgement,
-    Point,
-    Quick,
-    judged,
-    last,
-    of,
-)
+from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, judged, last, of
+from loadtests.experiments.timeouts import CALL_TIMEOUT, SHORT_TIMEOUTS
 from loadtests.step import users
 
 WSGI = Arm("wsgi", "self_call", fails=True, takes=CALL_TIMEOUT, predictable=False)
@@ -54,7 +43,7 @@ EXPERIMENT = Experiment(
     arms=(WSGI, ASGI),
     steps=users(1, 10),
     knobs={"latency": 0.3},
-    deployment=SHORT_TIMEOUTS,
+    deployment=SHORT_TIMEOUTS,  # not one of its own: each other takes the services down and up again
     judge=judge,
     plots=("Goodput", "Response time", "Threads", "External concurrency"),
     claims=(

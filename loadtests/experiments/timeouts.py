@@ -19,21 +19,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loadtests.experiments import (
-    CALL_TIMEOUT,
-    DEADLINE,
-    SHORT_TIMEOUTS,
-    Arm,
-    Claim,
-    Experiment,
-    Judgement,
-    Point,
-    Quick,
-    judged,
-    last,
-)
+from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, judged, last
 from loadtests.step import users
 
+CALL_TIMEOUT, DEADLINE = 0.8, 0.4  # seconds
+SHORT_TIMEOUTS = {"CALL_TIMEOUT": f"{CALL_TIMEOUT:g}", "DEADLINE": f"{DEADLINE:g}"}
 HANGING = "&hanging=1"
 THREADS = Arm("wsgi", "threadpool", query=HANGING, fails=True, takes=1.5 * CALL_TIMEOUT, predictable=False)
 GATHER = Arm("asgi", "gather", query=HANGING, fails=True, takes=CALL_TIMEOUT, predictable=False)

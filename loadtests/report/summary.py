@@ -297,7 +297,7 @@ def point(arm: ArmFigures, step: StepFigures, predicted: Prediction | None, nois
 
 
 def or_nan(value: float | None) -> float:
-    """NaN where it is not."""
+    """NaN where nothing is known."""
     return math.nan if value is None else value
 
 

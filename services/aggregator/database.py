@@ -73,7 +73,7 @@ async def orm_async(asked: Asked) -> Results:
 async def orm_gather(asked: Asked) -> Results:
     """Takes as long as one after the other: the queries of a request share its thread, one at a time."""
     with QUERIES.one():
-        return list(await asyncio.gather(*(row(task, asked.latency) for task in range(asked.page.fan_out))))
+        return list(await asyncio.gather(*(aread_uncounted(task, asked.latency) for task in range(asked.page.fan_out))))
 
 
 def read(task: int, seconds: float) -> Any:
@@ -85,10 +85,10 @@ def read(task: int, seconds: float) -> Any:
 async def aread(task: int, seconds: float) -> Any:
     """Raises QueryFailed."""
     with QUERIES.one():
-        return await row(task, seconds)
+        return await aread_uncounted(task, seconds)
 
 
-async def row(task: int, seconds: float) -> Any:
+async def aread_uncounted(task: int, seconds: float) -> Any:
     """Raises QueryFailed."""
     with query(task):
         return answer(await slowly(seconds).aget(task_id=task))

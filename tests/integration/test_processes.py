@@ -9,18 +9,7 @@ import psutil
 import pytest
 
 from tests.integration.waiting import wait_until
-from tests.processes import running
-
-
-def server_at(url: str) -> psutil.Process:
-    """The process that listens there; what supervises it is its parent, and ends with it."""
-    port = httpx.URL(url).port
-    [server] = [
-        process
-        for process in psutil.Process().children(recursive=True)
-        if any(one.laddr.port == port for one in process.net_connections() if one.status == psutil.CONN_LISTEN)
-    ]
-    return server
+from tests.processes import running, server_at
 
 
 def test_a_service_that_died_is_started_again_and_one_that_runs_is_left_alone(

@@ -14,16 +14,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
-import psutil
 import pytest
 
 from loadtests import manifest
 from loadtests.errors import ExitCode
 from loadtests.runtime.processes import ProcessRuntime
-from tests.processes import running
+from tests.processes import running, server_at
 from tests.runs import LONGEST, ROOT, Ended, Lab, refused
 
 QUICK = ("run", "--runtime=process", "--quick")
@@ -182,16 +180,9 @@ def test_a_target_without_a_witness_is_refused_before_anything_is_measured(
     others = {name: url for name, url in own_lab.witnesses.items() if name != "asgi"}
     ended = measure(own_lab, tmp_path, ["-m", "loadtests"], others)
     assert ended.code == ExitCode.NOT_UP
-    assert "WITNESSES of the service locust in compose.yaml must have asgi=http://asgi:9000" in ended.output
+    assert "WITNESSES of the service locust in compose.yaml must give a URL to asgi;" in ended.output
     assert "Traceback" not in ended.output
     assert not (ended.folder / "raw").exists()
-
-
-def server_at(url: str) -> psutil.Process:
-    """The server itself, of those that this test's process has started."""
-    port = f"--port={urlsplit(url).port}"
-    commands = {child: child.cmdline() for child in psutil.Process().children(recursive=True)}
-    return next(c for c, words in commands.items() if port in words and "services.supervise" not in words)
 
 
 def test_a_load_generator_that_computes_too_much_is_not_believed(own_lab: ProcessRuntime, tmp_path: Path) -> None:

@@ -37,6 +37,8 @@ def test_the_api_counts_its_calls_and_its_own_lateness(lab: Mapping[str, str]) -
         httpx.get(f"{lab['api']}/api/?latency=0.01", trust_env=False)
     after = read(lab, "api")
     assert grown(before, after, "lab_call_lateness_seconds_count") == 5
+    assert grown(before, after, 'lab_calls_total{how="answered"}') == 5
+    assert grown(before, after, 'lab_calls_total{how="abandoned"}') == 0
     late = p99(before, after, LATENESS)
     assert late is not None
     assert late < 1.0

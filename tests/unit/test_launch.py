@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from loadtests import knobs, launch, results
-from loadtests.errors import ExitCode, Interrupted
+from loadtests import experiments, knobs, launch, results
+from loadtests.errors import ExitCode, Interrupted, LabDown
 from loadtests.experiments import Experiment, find
 from loadtests.runtime import LOGIN
 
@@ -104,6 +104,41 @@ def test_an_interrupt_after_the_last_experiment_changes_nothing(folder: Path, mo
     monkeypatch.setattr(launch, "sorted", lambda *_, **__: ThenInterrupted(map(find, NAMES)), raising=False)
     assert [one.code for one in measured(2, monkeypatch)] == [ExitCode.CONFIRMED, ExitCode.CONFIRMED]
     assert left_in(folder) == NAMES
+
+
+def test_noise_comes_first_and_what_needs_the_same_deployment_together() -> None:
+    order = [one.name for one in sorted(experiments.catalogue().values(), key=launch.running_order)]
+    assert order[0] == "noise"
+    assert order[-2:] == ["self-call", "timeouts"]
+
+
+class Starts:
+    """A runtime that says what it was told, and then starts nothing."""
+
+    limits = "none"
+
+    def __init__(self) -> None:
+        self.dropped: list[list[str]] = []
+
+    def drop(self, services: list[str]) -> None:
+        self.dropped.append(services)
+
+    def up(self, services: list[str]) -> None:
+        raise LabDown("far enough")
+
+
+@pytest.mark.parametrize(
+    ("name", "dropped"),
+    [("slots", ["wsgi", "asgi"]), ("middleware", ["wsgi", "asgi"]), ("class-based", [])],
+)
+def test_what_compares_processes_starts_those_anew_that_were_kept(
+    name: str, dropped: list[str], tmp_path: Path
+) -> None:
+    runtime: Any = Starts()
+    with pytest.raises(LabDown):
+        launch.measure_one(OPTIONS, find(name), runtime, tmp_path, [])
+    before_the_start = [service for services in runtime.dropped[:-1] for service in services]
+    assert before_the_start == dropped
 
 
 def test_the_command_that_repeats_a_run_has_every_variable_of_compose_yaml_that_a_run_depends_on(root: Path) -> None:

@@ -104,7 +104,7 @@ def test_the_run_with_the_nearest_fan_out_is_asked_whether_an_arm_or_a_step_turn
     ran("20260102T000000Z-one-call", 0.003, experiment="fast-api", label="one call")
     ran("20260103T000000Z-fifty-calls", 0.04, experiment="fan-out", of_step={"fan_out": 50})
     ran("20260104T000000Z-two-calls-of-nobody-knows-what", 0.03, strategy="orm_sync", fan_out=2)
-    measured, arm = earlier.calibrations(), Arm("asgi", "gather")
+    measured, arm = earlier.measured_cpu(), Arm("asgi", "gather")
     for fan_out, cpu in ((1, 0.003), (2, 0.006), (8, 0.016), (10, 0.02), (25, 0.02), (50, 0.04)):
         found = earlier.cpu_of_earlier_runs(measured, arm, replace(SETTINGS, fan_out=fan_out))
         assert found == pytest.approx(cpu), fan_out

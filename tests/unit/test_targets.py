@@ -38,10 +38,10 @@ def test_anything_else_is_refused_with_the_variable(text: str) -> None:
 
 
 def test_a_service_without_a_url_is_refused_with_what_to_add() -> None:
-    check_named(["wsgi"], {"wsgi": "http://wsgi:9000", "api": "http://api:9000"}, "WITNESSES", 9000)
-    said = "WITNESSES of the service locust in compose.yaml must have b=http://b:9000 c=http://c:9000; add it there"
+    check_named(["wsgi"], {"wsgi": "http://wsgi:9000", "api": "http://api:9000"}, "WITNESSES")
+    said = "WITNESSES of the service locust in compose.yaml must give a URL to b, c; add it there"
     with pytest.raises(BadInput, match=said):
-        check_named(["a", "b", "c"], {"a": "http://a:9000"}, "WITNESSES", 9000)
+        check_named(["a", "b", "c"], {"a": "http://a:9000"}, "WITNESSES")
 
 
 def test_every_target_of_compose_yaml_has_a_witness_and_is_a_service(root: Path) -> None:
