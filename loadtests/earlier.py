@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +16,20 @@ from loadtests.knobs import Settings
 
 @dataclass(frozen=True, slots=True)
 class MeasuredCpu:
-    """CPU seconds per page of an arm, as a run measured them, and the pages that cost so much."""
+    """CPU seconds per page of an arm and, `beside` it, of the api and the load generator, as a run measured them.
+
+    `fan_out` and `work` are those of the pages that cost so much.
+    """
 
     arm: tuple[str, str]  # target and strategy
     fan_out: int
     work: float
     cpu_per_page: float
+    beside: float = 0.0
 
 
-def cpu_of_earlier_runs(measured: Iterable[MeasuredCpu], arm: Arm, turned: Settings) -> float | None:
-    """CPU seconds per page, from such pages with the nearest fan-out; of equals the first. None where there are none.
+def cpu_of_earlier_runs(measured: Iterable[MeasuredCpu], arm: Arm, turned: Settings) -> MeasuredCpu | None:
+    """What these pages cost, from such pages with the nearest fan-out; of equals the first. None where there are none.
 
     Scaled to this fan-out as if a page cost nothing but its calls and its work, which is most of the truth where it was
     near.
@@ -34,7 +38,9 @@ def cpu_of_earlier_runs(measured: Iterable[MeasuredCpu], arm: Arm, turned: Setti
     if not such:
         return None
     nearest = min(such, key=lambda one: abs(math.log(one.fan_out / turned.fan_out)))
-    return turned.work + max(0.0, nearest.cpu_per_page - turned.work) * turned.fan_out / nearest.fan_out
+    share = turned.fan_out / nearest.fan_out
+    cpu = turned.work + max(0.0, nearest.cpu_per_page - turned.work) * share
+    return replace(nearest, fan_out=turned.fan_out, cpu_per_page=cpu, beside=nearest.beside * share)
 
 
 def measured_cpu() -> list[MeasuredCpu]:
@@ -44,9 +50,13 @@ def measured_cpu() -> list[MeasuredCpu]:
 
 
 def measured_cpu_of(path: Path, catalogue: Mapping[str, Experiment]) -> list[MeasuredCpu]:
-    """Of a run; none where it is damaged."""
+    """Of a run; none where it is damaged, and none where it is invalid or a check failed."""
     try:
         summary: Any = json.loads(path.read_text())
+        if not summary["complete"] or summary["verdict"]["status"] == "invalid":
+            return []
+        if not all(check["passed"] for check in summary["checks"]):
+            return []
         asked = catalogue.get(summary["experiment"], Experiment("unknown"))
         knobs_of_arms = {(arm.target, arm.strategy, arm.label): arm.knobs for arm in asked.arms}
         found = []
@@ -60,7 +70,8 @@ def measured_cpu_of(path: Path, catalogue: Mapping[str, Experiment]) -> list[Mea
             )
             turned |= step["knobs"]
             key = (arm["target"], arm["strategy"])
-            found.append(MeasuredCpu(key, max(1, int(turned["fan_out"])), float(turned["work"]), float(cpu)))
+            beside = float(arm.get("cpu_beside_calibrated") or 0.0)
+            found.append(MeasuredCpu(key, max(1, int(turned["fan_out"])), float(turned["work"]), float(cpu), beside))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration):
         return []
     return found

@@ -47,6 +47,7 @@ def complete(folder: Path, options: Namespace, settings: Settings, found: Mappin
         "knobs": asdict(settings) | {"repeats": options.repeats, "quick": options.quick},
         "targets": {name: target.identity for name, target in found.items()},
         "generator": {
+            "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
             "python": platform.python_version(),
             "model": MODELS,
             "packages": {name: metadata.version(name) for name in GENERATOR_PACKAGES},

@@ -74,12 +74,12 @@ def lengths(arm: Arm, step: Step, predicted: Prediction, pace: Pace) -> tuple[fl
     three times. Arrivals beyond what a target can serve queue for as long as they go on: there is nothing to wait
     for, but the queue has to drain afterwards.
     """
-    expected = arm.takes or (predicted.page_time if step.is_open else predicted.response_time)
+    expected = arm.takes or (predicted.page_time if step.is_open else predicted.longest)
     turns = TURNS_OF_FAILURES if arm.fails else TURNS
     warm_up, window = pace.warm_up + expected, max(pace.window, turns * expected)
     drain = 0.0
     if step.is_open:
-        drain = expected + max(0.0, step.amount / predicted.goodput - 1) * (warm_up + window)
+        drain = expected + max(0.0, step.amount / predicted.ended - 1) * (warm_up + window)
     return warm_up, window, drain
 
 

@@ -8,10 +8,6 @@ from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from loadtests import experiments, knobs
 from loadtests.analysis import capacity
 from loadtests.analysis.capacity import Deployment, Prediction
@@ -20,25 +16,49 @@ from loadtests.errors import BadInput, ExitCode
 from loadtests.experiments import Arm, Experiment
 from loadtests.knobs import Settings
 from loadtests.plan import NORMAL, QUICK, plan
+from loadtests.report.terminal import Column, Table, console_for_people
 from loadtests.runtime import GENERATOR, ROOT
 from loadtests.runtime.processes import Service, read_services
-from loadtests.step import Step
+from loadtests.step import PATIENCE, Step
+from loadtests.units import digits, duration
+
+COLUMNS = (  # those with a number may be left out in a narrow terminal, the lowest first
+    Column("target"),
+    Column("strategy"),
+    Column("load", right=True),
+    Column("pages/s", right=True),
+    Column("response", right=True),
+    Column("limited by", right=True, optional=3),
+    Column("failed", right=True, optional=2),
+    Column("calls in flight", right=True, optional=1),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`cpu`: CPU seconds per page that earlier runs measured, None where none did."""
+    """`cpu`: what earlier runs measured of such pages, None where none did."""
 
     arm: Arm
     step: Step
     fan_out: int
-    cpu: float | None
+    cpu: MeasuredCpu | None
     prediction: Prediction
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """The services as compose.yaml describes them, and the `machine`'s cores, which they share.
+
+    `limited`: whether their CPU limits hold, as they do for containers only.
+    """
+
+    services: Mapping[str, Service]
+    machine: float
+    limited: bool
 
 
 def main(options: Namespace) -> ExitCode:
     """Print the table. Raises BadInput."""
-    services = read_services((ROOT / "compose.yaml").read_text(), os.environ)
     if len(options.experiments) != 1:
         raise BadInput(f"one EXPERIMENT is predicted at a time; there are {len(options.experiments)}")
     experiment = experiments.find(options.experiments[0])
@@ -49,65 +69,87 @@ def main(options: Namespace) -> ExitCode:
         )
     if options.quick:
         experiment = experiment.quickened()
-    settings = experiments.settings(experiment, options, services[GENERATOR].environment)
+    lab = described(experiment, options.runtime)
+    settings = experiments.settings(experiment, options, lab.services[GENERATOR].environment)
     steps = (*options.users, *options.rate) or experiment.steps
-    found = list(rows(experiment, steps, settings, services, measured_cpu()))
-    console = Console(highlight=False)
-    console.print(introduction(settings, found))
-    console.print()
-    console.print(table(found))
+    found = list(rows(experiment, steps, settings, lab, measured_cpu()))
+    console = console_for_people()
+    console.print(introduction(settings, found, lab))
+    if found:
+        console.print()
+        Table(COLUMNS, [cells(row) for row in found]).print(console)
+    for sentence in (*failures(found), *unknown(experiment)):
+        console.print()
+        console.print(sentence)
     return ExitCode.CONFIRMED
+
+
+def described(experiment: Experiment, runtime: str) -> Lab:
+    """Return the lab as a run of the experiment would bring it up. Raises BadInput."""
+    services = read_services((ROOT / "compose.yaml").read_text(), {**os.environ, **experiment.deployment})
+    limited = runtime == "docker"
+    # Containers are not held to the cores that this process may use, but to those of the engine's machine.
+    usable = None if limited or not hasattr(os, "sched_getaffinity") else len(os.sched_getaffinity(0))
+    return Lab(services, usable or os.cpu_count() or math.inf, limited)
 
 
 def seconds(experiment: Experiment, *, quick: bool) -> float:
     """How long its steps take. Raises BadInput."""
     if experiment.probe is not None:
         return experiment.probe.seconds[quick]
-    services = read_services((ROOT / "compose.yaml").read_text(), os.environ)
     if quick:
         experiment = experiment.quickened()
+    lab = described(experiment, "docker")
     nothing_asked = Namespace(**{knob.name: "" for knob in knobs.KNOBS})
-    settings = experiments.settings(experiment, nothing_asked, services[GENERATOR].environment)
+    settings = experiments.settings(experiment, nothing_asked, lab.services[GENERATOR].environment)
 
     def predict(arm: Arm, step: Step, turned: Settings) -> Prediction:
-        return capacity.predict(turned, arm.strategy, limits(services, arm), step, holds=arm.holds)
+        return capacity.predict(turned, arm.strategy, limits(lab, arm), step, holds=arm.holds)
 
     pace = QUICK if quick else NORMAL
     return sum(step.seconds for step in plan(experiment, settings, experiment.repeats, predict, pace))
 
 
 def rows(
-    experiment: Experiment,
-    steps: tuple[Step, ...],
-    settings: Settings,
-    services: Mapping[str, Service],
-    measured: Sequence[MeasuredCpu],
+    experiment: Experiment, steps: tuple[Step, ...], settings: Settings, lab: Lab, measured: Sequence[MeasuredCpu]
 ) -> Iterator[Row]:
     for number, arm in enumerate(experiment.arms):
         twins = (other for other in experiment.arms[:number] if replace(other, label=arm.label) == arm)
-        if not arm.predictable or any(twins):
+        if arm.unknown or any(twins):
             continue
         for step in steps:
             turned = settings.turned({**arm.knobs, **step.knobs})
             cpu = cpu_of_earlier_runs(measured, arm, turned)
-            predicted = capacity.predict(turned, arm.strategy, limits(services, arm), step, cpu or 0.0, holds=arm.holds)
+            predicted = capacity.predict(
+                turned,
+                arm.strategy,
+                limits(lab, arm),
+                step,
+                cpu.cpu_per_page if cpu else 0.0,
+                cpu_beside=cpu.beside if cpu else 0.0,
+                holds=arm.holds,
+                patience=arm.patience or PATIENCE,
+            )
             yield Row(arm, step, turned.fan_out, cpu, predicted)
 
 
-def limits(services: Mapping[str, Service], arm: Arm) -> Deployment:
+def limits(lab: Lab, arm: Arm) -> Deployment:
     """Raises BadInput."""
-    return deployment(services[arm.target]).with_pool(arm.strategy, arm.pool)
+    return deployment(lab.services[arm.target], lab).with_client(arm.strategy, arm.pool, arm.timeout)
 
 
-def deployment(service: Service) -> Deployment:
+def deployment(service: Service, lab: Lab) -> Deployment:
     """What compose.yaml gives a target. Raises BadInput."""
     try:
         workers, threads = (int(service.environment[name]) for name in ("WORKERS", "THREADS"))
+        limit = float(service.cpus) if lab.limited and service.cpus else None
         return Deployment(
             slots=workers * threads or None,
-            cores=min(workers, float(service.cpus or math.inf)),
+            cores=capacity.cores(workers, limit, lab.machine),
             workers=workers,
             pools={name: workers * int(service.environment[size]) for name, size in pools(service).items()},
+            machine=lab.machine,
+            **capacity.waits(service.environment, lab.services["api"].environment if "api" in lab.services else {}),
         )
     except (KeyError, ValueError) as error:
         raise BadInput(f"compose.yaml, or a variable it reads, does not say what {service.name} is: {error}") from error
@@ -123,42 +165,64 @@ def pools(service: Service) -> dict[str, str]:
     return sizes
 
 
-def introduction(settings: Settings, found: Sequence[Row]) -> str:
+def introduction(settings: Settings, found: Sequence[Row], lab: Lab) -> str:
     costs: dict[str, list[str]] = {}  # by arm, each only once
     for row in found:
         said = costs.setdefault(f"{row.arm.target} {row.arm.strategy}", [])
         other = f" at fan-out {row.fan_out}" if row.fan_out != settings.fan_out else ""
-        if row.cpu is not None and (cost := f"{row.cpu * 1000:.1f} ms{other}") not in said:
+        if row.cpu is not None and (cost := f"{duration(row.cpu.cpu_per_page)}{other}") not in said:
             said.append(cost)
     cpu = ", ".join(f"{arm} {' and '.join(said)}" for arm, said in costs.items() if said)
     of = (
         f"CPU per page from earlier runs, scaled to its fan-out ({cpu})"
         if cpu
-        else "CPU left out: no run has measured it yet"
+        else "CPU left out, but for WORK: no valid run has measured it yet"
+        if settings.work
+        else "CPU left out: no valid run has measured it yet"
     )
-    return f"Predicted, not measured, for {settings.words}; {of}."
+    where = "containers, each within its CPU limit" if lab.limited else "local processes, which nothing limits"
+    return (
+        f"Predicted, not measured, for {settings.words}, in {where}, on {lab.machine:g} cores that the "
+        f"api and the load generator share; {of}."
+    )
 
 
-def table(found: list[Row]) -> Table:
-    """Fits into 80 columns."""
-    grid = Table(box=None, pad_edge=False, collapse_padding=True, header_style="dim")
-    grid.add_column("target")
-    grid.add_column("strategy")
-    for heading in ("load", "pages/s", "response s", "limited by", "calls in flight"):
-        grid.add_column(heading, justify="right")
-    for row in found:
-        predicted = row.prediction
-        grid.add_row(
-            row.arm.target,
-            row.arm.label or row.arm.strategy,
-            row.step.name,
-            figure(predicted.goodput, 1),
-            figure(predicted.response_time, 3, otherwise="no end"),
-            Text(predicted.bottleneck),
-            figure(predicted.calls_in_flight, 0),
-        )
-    return grid
+def cells(row: Row) -> list[str]:
+    predicted = row.prediction
+    at_most = "≤ " if predicted.failing is None else ""
+    response = "no end" if math.isinf(predicted.response_time) else duration(predicted.response_time)
+    return [
+        row.arm.target,
+        row.arm.label or row.arm.strategy,
+        row.step.name,
+        f"{at_most}{figure(predicted.goodput)}",
+        response,
+        predicted.bottleneck,
+        "some" if predicted.failing is None else percent(predicted.failing),
+        figure(predicted.calls_in_flight),
+    ]
 
 
-def figure(value: float, digits: int, otherwise: str = "no limit") -> str:
-    return f"{value:,.{digits}f}" if math.isfinite(value) else otherwise
+def figure(value: float) -> str:
+    return digits(value) if math.isfinite(value) else "no limit"
+
+
+def percent(share: float) -> str:
+    return f"{digits(100 * share)} %" if share else "0"
+
+
+def failures(found: Sequence[Row]) -> Iterator[str]:
+    """Say which pages fail and why: a sentence for each reason."""
+    for reason in dict.fromkeys(row.prediction.reason for row in found if row.prediction.failing != 0):
+        alike = [row for row in found if row.prediction.reason == reason and row.prediction.failing != 0]
+        arms = ", ".join(dict.fromkeys(row.arm.words for row in alike))
+        bound = " How many is not predicted." if any(row.prediction.failing is None for row in alike) else ""
+        yield f"Pages fail at {arms}: {reason}.{bound}"
+
+
+def unknown(experiment: Experiment) -> Iterator[str]:
+    """Say which arms the formula cannot predict, and why."""
+    reasons = dict.fromkeys(arm.unknown for arm in experiment.arms if arm.unknown)
+    for reason in reasons:
+        arms = ", ".join(arm.words for arm in experiment.arms if arm.unknown == reason)
+        yield f"Not predicted: {arms}: {reason}. Measure it: make loadtest EXPERIMENT={experiment.name}."

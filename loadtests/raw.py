@@ -27,6 +27,7 @@ def keep(folder: Path, measured: Measured, intervals: Iterable[Interval]) -> Non
         "generator_memory": measured.generator_memory,
         "clock_step": measured.clock_step,
         "arrival_lateness": measured.arrival_lateness,
+        "load_average": measured.load_average,
         "inside": asdict(measured.inside),
     }
     (raw / f"{name}.json").write_text(json.dumps(counts, indent=2) + "\n")

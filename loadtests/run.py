@@ -64,7 +64,7 @@ class Generator:
 
 def main(options: Namespace) -> ExitCode:
     """Measure, judge, write the report. Raises LabError when nothing could be measured."""
-    console = terminal.UnreadConsole(highlight=False)
+    console = terminal.console_for_people()
     folder = Path(options.folder)
     experiment = experiments.find(options.experiments[0])
     if options.quick:
@@ -91,7 +91,8 @@ def main(options: Namespace) -> ExitCode:
     described = manifest.complete(folder, options, settings, found)
 
     def predict(arm: Arm, step: Step, turned: Settings) -> capacity.Prediction:
-        deployment = summary.deployment(found[arm.target], described).with_pool(arm.strategy, arm.pool)
+        deployment = summary.deployment(found[arm.target], described)
+        deployment = deployment.with_client(arm.strategy, arm.pool, arm.timeout)
         return capacity.predict(turned, arm.strategy, deployment, step, holds=arm.holds)
 
     pace = QUICK if options.quick else NORMAL
@@ -243,10 +244,19 @@ def measure(generator: Generator, step: Measurement) -> Measured:
         generator_memory=memory,
         clock_step=clock_step,
         arrival_lateness=load.lateness,
+        load_average=load_average(),
         inside=inside(inner, api),
     )
     raw.keep(generator.folder, measured, recorder.intervals)
     return measured
+
+
+def load_average() -> float | None:
+    """None where the machine does not say."""
+    try:
+        return os.getloadavg()[0]
+    except OSError:
+        return None
 
 
 def begin_load(generator: Generator, step: Measurement, recorder: Recorder) -> Users | Arrivals:

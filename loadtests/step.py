@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+PATIENCE = 1200.0  # seconds; longer than the slowest page, so that the target decides and not the user
+PAUSE_AFTER_FAILURE = 0.5  # seconds; a target that fails at once must not be asked as fast as it fails
+
 
 @dataclass(frozen=True, slots=True)
 class Step:

@@ -19,14 +19,13 @@ from locust.env import Environment
 
 from loadtests import knobs, page
 from loadtests.record import Recorder
+from loadtests.step import PATIENCE, PAUSE_AFTER_FAILURE
 from loadtests.targets import Target
 
-PATIENCE = 1200.0  # seconds; longer than the slowest page, so that the target decides and not the user
 MOST_WAITING = 10_000  # pages of an open loop, each with a connection of its own
 LONGEST_WAIT = 120.0  # seconds from the last arrival until every page has to have ended
 UNANSWERED = f"no answer within {LONGEST_WAIT:g} s of the last arrival"
 NOT_SENT = f"not sent: {MOST_WAITING:,} pages waited already"
-PAUSE_AFTER_FAILURE = 0.5  # seconds; a target that fails at once must not be asked as fast as it fails
 
 turned = attrgetter("strategy", *(knob.name for knob in knobs.KNOBS))
 

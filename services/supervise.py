@@ -149,6 +149,20 @@ class Counted(MultiProcessCollector):
             if not psutil.pid_exists(pid):
                 mark_process_dead(pid, str(self._folder))  # type: ignore[no-untyped-call]
         yield from super().collect()  # type: ignore[no-untyped-call]
+        yield from self._by_worker()
+
+    def _by_worker(self) -> Iterator[Metric]:
+        """The pages of each process that has counted any: workers may share them unevenly, or be replaced."""
+        finished = CounterMetricFamily("lab_worker_pages_finished", "pages finished by a worker", labels=["worker"])
+        in_flight = GaugeMetricFamily("lab_worker_pages_in_flight", "pages in flight in a worker", labels=["worker"])
+        for file in sorted(self._folder.glob("*.db")):
+            worker = file.stem.rpartition("_")[2]
+            for metric in self.merge([str(file)]):  # type: ignore[no-untyped-call]
+                for family, name in ((finished, "lab_pages_finished"), (in_flight, "lab_pages_in_flight")):
+                    if metric.name == name:
+                        family.add_metric([worker], sum(sample.value for sample in metric.samples))
+        yield finished
+        yield in_flight
 
 
 def main(command: Sequence[str]) -> int:

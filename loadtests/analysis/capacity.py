@@ -1,12 +1,17 @@
 """What theory predicts for a page that waits. Pure.
 
 With latency L, jitter J, fan-out F, S slots, N users without think time or A arrivals per second, CPU per page c on k
-cores and a pool of P connections or threads that make calls; seconds and pages/s:
+cores, i CPU seconds that the instrument (api and load generator) takes per page on the m cores of the machine, and a
+pool of P connections or threads that make calls; seconds and pages/s:
 
     R  = L + J·F/(F+1) + c           side by side;  F·(L + J/2) + c  one call after the other
-    X  = min(N/R, S/R, k/c, P/(F·L)) Little's law; the smallest term is the bottleneck; A in the place of N/R when open
+    X  = min(N/R, S/R, k/c, m/(c+i), P/(F·L))
+                                     Little's law; the smallest term is the bottleneck; A in the place of N/R when open
     response time = N/X              beyond the knee (closed loop), R before it
                   = R + (A/X − 1)·t  open loop, t seconds after the load began: it has no end
+
+A call that is not answered within its timeout T fails after T, and its page with it. So R becomes the mean over whole
+and failed pages, X counts both, and goodput is the share of X that is whole.
 """
 
 from __future__ import annotations
@@ -16,35 +21,67 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from loadtests.knobs import Settings
-from loadtests.step import Step
+from loadtests.step import PATIENCE, PAUSE_AFTER_FAILURE, Step
 
 OF_QUERIES = ("orm_sync", "orm_to_async", "orm_async", "orm_gather")
 ONE_AFTER_THE_OTHER = {"sequential", *OF_QUERIES}
+OF_THREADS = {"threadpool", "stream_threads"}  # whose calls wait for a thread, and that for as long as it takes
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
     """What limits a target: `slots` pages (None: no such limit), `cores`, `workers`, and its `pools` by strategy.
 
-    A pool is what the pages of all workers share: connections or threads.
+    A pool is what the pages of all workers share: connections or threads. `machine`: cores that the target shares with
+    the api and the load generator. `call_timeout` and `pool_timeout`: seconds that a call waits for its answer, and for
+    a pooled connection, before it fails. `hang`: the share of calls that the api never answers.
     """
 
     slots: int | None
     cores: float = math.inf
     workers: int = 1
     pools: Mapping[str, int] = field(default_factory=dict)
+    machine: float = math.inf
+    call_timeout: float = math.inf
+    pool_timeout: float = math.inf
+    hang: float = 0.0
 
-    def with_pool(self, strategy: str, size: int | None) -> Deployment:
-        """Itself where there is no such pool."""
-        return self if size is None else replace(self, pools={**self.pools, strategy: size})
+    def with_client(self, strategy: str, pool: int | None, timeout: float | None) -> Deployment:
+        """Return the deployment for pages whose client has a pool and a timeout of its own; None: it has not."""
+        own = self if pool is None else replace(self, pools={**self.pools, strategy: pool})
+        return own if timeout is None else replace(own, call_timeout=timeout, pool_timeout=timeout)
+
+
+def cores(workers: int, limit: float | None, machine: float) -> float:
+    """Return the cores that a target can really have: one a worker, no more than its limit or the machine has.
+
+    `limit`: None where nothing limits it, as for local processes.
+    """
+    return min(workers, limit or math.inf, machine)
+
+
+def waits(target: Mapping[str, str], api: Mapping[str, str]) -> dict[str, float]:
+    """Return a deployment's timeouts and its `hang`, from the variables of the target and of the api.
+
+    Raises ValueError where one of them is not a number.
+    """
+    texts = {
+        "call_timeout": target.get("CALL_TIMEOUT"),
+        "pool_timeout": target.get("CONNECT_TIMEOUT"),
+        "hang": api.get("HANG"),
+    }
+    return {name: float(text) for name, text in texts.items() if text}
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """`goodput` in pages/s; `page_time` of a page that nothing holds up and `response_time`, in seconds.
 
-    `bottleneck`: 'users' or 'arrivals' (nothing limits the target), 'slots', 'cpu', 'pool' or 'blocking' (one page at
-    a time has the event loop). In flight by Little's law: pages that are worked on, and their calls at the api.
+    `bottleneck`: 'users' or 'arrivals' (nothing limits the target), 'slots', 'cpu', 'pool', 'blocking' (one page at a
+    time has the event loop) or 'timeout' (no page is whole). In flight by Little's law: pages that are worked on, and
+    their calls at the api. `ended`: pages/s, whole or failed. `failing`: the share of pages that fail, after
+    `failure_time` seconds; None where some do and the formula does not know how many: then goodput is an upper bound.
+    `reason`: why they fail.
     """
 
     goodput: float
@@ -53,16 +90,68 @@ class Prediction:
     bottleneck: str
     pages_in_flight: float
     calls_in_flight: float
+    ended: float
+    failing: float | None = 0.0
+    failure_time: float | None = None
+    reason: str = ""
+
+    @property
+    def longest(self) -> float:
+        """Seconds until a page has ended, whole or failed."""
+        return max(self.response_time, self.failure_time or 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """What becomes of a page's calls. Seconds, and shares of pages.
+
+    `whole`: a page with all its answers; `mean`: any page; `failed`: one that lacks an answer; `busy`: all calls of any
+    page together, which is what a pool is taken for.
+    """
+
+    whole: float
+    mean: float
+    failed: float | None
+    busy: float
+    failing: float
+
+
+def calls(settings: Settings, strategy: str, deployment: Deployment) -> Calls:
+    """Return how long a page waits for its calls, whose timeout may be shorter than their answers take.
+
+    Jitter is uniform on [0, J]: its mean is J/2, the mean of the largest of F draws is J·F/(F+1). Queries have no
+    timeout, never hang and never fail.
+    """
+    fan_out, latency, timeout = settings.fan_out, settings.latency, deployment.call_timeout
+    serial, fails = strategy in ONE_AFTER_THE_OTHER, strategy not in OF_QUERIES
+    if not fails:
+        timeout = math.inf
+    jitter = max(0.0, min(settings.jitter, timeout - latency))  # of the answers that come in time
+    answer = min(latency + jitter / 2, timeout)
+    whole = fan_out * answer if serial else min(latency + jitter * fan_out / (fan_out + 1), timeout)
+    late = (settings.jitter - jitter) / settings.jitter if settings.jitter else 0.0
+    if latency > timeout:
+        late = 1.0
+    hang = deployment.hang if math.isfinite(timeout) else 0.0  # else such a page never ends
+    silent = 1 - (1 - late) * (1 - hang) if fails else 0.0
+    good = (1 - silent) * (1 - settings.fail) if fails else 1.0
+    share_whole = good**fan_out
+    bad = 1 - good
+    ends_badly = (silent * timeout if silent else 0.0) + (bad - silent) * answer  # seconds of a bad call, × its share
+    if serial:  # the first that fails is the last that is made
+        made = (1 - share_whole) / bad if bad else fan_out
+        mean = busy = made * (good * answer + ends_badly)
+    else:
+        any_silent = 1 - (1 - silent) ** fan_out
+        mean = (any_silent * timeout if any_silent else 0.0) + (1 - any_silent) * whole
+        busy = fan_out * (good * answer + ends_badly)
+    failed = (mean - share_whole * whole) / (1 - share_whole) if share_whole < 1 else None
+    return Calls(whole, mean, failed, busy, 1 - share_whole)
 
 
 def page_time(settings: Settings, strategy: str) -> float:
-    """Seconds that an unhurried page waits for its calls.
-
-    Jitter is uniform on [0, J]: its mean is J/2, the mean of the largest of F draws is J·F/(F+1).
-    """
-    if strategy in ONE_AFTER_THE_OTHER:
-        return settings.fan_out * (settings.latency + settings.jitter / 2)
-    return settings.latency + settings.jitter * settings.fan_out / (settings.fan_out + 1)
+    """Return the seconds that an unhurried page waits for its calls when all of them are answered."""
+    return calls(settings, strategy, Deployment(None)).whole
 
 
 def predict(  # noqa: PLR0913  # the formula has that many terms
@@ -72,39 +161,120 @@ def predict(  # noqa: PLR0913  # the formula has that many terms
     step: Step,
     cpu_per_page: float = 0.0,
     *,
+    cpu_beside: float = 0.0,
     holds: float = 0.0,
     after: float = math.inf,
+    patience: float = PATIENCE,
 ) -> Prediction:
     """`cpu_per_page` in CPU seconds; 0 leaves CPU out, but for what the page computes on purpose.
 
-    `holds`: seconds for which a page blocks its thread, which without slots is everybody's event loop. `after`: seconds
-    since the first arrival, in an open loop.
+    `cpu_beside`: CPU seconds that the api and the load generator take for a page. `holds`: seconds for which a page
+    blocks its thread, which without slots is everybody's event loop. `after`: seconds since the first arrival, in an
+    open loop. `patience`: seconds after which a user leaves.
     """
     cpu_per_page = max(cpu_per_page, settings.work)
-    unhurried = page_time(settings, strategy) + cpu_per_page + holds
+    page = calls(settings, strategy, deployment)
+    own = cpu_per_page + holds
+    whole, mean = page.whole + own, page.mean + own
+    if whole > patience:
+        return gives_up(whole, patience, deployment, step, page)
+    pause = 0.0 if step.is_open else page.failing * PAUSE_AFTER_FAILURE
     pool = deployment.pools.get(strategy)
-    busy = settings.fan_out * (settings.latency + settings.jitter / 2)  # seconds of one connection, for a page
-    offered = step.amount if step.is_open else per_second(step.amount, unhurried)
+    offered = step.amount if step.is_open else per_second(step.amount, mean + pause)
     limits = {
         "arrivals" if step.is_open else "users": offered,
-        "slots": math.inf if deployment.slots is None else per_second(deployment.slots, unhurried),
+        "slots": math.inf if deployment.slots is None else per_second(deployment.slots, mean),
         "blocking": per_second(deployment.workers, holds) if deployment.slots is None else math.inf,
-        "cpu": per_second(deployment.cores, cpu_per_page),
-        "pool": math.inf if pool is None else per_second(pool, busy),
+        "cpu": min(
+            per_second(deployment.cores, cpu_per_page), per_second(deployment.machine, cpu_per_page + cpu_beside)
+        ),
+        "pool": math.inf if pool is None else per_second(pool, page.busy),
     }
     bottleneck = min(limits, key=lambda name: limits[name])  # of equals the first
-    goodput = limits[bottleneck]
+    ended = limits[bottleneck]  # pages/s, whole or not
     if step.is_open:
-        backlog = (offered - goodput) * after if offered > goodput else 0.0
-        response_time = unhurried + backlog / goodput
-        asked_for = goodput * unhurried + backlog
+        backlog = (offered - ended) * after if offered > ended else 0.0
+        queued = backlog / ended
+        asked_for = ended * mean + backlog
     else:
-        response_time = max(unhurried, step.amount / goodput)
+        queued = max(0.0, step.amount / ended - mean - pause) if ended else 0.0
         asked_for = step.amount
     # A page out of slots waits outside; one that waits for CPU or for a pooled connection does so inside.
     inside = asked_for if deployment.slots is None else min(asked_for, deployment.slots)
-    calls = goodput * busy if math.isfinite(goodput) else 0.0
-    return Prediction(goodput, unhurried, response_time, bottleneck, pages_in_flight=inside, calls_in_flight=calls)
+    predicted = Prediction(
+        goodput=ended * (1 - page.failing),
+        page_time=whole,
+        response_time=whole + queued,
+        bottleneck=bottleneck,
+        pages_in_flight=inside,
+        calls_in_flight=ended * page.busy if math.isfinite(ended) else 0.0,
+        ended=ended,
+        failing=page.failing,
+        failure_time=None if page.failed is None else page.failed + own + queued,
+        reason=why_calls_fail(settings, deployment) if page.failing else "",
+    )
+    return cut_short(predicted, strategy, deployment, queued, patience)
+
+
+def cut_short(
+    predicted: Prediction, strategy: str, deployment: Deployment, queued: float, patience: float
+) -> Prediction:
+    """Return the prediction as the timeouts leave it that end a page's wait for its turn."""
+    if predicted.failing == 1:
+        ends = predicted.failure_time or 0.0
+        return replace(predicted, bottleneck="timeout", page_time=ends - queued, response_time=ends)
+    limited = predicted.bottleneck == "pool" and strategy not in OF_THREADS
+    longest = deployment.pool_timeout if limited else math.inf
+    if queued > longest:
+        return replace(
+            predicted,
+            failing=None,
+            response_time=predicted.page_time + longest,
+            failure_time=longest,
+            reason=f"calls wait {longest:g} s for a pooled connection, and then fail",
+        )
+    if patience < predicted.response_time < math.inf:  # without an end there is no moment to speak of
+        return replace(
+            predicted,
+            failing=None,
+            response_time=patience,
+            failure_time=patience,
+            reason=f"users leave after {patience:g} s",
+        )
+    return predicted
+
+
+def gives_up(whole: float, patience: float, deployment: Deployment, step: Step, page: Calls) -> Prediction:
+    """Return what is left where every user leaves before the page can be there."""
+    asking = step.amount * patience if step.is_open else step.amount
+    return Prediction(
+        goodput=0.0,
+        page_time=whole,
+        response_time=patience,
+        bottleneck="timeout",
+        pages_in_flight=asking if deployment.slots is None else min(asking, deployment.slots),
+        calls_in_flight=per_second(asking, patience) * page.busy,
+        ended=per_second(asking, patience),
+        failing=1.0,
+        failure_time=patience,
+        reason=f"users leave after {patience:g} s, and a page takes {whole:g} s",
+    )
+
+
+def why_calls_fail(settings: Settings, deployment: Deployment) -> str:
+    """Return the reason, with the variables' values that make it one."""
+    reasons = []
+    slowest = settings.latency + settings.jitter
+    if slowest > deployment.call_timeout:
+        reasons.append(
+            f"calls are given up after {deployment.call_timeout:g} s, and the api takes "
+            f"{'up to ' if settings.jitter else ''}{slowest:g} s"
+        )
+    if deployment.hang:
+        reasons.append(f"{deployment.hang:.3g} of all calls are never answered")
+    if settings.fail:
+        reasons.append(f"the api answers {settings.fail:.3g} of all calls with 503")
+    return "; ".join(reasons)
 
 
 def per_second(amount: float, seconds: float) -> float:

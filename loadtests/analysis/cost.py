@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from loadtests.analysis.capacity import Deployment
 from loadtests.analysis.statistics import StepFigures
+from loadtests.units import digits, size
 
 ENOUGH_PAGES = 20  # the kernel counts CPU in steps of 10 ms: fewer pages say too little
 
@@ -23,12 +24,9 @@ class Cost:
     memory_per_page_in_flight: float | None
 
 
-def calibrated(steps: Sequence[StepFigures]) -> float | None:
-    """CPU per page from the first step that has pages enough to tell; before the load bends it."""
-    for step in steps:
-        if step.ended >= ENOUGH_PAGES and step.cpu_per_page is not None:
-            return step.cpu_per_page
-    return None
+def calibrated(steps: Sequence[StepFigures]) -> StepFigures | None:
+    """Return the first step that has pages enough to tell what CPU a page takes, before the load bends it."""
+    return next((step for step in steps if step.ended >= ENOUGH_PAGES and step.cpu_per_page is not None), None)
 
 
 def cost(steps: Sequence[StepFigures]) -> Cost:
@@ -53,11 +51,11 @@ def slots_needed(free: StepFigures, page_time: float) -> int:
 def measured_match(matching: StepFigures, slots: int, free: StepFigures) -> str:
     """The sentence a team needs, where an arm with slots enough was measured. Bytes."""
     sentence = (
-        f"{matching.arm.target} with {slots} slots served {matching.goodput:.0f} pages/s where {free.arm.target} "
-        f"served {free.goodput:.0f}"
+        f"{matching.arm.target} with {slots} slots served {digits(matching.goodput)} pages/s where {free.arm.target} "
+        f"served {digits(free.goodput)}"
     )
     if matching.inside.memory is not None and free.inside.memory is not None:
-        sentence += f", with {matching.inside.memory / 1e6:.0f} MB of memory against {free.inside.memory / 1e6:.0f} MB"
+        sentence += f", with {size(matching.inside.memory)} of memory against {size(free.inside.memory)}"
     return f"{sentence} (measured)."
 
 
@@ -75,11 +73,11 @@ def match(
         return None
     target, other = slotted.arm.target, free.arm.target
     sentence = (
-        f"To serve {free.goodput:.0f} pages/s like {other}, {target} would need {needed} threads instead of {slots}"
+        f"To serve {digits(free.goodput)} pages/s like {other}, {target} would need {needed} threads instead of {slots}"
     )
     if slotted_cost.memory is not None and slotted_cost.memory_per_page_in_flight is not None:
         memory = slotted_cost.memory + (needed - slots) * slotted_cost.memory_per_page_in_flight
-        sentence += f", about {memory / 1e6:.0f} MB of memory"
+        sentence += f", about {size(memory)} of memory"
     if free.inside.memory is not None:
-        sentence += f" ({other} took {free.inside.memory / 1e6:.0f} MB)"
+        sentence += f" ({other} took {size(free.inside.memory)})"
     return f"{sentence} (predicted, not measured)."

@@ -5,10 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from statistics import median
+from typing import Any
 
 from loadtests.analysis.readings import LATENESS, LOOP_LAG, Reading, grown, p99
 
 Readings = Sequence[Reading | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A server's process: `pages` that it finished in the window, `pages_in_flight` (the median of a reading a second)
+    and `most_pages_in_flight`. `process` is its id; `ended`: it ended within the window.
+    """
+
+    process: str
+    pages: float
+    pages_in_flight: float
+    most_pages_in_flight: float
+    ended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +32,7 @@ class Inside:
     Seconds, bytes and counts. `pages_in_flight`, `calls_in_flight` and `requests_queued` are medians over the
     window's readings; `threads`, `memory` and the `most_` their highest; CPU, throttling, waits, connections and what
     is counted are sums over the window. `memory` is what the server's processes take, `memory_limited` all that counts
-    against the container's limit.
+    against the container's limit. `workers_started`: workers that were not there when the window was opened.
     """
 
     pages_in_flight: float | None = None
@@ -46,6 +60,8 @@ class Inside:
     api_calls_answered: float | None = None
     api_calls_abandoned: float | None = None
     api_memory_limited: float | None = None
+    workers_started: float | None = None
+    workers: tuple[Worker, ...] = ()
 
 
 SUMS = {
@@ -62,6 +78,7 @@ SUMS = {
     "background_cancelled",
     "api_calls_answered",
     "api_calls_abandoned",
+    "workers_started",
 }
 MEDIANS = {"pages_in_flight", "calls_in_flight", "requests_queued"}
 
@@ -96,21 +113,70 @@ def inside(target: Readings, api: Readings) -> Inside:
         api_calls_answered=grown(api_first, api_last, 'lab_calls_total{how="answered"}'),
         api_calls_abandoned=grown(api_first, api_last, 'lab_calls_total{how="abandoned"}'),
         api_memory_limited=highest(api, "lab_memory_limited_bytes"),
+        workers_started=started(first, last),
+        workers=workers(target),
+    )
+
+
+FINISHED, IN_FLIGHT = "lab_worker_pages_finished_total", "lab_worker_pages_in_flight"
+
+
+def workers(readings: Readings) -> tuple[Worker, ...]:
+    """Return what each worker did between the first reading and the last, the busiest first."""
+    first, last = edges(readings)
+    if first is None or last is None:
+        return ()
+    before, after, alive = first.by_worker(FINISHED), last.by_worker(FINISHED), last.by_worker(IN_FLIGHT)
+    in_flight = [one.by_worker(IN_FLIGHT) for one in readings if one is not None]
+    found = []
+    for process in {worker for reading in in_flight for worker in reading}:
+        seen = [reading[process] for reading in in_flight if process in reading]
+        pages = after.get(process, 0.0) - before.get(process, 0.0)
+        found.append(Worker(process, pages, float(median(seen)), max(seen), ended=process not in alive))
+    return busiest_first(found)
+
+
+def started(first: Reading | None, last: Reading | None) -> float | None:
+    """Return how many workers there are that were not there before; None where the target does not say."""
+    if first is None or last is None or not first.by_worker(IN_FLIGHT):
+        return None
+    return float(len(last.by_worker(IN_FLIGHT).keys() - first.by_worker(IN_FLIGHT).keys()))
+
+
+def busiest_first(found: Iterable[Worker]) -> tuple[Worker, ...]:
+    return tuple(sorted(found, key=lambda worker: (-worker.pages, worker.process)))
+
+
+def workers_together(repeats: Sequence[Inside]) -> tuple[Worker, ...]:
+    """Return each process once, over all repeats: its pages added up, the median of what it had in flight."""
+    by_process: dict[str, list[Worker]] = {}
+    for one in repeats:
+        for worker in one.workers:
+            by_process.setdefault(worker.process, []).append(worker)
+    return busiest_first(
+        Worker(
+            process,
+            sum(worker.pages for worker in same),
+            float(median(worker.pages_in_flight for worker in same)),
+            max(worker.most_pages_in_flight for worker in same),
+            ended=any(worker.ended for worker in same),
+        )
+        for process, same in by_process.items()
     )
 
 
 def together(repeats: Sequence[Inside]) -> Inside:
     """Over repeats: sums added up (unknown where one of them is), medians' median, and of all else the highest."""
-    values = {}
-    for field in fields(Inside):
-        found = [value for one in repeats if (value := getattr(one, field.name)) is not None]
+    values: dict[str, Any] = {"workers": workers_together(repeats)}
+    for name in (field.name for field in fields(Inside) if field.name not in values):
+        found = [value for one in repeats if (value := getattr(one, name)) is not None]
         combine: Callable[[Iterable[float]], float] = max
-        if field.name in SUMS:
+        if name in SUMS:
             combine = sum
-        elif field.name in MEDIANS:
+        elif name in MEDIANS:
             combine = median
-        known = len(found) == len(repeats) if field.name in SUMS else bool(found)
-        values[field.name] = combine(found) if known and found else None
+        known = len(found) == len(repeats) if name in SUMS else bool(found)
+        values[name] = combine(found) if known and found else None
     return Inside(**values)
 
 

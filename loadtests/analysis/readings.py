@@ -22,6 +22,15 @@ class Reading:
     def number(self, name: str) -> int | None:
         return int(self.values[name]) if name in self.values else None
 
+    def by_worker(self, name: str) -> dict[str, float]:
+        """Return a metric's values by worker, which is its process id."""
+        beginning = f'{name}{{worker="'
+        return {
+            key.removeprefix(beginning).removesuffix('"}'): value
+            for key, value in self.values.items()
+            if key.startswith(beginning)
+        }
+
 
 def grown(before: Reading | None, after: Reading | None, name: str) -> float | None:
     """How much a counter grew; None when it was not said, or the service was started anew in between."""

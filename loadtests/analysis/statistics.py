@@ -26,7 +26,7 @@ class Measured:
     `pages` are those whose response time counts: ended in the window (closed loop) or arrived in it (open). `early`
     and `late` ended whole in the window's first and second half. `generator_cpu` is in cores; `generator_throttled`,
     `clock_step` (what the wall clock jumped) and `arrival_lateness` (p99, of an open loop) in seconds;
-    `generator_memory` in bytes, None where nothing limits it.
+    `generator_memory` in bytes, None where nothing limits it. `load_average` of the machine, over a minute, at the end.
     """
 
     measurement: Measurement
@@ -43,6 +43,7 @@ class Measured:
     generator_memory: int | None = None
     clock_step: float = 0.0
     arrival_lateness: float | None = None
+    load_average: float | None = None
     inside: Inside = field(default_factory=Inside)
 
     @property
@@ -72,6 +73,8 @@ class StepFigures:
     failure_times: HdrHistogram
     inside: Inside
     settings: Settings
+    generator_cpu: float = 0.0  # CPU seconds of the load generator, over all repeats
+    load_average: float | None = None  # of the machine, the highest
 
     @property
     def goodput(self) -> float:
@@ -88,6 +91,13 @@ class StepFigures:
         if self.inside.cpu_seconds is None or not self.ended:
             return None
         return self.inside.cpu_seconds / self.ended
+
+    @property
+    def cpu_beside(self) -> float | None:
+        """CPU seconds that the api and the load generator took for a page."""
+        if self.inside.api_cpu_seconds is None or not self.ended:
+            return None
+        return (self.inside.api_cpu_seconds + self.generator_cpu) / self.ended
 
     @property
     def response_time(self) -> dict[str, float | None]:
@@ -140,4 +150,6 @@ def figures(arm: Arm, step: Step, group: Sequence[Measured]) -> StepFigures:
         failure_times=merged(one.failure_times for one in group if one.failure_times is not None),
         inside=together([one.inside for one in group]),
         settings=group[0].measurement.settings,
+        generator_cpu=sum(one.generator_cpu * one.seconds for one in group),
+        load_average=max((one.load_average for one in group if one.load_average is not None), default=None),
     )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from loadtests.analysis.gaps import BUSY_MACHINE
 from loadtests.analysis.statistics import Measured, percentile
+from loadtests.units import digits, duration, size
 
 GENERATOR_CPU = 0.8  # of its core: beyond it the generator measures itself
 THROTTLED = 0.05  # share of the time that a CPU limit may hold back the api or the generator
@@ -37,10 +39,15 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the services are allowed: `memory` in bytes by service, the generator's cores; None: no limit."""
+    """What the services are allowed: `memory` in bytes by service, the generator's cores; None: no limit.
+
+    `contained`: whether compose.yaml's limits hold, as they do for containers. `cores`: of the machine.
+    """
 
     memory: Mapping[str, int | None] = field(default_factory=dict)
     generator_cpus: float | None = None
+    contained: bool = True
+    cores: float | None = None
 
 
 def checks(measured: Iterable[Measured], limits: Limits) -> list[Check]:
@@ -61,15 +68,18 @@ def checks_of_machine(one: Measured, limits: Limits) -> Iterator[Check]:
             share <= THROTTLED,
             f"{service} was held back {share:.1%} of the time",
             f"at most {THROTTLED:.0%}",
-            f"Its CPU limit is too low for this load: raise {variable}=.",
+            f"Its CPU limit is too low for this load: raise {variable}=."
+            if limits.contained
+            else "The machine, or the container that the lab runs in, has a CPU limit that is too low for this load: "
+            "raise it, or ask for fewer pages.",
         )
     yield from checks_of_memory(one, limits)
     yield Check(
         "clock",
         where,
         one.clock_step <= CLOCK_STEP,
-        f"the wall clock moved {one.clock_step * 1000:.0f} ms against the steady one",
-        f"at most {CLOCK_STEP * 1000:.0f} ms",
+        f"the wall clock moved {duration(one.clock_step)} against the steady one",
+        f"at most {duration(CLOCK_STEP)}",
         "The machine was paused or its clock was set during the step: run again.",
     )
 
@@ -91,7 +101,7 @@ def checks_of_memory(one: Measured, limits: Limits) -> Iterator[Check]:
             "memory",
             one.measurement.name,
             share <= MEMORY,
-            f"{service} used {used / 1e6:.0f} MB" + (f", {share:.0%} of its limit" if allowed else ""),
+            f"{service} used {size(used)}" + (f", {share:.0%} of its limit" if allowed else ""),
             f"at most {MEMORY:.0%} of its limit",
             f"Close to its limit a service swaps or is killed: raise {variable}=.",
         )
@@ -106,16 +116,28 @@ def checks_of_load(one: Measured, limits: Limits) -> Iterator[Check]:
         "generator CPU",
         where,
         one.generator_cpu <= most,
-        f"{one.generator_cpu:.2f} cores",
+        f"{digits(one.generator_cpu)} cores",
         f"at most {most:g}",
         "Fewer users, or a machine with more cores to spare.",
     )
-    yield from checks_of_lateness(one)
+    yield from checks_of_lateness(one, limits)
     if one.pages and not one.measurement.arm.fails:
         yield from checks_of_sample(one)
 
 
-def checks_of_lateness(one: Measured) -> Iterator[Check]:
+def more_cpu(one: Measured, limits: Limits, variable: str, throttled: float | None) -> str:
+    """Return what helps a service that came too late, as far as it was seen what held it up."""
+    if limits.contained and throttled and throttled > THROTTLED * one.seconds:
+        return f"raise its CPU limit, which held it back ({variable}=)"
+    if one.load_average is not None and limits.cores and one.load_average >= BUSY_MACHINE * limits.cores:
+        busy = f"the machine is busy, with a load average of {digits(one.load_average)} on {limits.cores:g} cores"
+        return f"{busy}: end what else runs on it, or ask for fewer pages"
+    if limits.contained:
+        return f"give it more CPU ({variable}=), or ask for fewer pages"
+    return "ask for fewer pages, or measure on a machine with more cores"
+
+
+def checks_of_lateness(one: Measured, limits: Limits) -> Iterator[Check]:
     where = one.measurement.name
     limit = max(LATENESS_SECONDS, LATENESS_SHARE * one.measurement.settings.latency)
     late = one.inside.api_lateness_p99
@@ -125,18 +147,20 @@ def checks_of_lateness(one: Measured) -> Iterator[Check]:
             "api response time",
             where,
             late is not None and late <= limit,
-            "the api did not say" if late is None else f"p99 up to {late * 1000:.0f} ms beyond the latency",
-            f"at most {limit * 1000:.0f} ms",
-            "The slow api must not be the bottleneck: give it more CPU (API_CPUS=), or ask for fewer pages.",
+            "the api did not say" if late is None else f"p99 up to {duration(late)} beyond the latency",
+            f"at most {duration(limit)}",
+            "The slow api must not be the bottleneck: "
+            f"{more_cpu(one, limits, 'API_CPUS', one.inside.api_throttled_seconds)}.",
         )
     if one.arrival_lateness is not None:
         yield Check(
             "arrivals",
             where,
             one.arrival_lateness <= limit,
-            f"p99 sent {one.arrival_lateness * 1000:.0f} ms after they were due",
-            f"at most {limit * 1000:.0f} ms",
-            "The load generator does not keep its own schedule: lower RATE=, or give it more CPU (LOCUST_CPUS=).",
+            f"p99 sent {duration(one.arrival_lateness)} after they were due",
+            f"at most {duration(limit)}",
+            "The load generator does not keep its own schedule: lower RATE=; or "
+            f"{more_cpu(one, limits, 'LOCUST_CPUS', one.generator_throttled)}.",
         )
 
 
@@ -172,7 +196,7 @@ def checks_of_sample(one: Measured) -> Iterator[Check]:
             "step length",
             where,
             one.seconds >= TURNS * median,
-            f"{one.seconds:.1f} s for a median response time of {median:.2f} s",
+            f"{duration(one.seconds)} for a median response time of {duration(median)}",
             f"at least {TURNS:g} times as long",
             "Longer steps are needed: leave QUICK out, or ask for fewer users.",
         )

@@ -36,8 +36,12 @@ def verdict(
     checks: Sequence[Check],
     *,
     incomplete: str | None = None,
+    missed: Sequence[str] = (),
 ) -> Verdict:
-    """Invalid comes first: nothing is concluded from figures that are missing or do not hold."""
+    """Invalid comes first: nothing is concluded from figures that are missing or do not hold.
+
+    `missed`: the findings that speak of less than what was predicted; nothing is confirmed without them.
+    """
     if incomplete:
         return Verdict("invalid", f"Incomplete, {incomplete}")
     if failed := [check for check in checks if not check.passed]:
@@ -51,4 +55,8 @@ def verdict(
     except (ArithmeticError, LookupError, ValueError):  # steps or arms that the question needs are not among the points
         own = amounts(experiment.steps)
         return Verdict("invalid", f"No answer: {experiment.name} cannot be judged by these steps; it ran at {own}.")
-    return Verdict("confirmed" if judgement.confirmed else "not confirmed", judgement.sentence, judgement.noise_floor)
+    sentence = judgement.sentence
+    if judgement.confirmed and missed:
+        more = f" (And {len(missed) - 1} more of the findings.)" if len(missed) > 1 else ""
+        sentence = f"{sentence} But {missed[0]}{more}"
+    return Verdict("confirmed" if judgement.confirmed else "not confirmed", sentence, judgement.noise_floor)

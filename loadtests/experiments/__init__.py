@@ -31,7 +31,9 @@ class Arm:
     `strategy` is one of the target's strategies or variants. `knobs` are turned for this arm alone, `query` is added to
     what its pages ask for. `patience`: seconds after which its users leave. `fails`: its failed pages are the point.
     `holds`: seconds for which a page has the whole process to itself. `pool`: connections that its client has. `takes`:
-    seconds that a page is known to take, where the formula does not know. `predictable`: whether it knows the rest.
+    seconds that a page is known to take, where the formula does not know. `timeout`: seconds after which its client
+    gives up a call, or the wait for a connection, where that is not the deployment's. `unknown`: why the formula cannot
+    predict its pages; empty where it can.
     """
 
     target: str
@@ -46,7 +48,8 @@ class Arm:
     holds: float = 0.0
     takes: float | None = None
     pool: int | None = None
-    predictable: bool = True
+    timeout: float | None = None
+    unknown: str = ""
 
     @property
     def name(self) -> str:

@@ -22,8 +22,9 @@ from loadtests.experiments import Arm, CannotJudge, Claim, Experiment, Judgement
 from loadtests.step import users
 
 PATIENCE = 0.5  # seconds; half of what a page takes
+GONE = f"its users leave after {PATIENCE:g} s, and the formula does not follow pages that go on without them"
 WSGI, SYNC, ASYNC = (
-    Arm(target, strategy, patience=PATIENCE, fails=True, takes=2 * PATIENCE, predictable=False)
+    Arm(target, strategy, patience=PATIENCE, fails=True, takes=2 * PATIENCE, unknown=GONE)
     for target, strategy in (("wsgi", "threadpool"), ("asgi", "threadpool"), ("asgi", "gather"))
 )
 MOST = 0.8  # of the calls

@@ -25,9 +25,12 @@ from collections.abc import Sequence
 from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, cpu_of, judged, last
 from loadtests.step import users
 
+HTTPX_TIMEOUT = 5.0  # seconds, for everything, where nothing else is asked for
 THREADS = Arm("wsgi", "threadpool")
-DEFAULT_LIMITS = Arm("asgi", "client_default_limits", "httpx, default limits", pool=100, takes=1.3)
-PER_PAGE = Arm("asgi", "client_per_page", "httpx, one a page", takes=0.7)
+DEFAULT_LIMITS = Arm(
+    "asgi", "client_default_limits", "httpx, default limits", pool=100, takes=1.3, timeout=HTTPX_TIMEOUT
+)
+PER_PAGE = Arm("asgi", "client_per_page", "httpx, one a page", takes=0.7, timeout=HTTPX_TIMEOUT)
 OWN_POOL = Arm("asgi", "client_httpx", "httpx, shared")
 OVER_AIOHTTP = Arm("asgi", "client_httpx_aiohttp", "httpx over aiohttp")
 HTTPX2 = Arm("asgi", "client_httpx2", "httpx2")

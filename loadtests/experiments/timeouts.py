@@ -25,11 +25,12 @@ from loadtests.step import users
 CALL_TIMEOUT, DEADLINE = 0.8, 0.4  # seconds
 SHORT_TIMEOUTS = {"CALL_TIMEOUT": f"{CALL_TIMEOUT:g}", "DEADLINE": f"{DEADLINE:g}"}
 HANGING = "&hanging=1"
-THREADS = Arm("wsgi", "threadpool", query=HANGING, fails=True, takes=1.5 * CALL_TIMEOUT, predictable=False)
-GATHER = Arm("asgi", "gather", query=HANGING, fails=True, takes=CALL_TIMEOUT, predictable=False)
-GIVES_UP = Arm("asgi", "deadline", query=HANGING, fails=True, takes=DEADLINE, predictable=False)
-PARTIAL = Arm("asgi", "partial", query=HANGING, takes=DEADLINE, predictable=False)
-PARTIAL_THREADS = Arm("wsgi", "partial_threads", query=HANGING, takes=2 * DEADLINE, predictable=False)
+HANGS = "one of its calls hangs, and the formula does not know which of the page's timeouts ends it"
+THREADS = Arm("wsgi", "threadpool", query=HANGING, fails=True, takes=1.5 * CALL_TIMEOUT, unknown=HANGS)
+GATHER = Arm("asgi", "gather", query=HANGING, fails=True, takes=CALL_TIMEOUT, unknown=HANGS)
+GIVES_UP = Arm("asgi", "deadline", query=HANGING, fails=True, takes=DEADLINE, unknown=HANGS)
+PARTIAL = Arm("asgi", "partial", query=HANGING, takes=DEADLINE, unknown=HANGS)
+PARTIAL_THREADS = Arm("wsgi", "partial_threads", query=HANGING, takes=2 * DEADLINE, unknown=HANGS)
 IN_TIME = 1.5  # times the deadline in which a page has to be there, or given up, without a queue
 HELD = 1.15  # times slots / deadline, which partial pages under WSGI must not pass
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -13,14 +13,16 @@ from typing import Any
 from loadtests.analysis import capacity, noise
 from loadtests.analysis.capacity import Deployment, Prediction
 from loadtests.analysis.cost import Cost, calibrated, cost, match, measured_match, slots_needed
+from loadtests.analysis.gaps import Gap, gap, limited_by, notices
 from loadtests.analysis.statistics import Measured, StepFigures, steps
 from loadtests.analysis.validity import Check, Limits, checks
 from loadtests.analysis.verdict import Verdict, verdict
 from loadtests.experiments import Answers, Arm, Experiment, Point, Probe, highest
 from loadtests.knobs import Settings
+from loadtests.step import PATIENCE
 from loadtests.targets import Target
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,13 @@ class Run:
 
 def summarize(run: Run) -> dict[str, Any]:
     """The content of summary.json."""
-    arms = [arm_figures(run, arm) for arm in run.experiment.arms]
     known_floor = run.manifest.get("noise_floor")
     floor = noise.at_least(known_floor)
+    arms = [arm_figures(run, arm, floor) for arm in run.experiment.arms]
     reached = points(arms, floor)
     found = [*run.objections, *checks(run.measured, limits(run))]
-    ending = verdict(run.experiment, reached, found, incomplete=run.incomplete)
+    missed = [gap.sentence for arm in arms for gap in arm.gaps if gap is not None and gap.missed]
+    ending = verdict(run.experiment, reached, found, incomplete=run.incomplete, missed=missed)
     return {
         "schema_version": SCHEMA_VERSION,
         "experiment": run.experiment.name,
@@ -63,7 +66,7 @@ def summarize(run: Run) -> dict[str, Any]:
         "comparison": comparison(highest(reached)),
         "verdict": {"status": ending.status, "sentence": ending.sentence},
         "noise_floor": known_floor if ending.noise_floor is None else ending.noise_floor,
-        "findings": [*findings(arms, floor), *matches(run, arms)],
+        "findings": [*findings(arms), *matches(run, arms, doubtful(run, found))],
         "checks": [asdict(check) for check in found],
         "probe": None,
         "manifest": dict(run.manifest),
@@ -125,28 +128,42 @@ class ArmFigures:
     deployment: Deployment
     steps: Sequence[StepFigures]
     predicted: Sequence[Prediction | None]
+    gaps: Sequence[Gap | None]
     cost: Cost
-    calibrated: float | None
+    calibrated: float | None  # CPU seconds per page, and beside it those of the api and the load generator
+    calibrated_beside: float | None
 
 
-def arm_figures(run: Run, arm: Arm) -> ArmFigures:
+def arm_figures(run: Run, arm: Arm, floor: float) -> ArmFigures:
     target = run.targets[arm.target]
     found = steps(run.measured, arm)
-    limited = deployment(target, run.manifest).with_pool(arm.strategy, arm.pool)
-    cpu = calibrated(found)
-    predicted = [prediction(run, arm, limited, step, cpu) for step in found]
-    return ArmFigures(arm, target, limited, found, predicted, cost(found), cpu)
+    limited = deployment(target, run.manifest).with_client(arm.strategy, arm.pool, arm.timeout)
+    known = calibrated(found)
+    predicted = [prediction(run, arm, limited, step, known) for step in found]
+    apart = [
+        None if arm.fails or expected is None else gap(arm.words, step, expected, limited, floor)
+        for step, expected in zip(found, predicted, strict=True)
+    ]
+    cpu, beside = (known.cpu_per_page, known.cpu_beside) if known else (None, None)
+    return ArmFigures(arm, target, limited, found, predicted, apart, cost(found), cpu, beside)
 
 
 def prediction(
-    run: Run, arm: Arm, limited: Deployment, step: StepFigures, cpu_per_page: float | None
+    run: Run, arm: Arm, limited: Deployment, step: StepFigures, known: StepFigures | None
 ) -> Prediction | None:
-    """None where the formula does not know."""
-    if not arm.predictable:
+    """None where the formula does not know; `known`: the step whose CPU per page it takes."""
+    if arm.unknown:
         return None
-    after = middle(run.measured, step)
     return capacity.predict(
-        step.settings, arm.strategy, limited, step.step, cpu_per_page or 0.0, holds=arm.holds, after=after
+        step.settings,
+        arm.strategy,
+        limited,
+        step.step,
+        (known and known.cpu_per_page) or 0.0,
+        cpu_beside=(known and known.cpu_beside) or 0.0,
+        holds=arm.holds,
+        after=middle(run.measured, step),
+        patience=arm.patience or PATIENCE,
     )
 
 
@@ -157,45 +174,53 @@ def middle(measured: Iterable[Measured], step: StepFigures) -> float:
 
 
 def deployment(target: Target, manifest: Mapping[str, Any]) -> Deployment:
-    """From what the target and compose.yaml say of it. A Python process computes on one core at a time."""
-    service = manifest.get("services", {}).get(target.name, {})
-    cores = min(target.workers, service.get("cpus") or math.inf)
-    return Deployment(target.slots, cores, target.workers, target.pools)
+    """Return what the target and the manifest say of it. A Python process computes on one core at a time."""
+    services = manifest.get("services", {})
+    service, api = services.get(target.name, {}), services.get("api", {})
+    machine = manifest.get("generator", {}).get("cores") or math.inf
+    return Deployment(
+        target.slots,
+        capacity.cores(target.workers, service.get("cpus"), machine),
+        target.workers,
+        target.pools,
+        machine=machine,
+        **capacity.waits(service.get("environment", {}), api.get("environment", {})),
+    )
 
 
 def limits(run: Run) -> Limits:
     """What compose.yaml allows the services. Bytes and cores; None where nothing limits them."""
     services = run.manifest.get("services", {})
     return Limits(
+        contained=run.manifest["runtime"] != "process",
+        cores=run.manifest.get("generator", {}).get("cores"),
         memory={name: of.get("memory_bytes") for name, of in services.items() if isinstance(of, Mapping)},
         generator_cpus=services.get("locust", {}).get("cpus"),
     )
 
 
-def findings(arms: Sequence[ArmFigures], floor: float) -> list[str]:
-    """Where the measured goodput parts from the predicted one by more than the noise, of which `floor` is a share."""
-    sentences = []
-    for arm in arms:
-        for step, predicted in zip(arm.steps, arm.predicted, strict=True):
-            if predicted is None or arm.arm.fails:
-                continue
-            gap = step.goodput / predicted.goodput - 1 if predicted.goodput else 0.0
-            one_page = len(step.goodputs) / step.pages if step.pages else 1.0  # what a window's edge can cut off
-            if abs(gap) > max(floor, step.spread, 1.5 * one_page):
-                sentences.append(
-                    f"{arm.arm.words} at {step.step.name}: {step.goodput:.1f} pages/s measured, "
-                    f"{predicted.goodput:.1f} predicted (limited by {predicted.bottleneck}), {gap:+.0%}."
-                )
-    return sentences
+def findings(arms: Sequence[ArmFigures]) -> list[str]:
+    """Say where the measured goodput parts from the predicted one by more than the noise, and what else was seen."""
+    gaps = [gap.sentence for arm in arms for gap in arm.gaps if gap is not None]
+    return [*gaps, *(notice for arm in arms for step in arm.steps for notice in notices(arm.arm.words, step))]
 
 
-def matches(run: Run, arms: Sequence[ArmFigures]) -> list[str]:
+def doubtful(run: Run, found: Iterable[Check]) -> set[Arm]:
+    """Return the arms that nothing is to be advised from: all of an incomplete run, and those with a failed check."""
+    if run.incomplete or run.objections:
+        return set(run.experiment.arms)
+    failed = {check.measurement for check in found if not check.passed}
+    return {one.measurement.arm for one in run.measured if one.measurement.name in failed}
+
+
+def matches(run: Run, arms: Sequence[ArmFigures], without: Collection[Arm]) -> list[str]:
     """What the arm with slots would need to serve what the one without them serves, as each suits its interface.
 
     Measured, where the run has an arm with slots enough; predicted where not.
     """
-    of_its_kind = [arm for arm in arms if arm.steps and arm.arm.strategy == "threadpool" and not arm.arm.label]
-    free = [arm for arm in arms if arm.steps and arm.arm == Arm("asgi", "gather")]
+    arms = [arm for arm in arms if arm.steps and arm.arm not in without]
+    of_its_kind = [arm for arm in arms if arm.arm.strategy == "threadpool" and not arm.arm.label]
+    free = [arm for arm in arms if arm.arm == Arm("asgi", "gather")]
     slotted = [arm for arm in of_its_kind if arm.arm.target == "wsgi"]
     return [sentence for one in slotted for other in free if (sentence := match_of(one, other, of_its_kind))]
 
@@ -229,12 +254,13 @@ def arm_of(arm: ArmFigures) -> dict[str, Any]:
         "slots": arm.target.slots,
         "cores": arm.deployment.cores if math.isfinite(arm.deployment.cores) else None,
         "cpu_per_page_calibrated": arm.calibrated,
+        "cpu_beside_calibrated": arm.calibrated_beside,
         "cost": asdict(arm.cost),
-        "steps": [step_of(step, predicted) for step, predicted in zip(arm.steps, arm.predicted, strict=True)],
+        "steps": [step_of(*figures) for figures in zip(arm.steps, arm.predicted, arm.gaps, strict=True)],
     }
 
 
-def step_of(step: StepFigures, predicted: Prediction | None) -> dict[str, Any]:
+def step_of(step: StepFigures, predicted: Prediction | None, apart: Gap | None) -> dict[str, Any]:
     return {
         "name": step.step.name,
         "users": step.step.users,
@@ -250,13 +276,24 @@ def step_of(step: StepFigures, predicted: Prediction | None) -> dict[str, Any]:
         "failure_reasons": dict(step.failures.most_common(10)),
         "seconds": step.seconds,
         "cpu_per_page": step.cpu_per_page,
-        "inside": asdict(step.inside),
+        "load_average": step.load_average,
+        "inside": {**asdict(step.inside), "workers": [asdict(worker) for worker in step.inside.workers]},
         "predicted": predicted_of(predicted),
+        "limited_by": limited_by(apart, predicted),
     }
 
 
 def predicted_of(predicted: Prediction | None) -> dict[str, Any]:
-    names = ("goodput", "response_time", "bottleneck", "pages_in_flight", "calls_in_flight")
+    names = (
+        "goodput",
+        "response_time",
+        "bottleneck",
+        "pages_in_flight",
+        "calls_in_flight",
+        "failing",
+        "failure_time",
+        "reason",
+    )
     if predicted is None:
         return dict.fromkeys(names)
     values = {name: getattr(predicted, name) for name in names}

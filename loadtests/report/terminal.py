@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Table as Grid
 from rich.text import Text
 
 from loadtests.errors import go_on_unread
+from loadtests.units import UNKNOWN, digits, duration
+
+UNWRAPPED = 100_000  # columns: a file or a pipe has no edge
 
 
 class UnreadConsole(Console):
@@ -20,47 +24,121 @@ class UnreadConsole(Console):
         go_on_unread()
 
 
+def console_for_people() -> UnreadConsole:
+    """Return a console as wide as the terminal; nothing is wrapped where the output ends elsewhere.
+
+    A terminal that does not know its width says 0: then it has 80 columns.
+    """
+    console = UnreadConsole(highlight=False)
+    console.width = shutil.get_terminal_size().columns if console.is_terminal else UNWRAPPED
+    return console
+
+
+class Column(NamedTuple):
+    """`optional`: its turn to be left out where the terminal is too narrow, the lowest first; 0: never."""
+
+    heading: str
+    right: bool = False
+    optional: int = 0
+
+
+class Table:
+    """Rows of text in columns. A narrow terminal loses columns in their order, and never a digit.
+
+    The first column is the only one whose text may be broken, between words. Where not even the columns that are never
+    left out fit side by side, each row is a sentence.
+    """
+
+    def __init__(self, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
+        self._columns = columns
+        self._rows = rows
+
+    def print(self, console: Console) -> None:
+        kept, left_out = self._fitting(console.width)
+        if self._width(kept) > console.width:
+            for sentence in self._sentences(kept):
+                console.print(Text(sentence))
+        else:
+            console.print(self._grid(kept))
+        if left_out:
+            names = ", ".join(self._columns[index].heading for index in left_out)
+            console.print(Text(f"Left out, for want of width: {names}.", style="dim"))
+
+    def _fitting(self, width: int) -> tuple[list[int], list[int]]:
+        """Return the columns that are kept, in their order, and those that are left out, in the order of leaving."""
+        kept = list(range(len(self._columns)))
+        left_out = []
+        for index in sorted((i for i in kept if self._columns[i].optional), key=lambda i: self._columns[i].optional):
+            if self._width(kept) <= width:
+                break
+            kept.remove(index)
+            left_out.append(index)
+        return kept, left_out
+
+    def _width(self, kept: Sequence[int]) -> int:
+        """Return the least width of these columns, with a blank between two of them."""
+        first = max(len(word) for cell in self._cells(0) for word in cell.split() or [""])
+        return first + sum(1 + max(map(len, self._cells(index))) for index in kept if index)
+
+    def _cells(self, index: int) -> list[str]:
+        return [self._columns[index].heading, *(row[index] for row in self._rows)]
+
+    def _grid(self, kept: Sequence[int]) -> Grid:
+        grid = Grid(box=None, pad_edge=False, collapse_padding=True, header_style="dim")
+        for index in kept:
+            column = self._columns[index]
+            grid.add_column(column.heading, justify="right" if column.right else "left", no_wrap=bool(index))
+        for row in self._rows:
+            grid.add_row(*(Text(row[index]) for index in kept))
+        return grid
+
+    def _sentences(self, kept: Sequence[int]) -> Iterator[str]:
+        for row in self._rows:
+            figures = ", ".join(f"{self._columns[index].heading} {row[index]}" for index in kept if index)
+            yield f"{row[0]}: {figures}"
+
+
 STYLES = {"confirmed": "bold green", "not confirmed": "bold yellow", "invalid": "bold red"}
+COLUMNS = (
+    Column("arm"),
+    Column("slots", right=True, optional=1),
+    Column("load", right=True),
+    Column("pages/s", right=True),
+    Column("predicted", right=True, optional=4),
+    Column("p50", right=True, optional=3),
+    Column("p95", right=True),
+    Column("p99", right=True, optional=2),
+    Column("failed", right=True, optional=5),
+)
 
 
 def table(summary: Mapping[str, Any]) -> Table:
     """Fits into 80 columns."""
-    grid = Table(box=None, pad_edge=False, collapse_padding=True, header_style="dim")
-    grid.add_column("arm", overflow="fold")
-    for heading in ("slots", "load", "pages/s", "predicted", "p50 s", "p95 s", "p99 s", "failed"):
-        grid.add_column(heading, justify="right", no_wrap=True)
-    for arm in summary["arms"]:
-        for step in arm["steps"]:
-            times = (step["response_time"][name] for name in ("p50", "p95", "p99"))
-            grid.add_row(
-                f"{arm['target']} {arm['label'] or arm['strategy'].replace('_', ' ')}",
-                str(arm["slots"] or "–"),
-                step["name"].partition(", ")[2] or step["name"],
-                f"{step['goodput']:.1f}",
-                figure(step["predicted"]["goodput"], digits=1),
-                *(figure(time, digits=2) for time in times),
-                str(step["failures"]),
-            )
-    return grid
+    return Table(COLUMNS, [cells(arm, step) for arm in summary["arms"] for step in arm["steps"]])
+
+
+def cells(arm: Mapping[str, Any], step: Mapping[str, Any]) -> list[str]:
+    predicted = step["predicted"]
+    at_most = "≤ " if predicted["failing"] is None and predicted["goodput"] is not None else ""
+    return [
+        f"{arm['target']} {arm['label'] or arm['strategy'].replace('_', ' ')}",
+        str(arm["slots"] or UNKNOWN),
+        step["name"].partition(", ")[2] or step["name"],
+        digits(step["goodput"]),
+        f"{at_most}{digits(predicted['goodput'])}",
+        *(duration(step["response_time"][name]) for name in ("p50", "p95", "p99")),
+        str(step["failures"]),
+    ]
 
 
 def probed(probe: Mapping[str, Any]) -> Table:
-    grid = Table(box=None, pad_edge=False, collapse_padding=True, header_style="dim")
-    grid.add_column("")
-    for heading in probe["headings"]:
-        grid.add_column(heading, justify="right")
-    for row in probe["rows"]:
-        grid.add_row(row["name"], *row["figures"])
-    return grid
-
-
-def figure(value: float | None, digits: int) -> str:
-    return "–" if value is None else f"{value:.{digits}f}"
+    headings = [Column(""), *(Column(heading, right=True) for heading in probe["headings"])]
+    return Table(headings, [[row["name"], *row["figures"]] for row in probe["rows"]])
 
 
 def show(summary: Mapping[str, Any], console: Console) -> None:
     console.print()
-    console.print(probed(summary["probe"]) if summary["probe"] else table(summary))
+    (probed(summary["probe"]) if summary["probe"] else table(summary)).print(console)
     console.print()
     status = summary["verdict"]["status"]
     console.print(Text(status.upper(), style=STYLES[status]))

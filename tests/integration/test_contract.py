@@ -156,7 +156,7 @@ def test_a_target_is_what_the_prediction_takes_it_for(root: Path, logs: Path) ->
     with running(["wsgi", "asgi"], logs, **asked) as runtime:
         found = {name: targets.ask(name, urls(runtime)[name]) for name in ("wsgi", "asgi")}
     for name, target in found.items():
-        expected = predict.deployment(described[name])
+        expected = predict.deployment(described[name], predict.Lab(described, machine=2, limited=False))
         assert (target.slots, target.workers, target.pools) == (expected.slots, expected.workers, expected.pools)
     assert found["wsgi"].pools == {"threadpool": 10}, "a client for each page"
     assert found["asgi"].pools == {"threadpool": 10, "gather": 14}

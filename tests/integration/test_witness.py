@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from loadtests import witness
+from loadtests.analysis.inside import inside
 from loadtests.analysis.readings import LATENESS, LOOP_LAG, Reading, grown, p99
 from loadtests.runtime.processes import free_port
 from services.aggregator.strategies import STRATEGIES
@@ -157,6 +158,44 @@ else:
 """
     with witnessed(code) as url:
         wait_until(lambda: (witness.read(url) or Reading()).number("lab_work_in_flight") == 1)
+
+
+def test_the_pages_of_each_worker_are_counted_and_one_that_is_replaced_is_noticed() -> None:
+    code = """
+import os, signal, time
+from services import telemetry
+pages = telemetry.InFlight("lab_pages", "pages")
+finished = telemetry.counter("lab_pages_finished", "pages")
+def worker(number):
+    if not os.fork():
+        pages.begin()
+        finished.inc(number)
+        signal.pause()
+worker(2)
+worker(3)
+while True:
+    os.wait()
+    worker(5)
+"""
+
+    def in_flight() -> dict[str, float]:
+        return (witness.read(url) or Reading()).by_worker("lab_worker_pages_in_flight")
+
+    def finished() -> dict[str, float]:
+        return (witness.read(url) or Reading()).by_worker("lab_worker_pages_finished_total")
+
+    with witnessed(code) as url:
+        wait_until(lambda: sorted(pages for pages in finished().values() if pages) == [2, 3])
+        wait_until(lambda: sum(in_flight().values()) == 2)
+        before = witness.read(url)
+        [killed] = [process for process, pages in finished().items() if pages == 2]
+        psutil.Process(int(killed)).kill()
+        wait_until(lambda: killed not in in_flight() and sum(in_flight().values()) == 2)
+        after = witness.read(url)
+    seen = inside([before, after], [])
+    assert seen.workers_started == 1
+    assert {worker.process for worker in seen.workers if worker.ended} == {killed}
+    assert max(worker.pages for worker in seen.workers) == 5
 
 
 def test_a_signal_goes_to_the_server_whose_exit_status_is_passed_on(tmp_path: Path) -> None:

@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+from random import Random
+from statistics import fmean
+
 import pytest
 
-from loadtests.analysis.capacity import Deployment, page_time, predict
+from loadtests.analysis.capacity import Deployment, calls, cores, page_time, predict, waits
 from loadtests.knobs import Settings
 from loadtests.step import Step
 
@@ -48,9 +53,10 @@ def test_a_pool_limits_the_strategy_that_uses_it() -> None:
 
 def test_an_arms_own_client_has_a_pool_of_its_own() -> None:
     pooled = Deployment(slots=None, pools={"gather": 100})
-    assert pooled.with_pool("gather", None) == pooled
-    assert pooled.with_pool("own", 50).pools == {"gather": 100, "own": 50}
-    assert pooled.with_pool("gather", 50).pools == {"gather": 50}
+    assert pooled.with_client("gather", None, None) == pooled
+    assert pooled.with_client("own", 50, None).pools == {"gather": 100, "own": 50}
+    own = pooled.with_client("gather", 50, 5.0)
+    assert (own.pools, own.call_timeout, own.pool_timeout) == ({"gather": 50}, 5.0, 5.0)
 
 
 def test_queries_come_one_after_the_other_and_wait_for_a_connection() -> None:
@@ -90,3 +96,126 @@ def test_arrivals_beyond_the_slots_queue_for_as_long_as_they_go_on() -> None:
     assert soon.bottleneck == "slots"
     assert later.pages_in_flight == 10  # the rest queues outside
     assert predict(PLAIN, "threadpool", Deployment(10), Step(rate=20)).response_time == float("inf")
+
+
+# --- cores ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("workers", "limit", "machine", "expected"),
+    [(4, None, 2, 2), (1, None, 2, 1), (4, 1.0, 8, 1), (4, 3.0, 2, 2), (2, 8.0, 8, 2), (4, None, math.inf, 4)],
+)
+def test_a_target_has_the_cores_that_workers_limit_and_machine_leave_it(
+    workers: int, limit: float | None, machine: float, expected: float
+) -> None:
+    assert cores(workers, limit, machine) == expected
+
+
+def test_the_machine_is_shared_with_what_measures() -> None:
+    shared = Deployment(slots=None, cores=2, workers=4, machine=2)
+    busy = replace(PLAIN, latency=0.02, work=0.05)
+    assert predict(busy, "gather", shared, Step(users=20)).goodput == pytest.approx(40)
+    assert predict(busy, "gather", shared, Step(users=20), cpu_beside=0.03).goodput == pytest.approx(25)
+    with_room = replace(shared, cores=1, machine=8)
+    assert predict(busy, "gather", with_room, Step(users=20), cpu_beside=0.03).goodput == pytest.approx(20)
+
+
+# --- timeouts -------------------------------------------------------------------------------------
+
+
+def simulated(settings: Settings, strategy: str, deployment: Deployment, pages: int = 20_000) -> tuple[float, ...]:
+    """Seconds of a whole page, of any page, of a failed one, of all its calls; and the share that fails."""
+    random = Random(1)
+    whole: list[float] = []
+    failed: list[float] = []
+    busy: list[float] = []
+    for _ in range(pages):
+        taken, bad = [], False
+        for _ in range(settings.fan_out):
+            answer = settings.latency + settings.jitter * random.random()
+            hangs = random.random() < deployment.hang or answer > deployment.call_timeout
+            taken.append(deployment.call_timeout if hangs else answer)
+            bad = bad or hangs or random.random() < settings.fail
+            if bad and strategy == "sequential":
+                break
+        (failed if bad else whole).append(sum(taken) if strategy == "sequential" else max(taken))
+        busy.append(sum(taken))
+    return fmean(whole), fmean([*whole, *failed]), fmean(failed), fmean(busy), len(failed) / pages
+
+
+@pytest.mark.parametrize("strategy", ["sequential", "gather"])
+@pytest.mark.parametrize(
+    ("settings", "deployment"),
+    [
+        (Settings(4, 0.1, 1.0, 0.0), Deployment(None, call_timeout=1.0)),
+        (Settings(4, 0.2, 0.0, 0.0), Deployment(None, call_timeout=2.0, hang=0.1)),
+        (Settings(4, 0.2, 0.5, 0.1), Deployment(None, call_timeout=2.0)),
+        (Settings(3, 0.2, 0.5, 0.1), Deployment(None, call_timeout=0.6, hang=0.1)),
+    ],
+)
+def test_pages_whose_calls_fail_take_as_long_and_fail_as_often_as_when_it_is_played(
+    settings: Settings, deployment: Deployment, strategy: str
+) -> None:
+    found = calls(settings, strategy, deployment)
+    assert found.failed is not None
+    predicted = (found.whole, found.mean, found.failed, found.busy, found.failing)
+    # The formula lets late calls and refused ones be independent of how long the others took.
+    assert predicted == pytest.approx(simulated(settings, strategy, deployment), rel=0.06)
+
+
+@pytest.mark.parametrize(("strategy", "slots", "ends"), [("threadpool", 10, 49.5), ("gather", None, 5.0)])
+def test_where_the_timeout_is_shorter_than_the_latency_no_page_is_whole(
+    strategy: str, slots: int | None, ends: float
+) -> None:
+    slow = replace(PLAIN, latency=10.0)
+    predicted = predict(slow, strategy, Deployment(slots, call_timeout=5.0), Step(users=100))
+    assert (predicted.goodput, predicted.bottleneck, predicted.failing) == (0, "timeout", 1)
+    assert predicted.response_time == predicted.failure_time == predicted.longest == pytest.approx(ends)
+    assert predicted.reason == "calls are given up after 5 s, and the api takes 10 s"
+
+
+def test_calls_that_hang_take_a_slot_until_they_time_out() -> None:
+    hanging = Deployment(10, call_timeout=30.0, hang=0.1)
+    predicted = predict(PLAIN, "threadpool", hanging, Step(users=100))
+    share = 1 - 0.9**10
+    assert predicted.failing == pytest.approx(share)
+    assert predicted.ended == pytest.approx(10 / (share * 30 + (1 - share) * 1))
+    assert predicted.goodput == pytest.approx(predicted.ended * (1 - share))
+    assert predicted.reason == "0.1 of all calls are never answered"
+
+
+def test_queries_know_no_timeout_and_do_not_hang() -> None:
+    slow = replace(PLAIN, latency=10.0, fail=0.5)
+    predicted = predict(slow, "orm_async", Deployment(None, call_timeout=5.0, hang=0.5), Step(users=1))
+    assert predicted.failing == 0
+    assert predicted.goodput == pytest.approx(0.01)
+
+
+def test_a_queue_for_connections_ends_where_its_timeout_ends_it() -> None:
+    pooled = Deployment(None, pools={"gather": 100, "threadpool": 100}, pool_timeout=5.0)
+    in_time = predict(PLAIN, "gather", pooled, Step(users=50))
+    assert in_time.failing == 0
+    assert in_time.response_time == pytest.approx(5)
+    late = predict(PLAIN, "gather", pooled, Step(users=1000))
+    assert late.failing is None
+    assert (late.response_time, late.failure_time) == pytest.approx((6, 5))
+    assert late.goodput == pytest.approx(10), "an upper bound"
+    threads = predict(PLAIN, "threadpool", pooled, Step(users=1000))
+    assert threads.failing == 0, "a thread is waited for without an end"
+    assert threads.response_time == pytest.approx(100)
+    assert predict(PLAIN, "gather", pooled, Step(rate=20)).failing is None
+
+
+def test_users_who_leave_before_a_page_can_be_there_get_none() -> None:
+    gone = predict(PLAIN, "threadpool", Deployment(10), Step(users=6), patience=0.5)
+    assert (gone.goodput, gone.bottleneck, gone.failing, gone.failure_time) == (0, "timeout", 1, 0.5)
+    some = predict(PLAIN, "threadpool", Deployment(10), Step(users=60), patience=3.0)
+    assert (some.failing, some.response_time) == (None, 3.0)
+
+
+def test_what_the_services_are_given_is_what_the_prediction_waits_for() -> None:
+    said = waits({"CALL_TIMEOUT": "5", "CONNECT_TIMEOUT": "2"}, {"HANG": "0.1"})
+    assert said == {"call_timeout": 5, "pool_timeout": 2, "hang": 0.1}
+    assert waits({}, {}) == {}
+    with pytest.raises(ValueError, match="soon"):
+        waits({"CALL_TIMEOUT": "soon"}, {})

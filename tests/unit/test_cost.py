@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from tests.unit.factories import ASGI, INSIDE, WSGI, measured
 SLOTTED = Deployment(slots=10, cores=1.0)
 
 
-def step(*, users: int, goodput: float, cpu: float = 0.006, **seen: float) -> StepFigures:
+def step(*, users: int, goodput: float, cpu: float = 0.006, **seen: Any) -> StepFigures:
     one = measured(WSGI, users, goodput)
     seen.setdefault("threads", 11 * seen["pages_in_flight"])
     known = replace(INSIDE, **seen, cpu_seconds=one.pages * cpu)
@@ -22,7 +23,7 @@ def step(*, users: int, goodput: float, cpu: float = 0.006, **seen: float) -> St
 def test_cpu_is_calibrated_where_there_are_pages_enough_to_tell() -> None:
     few = step(users=1, goodput=1, pages_in_flight=1, memory=5e7, cpu=0.02)
     many = step(users=10, goodput=10, pages_in_flight=10, memory=6e7, cpu=0.008)
-    assert calibrated([few, many]) == pytest.approx(0.008)
+    assert calibrated([few, many]) is many
     assert calibrated([few]) is None
 
 

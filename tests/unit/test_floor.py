@@ -58,7 +58,7 @@ def test_a_damaged_run_says_nothing(damaged: str, tmp_path: Path) -> None:
 
 def test_below_it_a_gap_to_the_prediction_is_no_finding() -> None:
     measurements = measured(WSGI, 100, 9.2, took=10.0, seconds=100.0), measured(ASGI, 100, 98.0, seconds=100.0)
-    [finding] = [one for one in summarize(run(*measurements))["findings"] if "9.2 pages/s measured" in one]
+    [finding] = [one for one in summarize(run(*measurements))["findings"] if "9.20 pages/s measured" in one]
     noisy = summarize(run(*measurements, manifest=MANIFEST | {"noise_floor": 0.2}))
     assert finding not in noisy["findings"]
     assert noisy["noise_floor"] == 0.2

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from loadtests.analysis.inside import Inside, inside, together
+from loadtests.analysis.inside import Inside, Worker, inside, together
 from loadtests.analysis.readings import Reading, grown, p99
 from loadtests.witness import parse
 
@@ -76,6 +76,38 @@ def test_memory_is_what_the_processes_take_and_beside_it_what_the_limit_counts()
     assert (seen.memory, seen.memory_limited) == (60, 90)
     assert (seen.api_memory, seen.api_memory_limited) == (60, 90)
     assert inside([reading(lab_memory_bytes=60)], []).memory_limited is None
+
+
+def of_workers(**pages: tuple[float, float]) -> Reading:
+    """The pages that each worker has finished, and those that it has in flight."""
+    values: dict[str, float] = {}
+    for process, (finished, in_flight) in pages.items():
+        values[f'lab_worker_pages_finished_total{{worker="{process}"}}'] = finished
+        values[f'lab_worker_pages_in_flight{{worker="{process}"}}'] = in_flight
+    return Reading(values)
+
+
+def test_workers_are_told_apart_the_busiest_first() -> None:
+    said = [of_workers(a=(5, 0), b=(7, 2)), of_workers(a=(5, 0), b=(9, 2)), of_workers(a=(6, 1), b=(19, 2))]
+    seen = inside(said, [])
+    assert seen.workers == (Worker("b", 12, 2, 2), Worker("a", 1, 0, 1))
+    assert seen.workers_started == 0
+
+
+def test_a_worker_that_was_replaced_is_counted_with_what_it_did_until_then() -> None:
+    last = of_workers(b=(4, 1))
+    last = Reading({**last.values, 'lab_worker_pages_finished_total{worker="a"}': 9})
+    seen = inside([of_workers(a=(5, 1)), last], [])
+    assert seen.workers == (Worker("a", 4, 1, 1, ended=True), Worker("b", 4, 1, 1))
+    assert seen.workers_started == 1
+
+
+def test_the_same_worker_over_several_repeats_is_one() -> None:
+    first = inside([of_workers(a=(0, 1), b=(0, 1)), of_workers(a=(5, 1), b=(3, 1))], [])
+    second = inside([of_workers(a=(5, 1), b=(3, 1)), of_workers(a=(6, 3), b=(9, 1))], [])
+    both = together([first, second])
+    assert [(worker.process, worker.pages) for worker in both.workers] == [("b", 9), ("a", 6)]
+    assert both.workers[1].most_pages_in_flight == 3
 
 
 def test_a_silent_witness_says_nothing() -> None:

@@ -12,9 +12,10 @@ import pytest
 from loadtests import earlier, experiments, predict, results
 from loadtests.errors import BadInput
 from loadtests.experiments import Arm
+from loadtests.report import summary
 from loadtests.runtime.processes import Service
 from loadtests.step import Step
-from tests.unit.factories import SETTINGS
+from tests.unit.factories import SETTINGS, target
 
 OPTIONS = Namespace(
     experiments=["external-concurrency"],
@@ -26,6 +27,7 @@ OPTIONS = Namespace(
     jitter="",
     fail="",
     work="",
+    runtime="docker",
 )
 
 
@@ -34,6 +36,10 @@ def _no_run_yet(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(results, "FOLDER", tmp_path)
     for name in ("THREADPOOL", "MAX_CONNECTIONS", "JITTER", "FAIL", "WORK"):
         monkeypatch.delenv(name, raising=False)
+
+
+def lab(*services: Service, machine: float = 8, limited: bool = True) -> predict.Lab:
+    return predict.Lab({service.name: service for service in services}, machine, limited)
 
 
 def keep(run: str, summary: str) -> None:
@@ -49,8 +55,8 @@ def printed(capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
 
 def test_slots_and_latency_alone_give_the_plateau(capsys: pytest.CaptureFixture[str]) -> None:
     wsgi, asgi = printed(capsys)
-    assert wsgi == ["wsgi", "threadpool", "200", "users", "33.3", "6.000", "slots", "40"]
-    assert asgi == ["asgi", "gather", "200", "users", "666.7", "0.300", "users", "800"]
+    assert wsgi == ["wsgi", "threadpool", "200", "users", "33.3", "6.00", "s", "slots", "0", "40.0"]
+    assert asgi == ["asgi", "gather", "200", "users", "667", "300", "ms", "users", "0", "800"]
 
 
 def ran(  # noqa: PLR0913  # what a summary says of an arm
@@ -63,12 +69,17 @@ def ran(  # noqa: PLR0913  # what a summary says of an arm
     of_step: Mapping[str, float] | None = None,
     fan_out: int = 10,
     work: float = 0.0,
+    beside: float | None = None,
+    status: str = "confirmed",
+    passed: bool = True,
 ) -> None:
     """A run whose first step had too few pages to tell."""
     steps = [{"cpu_per_page": None, "knobs": {}}, {"cpu_per_page": cpu, "knobs": of_step or {}}]
     arm = {"target": "asgi", "strategy": strategy, "label": label, "cpu_per_page_calibrated": cpu, "steps": steps}
+    arm["cpu_beside_calibrated"] = beside
     knobs = {"fan_out": fan_out, "work": work}
-    keep(name, json.dumps({"experiment": experiment, "arms": [arm], "manifest": {"knobs": knobs}}))
+    summary = {"experiment": experiment, "arms": [arm], "manifest": {"knobs": knobs}}
+    keep(name, json.dumps(summary | {"complete": True, "verdict": {"status": status}, "checks": [{"passed": passed}]}))
 
 
 def test_the_cpu_that_the_latest_run_of_such_pages_measured_is_taken_into_account(
@@ -80,7 +91,7 @@ def test_the_cpu_that_the_latest_run_of_such_pages_measured_is_taken_into_accoun
     ran("20260104T000000Z-other-pages", 0.03, strategy="orm_sync")
     ran("20260105T000000Z-pages-that-compute", 0.05, work=0.05)
     ran("20260106T000000Z-far-from-this-fan-out", 0.003, fan_out=1)
-    assert printed(capsys)[1] == ["asgi", "gather", "200", "users", "200.0", "1.000", "cpu", "240"]
+    assert printed(capsys)[1] == ["asgi", "gather", "200", "users", "200", "1.00", "s", "cpu", "0", "240"]
 
 
 def lines(capsys: pytest.CaptureFixture[str], experiment: str, **changes: Any) -> list[str]:
@@ -94,9 +105,9 @@ def test_a_page_of_one_call_is_charged_with_the_cpu_of_one(capsys: pytest.Captur
     said = lines(capsys, "fast-api", users=(Step(users=1000),), latency="0.1")
     one, ten = (line.split() for line in said if line.split()[:1] == ["asgi"])
     assert (one[1:3], ten[1:3]) == (["one", "call"], ["ten", "calls"])
-    assert one[-4:-1] == ["500.0", "2.000", "cpu"]
-    assert ten[-4:-1] == ["50.0", "20.000", "cpu"]
-    assert "asgi gather 2.0 ms at fan-out 1 and 20.0 ms" in " ".join(said)
+    assert one[-6:-1] == ["500", "2.00", "s", "cpu", "0"]
+    assert ten[-6:-1] == ["50.0", "20.0", "s", "cpu", "0"]
+    assert "asgi gather 2.00 ms at fan-out 1 and 20.0 ms" in " ".join(said)
 
 
 def test_the_run_with_the_nearest_fan_out_is_asked_whether_an_arm_or_a_step_turned_it() -> None:
@@ -107,7 +118,8 @@ def test_the_run_with_the_nearest_fan_out_is_asked_whether_an_arm_or_a_step_turn
     measured, arm = earlier.measured_cpu(), Arm("asgi", "gather")
     for fan_out, cpu in ((1, 0.003), (2, 0.006), (8, 0.016), (10, 0.02), (25, 0.02), (50, 0.04)):
         found = earlier.cpu_of_earlier_runs(measured, arm, replace(SETTINGS, fan_out=fan_out))
-        assert found == pytest.approx(cpu), fan_out
+        assert found is not None
+        assert found.cpu_per_page == pytest.approx(cpu), fan_out
     assert earlier.cpu_of_earlier_runs(measured, arm, replace(SETTINGS, work=0.1)) is None
 
 
@@ -125,7 +137,7 @@ def test_a_probe_has_nothing_to_predict() -> None:
 @pytest.mark.parametrize("damaged", ["", "[]", "{}", '{"arms": 7}', '{"arms": [{}]}', "\x00"])
 def test_a_damaged_run_says_nothing(damaged: str, capsys: pytest.CaptureFixture[str]) -> None:
     keep("20260101T000000Z-damaged", damaged)
-    assert printed(capsys)[1][4] == "666.7"
+    assert printed(capsys)[1][4] == "667"
 
 
 def test_pages_of_queries_share_the_pool_of_postgresql_and_none_of_sqlite() -> None:
@@ -136,17 +148,90 @@ def test_pages_of_queries_share_the_pool_of_postgresql_and_none_of_sqlite() -> N
         ("sqlite:////a", ()),
     ):
         service = Service("asgi", [], {**known, "DATABASE_URL": url}, [], [], [], [], None)
-        assert predict.deployment(service).pools == {**clients, **dict.fromkeys(pages, 20)}
+        assert predict.deployment(service, lab(service)).pools == {**clients, **dict.fromkeys(pages, 20)}
 
 
 def test_a_clients_own_pool_is_predicted_with(capsys: pytest.CaptureFixture[str]) -> None:
     options = Namespace(**{**vars(OPTIONS), "experiments": ["http-client"], "fan_out": "10", "latency": "1"})
     predict.main(options)
-    [limited] = [line.split() for line in capsys.readouterr().out.splitlines() if "httpx, default" in line]
-    assert limited[-4:] == ["10.0", "20.000", "pool", "100"]
+    said = capsys.readouterr().out.splitlines()
+    [limited] = [line.split() for line in said if line.startswith("asgi   httpx, default limits")]
+    assert limited[-7:] == ["≤", "10.0", "6.00", "s", "pool", "some", "100"]
+    [why] = [line for line in said if line.startswith("Pages fail at")]
+    assert why.endswith("calls wait 5 s for a pooled connection, and then fail. How many is not predicted.")
 
 
 def test_a_deployment_that_is_not_described_is_refused_by_name() -> None:
     service = Service("wsgi", [], {"WORKERS": "many", "THREADS": "10"}, [], [], [], [], None)
     with pytest.raises(BadInput, match="does not say what wsgi is"):
-        predict.deployment(service)
+        predict.deployment(service, lab(service))
+
+
+@pytest.mark.parametrize("doubt", [{"status": "invalid"}, {"passed": False}])
+def test_nothing_is_learned_from_a_run_that_does_not_hold(
+    doubt: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran("20260101T000000Z-valid", 0.0125)
+    ran("20260102T000000Z-in-doubt", 0.05, **doubt)
+    assert "asgi gather 5.00 ms" in " ".join(lines(capsys, "external-concurrency", fan_out="4"))
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("client-gone", "its users leave after 0.5 s"),
+        ("timeouts", "one of its calls hangs"),
+        ("self-call", "its calls wait for slots that its own pages hold"),
+    ],
+)
+def test_what_the_formula_does_not_know_is_said_and_no_empty_table_printed(
+    name: str, why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = lines(capsys, name)
+    [sentence] = [line for line in said if line.startswith("Not predicted: ")]
+    assert why in sentence
+    assert sentence.endswith(f"Measure it: make loadtest EXPERIMENT={name}.")
+    rows = [line for line in said if line.startswith(("wsgi", "asgi"))]
+    assert ("target strategy" in " ".join(said)) == bool(rows)
+
+
+def test_an_experiments_own_deployment_is_predicted_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = predict.described(experiments.find("self-call"), "process").services["asgi"].environment["CALL_TIMEOUT"]
+    monkeypatch.setenv("CALL_TIMEOUT", "7")
+    plain = predict.described(experiments.find("slots"), "process").services["asgi"].environment["CALL_TIMEOUT"]
+    assert (asked, plain) == ("0.8", "7")
+
+
+@pytest.mark.parametrize(("runtime", "goodput"), [("docker", "5.00"), ("process", "20.0")])
+def test_a_cpu_limit_limits_containers_only(
+    runtime: str, goodput: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AGGREGATOR_CPUS", "0.25")
+    said = lines(capsys, "cpu-bound", runtime=runtime, users=(Step(users=20),))
+    [row] = [line.split() for line in said if line.startswith("asgi")]
+    assert row[4] == goodput
+
+
+def test_as_processes_a_target_has_the_cores_that_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {1, 5})
+    monkeypatch.setattr("os.cpu_count", lambda: 16)
+    monkeypatch.setenv("WSGI_WORKERS", "4")
+    monkeypatch.setenv("AGGREGATOR_CPUS", "1.0")
+    experiment = experiments.find("external-concurrency")
+    found = {name: predict.described(experiment, name) for name in ("process", "docker")}
+    given = {name: predict.deployment(lab.services["wsgi"], lab) for name, lab in found.items()}
+    assert (given["process"].cores, given["process"].machine) == (2, 2)
+    assert (given["docker"].cores, given["docker"].machine) == (1, 16)
+
+
+def test_a_run_predicts_with_the_same_cores_and_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setenv("WSGI_WORKERS", "4")
+    monkeypatch.setenv("WSGI_THREADS", "1")
+    monkeypatch.setenv("CALL_TIMEOUT", "5")
+    lab = predict.described(experiments.find("external-concurrency"), "process")
+    before = predict.deployment(lab.services["wsgi"], lab)
+    services = {name: {"cpus": None, "environment": one.environment} for name, one in lab.services.items()}
+    said = replace(target("wsgi", 4), workers=4, pools=dict(before.pools))
+    assert summary.deployment(said, {"services": services, "generator": {"cores": 2}}) == before
+    assert (before.cores, before.call_timeout) == (2, 5)

@@ -93,14 +93,14 @@ def test_a_failed_check_stands_in_the_place_of_the_answer(schema: dict[str, Any]
     result = summarize(run(measured(WSGI, 100, 10.0), measured(ASGI, 100, 97.0, generator_cpu=0.99)))
     jsonschema.validate(result, schema)
     assert result["verdict"]["status"] == "invalid"
-    assert result["verdict"]["sentence"].startswith("No answer: generator CPU in asgi-gather-100-users-1: 0.99 cores")
+    assert result["verdict"]["sentence"].startswith("No answer: generator CPU in asgi-gather-100-users-1: 0.990 cores")
 
 
 def test_the_sentence_says_the_first_failed_check_in_full_and_names_the_others() -> None:
     starved = {"generator_cpu": 0.99, "generator_throttled": 5.0, "clock_step": 1.0}
     result = summarize(run(measured(WSGI, 100, 10.0, **starved), measured(ASGI, 100, 97.0, **starved)))
     sentence = result["verdict"]["sentence"]
-    assert sentence.startswith("No answer: generator CPU in wsgi-threadpool-100-users-1: 0.99 cores")
+    assert sentence.startswith("No answer: generator CPU in wsgi-threadpool-100-users-1: 0.990 cores")
     assert sentence.endswith("(Failed as well: CPU throttling, clock.)")
 
 
@@ -145,4 +145,4 @@ def test_what_it_takes_to_match_is_measured_where_an_arm_has_slots_enough_and_el
     targets = {**TARGETS, "wsgi-100": target("wsgi-100", 100)}
     found = summarize(run(slow, fast, matching, experiment=slots, targets=targets))["findings"]
     assert not any("would need" in text for text in found)
-    assert any(text.startswith("wsgi-100 with 100 slots served 95 pages/s where asgi served 97") for text in found)
+    assert any(text.startswith("wsgi-100 with 100 slots served 95.0 pages/s where asgi served 97.0") for text in found)

@@ -66,8 +66,8 @@ def memory_checks(limits: Limits, **said: Any) -> list[str]:
 
 def test_memory_is_what_the_limit_counts_and_else_what_the_processes_take() -> None:
     both = {"memory": 60e6, "memory_limited": 90e6, "api_memory": 30e6}
-    assert memory_checks(LIMITS, **both) == ["wsgi used 90 MB, 18% of its limit", "api used 30 MB, 6% of its limit"]
-    assert memory_checks(Limits(), **both) == ["wsgi used 60 MB", "api used 30 MB"]
+    assert memory_checks(LIMITS, **both) == ["wsgi used 90.0 MB, 18% of its limit", "api used 30.0 MB, 6% of its limit"]
+    assert memory_checks(Limits(), **both) == ["wsgi used 60.0 MB", "api used 30.0 MB"]
     assert memory_checks(LIMITS, memory=None, api_memory=None) == []
 
 
@@ -107,6 +107,6 @@ def test_an_arm_whose_failures_are_the_point_may_fail() -> None:
 def test_a_failed_check_says_the_value_the_limit_and_the_remedy() -> None:
     check = next(check for check in checks([measured(generator_cpu=0.95)], LIMITS) if not check.passed)
     assert check.sentence == (
-        "generator CPU in wsgi-threadpool-100-users-1: 0.95 cores (at most 0.8). "
+        "generator CPU in wsgi-threadpool-100-users-1: 0.950 cores (at most 0.8). "
         "Fewer users, or a machine with more cores to spare."
     )

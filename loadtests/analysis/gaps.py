@@ -1,0 +1,149 @@
+"""Where a measured goodput parts from the predicted one, and what explains it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from loadtests.analysis.capacity import Deployment, Prediction
+from loadtests.analysis.statistics import StepFigures
+from loadtests.units import digits
+
+MISSED = 0.7  # of the predicted goodput: below it, something else limited the target than what was predicted to
+BUSY_CORES = 0.85  # of the cores that a target can have: they are spent
+BUSY_MACHINE = 2.0  # times the cores: a load average at which processes wait for one
+HELD_BACK = 0.05  # share of the time that a CPU limit takes away
+OFTEN = 0.1  # share of pages that fail
+UNEVEN = 0.5  # by this share of an even share a worker may part from it
+PAGES_EACH = 3  # for each worker, to tell whether they share the pages evenly
+
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """`name` for a column, `words` for a sentence."""
+
+    name: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """`share`: of the predicted goodput, by which the measured one is above or below it."""
+
+    arm: str
+    step: StepFigures
+    predicted: Prediction
+    share: float
+    cause: Cause | None
+
+    @property
+    def missed(self) -> bool:
+        """Whether what was predicted to limit the target cannot be what limited it."""
+        return 1 + self.share < MISSED
+
+    @property
+    def limited_by(self) -> str:
+        if not self.missed:
+            return self.predicted.bottleneck
+        return self.cause.name if self.cause else UNKNOWN
+
+    @property
+    def sentence(self) -> str:
+        figures = (
+            f"{self.arm} at {self.step.step.name}: {digits(self.step.goodput)} pages/s measured, "
+            f"{digits(self.predicted.goodput)} predicted"
+        )
+        if self.predicted.goodput:
+            figures += f", {self.share:+.0%}"
+        if not self.missed:
+            return f"{figures} (limited by {self.predicted.bottleneck})."
+        return f"{figures}: {self.cause.words if self.cause else 'what limited it is not known'}."
+
+
+def gap(arm: str, step: StepFigures, predicted: Prediction, deployment: Deployment, floor: float) -> Gap | None:
+    """Return None where the two agree but for the noise, of which `floor` is a share."""
+    share = step.goodput / predicted.goodput - 1 if predicted.goodput else float(bool(step.goodput))
+    if predicted.failing is None and share < 0:
+        return None  # it is an upper bound
+    one_page = len(step.goodputs) / step.pages if step.pages else 1.0  # what a window's edge can cut off
+    if abs(share) <= max(floor, step.spread, 1.5 * one_page):
+        return None
+    return Gap(arm, step, predicted, share, cause_of(step, deployment))
+
+
+def cause_of(step: StepFigures, deployment: Deployment) -> Cause | None:
+    """Return what explains a goodput below the predicted one, the most certain first; None where nothing is seen."""
+    looks: tuple[Callable[[StepFigures, Deployment], Cause | None], ...] = (
+        failures,
+        restarts,
+        uneven_workers,
+        throttling,
+        spent_cores,
+        busy_machine,
+    )
+    return next((cause for look in looks if (cause := look(step, deployment)) is not None), None)
+
+
+def failures(step: StepFigures, deployment: Deployment) -> Cause | None:
+    failed = sum(step.failures.values())
+    if failed <= OFTEN * (step.pages + failed):
+        return None
+    return Cause("failures", f"{failed} of {step.pages + failed} pages failed")
+
+
+def restarts(step: StepFigures, deployment: Deployment) -> Cause | None:
+    return Cause("restarts", f"{workers_replaced(step)} meanwhile") if step.inside.workers_started else None
+
+
+def uneven_workers(step: StepFigures, deployment: Deployment) -> Cause | None:
+    workers = step.inside.workers
+    pages = [worker.pages for worker in workers] + [0.0] * (deployment.workers - len(workers))
+    even = sum(pages) / len(pages)
+    if len(pages) < 2 or even < PAGES_EACH or max(abs(number - even) for number in pages) < UNEVEN * even:
+        return None
+    each = ", ".join(f"{number:.0f}" for number in pages)
+    return Cause(
+        "uneven workers",
+        f"its {len(pages)} workers finished {each} pages, since each serves the connections that it happened to get",
+    )
+
+
+def throttling(step: StepFigures, deployment: Deployment) -> Cause | None:
+    share = (step.inside.throttled_seconds or 0.0) / step.seconds if step.seconds else 0.0
+    return Cause("cpu limit", f"its CPU limit held it back {share:.0%} of the time") if share > HELD_BACK else None
+
+
+def spent_cores(step: StepFigures, deployment: Deployment) -> Cause | None:
+    used = (step.inside.cpu_seconds or 0.0) / step.seconds if step.seconds else 0.0
+    if used < BUSY_CORES * deployment.cores:
+        return None
+    return Cause("cpu", f"its processes computed on {digits(used)} of {digits(deployment.cores)} cores")
+
+
+def busy_machine(step: StepFigures, deployment: Deployment) -> Cause | None:
+    if step.load_average is None or step.load_average < BUSY_MACHINE * deployment.machine:
+        return None
+    return Cause(
+        "a busy machine",
+        f"the machine was busy, with a load average of {digits(step.load_average)} on {deployment.machine:g} cores",
+    )
+
+
+def workers_replaced(step: StepFigures) -> str:
+    number = int(step.inside.workers_started or 0)
+    return f"{number} worker{'s' if number != 1 else ''} ended and {'were' if number != 1 else 'was'} replaced"
+
+
+def notices(arm: str, step: StepFigures) -> Iterator[str]:
+    """Say what nobody should have to look for, whatever the goodput."""
+    if step.inside.workers_started:
+        yield f"{arm} at {step.step.name}: {workers_replaced(step)}. The service's log says why."
+
+
+def limited_by(gap: Gap | None, predicted: Prediction | None) -> str | None:
+    """Return what limited a step, as far as it is known."""
+    if gap is not None:
+        return gap.limited_by
+    return None if predicted is None else predicted.bottleneck

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from loadtests.analysis.capacity import Deployment, predict
+from loadtests.analysis.gaps import Gap, gap, limited_by
+from loadtests.analysis.inside import Worker
+from loadtests.analysis.statistics import StepFigures, steps
+from loadtests.step import Step
+from tests.unit.factories import INSIDE, SETTINGS, WSGI, measured
+
+FOUR = Deployment(slots=4, cores=2.0, workers=4, machine=2.0)
+EXPECTED = predict(replace(SETTINGS, latency=0.5), "threadpool", FOUR, Step(users=4))  # 8 pages/s, limited by users
+
+
+def step(goodput: float, **changes: Any) -> StepFigures:
+    seen = {name: changes.pop(name) for name in list(changes) if name in type(INSIDE).__slots__}
+    return steps([measured(WSGI, 4, goodput, inside=replace(INSIDE, **seen), **changes)], WSGI)[0]
+
+
+def found(goodput: float, **changes: Any) -> Gap:
+    gap_found = gap("wsgi threadpool", step(goodput, **changes), EXPECTED, FOUR, 0.05)
+    assert gap_found is not None
+    return gap_found
+
+
+def workers(*pages: float) -> tuple[Worker, ...]:
+    return tuple(Worker(str(number), each, 1.0, 1.0) for number, each in enumerate(pages))
+
+
+def test_what_follows_the_prediction_is_no_gap() -> None:
+    assert gap("wsgi threadpool", step(7.9), EXPECTED, FOUR, 0.05) is None
+    assert limited_by(None, EXPECTED) == "users"
+    assert limited_by(None, None) is None
+
+
+def test_a_small_gap_is_still_limited_by_what_was_predicted() -> None:
+    small = found(6.5)
+    assert not small.missed
+    assert small.limited_by == "users"
+    assert small.sentence == (
+        "wsgi threadpool at 4 users: 6.50 pages/s measured, 8.00 predicted, -19% (limited by users)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "words"),
+    [
+        ({"workers": workers(20, 20, 0, 0)}, "uneven workers", "its 4 workers finished 20, 20, 0, 0 pages"),
+        ({"workers": workers(20, 20)}, "uneven workers", "its 4 workers finished 20, 20, 0, 0 pages"),
+        ({"workers_started": 2.0}, "restarts", "2 workers ended and were replaced meanwhile"),
+        ({"failures": Counter({"502": 10})}, "failures", "10 of 50 pages failed"),
+        ({"throttled_seconds": 4.0}, "cpu limit", "its CPU limit held it back 40% of the time"),
+        ({"cpu_seconds": 19.0}, "cpu", "its processes computed on 1.90 of 2.00 cores"),
+        ({"load_average": 31.0}, "a busy machine", "a load average of 31.0 on 2 cores"),
+        ({"workers": workers(11, 10, 10, 9)}, "unknown", "what limited it is not known"),
+        ({}, "unknown", "what limited it is not known"),
+    ],
+)
+def test_who_misses_the_prediction_by_half_was_not_limited_by_what_was_predicted(
+    changes: dict[str, Any], name: str, words: str
+) -> None:
+    half = found(4.0, **changes)
+    assert half.missed
+    assert half.limited_by == name
+    assert words in half.sentence
+    assert "limited by users" not in half.sentence
+
+
+def test_an_upper_bound_that_is_not_reached_is_no_gap() -> None:
+    bound = replace(EXPECTED, failing=None)
+    assert gap("wsgi threadpool", step(2.0), bound, FOUR, 0.05) is None
+    assert gap("wsgi threadpool", step(12.0), bound, FOUR, 0.05) is not None
+
+
+def test_pages_where_none_were_predicted_are_a_gap() -> None:
+    none = replace(EXPECTED, goodput=0.0, bottleneck="timeout", failing=1.0)
+    assert gap("wsgi threadpool", step(0.0), none, FOUR, 0.05) is None
+    some = gap("wsgi threadpool", step(4.0), none, FOUR, 0.05)
+    assert some is not None
+    assert some.sentence.endswith("4.00 pages/s measured, 0 predicted (limited by timeout).")
