@@ -15,7 +15,8 @@ from loadtests import manifest, targets
 from loadtests.errors import ExitCode, Interrupted, LabDown
 from loadtests.experiments import Experiment, Probe
 from loadtests.knobs import Settings
-from loadtests.report import html, summary, terminal
+from loadtests.report import summary
+from loadtests.report.delivery import deliver
 
 LONGEST = 240.0  # seconds until an answer has to be there
 Answer = Mapping[str, Any]
@@ -45,9 +46,7 @@ def run(  # noqa: PLR0913  # all that a report needs
     except Interrupted:
         because = "it was interrupted."
     result = summary.summarize_probe(experiment, probe, answers, known, stopped_because=because)
-    summary.write(result, folder)
-    terminal.show(result, console)
-    html.write(result, folder)
+    deliver(result, folder, console)
     if because:
         return ExitCode.INTERRUPTED
     return summary.verdict_of(result).exit_code

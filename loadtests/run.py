@@ -34,8 +34,9 @@ from loadtests.knobs import Settings
 from loadtests.plan import NORMAL, QUICK, Measurement, first_page_after, plan
 from loadtests.probe import Answer
 from loadtests.progress import Progress
-from loadtests.record import Recorder
-from loadtests.report import html, summary, terminal
+from loadtests.record import Interval, Recorder
+from loadtests.report import summary, terminal
+from loadtests.report.delivery import deliver, reason
 from loadtests.report.summary import Run
 from loadtests.step import Step
 from loadtests.targets import Target
@@ -106,16 +107,23 @@ def main(options: Namespace) -> ExitCode:
         manifest=described,
     )
     console.print(introduction(experiment, settings, found, steps))
-    with Progress(console, seconds=sum(step.seconds for step in steps), steps=len(steps)) as progress:
+    with Progress(console, steps) as progress:
         generator = Generator(found, witnesses, witnesses["api"], settings, folder, progress, interrupted)
         run = walk(generator, steps, run)
-    result = summary.summarize(run)
-    summary.write(result, folder)
-    terminal.show(result, console)
-    html.write(result, folder)
+    result = summarized(run)
+    deliver(result, folder, console)
     if generator.interrupted.is_set():
         return ExitCode.INTERRUPTED
     return summary.verdict_of(result).exit_code
+
+
+def summarized(run: Run) -> dict[str, Any]:
+    """Return what the run found, or a summary that says why its figures could not be put together."""
+    try:
+        return summary.summarize(run)
+    except Exception as error:  # noqa: BLE001  # a bug, and what was measured is not to be had again
+        because = f"the figures could not be put together ({reason(error)}); those of each step are under raw/."
+        return summary.summarize(replace(run, measured=(), stopped_because=because))
 
 
 def introduction(
@@ -158,21 +166,30 @@ def unless_stopped(interrupted: Event, work: Callable[[], Answer]) -> Answer:
 def walk(generator: Generator, steps: Sequence[Measurement], run: Run) -> Run:
     """Measure one step after the other; the raw data of each is on disk before the next begins."""
     measured: list[Measured] = []
+    warnings = list(run.manifest.get("warnings", ()))
     because = None
     try:
         for step in steps:
             if busy := left_over(generator, step):
                 because = f"{busy} before {step.name}: something else uses the lab."
                 break
-            measured.append(measure(generator, step))
-            if not measured[-1].pages and not step.arm.fails:
-                failures = measured[-1].failures.most_common(1)
+            one, intervals = measure(generator, step)
+            measured.append(one)
+            try:
+                raw.keep(generator.folder, one, intervals)
+            except OSError as error:  # a full disk, which the figures in memory do not need
+                warnings.append(f"The raw data of {step.name} could not be written: {reason(error)}.")
+            if not one.pages and not step.arm.fails:
+                failures = one.failures.most_common(1)
                 fault = failures[0][0] if failures else "no answer came"
                 because = f"{step.name} brought no whole page ({fault}), and the rest was left out."
                 break
     except Interrupted:
         because = "it was interrupted."
-    return replace(run, measured=tuple(measured), stopped_because=because)
+    except Exception as error:  # noqa: BLE001  # a bug, and what was measured before it is not to be had again
+        because = f"the load generator failed: {reason(error)}."
+    known = {**run.manifest, "warnings": warnings}
+    return replace(run, measured=tuple(measured), manifest=known, stopped_because=because)
 
 
 def left_over(generator: Generator, step: Measurement) -> str | None:
@@ -196,7 +213,8 @@ def in_flight(witness_url: str, name: str) -> int:
     return (reading.number(name) or 0) if reading else 0
 
 
-def measure(generator: Generator, step: Measurement) -> Measured:
+def measure(generator: Generator, step: Measurement) -> tuple[Measured, list[Interval]]:
+    """Return what was measured, and its interval log."""
     recorder = Recorder()
     load = begin_load(generator, step, recorder)
     process = psutil.Process()
@@ -218,6 +236,7 @@ def measure(generator: Generator, step: Measurement) -> Measured:
         recorder.open()
         generator.progress.wait(step.window, generator.pause, status)
         while missing := seconds_missing(recorder, step):
+            generator.progress.lengthen(missing)
             generator.progress.wait(missing, generator.pause, status)
         recorder.close()
         cpu = sum(process.cpu_times()[:2]) - cpu_before
@@ -247,8 +266,7 @@ def measure(generator: Generator, step: Measurement) -> Measured:
         load_average=load_average(),
         inside=inside(inner, api),
     )
-    raw.keep(generator.folder, measured, recorder.intervals)
-    return measured
+    return measured, recorder.intervals
 
 
 def load_average() -> float | None:

@@ -126,7 +126,7 @@ def busy_machine(step: StepFigures, deployment: Deployment) -> Cause | None:
     if step.load_average is None or step.load_average < BUSY_MACHINE * deployment.machine:
         return None
     return Cause(
-        "a busy machine",
+        "busy machine",
         f"the machine was busy, with a load average of {digits(step.load_average)} on {deployment.machine:g} cores",
     )
 
@@ -136,8 +136,10 @@ def workers_replaced(step: StepFigures) -> str:
     return f"{number} worker{'s' if number != 1 else ''} ended and {'were' if number != 1 else 'was'} replaced"
 
 
-def notices(arm: str, step: StepFigures) -> Iterator[str]:
+def notices(arm: str, step: StepFigures, predicted: Prediction | None) -> Iterator[str]:
     """Say what nobody should have to look for, whatever the goodput."""
+    if predicted is not None and predicted.reason and step.failures:
+        yield f"{arm} at {step.step.name}: pages fail as predicted: {predicted.reason}."
     if step.inside.workers_started:
         yield f"{arm} at {step.step.name}: {workers_replaced(step)}. The service's log says why."
 

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 
 from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, expected, judged, last, of
 from loadtests.step import users
+from loadtests.units import digits, duration
 
 SYNC, ASYNC, ASGI = Arm("wsgi", "threadpool"), Arm("wsgi", "gather"), Arm("asgi", "gather")
 AS_FAST = 1.5  # times the page under ASGI that it may take for one user
@@ -37,13 +38,13 @@ def judge(points: Sequence[Point]) -> Judgement:
     cost = ""
     if full.cpu_per_page and sync.cpu_per_page and full_asgi.cpu_per_page:
         cost = (
-            f"; a page costs {full.cpu_per_page * 1000:.1f} ms of CPU there, {sync.cpu_per_page * 1000:.1f} ms as a "
-            f"sync view with threads, and {full_asgi.cpu_per_page * 1000:.1f} ms under ASGI"
+            f"; a page costs {duration(full.cpu_per_page)} of CPU there, {duration(sync.cpu_per_page)} as a "
+            f"sync view with threads, and {duration(full_asgi.cpu_per_page)} under ASGI"
         )
     figures = (
-        f"for {alone.step.name} an async page took {alone.p50:.2f} s under WSGI and {alone_asgi.p50:.2f} s under "
-        f"ASGI; at {full.step.name} WSGI served {full.goodput:.1f} pages/s with its {full.slots} slots, "
-        f"{sync.goodput:.1f} by sync views with threads, and ASGI {full_asgi.goodput:.1f}{cost}"
+        f"for {alone.step.name} an async page took {duration(alone.p50)} under WSGI and {duration(alone_asgi.p50)} "
+        f"under ASGI; at {full.step.name} WSGI served {digits(full.goodput)} pages/s with its {full.slots} slots, "
+        f"{digits(sync.goodput)} by sync views with threads, and ASGI {digits(full_asgi.goodput)}{cost}"
     )
     seen = inside and outside and like_threads
     return judged(seen, "Concurrent inside, not outside", figures)

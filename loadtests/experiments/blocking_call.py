@@ -19,6 +19,7 @@ from collections.abc import Sequence
 
 from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, judged, last
 from loadtests.step import users
+from loadtests.units import digits, duration
 
 BLOCKS = 0.1  # seconds, as services/aggregator/pitfalls.py has it
 CLEAN = Arm("asgi", "gather")
@@ -34,9 +35,9 @@ def judge(points: Sequence[Point]) -> Judgement:
     clean, blocking, threads = last(points, CLEAN), last(points, BLOCKING), last(points, THREADS)
     lag = blocking.inside.loop_lag_p99 or 0.0
     figures = (
-        f"at {clean.step.name} ASGI served {clean.goodput:.1f} pages/s, and {blocking.goodput:.1f} when each page "
-        f"blocks its event loop for {BLOCKS:g} s (loop lag p99 up to {lag * 1000:.0f} ms); WSGI served "
-        f"{threads.goodput:.1f} of the same blocking pages with {threads.slots} threads"
+        f"at {clean.step.name} ASGI served {digits(clean.goodput)} pages/s, and {digits(blocking.goodput)} when each "
+        f"page blocks its event loop for {BLOCKS:g} s (loop lag p99 up to {duration(lag)}); WSGI served "
+        f"{digits(threads.goodput)} of the same blocking pages with {threads.slots} threads"
     )
     held = blocking.goodput <= HELD / BLOCKS and clean.goodput >= CLEARLY_MORE * blocking.goodput
     seen = held and lag >= LATE and threads.goodput >= max(THREADS_WIN, 1 + threads.noise_floor) * blocking.goodput

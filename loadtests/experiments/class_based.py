@@ -17,6 +17,7 @@ from statistics import fmean
 
 from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, judged, last
 from loadtests.step import users
+from loadtests.units import digits, duration
 
 FUNCTION = Arm("asgi", "gather", "function")
 GET, POST = Arm("asgi", "gather_class", "class, GET"), Arm("asgi", "gather_class", "class, POST", method="POST")
@@ -29,9 +30,9 @@ def judge(points: Sequence[Point]) -> Judgement:
     function, get, post = (last(points, arm) for arm in (FUNCTION, GET, POST))
     cpus = [point.cpu_per_page or 0.0 for point in (function, get, post)]
     figures = (
-        f"at {function.step.name} the function served {function.goodput:.1f} pages/s, the class {get.goodput:.1f} by "
-        f"GET and {post.goodput:.1f} by POST, at {cpus[0] * 1000:.1f}, {cpus[1] * 1000:.1f} and {cpus[2] * 1000:.1f} "
-        "ms of CPU a page"
+        f"at {function.step.name} the function served {digits(function.goodput)} pages/s, the class "
+        f"{digits(get.goodput)} by GET and {digits(post.goodput)} by POST, at {duration(cpus[0])}, {duration(cpus[1])} "
+        f"and {duration(cpus[2])} of CPU a page"
     )
     same = min(get.goodput, post.goodput) >= SAME * function.goodput
     seen = same and cpus[0] and fmean(cpus[1:]) <= ALIKE * cpus[0]

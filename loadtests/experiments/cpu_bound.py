@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, judged, last
 from loadtests.step import users
+from loadtests.units import digits, duration
 
 WSGI, ASGI = Arm("wsgi", "threadpool"), Arm("asgi", "gather")
 WORK = 0.05  # CPU seconds a page
@@ -27,8 +28,8 @@ NO_MORE = 1.1  # times what one core can compute
 def judge(points: Sequence[Point]) -> Judgement:
     wsgi, asgi = last(points, WSGI), last(points, ASGI)
     figures = (
-        f"at {wsgi.step.name} WSGI served {wsgi.goodput:.1f} pages/s (p95 {wsgi.p95:.2f} s) and ASGI "
-        f"{asgi.goodput:.1f} (p95 {asgi.p95:.2f} s); {WORK * 1000:.0f} ms a page end at {1 / WORK:.0f} pages/s for "
+        f"at {wsgi.step.name} WSGI served {digits(wsgi.goodput)} pages/s (p95 {duration(wsgi.p95)}) and ASGI "
+        f"{digits(asgi.goodput)} (p95 {duration(asgi.p95)}); {duration(WORK)} a page end at {1 / WORK:.0f} pages/s for "
         "one core"
     )
     fast, slow = max(wsgi.goodput, asgi.goodput), min(wsgi.goodput, asgi.goodput)

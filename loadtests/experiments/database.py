@@ -23,6 +23,7 @@ from collections.abc import Sequence
 
 from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, judged, last
 from loadtests.step import users
+from loadtests.units import digits, duration
 
 WSGI = Arm("wsgi-database", "orm_sync")
 SYNC, WRAPPED, ASYNC = (Arm("asgi-database", name) for name in ("orm_sync", "orm_to_async", "orm_async"))
@@ -37,9 +38,9 @@ def judge(points: Sequence[Point]) -> Judgement:
     together = last(points, SIDE_BY_SIDE)
     served = [point.goodput for point in asgi]
     figures = (
-        f"at {wsgi.step.name} ASGI served {served[0]:.1f} pages/s with sync queries, {served[1]:.1f} through "
-        f"sync_to_async and {served[2]:.1f} with the a… methods, and WSGI {wsgi.goodput:.1f} with {wsgi.slots} slots; "
-        f"{QUERIES} queries by gather took a page {together.p50:.2f} s, one {asgi[2].p50:.2f} s"
+        f"at {wsgi.step.name} ASGI served {digits(served[0])} pages/s with sync queries, {digits(served[1])} through "
+        f"sync_to_async and {digits(served[2])} with the a… methods, and WSGI {digits(wsgi.goodput)} with {wsgi.slots} "
+        f"slots; {QUERIES} queries by gather took a page {duration(together.p50)}, one {duration(asgi[2].p50)}"
     )
     one_by_one = together.p50 >= THE_SUM * QUERIES * asgi[2].p50
     seen = min(served) and max(served) / min(served) <= ALIKE and one_by_one

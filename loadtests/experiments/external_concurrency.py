@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from loadtests.analysis import noise
 from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, expected, highest
 from loadtests.step import users
+from loadtests.units import digits, duration
 
 HELD = (0.8, 1.1)  # WSGI counts as held at its slots within these shares of slots / page time
 CLEARLY_MORE = 2.0  # times WSGI's goodput that ASGI has to reach, where users allow it
@@ -32,8 +33,8 @@ def judge(points: Sequence[Point]) -> Judgement:
     load, limit = wsgi.step, expected(wsgi)
     predicted = limit.goodput
     figures = (
-        f"at {load.name} {asgi.arm.target} served {asgi.goodput:.1f} pages/s (p95 {asgi.p95:.2f} s) and "
-        f"{wsgi.arm.target} {wsgi.goodput:.1f} (p95 {wsgi.p95:.2f} s)"
+        f"at {load.name} {asgi.arm.target} served {digits(asgi.goodput)} pages/s (p95 {duration(asgi.p95)}) and "
+        f"{wsgi.arm.target} {digits(wsgi.goodput)} (p95 {duration(wsgi.p95)})"
     )
     if noise.no_difference(wsgi.goodputs, asgi.goodputs, wsgi.noise_floor):
         return Judgement(
@@ -54,12 +55,12 @@ def judge(points: Sequence[Point]) -> Judgement:
         return Judgement(
             confirmed=True,
             sentence=f"External concurrency decides: {figures}, {ratio:.1f} times as many; WSGI is held at its "
-            f"{wsgi.slots} slots ({predicted:.1f} pages/s predicted).",
+            f"{wsgi.slots} slots ({digits(predicted)} pages/s predicted).",
         )
     why = (
         f"{asked:.1f} times were asked for and {ratio:.1f} seen"
         if held
-        else f"WSGI should be held at its {wsgi.slots} slots, {predicted:.1f} pages/s"
+        else f"WSGI should be held at its {wsgi.slots} slots, {digits(predicted)} pages/s"
     )
     return Judgement(confirmed=False, sentence=f"Not as predicted: {figures}; {why}.")
 

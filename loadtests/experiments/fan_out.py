@@ -19,6 +19,7 @@ from collections.abc import Sequence
 
 from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, last
 from loadtests.step import users
+from loadtests.units import duration
 
 SEQUENTIAL = (Arm("wsgi", "sequential"), Arm("asgi", "sequential"))
 THREADS = (Arm("wsgi", "threadpool"), Arm("asgi", "threadpool"))
@@ -35,8 +36,9 @@ def judge(points: Sequence[Point]) -> Judgement:
     predicted = [point.predicted.page_time for point in points if point.predicted]
     expected = max(predicted) / min(predicted)
     figures = (
-        f"one after the other a page took {slow[0]:.2f} s under WSGI and {slow[1]:.2f} s under ASGI; side by side "
-        f"{min(fast.values()):.3f} to {max(fast.values()):.3f} s, whether by threads or by gather, under either"
+        f"one after the other a page took {duration(slow[0])} under WSGI and {duration(slow[1])} under ASGI; side by "
+        f"side {duration(min(fast.values()))} to {duration(max(fast.values()))}, whether by threads or by gather, "
+        f"under either"
     )
     if gain >= MOST_OF_IT * expected and apart <= ALIKE:
         return Judgement(

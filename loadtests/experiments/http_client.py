@@ -24,6 +24,7 @@ from collections.abc import Sequence
 
 from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, cpu_of, judged, last
 from loadtests.step import users
+from loadtests.units import digits, duration
 
 HTTPX_TIMEOUT = 5.0  # seconds, for everything, where nothing else is asked for
 THREADS = Arm("wsgi", "threadpool")
@@ -44,13 +45,13 @@ DEARER = 2.0  # times the CPU of the cheapest client that the dearest takes, of 
 def judge(points: Sequence[Point]) -> Judgement:
     threads, limited, best = last(points, THREADS), last(points, DEFAULT_LIMITS), last(points, OVER_AIOHTTP)
     each = ", ".join(
-        f"{arm.label} {last(points, arm).goodput:.1f} ({cpu_of(points, arm) * 1000:.1f} ms of CPU a page"
+        f"{arm.label} {digits(last(points, arm).goodput)} ({duration(cpu_of(points, arm))} of CPU a page"
         f"{opened(last(points, arm))})"
         for arm in (DEFAULT_LIMITS, PER_PAGE, *SHARED)
     )
     costs = [cpu_of(points, arm) for arm in SHARED]
     figures = (
-        f"at {limited.step.name} {threads.slots} threads under WSGI served {threads.goodput:.1f} pages/s; the same "
+        f"at {limited.step.name} {threads.slots} threads under WSGI served {digits(threads.goodput)} pages/s; the same "
         f"view under ASGI with {each}"
     )
     seen = (

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 
 from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, cpu_of, judged
 from loadtests.step import users
+from loadtests.units import duration
 
 SETS = ("bare", "", "hop", "django")  # of compose.yaml's targets
 WSGI, ASGI = (
@@ -36,13 +37,17 @@ def judge(points: Sequence[Point]) -> Judgement:
     )
     added, added_wsgi = django - bare, django_wsgi - bare_wsgi
     figures = (
-        f"Django's default middleware adds {added * 1000:+.2f} ms of CPU to a page under ASGI and "
-        f"{added_wsgi * 1000:+.2f} ms under WSGI, one that is sync only {(hop - bare) * 1000:+.2f} ms under ASGI; "
-        f"there a page takes {bare * 1000:.2f} ms with none, {both * 1000:.2f} ms with one written for both, "
-        f"{hop * 1000:.2f} ms with one that is sync only, {django * 1000:.2f} ms with Django's"
+        f"Django's default middleware adds {more(added)} of CPU to a page under ASGI and "
+        f"{more(added_wsgi)} under WSGI, one that is sync only {more(hop - bare)} under ASGI; "
+        f"there a page takes {duration(bare)} with none, {duration(both)} with one written for both, "
+        f"{duration(hop)} with one that is sync only, {duration(django)} with Django's"
     )
     seen = added >= SHOWS and added >= MORE * max(0.0, added_wsgi) and bare < hop < django
     return judged(seen, "Sync middleware is dearer under ASGI", figures)
+
+
+def more(seconds: float) -> str:
+    return f"{'+' if seconds >= 0 else ''}{duration(seconds)}"
 
 
 EXPERIMENT = Experiment(

@@ -23,6 +23,7 @@ from collections.abc import Sequence
 
 from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, expected
 from loadtests.step import rates, users
+from loadtests.units import digits, duration
 
 HIDDEN = 1.5  # times the closed loop's response time at the least, at about the same offered load
 KEEPS_UP = 0.8  # of the arrivals that a target with room has to serve
@@ -46,12 +47,12 @@ def judge(points: Sequence[Point]) -> Judgement:
     hidden = ratio >= HIDDEN
     keep_up = all(point.goodput >= KEEPS_UP * point.step.amount for point in others)
     served = "; ".join(
-        f"{other.arm.target} served {other.goodput:.1f} of them at p95 {other.p95:.2f} s" for other in others
+        f"{other.arm.target} served {digits(other.goodput)} of them at p95 {duration(other.p95)}" for other in others
     )
     sentence = (
-        f"{over.arm.target} serves {over.goodput:.1f} pages/s when {over.step.name} arrive and {twin.goodput:.1f} with "
-        f"{twin.step.name}, but p95 is {over.p95:.2f} s and still growing, against {twin.p95:.2f} s: users who wait "
-        f"hide a queue {ratio:.1f} times as long{f'; {served}' if served else ''}."
+        f"{over.arm.target} serves {digits(over.goodput)} pages/s when {over.step.name} arrive and "
+        f"{digits(twin.goodput)} with {twin.step.name}, but p95 is {duration(over.p95)} and still growing, against "
+        f"{duration(twin.p95)}: users who wait hide a queue {ratio:.1f} times as long{f'; {served}' if served else ''}."
     )
     return Judgement(hidden and keep_up, sentence if hidden and keep_up else f"Not as predicted: {sentence}")
 

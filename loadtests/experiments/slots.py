@@ -22,6 +22,7 @@ from collections.abc import Sequence
 
 from loadtests.experiments import Arm, CannotJudge, Claim, Experiment, Judgement, Point, Quick, judged, last
 from loadtests.step import users
+from loadtests.units import digits, duration, size
 
 TEN, FIFTY, HUNDRED, TWO_HUNDRED = (Arm(target, "threadpool") for target in ("wsgi", "wsgi-50", "wsgi-100", "wsgi-200"))
 PILED, SPREAD = Arm("wsgi-4x25", "threadpool"), Arm("wsgi-4x25-spread", "threadpool")
@@ -33,14 +34,15 @@ BEHIND = 0.6  # of ASGI's goodput, which ten slots stay below
 def judge(points: Sequence[Point]) -> Judgement:
     ten, hundred, asgi = last(points, TEN), last(points, HUNDRED), last(points, ASGI)
     piled, spread = last(points, PILED), last(points, SPREAD)
-    memory = [point.inside.memory / 1e6 for point in (hundred, piled, asgi) if point.inside.memory is not None]
+    memory = [point.inside.memory for point in (hundred, piled, asgi) if point.inside.memory is not None]
     if len(memory) < 3:
         raise CannotJudge("nobody could read what memory the threads took")
     figures = (
-        f"at {asgi.step.name} 10 threads served {ten.goodput:.1f} pages/s, 50 {last(points, FIFTY).goodput:.1f}, 100 "
-        f"{hundred.goodput:.1f}, 200 {last(points, TWO_HUNDRED).goodput:.1f}, ASGI {asgi.goodput:.1f}; 4 × 25 threads "
-        f"served {piled.goodput:.1f} (p95 {piled.p95:.2f} s), spread evenly {spread.goodput:.1f} (p95 "
-        f"{spread.p95:.2f} s); 100 threads took {memory[0]:.0f} MB, 4 × 25 {memory[1]:.0f} MB, ASGI {memory[2]:.0f} MB"
+        f"at {asgi.step.name} 10 threads served {digits(ten.goodput)} pages/s, 50 "
+        f"{digits(last(points, FIFTY).goodput)}, 100 {digits(hundred.goodput)}, 200 "
+        f"{digits(last(points, TWO_HUNDRED).goodput)}, ASGI {digits(asgi.goodput)}; 4 × 25 threads served "
+        f"{digits(piled.goodput)} (p95 {duration(piled.p95)}), spread evenly {digits(spread.goodput)} (p95 "
+        f"{duration(spread.p95)}); 100 threads took {size(memory[0])}, 4 × 25 {size(memory[1])}, ASGI {size(memory[2])}"
     )
     caught_up = hundred.goodput >= CAUGHT_UP * asgi.goodput and ten.goodput <= BEHIND * asgi.goodput
     seen = caught_up and memory[0] < memory[1]

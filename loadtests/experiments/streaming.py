@@ -18,6 +18,7 @@ from collections.abc import Sequence
 
 from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, expected, judged, last, of
 from loadtests.step import users
+from loadtests.units import digits, duration
 
 WHOLE = (Arm("wsgi", "threadpool", "whole", streams=True), Arm("asgi", "gather", "whole", streams=True))
 STREAMED = (Arm("wsgi", "stream_threads", "streamed", streams=True), Arm("asgi", "stream", "streamed", streams=True))
@@ -30,13 +31,13 @@ def judge(points: Sequence[Point]) -> Judgement:
     whole, streamed = ([of(points, arm)[0] for arm in arms] for arms in (WHOLE, STREAMED))
     full, free = (last(points, arm) for arm in STREAMED)
     figures = "; ".join(
-        f"under {arm.arm.target.upper()} a streamed page began after {arm.first_byte:.3f} s and ended after "
-        f"{arm.p50:.2f} s, a whole one began after {other.first_byte:.2f} s"
+        f"under {arm.arm.target.upper()} a streamed page began after {duration(arm.first_byte)} and ended after "
+        f"{duration(arm.p50)}, a whole one began after {duration(other.first_byte)}"
         for arm, other in zip(streamed, whole, strict=True)
     )
     figures += (
-        f"; at {full.step.name} WSGI streamed {full.goodput:.1f} pages/s with its {full.slots} slots and ASGI "
-        f"{free.goodput:.1f}"
+        f"; at {full.step.name} WSGI streamed {digits(full.goodput)} pages/s with its {full.slots} slots and ASGI "
+        f"{digits(free.goodput)}"
     )
     early = all(arm.first_byte <= EARLY * arm.p50 for arm in streamed)
     late = all(arm.first_byte >= EARLY * arm.p50 for arm in whole)

@@ -21,6 +21,7 @@ from collections.abc import Sequence
 
 from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, expected, judged, of
 from loadtests.step import users
+from loadtests.units import digits, duration
 
 SYNC, ASYNC = Arm("asgi", "sequential"), Arm("asgi", "gather")
 ALIKE = 0.85  # of what async views serve
@@ -33,11 +34,11 @@ def judge(points: Sequence[Point]) -> Judgement:
     threads, pages = more_threads(alone, sync), (sync.inside.pages_in_flight or 0) - (alone.inside.pages_in_flight or 0)
     cost = ""
     if sync.cpu_per_page and asynchronous.cpu_per_page:
-        cost = f", {sync.cpu_per_page * 1000:.1f} ms of CPU a page against {asynchronous.cpu_per_page * 1000:.1f} ms"
+        cost = f", {duration(sync.cpu_per_page)} of CPU a page against {duration(asynchronous.cpu_per_page)}"
     figures = (
-        f"at {sync.step.name} sync views under ASGI served {sync.goodput:.1f} pages/s, where one thread for all would "
-        f"serve {serialised:.1f}, and async views {asynchronous.goodput:.1f}; {pages:.0f} pages more in flight took "
-        f"{threads:.0f} threads more, {more_threads(alone_async, asynchronous):.0f} with async views{cost}"
+        f"at {sync.step.name} sync views under ASGI served {digits(sync.goodput)} pages/s, where one thread for all "
+        f"would serve {digits(serialised)}, and async views {digits(asynchronous.goodput)}; {pages:.0f} pages more in "
+        f"flight took {threads:.0f} threads more, {more_threads(alone_async, asynchronous):.0f} with async views{cost}"
     )
     seen = sync.goodput >= ALIKE * asynchronous.goodput and threads >= A_THREAD_EACH * pages > 1
     return judged(seen, "A thread each, and no longer one for all", figures)

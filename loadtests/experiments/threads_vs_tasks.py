@@ -16,6 +16,7 @@ open connections are, outside of Django: under ASGI it keeps a thread for each r
 from __future__ import annotations
 
 from loadtests.experiments import Answers, Claim, Column, Experiment, Judgement, Probe, judged
+from loadtests.units import duration, size
 
 TIMES = 4.0  # as much memory as a task, at the least
 
@@ -27,8 +28,8 @@ def judge(answers: Answers) -> Judgement:
     # What the kernel keeps for a thread is counted where a limit counts it, and else nowhere.
     each = [said["counted_bytes_per_unit"] or said["bytes_per_unit"] or 0.0 for said in (threads, tasks)]
     figures = (
-        f"{threads['started']:,} threads started in {threads['seconds_to_start']:.1f} s at {each[0] / 1e3:.1f} KB "
-        f"each, {tasks['started']:,} tasks in {tasks['seconds_to_start']:.1f} s at {each[1] / 1e3:.1f} KB each"
+        f"{threads['started']:,} threads started in {duration(threads['seconds_to_start'])} at {size(each[0])} each, "
+        f"{tasks['started']:,} tasks in {duration(tasks['seconds_to_start'])} at {size(each[1])} each"
     )
     times = each[0] / each[1] if each[1] else 0.0
     return judged(times >= TIMES, f"A task takes {times:.0f} times less memory", figures)

@@ -21,6 +21,7 @@ from collections.abc import Sequence
 
 from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, judged, last
 from loadtests.step import users
+from loadtests.units import digits, duration
 
 CALL_TIMEOUT, DEADLINE = 0.8, 0.4  # seconds
 SHORT_TIMEOUTS = {"CALL_TIMEOUT": f"{CALL_TIMEOUT:g}", "DEADLINE": f"{DEADLINE:g}"}
@@ -45,10 +46,10 @@ def judge(points: Sequence[Point]) -> Judgement:
         return Judgement(confirmed=False, sentence=f"Not as predicted: pages came whole although a call hung: {names}.")
     figures = (
         f"with one call in ten hanging, at {partial.step.name}, no page came whole: by gather, with a timeout of "
-        f"{CALL_TIMEOUT:g} s, it failed after {gather.failed_after:.2f} s, with a deadline of {DEADLINE:g} s after "
-        f"{gives_up.failed_after:.2f} s, by threads under WSGI after {threads.failed_after:.2f} s; "
-        f"partial pages came at {partial.goodput:.1f} pages/s in {partial.p50:.2f} s under ASGI, and at "
-        f"{partial_threads.goodput:.1f} in {partial_threads.p50:.2f} s with the {slots} slots of WSGI"
+        f"{CALL_TIMEOUT:g} s, it failed after {duration(gather.failed_after)}, with a deadline of {DEADLINE:g} s after "
+        f"{duration(gives_up.failed_after)}, by threads under WSGI after {duration(threads.failed_after)}; "
+        f"partial pages came at {digits(partial.goodput)} pages/s in {duration(partial.p50)} under ASGI, and at "
+        f"{digits(partial_threads.goodput)} in {duration(partial_threads.p50)} with the {slots} slots of WSGI"
     )
     gave_up = gives_up.failed_after <= IN_TIME * DEADLINE < gather.failed_after
     came = partial.p50 <= IN_TIME * DEADLINE and 0 < partial_threads.goodput <= HELD * slots / DEADLINE

@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from loadtests.report.plots import arm_name, drawn
+from loadtests.units import digits, duration, size
 
 
 def render(summary: Mapping[str, Any]) -> str:
@@ -22,11 +23,13 @@ def render(summary: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"seconds": seconds, "count": count, "scaled": scaled}
+    environment.filters |= {"digits": digits, "duration": duration, "size": size, "count": count}
     return environment.get_template("report.html").render(
         summary=summary,
         arm_name=arm_name,
         pages_failed=any(step["failures"] for arm in summary["arms"] for step in arm["steps"]),
+        several_workers=any(by_worker(step) for arm in summary["arms"] for step in arm["steps"]),
+        by_worker=by_worker,
         plots=[
             {
                 "title": plot.title,
@@ -41,16 +44,14 @@ def render(summary: Mapping[str, Any]) -> str:
     )
 
 
-def seconds(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
+def by_worker(step: Mapping[str, Any]) -> bool:
+    """Whether there is something to tell apart."""
+    return len(step["inside"]["workers"]) > 1
 
 
 def count(value: float | None) -> str:
-    return "–" if value is None else f"{value:.0f}"
-
-
-def scaled(value: float | None, factor: float) -> str:
-    return "–" if value is None else f"{value * factor:.1f}"
+    """Return a count, which a median may have made a fraction of."""
+    return digits(value) if value is None or value % 1 else f"{value:,.0f}"
 
 
 def write(summary: Mapping[str, Any], folder: Path) -> Path:

@@ -1,6 +1,7 @@
-"""PLOTS: from a summary to a figure, a function and a caption each. A new plot is one more here.
+"""PLOTS: from a summary to a figure, a function and its captions each. A new plot is one more here.
 
-A figure is drawn over an axis: what was turned from step to step. Where nothing was turned it has a bar for each arm.
+A figure is drawn over an axis: what was turned from step to step. Where nothing was turned it has a bar for each arm,
+and another caption, because other things are drawn.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import plotly.graph_objects as go
 
 from loadtests.analysis.cost import ENOUGH_PAGES
 from loadtests.knobs import KNOBS
+from loadtests.units import digits, duration
 
 # Okabe and Ito's palette, told apart by colour-blind readers too; one colour an arm, everywhere.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
@@ -65,8 +67,11 @@ Draw = Callable[[Summary, Axis], go.Figure]
 
 @dataclass(frozen=True, slots=True)
 class Plot:
+    """`caption` of its lines, `bars` of its bars: how to read what is drawn, and nothing else."""
+
     title: str
     caption: str
+    bars: str
     draw: Draw
 
 
@@ -79,12 +84,12 @@ class Drawn:
 
 
 PLOTS: dict[str, Plot] = {}
-BARS = "Here with one step: a bar for each arm, and a short black line where a figure was predicted."
+PREDICTED = "Short black line: predicted."
 
 
-def plot(title: str, caption: str) -> Callable[[Draw], Draw]:
+def plot(title: str, caption: str, bars: str) -> Callable[[Draw], Draw]:
     def register(draw: Draw) -> Draw:
-        PLOTS[title] = Plot(title, caption, draw)
+        PLOTS[title] = Plot(title, caption, bars, draw)
         return draw
 
     return register
@@ -96,7 +101,7 @@ def drawn(summary: Summary) -> Iterator[Drawn]:
     for axis in axes:
         for one in (PLOTS[title] for title in summary["plots"]):
             title = f"{one.title}, open loop" if axis is ARRIVALS else one.title
-            caption = one.caption if len(places_on(axis, summary)) > 1 else f"{one.caption} {BARS}"
+            caption = one.caption if len(places_on(axis, summary)) > 1 else one.bars
             yield Drawn(title, caption, axis, one.draw(summary, axis))
 
 
@@ -129,15 +134,30 @@ def short_names(summary: Summary) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One value of every arm's steps. `unit`: of a hovered value; `dash`: which of an arm's lines it is."""
+    """One value of every arm's steps, in `unit`; `dash`: which of an arm's lines it is; `whole`: it is a count."""
 
     value: Value
     unit: str
-    digits: int = 1
+    whole: bool = False
     dash: str = "solid"
     label: str = ""
     predicted: Value | None = None
     spread: Callable[[Step], Sequence[float]] | None = None
+
+    def words(self, value: float) -> str:
+        """Return the value as a reader sees it, with the unit that fits."""
+        if self.unit in SECONDS:
+            return duration(value * SECONDS[self.unit])
+        return f"{value:,.0f} {self.unit}" if self.whole else f"{digits(value)} {self.unit}"
+
+    def hovered(self, axis: str) -> str:
+        """Return the same for Plotly, which formats a hovered value by itself."""
+        if self.unit == "s":
+            return f"%{{{axis}:.3s}}s"  # with a prefix that fits: 8.12ms
+        return f"%{{{axis}:{',.0f' if self.whole else '.3r'}}} {self.unit}"
+
+
+SECONDS = {"s": 1.0, "ms": 1e-3}
 
 
 def figure_of(summary: Summary, axis: Axis, title: str, *lines: Line) -> go.Figure:
@@ -158,7 +178,6 @@ def figure_of(summary: Summary, axis: Axis, title: str, *lines: Line) -> go.Figu
             yaxis={"title": "", "autorange": "reversed", "automargin": True},
             showlegend=False,
             hovermode="closest",
-            margin={"r": 90},  # for the figures at the bars' ends
         )
         if not any(trace.x for trace in figure.data):
             figure.add_annotation(text="too little was measured to tell", showarrow=False)
@@ -184,7 +203,7 @@ def curve(axis: Axis, index: int, steps: Sequence[Step], line: Line, name: str) 
         x=[axis.x(step) for step in steps],
         y=[line.value(step) for step in steps],
         name=name,
-        hovertemplate=f"%{{y:.{line.digits}f}} {line.unit} at %{{x}} {axis.at}",
+        hovertemplate=f"{line.hovered('y')} at %{{x}} {axis.at}",
         **measured_line(index, line.dash, markers=not axis.is_time),
         **error,
     )
@@ -196,32 +215,30 @@ def curve(axis: Axis, index: int, steps: Sequence[Step], line: Line, name: str) 
             name=f"{name}, predicted",
             mode="lines",
             line={"color": COLOURS[index % len(COLOURS)], "width": 1.5, "dash": "dot"},
-            hovertemplate="%{y:.3g} predicted",
+            hovertemplate=f"{line.hovered('y')} predicted",
         )
 
 
 def bar(index: int, steps: Sequence[Step], line: Line, name: str) -> Iterator[go.Bar | go.Scatter]:
-    steps = [step for step in steps if line.value(step) is not None]
-    values = [line.value(step) for step in steps]
+    """The figure stands below the arm's name: at the bar's end the predicted one would be drawn through it."""
+    known = [(step, value) for step in steps if (value := line.value(step)) is not None]
+    places = [f"{name}<br><b>{line.words(value)}</b>" for _, value in known]
     yield go.Bar(
         orientation="h",
-        x=values,
-        y=[name] * len(steps),
+        x=[value for _, value in known],
+        y=places,
         name=name,
-        text=[f"{value:.{line.digits}f} {line.unit}" for value in values],
-        textposition="outside",
-        cliponaxis=False,
         marker={"color": COLOURS[index % len(COLOURS)]},
-        hovertemplate=f"%{{x:.{line.digits}f}} {line.unit}",
+        hovertemplate=line.hovered("x"),
     )
     if line.predicted is not None:
         yield go.Scatter(
-            x=[line.predicted(step) for step in steps],
-            y=[name] * len(steps),
+            x=[line.predicted(step) for step, _ in known],
+            y=places,
             name=f"{name}, predicted",
             mode="markers",
             marker={"symbol": "line-ns", "size": 24, "line": {"width": 2, "color": "#1b1f24"}},
-            hovertemplate="%{x:.3g} predicted",
+            hovertemplate=f"{line.hovered('x')} predicted",
         )
 
 
@@ -272,6 +289,7 @@ def predicted(name: str) -> Value:
     "Whole pages per second against the load outside. A line that follows the load has room; a line that "
     "turns flat has met its limit. Dotted: what load, slots, pool and CPU predict. Thin bars: the lowest "
     "and highest repeat, where there was more than one.",
+    "Whole pages per second, a bar for each arm. Short black line: what load, slots, pool and CPU predict.",
 )
 def goodput(summary: Summary, axis: Axis) -> go.Figure:
     line = Line(
@@ -285,14 +303,18 @@ def goodput(summary: Summary, axis: Axis) -> go.Figure:
 
 @plot(
     "Response time",
-    "What a user waits for a page, in seconds: half of the pages are faster than p50, 95 of 100 faster "
-    "than p95, 99 of 100 faster than p99. Where the goodput is flat every further user only lengthens "
+    "What a user waits for a page: half of the pages are faster than p50 (solid), 95 of 100 faster than p95 (dashed), "
+    "99 of 100 faster than p99 (dashes and dots). Where the goodput is flat every further user only lengthens "
     "the queue, and the line climbs. In an open loop time counts from when a page was due, and beyond the limit it "
-    "grows for as long as the load goes on. Dotted: predicted. With few pages the percentiles are one.",
+    "grows for as long as the load goes on. Dotted: predicted. Of fewer than 20 pages p95 is the slowest.",
+    "What a user waits for a page: half of the pages are faster (p50). The table below has p95, p99 and the slowest. "
+    f"{PREDICTED}",
 )
 def response_time(summary: Summary, axis: Axis) -> go.Figure:
     def line(percentile: str, dash: str, expected: Value | None = None) -> Line:
-        return Line(lambda step: step["response_time"][percentile], "s", 3, dash, percentile, expected)
+        return Line(
+            lambda step: step["response_time"][percentile], "s", dash=dash, label=percentile, predicted=expected
+        )
 
     p50 = line("p50", "solid", predicted("response_time"))
     return figure_of(summary, axis, "seconds", p50, line("p95", "dash"), line("p99", "dashdot"))
@@ -301,19 +323,21 @@ def response_time(summary: Summary, axis: Axis) -> go.Figure:
 @plot(
     "External concurrency",
     "The load outside against what is worked on inside, on logarithmic scales: solid, pages in flight inside the "
-    "aggregator; dashed, calls in flight at the api, as both say of themselves (medians of a reading a second). "
+    "aggregator; dashed, calls in flight at the api, as both report (medians of a reading a second). "
     "Dotted: predicted. Where a target has slots its lines stop there and the rest of the users queues; without slots "
     "they follow.",
+    "Pages in flight inside the aggregator, the median of a reading a second. A target with slots has no more of them "
+    f"than slots; the rest of the users queues. The table below has the calls in flight at the api. {PREDICTED}",
 )
 def external_concurrency(summary: Summary, axis: Axis) -> go.Figure:
     def line(what: str, dash: str, label: str) -> Line:
         return Line(
             lambda step: step["inside"][what] or None,  # a logarithm has no zero
             "in flight",
-            0,
-            dash,
-            label,
-            lambda step: step["predicted"][what] or None,
+            whole=True,
+            dash=dash,
+            label=label,
+            predicted=lambda step: step["predicted"][what] or None,
         )
 
     pages, calls = line("pages_in_flight", "solid", "pages inside"), line("calls_in_flight", "dash", "calls at the api")
@@ -328,8 +352,10 @@ def external_concurrency(summary: Summary, axis: Axis) -> go.Figure:
 
 @plot(
     "CPU per page",
-    "CPU milliseconds that a server takes for one page, all its processes together, at steps with pages enough to "
-    "tell. One core has 1,000 a second: 10 ms a page end at 100 pages/s, whatever the slots.",
+    "CPU milliseconds that a server takes for one page, all its processes together, at steps with enough pages to "
+    "tell. A core has 1,000 of them a second: at 10 ms per page one core tops out at 100 pages/s, whatever the slots.",
+    "CPU time that a server takes for one page, all its processes together, where there were enough pages to tell. "
+    "At 10 ms per page one core tops out at 100 pages/s, whatever the slots.",
 )
 def cpu_per_page(summary: Summary, axis: Axis) -> go.Figure:
     def value(step: Step) -> float | None:
@@ -344,13 +370,16 @@ def cpu_per_page(summary: Summary, axis: Axis) -> go.Figure:
     "CPU",
     "Cores that the server's processes compute on. A Python process has one at the most: a line that comes near to it, "
     "or to the container's limit, is about to bend the others.",
+    "Cores that the server's processes compute on. A Python process has one at the most.",
 )
 def cpu(summary: Summary, axis: Axis) -> go.Figure:
-    return figure_of(summary, axis, "cores", Line(lambda step: per_second(step, "cpu_seconds"), "cores", 2))
+    return figure_of(summary, axis, "cores", Line(lambda step: per_second(step, "cpu_seconds"), "cores"))
 
 
 @plot(
     "Failures",
+    "Answers per second that were no whole page: wrong status, a call missing, or no answer at all. They do not count "
+    "as goodput, however fast they were.",
     "Answers per second that were no whole page: wrong status, a call missing, or no answer at all. They do not count "
     "as goodput, however fast they were.",
 )
@@ -365,42 +394,55 @@ def failures(summary: Summary, axis: Axis) -> go.Figure:
     "Users",
     "Users of each target: everybody asks for the next page as soon as the last one is there, or half a second after "
     "it has failed. It is the load that all other plots answer to.",
+    "Users of each target: everybody asks for the next page as soon as the last one is there, or half a second after "
+    "it has failed.",
 )
 def users(summary: Summary, axis: Axis) -> go.Figure:
-    return figure_of(summary, axis, "users", Line(lambda step: step["users"], "users", 0))
+    return figure_of(summary, axis, "users", Line(lambda step: step["users"], "users", whole=True))
 
 
 @plot(
     "Memory",
     "Megabytes of the server's processes, shared pages counted once; the highest of a reading a second. What a thread "
     "or a page in flight takes is the slope.",
+    "Megabytes of the server's processes, shared pages counted once; the highest of a reading a second.",
 )
 def memory(summary: Summary, axis: Axis) -> go.Figure:
-    return figure_of(summary, axis, "MB", Line(inside("memory", 1e-6), "MB", 0))
+    return figure_of(summary, axis, "MB", Line(inside("memory", 1e-6), "MB"))
 
 
 @plot(
     "Threads",
     "Threads of the server's processes, the most of a reading a second: those that hold pages, that make calls, and "
     "those that Django starts for a request under ASGI.",
+    "Threads of the server's processes, the most of a reading a second: those that hold pages, that make calls, and "
+    "those that Django starts for a request under ASGI.",
 )
 def threads(summary: Summary, axis: Axis) -> go.Figure:
-    return figure_of(summary, axis, "threads", Line(inside("threads"), "threads", 0))
+    return figure_of(summary, axis, "threads", Line(inside("threads"), "threads", whole=True))
 
 
 @plot(
     "Event-loop lag",
     "How late the event loop comes back to a task that slept a tenth of a second: p99, in milliseconds. Every page of "
     "the process waits as long, whoever made the loop wait. WSGI has no such loop.",
+    "How late the event loop comes back to a task that slept a tenth of a second: p99. Every page of the process waits "
+    "as long, whoever made the loop wait. WSGI has no such loop, and no bar.",
 )
 def event_loop_lag(summary: Summary, axis: Axis) -> go.Figure:
-    return figure_of(summary, axis, "ms", Line(inside("loop_lag_p99", 1000), "ms", 0))
+    return figure_of(summary, axis, "ms", Line(inside("loop_lag_p99", 1000), "ms"))
+
+
+FIRST_BYTE = (  # bars in either form: those of the highest step
+    "Time until the first byte of a page (orange) and until the last (blue, hatched), the median at the arm's highest "
+    "step. A page that is sent as its calls arrive shows its beginning long before its end."
+)
 
 
 @plot(
     "First byte and last",
-    "Seconds until the first byte of a page and until the last, the median. A page that is sent as its calls arrive "
-    "shows its beginning long before its end.",
+    FIRST_BYTE,
+    FIRST_BYTE,
 )
 def first_byte(summary: Summary, axis: Axis) -> go.Figure:
     figure = empty_figure(axis, "seconds")
@@ -411,7 +453,7 @@ def first_byte(summary: Summary, axis: Axis) -> go.Figure:
             y=short_names(summary),
             name=label,
             marker={"color": COLOURS[0] if shade else COLOURS[4], "pattern": {"shape": shade}},
-            hovertemplate="%{x:.3f} s",
+            hovertemplate="%{x:.3s}s",
         )
     figure.update_layout(
         barmode="group",
@@ -426,6 +468,7 @@ def first_byte(summary: Summary, axis: Axis) -> go.Figure:
     "Done for nobody",
     "Calls per second that the api answered although every user had left by then: work for nobody. Dashed: those that "
     "were hung up on when the user left.",
+    "Calls per second that the api answered although every user had left by then: work for nobody.",
 )
 def done_for_nobody(summary: Summary, axis: Axis) -> go.Figure:
     answered = counted("api_calls_answered", "calls/s", "solid", "answered")
@@ -436,6 +479,8 @@ def done_for_nobody(summary: Summary, axis: Axis) -> go.Figure:
 
 @plot(
     "Work after the response",
+    "Tasks that pages left behind, per second: those that finished (solid), of those that were started (dashed). The "
+    "difference was cancelled with the event loop of its page.",
     "Tasks that pages left behind, per second: those that finished. What else was started was cancelled with the event "
     "loop of its page.",
 )
@@ -445,7 +490,7 @@ def background(summary: Summary, axis: Axis) -> go.Figure:
 
 
 def counted(name: str, unit: str, dash: str, label: str) -> Line:
-    return Line(lambda step: per_second(step, name), unit, 1, dash, label)
+    return Line(lambda step: per_second(step, name), unit, dash=dash, label=label)
 
 
 def per_second(step: Step, name: str) -> float | None:

@@ -202,7 +202,13 @@ def limits(run: Run) -> Limits:
 def findings(arms: Sequence[ArmFigures]) -> list[str]:
     """Say where the measured goodput parts from the predicted one by more than the noise, and what else was seen."""
     gaps = [gap.sentence for arm in arms for gap in arm.gaps if gap is not None]
-    return [*gaps, *(notice for arm in arms for step in arm.steps for notice in notices(arm.arm.words, step))]
+    seen = [
+        notice
+        for arm in arms
+        for step, predicted in zip(arm.steps, arm.predicted, strict=True)
+        for notice in notices(arm.arm.words, step, predicted)
+    ]
+    return [*gaps, *seen]
 
 
 def doubtful(run: Run, found: Iterable[Check]) -> set[Arm]:

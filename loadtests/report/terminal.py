@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 from rich.table import Table as Grid
 from rich.text import Text
 
@@ -30,7 +30,8 @@ def console_for_people() -> UnreadConsole:
     A terminal that does not know its width says 0: then it has 80 columns.
     """
     console = UnreadConsole(highlight=False)
-    console.width = shutil.get_terminal_size().columns if console.is_terminal else UNWRAPPED
+    columns, lines = shutil.get_terminal_size()
+    console.size = ConsoleDimensions(columns if console.is_terminal else UNWRAPPED, lines)
     return console
 
 

@@ -132,11 +132,12 @@ def terminal_environment() -> dict[str, str]:
     if not os.isatty(1):
         return {}
     columns, lines = os.get_terminal_size(1)
+    sizes = {"COLUMNS": columns, "LINES": lines}  # 0 where the terminal does not know: nobody's width
     return {
         "FORCE_COLOR": "1",
         "TTY_COMPATIBLE": "1",
         "TTY_INTERACTIVE": "1",
-        "COLUMNS": str(columns),
-        "LINES": str(lines),
+        **{name: str(size) for name, size in sizes.items() if size},
+        **({"NO_COLOR": "1"} if os.environ.get("NO_COLOR") else {}),
         "TERM": os.environ.get("TERM", "xterm-256color"),
     }

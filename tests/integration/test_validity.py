@@ -6,6 +6,7 @@ sentence; others may fail beside it, because what spoils a measurement seldom sp
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -16,13 +17,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
+import jsonschema
 import pytest
 
 from loadtests import manifest
 from loadtests.errors import ExitCode
 from loadtests.runtime.processes import ProcessRuntime
 from tests.processes import running, server_at
-from tests.runs import LONGEST, ROOT, Ended, Lab, refused
+from tests.runs import LONGEST, ROOT, Ended, Lab, one_line, refused
 
 QUICK = ("run", "--runtime=process", "--quick")
 
@@ -71,6 +73,37 @@ ask = targets.ask
 targets.ask = lambda name, url: replace(ask(name, url), pools={})
 from loadtests.__main__ import main
 sys.exit(main())
+"""
+
+# One that has no room for raw data, fails in its second step, and cannot make the report.
+GENERATOR_THAT_FAILS = """
+import sys
+from loadtests import raw, run, witness
+from loadtests.report import html
+def no_space(*_):
+    raise OSError(28, "No space left on device")
+def fail(*_):
+    raise RuntimeError("a bug")
+measure, steps = run.measure, []
+def measured(generator, step):
+    steps.append(step)
+    return measure(generator, step) if len(steps) == 1 else fail()
+raw.keep, html.write, run.measure = no_space, fail, measured
+from loadtests.__main__ import main
+sys.exit(main())
+"""
+
+# Figures that cannot be put together, for a reason that nobody has thought of.
+FIGURES_THAT_CANNOT_BE_PUT_TOGETHER = """
+import json
+from loadtests import run
+from loadtests.report import summary
+from tests.unit.factories import good_run
+arm_figures = summary.arm_figures
+def fail(of, *rest):
+    return arm_figures(of, *rest) if not of.measured else 1 / 0
+summary.arm_figures = fail
+print(json.dumps(run.summarized(good_run())))
 """
 
 
@@ -230,3 +263,27 @@ def test_a_clock_that_is_set_in_mid_window_is_noticed(own_lab: ProcessRuntime, t
     (check,) = refused(ended, "clock")
     assert check["measurement"] == "asgi-gather-40-users-1"
     assert check["remedy"] == "The machine was paused or its clock was set during the step: run again."
+
+
+def test_whatever_fails_after_a_measurement_the_measurement_is_not_lost(
+    own_lab: ProcessRuntime, tmp_path: Path
+) -> None:
+    load = ("--users=2", "--latency=0.05")
+    ended = measure(own_lab, tmp_path, ["-c", GENERATOR_THAT_FAILS], own_lab.witnesses, *load)
+    assert ended.code == ExitCode.NOT_UP, ended.output
+    verdict, text = ended.summary["verdict"], one_line(ended.output)
+    assert verdict["sentence"] == "Incomplete, 1 of 2 measurements: the load generator failed: RuntimeError: a bug."
+    assert ended.summary["arms"][0]["steps"][0]["pages"] > 0
+    assert verdict["sentence"] in text
+    assert "The raw data of wsgi-threadpool-2-users-1 could not be written: No space left on device." in text
+    assert "loadtests: report.html could not be made: RuntimeError: a bug. What was measured is in" in text
+    assert "Traceback" not in ended.output
+
+
+def test_figures_that_cannot_be_put_together_are_a_sentence_in_the_summary(root: Path) -> None:
+    command = [sys.executable, "-c", FIGURES_THAT_CANNOT_BE_PUT_TOGETHER]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LONGEST, check=True)
+    summary = json.loads(done.stdout)
+    jsonschema.validate(summary, json.loads((root / "docs" / "summary.schema.json").read_text()))
+    assert summary["verdict"]["status"] == "invalid"
+    assert "(ZeroDivisionError: division by zero); those of each step are under raw/." in summary["verdict"]["sentence"]

@@ -1,18 +1,23 @@
 from __future__ import annotations
 
+import io
 import json
+import os
 import re
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from rich.console import Console
 
+from loadtests.analysis.inside import Worker
 from loadtests.record import histogram
 from loadtests.report import html, terminal
 from loadtests.report.plots import PLOTS, drawn
 from loadtests.report.summary import summarize
-from tests.unit.factories import ASGI, MANIFEST, WSGI, good_run, measured, run
+from loadtests.report.terminal import Column, Table
+from tests.unit.factories import ASGI, INSIDE, MANIFEST, WSGI, good_run, measured, run
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +49,8 @@ def test_what_nobody_predicted_or_measured_is_a_dash() -> None:
         arm["steps"][0]["predicted"] = dict.fromkeys(arm["steps"][0]["predicted"])
     page = html.render(result)
     assert "None" not in page.partition("<h2>The figures</h2>")[2].partition("</table>")[0]
-    assert page.count("<td>7</td><td>0.400</td>") == 2
-    assert "failed after s" not in html.render(summarize(good_run()))
+    assert page.count("<td>7</td><td>400 ms</td>") == 2
+    assert "failed after" not in html.render(summarize(good_run()))
 
 
 def test_what_came_from_outside_is_escaped() -> None:
@@ -66,11 +71,122 @@ def test_every_plot_shows_both_targets(result: dict[str, Any]) -> None:
         assert "asgi" in names
 
 
-def test_the_table_fits_into_eighty_columns(result: dict[str, Any]) -> None:
-    console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
-    terminal.show(result, console)
-    console.file.close()
-    text = console.export_text()
+def shown(result: dict[str, Any], width: int) -> list[str]:
+    out = io.StringIO()
+    terminal.show(result, Console(width=width, file=out))
+    return out.getvalue().splitlines()
+
+
+@pytest.mark.parametrize("width", [1, 20, 30, 40, 60, 80, 200])
+def test_a_terminal_of_any_width_shows_the_verdict_and_whole_figures(result: dict[str, Any], width: int) -> None:
+    lines = shown(result, width)
+    text = "".join(lines)
+    assert max(map(len, lines)) <= width
     assert "…" not in text
     assert "CONFIRMED" in text
-    assert max(len(line) for line in text.splitlines()) <= 80
+    if width >= 20:  # else a figure stands on several lines
+        words = " ".join(lines).split()
+        for figure in ("97.0", "9.91", "10.0"):
+            assert any(word.startswith(figure) for word in words), figure
+
+
+def test_eighty_columns_are_enough_for_all_of_them(result: dict[str, Any]) -> None:
+    heading = next(line for line in shown(result, 80) if line.startswith("arm"))
+    assert heading.split() == ["arm", "slots", "load", "pages/s", "predicted", "p50", "p95", "p99", "failed"]
+    assert not any("Left out" in line for line in shown(result, 80))
+
+
+def test_columns_leave_in_a_stated_order() -> None:
+    columns = [Column("name"), Column("a", optional=2), Column("b", optional=1), Column("c")]
+    rows = [["first", "111", "222", "333"]]
+    printed = {}
+    for width in range(5, 18):
+        out = io.StringIO()
+        Table(columns, rows).print(Console(width=width, file=out))
+        printed[width] = " ".join(out.getvalue().split())
+    assert printed[17].startswith("name a b c first 111 222 333")
+    assert printed[16].startswith("name a c first 111 333 Left out, for want of width: b.")
+    assert printed[12].startswith("name c first 333 Left out, for want of width: b, a.")
+    assert printed[8].startswith("first: c 333 Left out")
+
+
+def test_only_the_first_column_is_broken_and_between_words() -> None:
+    out = io.StringIO()
+    Table([Column("arm"), Column("pages/s", right=True)], [["wsgi threadpool", "9.87"]]).print(
+        Console(width=18, file=out)
+    )
+    assert [line.rstrip() for line in out.getvalue().splitlines()] == [
+        "arm        pages/s",
+        "wsgi          9.87",
+        "threadpool",
+    ]
+
+
+@pytest.mark.parametrize("columns", ["0", "40", "80"])
+def test_a_pipe_is_not_wrapped_and_has_no_blanks_at_the_end(
+    columns: str, result: dict[str, Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", columns)
+    terminal.show(result, terminal.console_for_people())
+    lines = capsys.readouterr().out.splitlines()
+    assert result["verdict"]["sentence"] in lines
+    assert all(line == line.rstrip() for line in lines)
+
+
+@pytest.mark.parametrize(("term", "columns", "width"), [("xterm", "0", 80), ("dumb", "40", 40), ("xterm", "200", 200)])
+def test_a_terminal_is_as_wide_as_it_says(term: str, columns: str, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("TERM", term), ("COLUMNS", columns), ("LINES", "0"), ("FORCE_COLOR", "1")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("os.get_terminal_size", lambda *_: os.terminal_size((0, 0)))
+    assert terminal.console_for_people().width == width
+
+
+# --- plots ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("users", [(10,), (10, 100)], ids=["bars", "lines"])
+def test_a_caption_describes_what_is_drawn(users: tuple[int, ...]) -> None:
+    result = summarize(run(*(measured(arm, number, 10.0) for number in users for arm in (WSGI, ASGI))))
+    for title in PLOTS:
+        for plot in drawn({**result, "plots": [title]}):
+            traces = json.loads(plot.figure.to_json())["data"]
+            lines = [trace["line"]["dash"] for trace in traces if trace.get("line")]
+            logarithmic = plot.figure.layout.yaxis.type == "log"
+            assert ("dashed" in plot.caption.lower()) <= ("dash" in lines), title
+            assert ("dotted" in plot.caption.lower()) <= ("dot" in lines), title
+            assert ("logarithmic" in plot.caption) == logarithmic, title
+            assert ("Short black line" in plot.caption) == any(
+                trace.get("marker", {}).get("symbol") == "line-ns" for trace in traces
+            ), title
+
+
+def test_a_bars_figure_stands_beside_its_arm_and_not_where_the_prediction_is_drawn() -> None:
+    result = summarize(run(measured(WSGI, 10, 9.0), measured(ASGI, 10, 9.5)))
+    [goodput] = [plot for plot in drawn(result) if plot.title == "Goodput"]
+    traces = json.loads(goodput.figure.to_json())["data"]
+    assert [trace["y"] for trace in traces if trace["type"] == "bar"] == [
+        ["wsgi<br><b>9.00 pages/s</b>"],
+        ["asgi<br><b>9.50 pages/s</b>"],
+    ]
+    assert not any("text" in trace for trace in traces)
+
+
+def test_milliseconds_are_shown_as_milliseconds() -> None:
+    quick = run(*(measured(arm, 10, 100.0, took=0.004) for arm in (WSGI, ASGI)))
+    result = summarize(quick)
+    assert any("4.00 ms" in line for line in shown(result, 80))
+    assert "<td>4.00 ms</td>" in html.render(result)
+    [times] = [plot for plot in drawn(result) if plot.title == "Response time"]
+    assert all(trace.y == (f"{trace.name}<br><b>4.00 ms</b>",) for trace in times.figure.data if trace.type == "bar")
+
+
+# --- workers --------------------------------------------------------------------------------------
+
+
+def test_workers_stand_in_the_report_where_there_are_several() -> None:
+    several = replace(INSIDE, workers=(Worker("11", 90, 4, 4), Worker("12", 8, 0.5, 1)), workers_started=0)
+    page = html.render(summarize(run(measured(WSGI, 10, 9.8, inside=several), measured(ASGI, 10, 10.0))))
+    assert "<td>90 · 8</td><td>4 · 0.500</td><td>0</td>" in page
+    assert "<h2>Workers</h2>" not in html.render(summarize(good_run()))

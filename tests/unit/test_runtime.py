@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 
-from loadtests.runtime import port_variable, required, without_password
+from loadtests.runtime import port_variable, required, terminal_environment, without_password
 
 
 def test_a_services_port_has_a_variable_that_a_shell_can_set() -> None:
@@ -35,3 +37,24 @@ def test_a_password_is_not_kept_with_a_result(url: str, shown: str) -> None:
 def test_the_login_of_the_web_ui_is_not_kept_with_a_result() -> None:
     assert without_password({"LOCUST_LOGIN": "speaker:pass:word"}) == {"LOCUST_LOGIN": "speaker:…"}
     assert without_password({"LOCUST_LOGIN": ""}) == {"LOCUST_LOGIN": ""}
+
+
+@pytest.fixture
+def at_a_terminal(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    monkeypatch.setattr("os.isatty", lambda _: True)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    return monkeypatch
+
+
+def test_a_terminal_that_does_not_know_its_size_gives_none(at_a_terminal: pytest.MonkeyPatch) -> None:
+    at_a_terminal.setattr("os.get_terminal_size", lambda _: os.terminal_size((0, 0)))
+    assert not terminal_environment().keys() & {"COLUMNS", "LINES"}
+    at_a_terminal.setattr("os.get_terminal_size", lambda _: os.terminal_size((40, 24)))
+    assert (terminal_environment()["COLUMNS"], terminal_environment()["LINES"]) == ("40", "24")
+
+
+def test_who_wants_no_colours_gets_none_inside_the_lab_either(at_a_terminal: pytest.MonkeyPatch) -> None:
+    at_a_terminal.setattr("os.get_terminal_size", lambda _: os.terminal_size((80, 24)))
+    assert "NO_COLOR" not in terminal_environment()
+    at_a_terminal.setenv("NO_COLOR", "1")
+    assert terminal_environment()["NO_COLOR"] == "1"

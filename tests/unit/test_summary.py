@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,12 @@ import jsonschema
 import pytest
 
 from loadtests import experiments
+from loadtests.analysis.inside import Worker
 from loadtests.experiments import Arm, Judgement
 from loadtests.report import summary
 from loadtests.report.summary import Run, summarize
 from loadtests.step import Step
-from tests.unit.factories import ASGI, TARGETS, WSGI, good_run, measured, run, target
+from tests.unit.factories import ASGI, INSIDE, MANIFEST, TARGETS, WSGI, good_run, measured, run, target
 
 HELD = Judgement(confirmed=True, sentence="It was held.")
 
@@ -146,3 +148,52 @@ def test_what_it_takes_to_match_is_measured_where_an_arm_has_slots_enough_and_el
     found = summarize(run(slow, fast, matching, experiment=slots, targets=targets))["findings"]
     assert not any("would need" in text for text in found)
     assert any(text.startswith("wsgi-100 with 100 slots served 95.0 pages/s where asgi served 97.0") for text in found)
+
+
+@pytest.mark.parametrize("doubt", [WSGI, ASGI])
+def test_nothing_is_advised_from_an_arm_that_does_not_hold(doubt: Arm) -> None:
+    good = [measured(WSGI, 100, 10.0), measured(ASGI, 100, 97.0)]
+    in_doubt = [replace(one, generator_cpu=0.99) if one.measurement.arm == doubt else one for one in good]
+    assert any("would need" in finding for finding in summarize(run(*good))["findings"])
+    assert not any("would need" in finding for finding in summarize(run(*in_doubt))["findings"])
+    incomplete = summarize(run(*good, planned=4, stopped_because="it was interrupted."))
+    assert not any("would need" in finding for finding in incomplete["findings"])
+
+
+def test_nothing_is_confirmed_without_the_finding_that_speaks_against_it(schema: dict[str, Any]) -> None:
+    piled = replace(INSIDE, workers=(Worker("1", 50, 1, 1), Worker("2", 0, 0, 0)), workers_started=0.0)
+    two_workers = {**TARGETS, "wsgi": replace(TARGETS["wsgi"], workers=2)}
+    found = summarize(
+        run(
+            measured(WSGI, 10, 5.0, inside=piled),
+            measured(ASGI, 10, 10.0),
+            measured(WSGI, 100, 9.9, took=3.0),
+            measured(ASGI, 100, 97.0),
+            targets=two_workers,
+        )
+    )
+    jsonschema.validate(found, schema)
+    assert found["verdict"]["status"] == "confirmed"
+    [finding] = [one for one in found["findings"] if "its 2 workers finished 50, 0 pages" in one]
+    assert found["verdict"]["sentence"].endswith(f" But {finding}")
+    assert [step["limited_by"] for step in found["arms"][0]["steps"]] == ["uneven workers", "slots"]
+    assert [worker["pages"] for worker in found["arms"][0]["steps"][0]["inside"]["workers"]] == [50, 0]
+
+
+def test_a_worker_that_was_replaced_is_a_finding() -> None:
+    replaced = replace(INSIDE, workers_started=1.0)
+    found = summarize(run(measured(WSGI, 100, 9.9, took=3.0, inside=replaced), measured(ASGI, 100, 97.0)))["findings"]
+    assert "wsgi threadpool at 100 users: 1 worker ended and was replaced. The service's log says why." in found
+
+
+def test_what_is_predicted_to_fail_is_said_with_the_reason(schema: dict[str, Any]) -> None:
+    services = {**MANIFEST["services"], "wsgi": {"environment": {"CALL_TIMEOUT": "0.5"}}}  # type: ignore[dict-item]
+    failed = measured(WSGI, 10, 0.0, failures=Counter({"504": 90}))
+    found = summarize(run(failed, measured(ASGI, 10, 10.0), manifest={**MANIFEST, "services": services}))
+    jsonschema.validate(found, schema)
+    [step] = found["arms"][0]["steps"]
+    assert (step["predicted"]["goodput"], step["predicted"]["failing"], step["limited_by"]) == (0, 1, "timeout")
+    assert any(
+        "pages fail as predicted: calls are given up after 0.5 s, and the api takes 1 s" in one
+        for one in found["findings"]
+    )

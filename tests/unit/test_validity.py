@@ -110,3 +110,41 @@ def test_a_failed_check_says_the_value_the_limit_and_the_remedy() -> None:
         "generator CPU in wsgi-threadpool-100-users-1: 0.950 cores (at most 0.8). "
         "Fewer users, or a machine with more cores to spare."
     )
+
+
+@pytest.mark.parametrize(
+    ("limits", "changes", "remedy"),
+    [
+        (LIMITS, {}, "give it more CPU (API_CPUS=), or ask for fewer pages."),
+        (LIMITS, {"api_throttled_seconds": 0.6}, "raise its CPU limit, which held it back (API_CPUS=)."),
+        (
+            replace(LIMITS, cores=2),
+            {"load_average": 31.0},
+            "a load average of 31.0 on 2 cores: end what else runs on it",
+        ),
+        (Limits(contained=False, cores=2), {"load_average": 31.0}, "a load average of 31.0 on 2 cores"),
+        (Limits(contained=False, cores=2), {"load_average": 1.0}, "or measure on a machine with more cores."),
+        (Limits(contained=False), {"api_throttled_seconds": 0.2}, "or measure on a machine with more cores."),
+    ],
+)
+def test_a_remedy_fits_what_was_seen(limits: Limits, changes: dict[str, Any], remedy: str) -> None:
+    [check] = [
+        check
+        for check in checks([changed(api_lateness_p99=0.2, **changes)], limits)
+        if check.name == "api response time"
+    ]
+    assert remedy in check.remedy
+    assert ("API_CPUS" in check.remedy) <= limits.contained
+
+
+def test_no_variable_is_named_that_limits_nothing() -> None:
+    wrong = changed(
+        load=Step(rate=20),
+        arrival_lateness=0.2,
+        generator_throttled=6.0,
+        api_throttled_seconds=6.0,
+        api_lateness_p99=0.2,
+    )
+    remedies = " ".join(check.remedy for check in checks([wrong], Limits(contained=False)) if not check.passed)
+    assert "_CPUS" not in remedies
+    assert "has a CPU limit that is too low" in remedies
