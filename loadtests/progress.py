@@ -56,7 +56,8 @@ class Progress:
         self._lengths[self._number - 1] += seconds
         self._lengthened += seconds
         if not self._moves and seconds >= TICK:
-            self._console.print(f"    {self._note()}; {clock(self.left)} left")
+            why = f"lengthened by {seconds:.0f} s, because pages take longer than planned"
+            self._console.print(f"    {why}; {clock(self.left)} left")
 
     @property
     def left(self) -> float:
@@ -91,10 +92,9 @@ class Progress:
         """Return what a terminal shows, no longer than it is wide."""
         width = min(BAR, self._console.width // ROOM)
         bar = "━" * round(width * self.share)
-        said = [f" {clock(self.left)} left", self._headline(), what]
-        if self._lengthened >= TICK:
-            said.append(self._note())
-        line = Text.assemble((bar, "green"), ("━" * (width - len(bar)), "dim"), " · ".join(said))
+        longer = f", {self._lengthened:.0f} s more than planned" if self._lengthened >= TICK else ""
+        said = " · ".join((f" {clock(self.left)} left{longer}", self._headline(), what))
+        line = Text.assemble((bar, "green"), ("━" * (width - len(bar)), "dim"), said)
         line.truncate(self._console.width, overflow="ellipsis")
         return line
 
@@ -103,9 +103,6 @@ class Progress:
             return "starting"
         arm = self._step.arm
         return f"{self._number}/{len(self._lengths)} {arm.target} {arm.strategy}, {self._step.step.name}"
-
-    def _note(self) -> str:
-        return f"lengthened by {self._lengthened:.0f} s, because pages take longer than planned"
 
 
 def clock(seconds: float) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import os
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -33,6 +35,7 @@ from loadtests.targets import Target
 TICK = 1.0  # seconds
 LONGEST_READ = 2.0  # seconds that a witness has to answer
 API = "api"
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or math.inf
 CPU = "lab_cpu_seconds_total"
 
 log = logging.getLogger(__name__)
@@ -183,7 +186,7 @@ class Collector:
         return capacity.predict(
             settings,
             strategy,
-            Deployment(target.slots, target.workers, target.workers, target.pools),
+            Deployment(target.slots, capacity.cores(target.workers, None, CORES), target.workers, target.pools),
             Step(users=users),
             self._calibration.cpu_per_page(name, strategy, settings),
         )

@@ -31,6 +31,7 @@ from loadtests.runtime.shell import run_long
 ANSWER_TIMEOUT = 20  # seconds
 START_TIMEOUT = 60  # seconds until all services have to be healthy
 PROBE_INTERVAL = 0.5  # seconds, where the engine does not probe by itself
+BUSY = 2  # times the cores: a load average at which processes wait long for one
 GENERATOR_UID = 10001  # of the user in the images
 
 
@@ -69,6 +70,15 @@ def depends_on(service: Mapping[str, Any]) -> list[str]:
     found = service.get("depends_on", {})
     values = [str(value) for value in service.get("environment", {}).values()]
     return [name for name in found if name in required(found) or any(f"@{name}:" in value for value in values)]
+
+
+def short_of() -> str:
+    """Return what a service may lack that says nothing, as far as it can be seen from here."""
+    load, cores = os.getloadavg()[0], os.cpu_count() or 1
+    if load > BUSY * cores:
+        busy = f"the machine is busy, with a load average of {load:.1f} on {cores} cores"
+        return f"{busy}. End what else runs on it, and try again."
+    return "was it short of memory (AGGREGATOR_MEMORY, API_MEMORY)?"
 
 
 class ComposeRuntime(Runtime):
@@ -296,7 +306,7 @@ class ComposeRuntime(Runtime):
         if bad:
             service, status = bad[0]["Service"], bad[0].get("Status") or bad[0]["State"]
             logs = self._ask("logs", "--no-log-prefix", "--tail", str(LOG_LINES), service).strip()
-            words = "Its last log lines:" if logs else "It wrote nothing: was it short of memory?"
+            words = "Its last log lines:" if logs else f"It wrote nothing: {short_of()}"
             return LabDown(f"the service {service} is not healthy ({status}). {words}", logs)
         said_last = [line for line in said.splitlines() if line.strip()][-3:]
         return LabDown("the containers could not be started.", "\n".join(said_last))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from loadtests.runtime import command_line, compose
-from loadtests.runtime.compose import GENERATOR_UID, ComposeRuntime, depends_on
+from loadtests.runtime.compose import GENERATOR_UID, ComposeRuntime, depends_on, short_of
 
 CONFIG = {
     "name": "lab",
@@ -165,3 +165,12 @@ def test_the_containers_are_gone_before_a_folder_is_given_back(
     assert " rm --force lab-generator-" in generator
     assert " down " in services
     assert folder == f"chown 0 {tmp_path.name}"
+
+
+@pytest.mark.parametrize(("load", "said"), [(31.0, "a load average of 31.0 on 2 cores"), (1.0, "short of memory")])
+def test_a_service_that_says_nothing_is_short_of_what_the_machine_lacks(
+    load: float, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.getloadavg", lambda: (load, load, load))
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    assert said in short_of()

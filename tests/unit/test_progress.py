@@ -90,8 +90,8 @@ def test_a_step_that_is_late_never_fills_more_than_the_bar(late: float, clock: C
 
 def test_the_line_says_what_is_measured_and_for_how_long(clock: Clock) -> None:
     assert shown(120, clock) == f"{'━' * 24} 0:25 left · 1/2 wsgi threadpool, 100 users · 12 pages"
-    assert "lengthened by 12 s" in shown(160, clock, lengthened=12)
-    assert "lengthened" not in shown(160, clock, lengthened=0.2)
+    assert "0:37 left, 12 s more than planned · 1/2" in shown(80, clock, lengthened=12)
+    assert "more" not in shown(160, clock, lengthened=0.2)
 
 
 @pytest.mark.parametrize("width", [1, 10, 20, 40, 80])
