@@ -177,7 +177,7 @@ def walk(generator: Generator, steps: Sequence[Measurement], run: Run) -> Run:
             measured.append(one)
             try:
                 raw.keep(generator.folder, one, intervals)
-            except OSError as error:  # a full disk, which the figures in memory do not need
+            except (OSError, LabError) as error:  # a full disk, which the figures in memory do not need
                 warnings.append(f"The raw data of {step.name} could not be written: {reason(error)}.")
             if not one.pages and not step.arm.fails:
                 failures = one.failures.most_common(1)

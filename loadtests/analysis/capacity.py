@@ -22,6 +22,7 @@ from dataclasses import dataclass, field, replace
 
 from loadtests.knobs import Settings
 from loadtests.step import PATIENCE, PAUSE_AFTER_FAILURE, Step
+from loadtests.units import digits
 
 OF_QUERIES = ("orm_sync", "orm_to_async", "orm_async", "orm_gather")
 ONE_AFTER_THE_OTHER = {"sequential", *OF_QUERIES}
@@ -78,7 +79,7 @@ class Prediction:
     """`goodput` in pages/s; `page_time` of a page that nothing holds up and `response_time`, in seconds.
 
     `bottleneck`: 'users' or 'arrivals' (nothing limits the target), 'slots', 'cpu', 'pool', 'blocking' (one page at a
-    time has the event loop) or 'timeout' (no page is whole). In flight by Little's law: pages that are worked on, and
+    time has the event loop) or 'failures' (no page is whole). In flight by Little's law: pages that are worked on, and
     their calls at the api. `ended`: pages/s, whole or failed. `failing`: the share of pages that fail, after
     `failure_time` seconds; None where some do and the formula does not know how many: then goodput is an upper bound.
     `reason`: why they fail.
@@ -130,7 +131,7 @@ def calls(settings: Settings, strategy: str, deployment: Deployment) -> Calls:
     answer = min(latency + jitter / 2, timeout)
     whole = fan_out * answer if serial else min(latency + jitter * fan_out / (fan_out + 1), timeout)
     late = (settings.jitter - jitter) / settings.jitter if settings.jitter else 0.0
-    if latency > timeout:
+    if latency >= timeout:  # an answer takes a moment more than the latency
         late = 1.0
     hang = deployment.hang if math.isfinite(timeout) else 0.0  # else such a page never ends
     silent = 1 - (1 - late) * (1 - hang) if fails else 0.0
@@ -222,7 +223,7 @@ def cut_short(
     """Return the prediction as the timeouts leave it that end a page's wait for its turn."""
     if predicted.failing == 1:
         ends = predicted.failure_time or 0.0
-        return replace(predicted, bottleneck="timeout", page_time=ends - queued, response_time=ends)
+        return replace(predicted, bottleneck="failures", page_time=ends - queued, response_time=ends)
     limited = predicted.bottleneck == "pool" and strategy not in OF_THREADS
     longest = deployment.pool_timeout if limited else math.inf
     if queued > longest:
@@ -251,7 +252,7 @@ def gives_up(whole: float, patience: float, deployment: Deployment, step: Step, 
         goodput=0.0,
         page_time=whole,
         response_time=patience,
-        bottleneck="timeout",
+        bottleneck="failures",
         pages_in_flight=asking if deployment.slots is None else min(asking, deployment.slots),
         calls_in_flight=per_second(asking, patience) * page.busy,
         ended=per_second(asking, patience),
@@ -265,15 +266,15 @@ def why_calls_fail(settings: Settings, deployment: Deployment) -> str:
     """Return the reason, with the variables' values that make it one."""
     reasons = []
     slowest = settings.latency + settings.jitter
-    if slowest > deployment.call_timeout:
+    if slowest > deployment.call_timeout or settings.latency >= deployment.call_timeout:
         reasons.append(
             f"calls are given up after {deployment.call_timeout:g} s, and the api takes "
             f"{'up to ' if settings.jitter else ''}{slowest:g} s"
         )
     if deployment.hang:
-        reasons.append(f"{deployment.hang:.3g} of all calls are never answered")
+        reasons.append(f"the api never answers {digits(100 * deployment.hang)} % of all calls")
     if settings.fail:
-        reasons.append(f"the api answers {settings.fail:.3g} of all calls with 503")
+        reasons.append(f"the api answers {digits(100 * settings.fail)} % of all calls with 503")
     return "; ".join(reasons)
 
 

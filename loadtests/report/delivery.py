@@ -38,6 +38,8 @@ def failed(what: str, work: Callable[[], object]) -> str | None:
 
 def reason(error: Exception) -> str:
     """Return an error as a part of a sentence."""
+    if isinstance(error, LabError):
+        return str(error).removesuffix(".")
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -307,7 +307,8 @@ def goodput(summary: Summary, axis: Axis) -> go.Figure:
     "99 of 100 faster than p99 (dashes and dots). Where the goodput is flat every further user only lengthens "
     "the queue, and the line climbs. In an open loop time counts from when a page was due, and beyond the limit it "
     "grows for as long as the load goes on. Dotted: predicted. Of fewer than 20 pages p95 is the slowest.",
-    "What a user waits for a page: half of the pages are faster (p50). The table below has p95, p99 and the slowest. "
+    "What a user waits for a page, in an open loop from when it was due: half of the pages are faster (p50). The table "
+    "below has p95, p99 and the slowest. "
     f"{PREDICTED}",
 )
 def response_time(summary: Summary, axis: Axis) -> go.Figure:

@@ -169,9 +169,14 @@ def test_where_the_timeout_is_shorter_than_the_latency_no_page_is_whole(
 ) -> None:
     slow = replace(PLAIN, latency=10.0)
     predicted = predict(slow, strategy, Deployment(slots, call_timeout=5.0), Step(users=100))
-    assert (predicted.goodput, predicted.bottleneck, predicted.failing) == (0, "timeout", 1)
+    assert (predicted.goodput, predicted.bottleneck, predicted.failing) == (0, "failures", 1)
     assert predicted.response_time == predicted.failure_time == predicted.longest == pytest.approx(ends)
     assert predicted.reason == "calls are given up after 5 s, and the api takes 10 s"
+
+
+def test_an_answer_that_takes_as_long_as_the_timeout_comes_too_late() -> None:
+    predicted = predict(PLAIN, "gather", Deployment(None, call_timeout=1.0), Step(users=1))
+    assert (predicted.failing, predicted.reason) == (1, "calls are given up after 1 s, and the api takes 1 s")
 
 
 def test_calls_that_hang_take_a_slot_until_they_time_out() -> None:
@@ -181,7 +186,7 @@ def test_calls_that_hang_take_a_slot_until_they_time_out() -> None:
     assert predicted.failing == pytest.approx(share)
     assert predicted.ended == pytest.approx(10 / (share * 30 + (1 - share) * 1))
     assert predicted.goodput == pytest.approx(predicted.ended * (1 - share))
-    assert predicted.reason == "0.1 of all calls are never answered"
+    assert predicted.reason == "the api never answers 10.0 % of all calls"
 
 
 def test_queries_know_no_timeout_and_do_not_hang() -> None:
@@ -208,7 +213,7 @@ def test_a_queue_for_connections_ends_where_its_timeout_ends_it() -> None:
 
 def test_users_who_leave_before_a_page_can_be_there_get_none() -> None:
     gone = predict(PLAIN, "threadpool", Deployment(10), Step(users=6), patience=0.5)
-    assert (gone.goodput, gone.bottleneck, gone.failing, gone.failure_time) == (0, "timeout", 1, 0.5)
+    assert (gone.goodput, gone.bottleneck, gone.failing, gone.failure_time) == (0, "failures", 1, 0.5)
     some = predict(PLAIN, "threadpool", Deployment(10), Step(users=60), patience=3.0)
     assert (some.failing, some.response_time) == (None, 3.0)
 

@@ -78,8 +78,8 @@ def test_an_upper_bound_that_is_not_reached_is_no_gap() -> None:
 
 
 def test_pages_where_none_were_predicted_are_a_gap() -> None:
-    none = replace(EXPECTED, goodput=0.0, bottleneck="timeout", failing=1.0)
+    none = replace(EXPECTED, goodput=0.0, bottleneck="failures", failing=1.0)
     assert gap("wsgi threadpool", step(0.0), none, FOUR, 0.05) is None
     some = gap("wsgi threadpool", step(4.0), none, FOUR, 0.05)
     assert some is not None
-    assert some.sentence.endswith("4.00 pages/s measured, 0 predicted (limited by timeout).")
+    assert some.sentence.endswith("4.00 pages/s measured, 0 predicted (limited by failures).")

@@ -192,7 +192,7 @@ def test_what_is_predicted_to_fail_is_said_with_the_reason(schema: dict[str, Any
     found = summarize(run(failed, measured(ASGI, 10, 10.0), manifest={**MANIFEST, "services": services}))
     jsonschema.validate(found, schema)
     [step] = found["arms"][0]["steps"]
-    assert (step["predicted"]["goodput"], step["predicted"]["failing"], step["limited_by"]) == (0, 1, "timeout")
+    assert (step["predicted"]["goodput"], step["predicted"]["failing"], step["limited_by"]) == (0, 1, "failures")
     assert any(
         "pages fail as predicted: calls are given up after 0.5 s, and the api takes 1 s" in one
         for one in found["findings"]
