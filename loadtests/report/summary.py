@@ -193,6 +193,7 @@ def limits(run: Run) -> Limits:
     services = run.manifest.get("services", {})
     return Limits(
         contained=run.manifest["runtime"] != "process",
+        quick=run.manifest.get("knobs", {}).get("quick", False),
         cores=run.manifest.get("generator", {}).get("cores"),
         memory={name: of.get("memory_bytes") for name, of in services.items() if isinstance(of, Mapping)},
         generator_cpus=services.get("locust", {}).get("cpus"),
