@@ -206,8 +206,8 @@ def findings(arms: Sequence[ArmFigures]) -> list[str]:
     seen = [
         notice
         for arm in arms
-        for step, predicted in zip(arm.steps, arm.predicted, strict=True)
-        for notice in notices(arm.arm.words, step, predicted)
+        for figures in zip(arm.steps, arm.predicted, arm.gaps, strict=True)
+        for notice in notices(arm.arm.words, *figures)
     ]
     return [*gaps, *seen]
 
