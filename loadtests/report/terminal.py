@@ -29,7 +29,7 @@ def console_for_people() -> UnreadConsole:
 
     A terminal that does not know its width says 0: then it has 80 columns.
     """
-    console = UnreadConsole(highlight=False)
+    console = UnreadConsole(highlight=False, markup=False, emoji=False)
     columns, lines = shutil.get_terminal_size()
     console.size = ConsoleDimensions(columns if console.is_terminal else UNWRAPPED, lines)
     return console

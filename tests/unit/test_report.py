@@ -143,6 +143,11 @@ def test_a_terminal_is_as_wide_as_it_says(term: str, columns: str, width: int, m
     assert terminal.console_for_people().width == width
 
 
+def test_what_a_summary_says_is_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.console_for_people().print("[bold]a call failed[/bold] :warning:")
+    assert capsys.readouterr().out == "[bold]a call failed[/bold] :warning:\n"
+
+
 # --- plots ----------------------------------------------------------------------------------------
 
 
