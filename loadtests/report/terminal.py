@@ -9,17 +9,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from loadtests.errors import go_on_unread
-
-
-class UnreadConsole(Console):
-    """What is measured is kept also when nobody reads along any more."""
-
-    def on_broken_pipe(self) -> None:
-        self.quiet = True
-        go_on_unread()
-
-
 STYLES = {"confirmed": "bold green", "not confirmed": "bold yellow", "invalid": "bold red"}
 
 
