@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import stat
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,8 +21,10 @@ from typing import Any, cast
 import gevent
 import psutil
 from gevent.event import Event
+from gevent.monkey import get_original
 from gevent.util import wrap_errors
 from locust.env import Environment
+from rich.console import Console
 
 from loadtests import experiments, knobs, manifest, probe, raw, targets, witness
 from loadtests.analysis import capacity, validity
@@ -64,7 +67,7 @@ class Generator:
 
 def main(options: Namespace) -> ExitCode:
     """Measure, judge, write the report. Raises LabError when nothing could be measured."""
-    console = terminal.UnreadConsole(highlight=False)
+    console = Console(highlight=False)
     folder = Path(options.folder)
     experiment = experiments.find(options.experiments[0])
     if options.quick:
@@ -131,11 +134,20 @@ def slots_text(slots: int | None) -> str:
 
 
 def stop_event() -> Event:
-    """Set by the signals that ask for an end, so that what was measured can still be written."""
+    """Set by the signals that ask for an end, and when the launcher is gone, so that what was measured is written."""
     stopped = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         gevent.signal_handler(number, stopped.set)
+    if stat.S_ISFIFO(os.fstat(0).st_mode):
+        get_original("_thread", "start_new_thread")(stop_without_launcher, ())
     return stopped
+
+
+def stop_without_launcher() -> None:
+    """Wait, in a thread, for the end of standard input: the launcher holds its other end as long as it lives."""
+    while os.read(0, 1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def unless_stopped(interrupted: Event, work: Callable[[], Answer]) -> Answer:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from loadtests.runtime import port_variable, required, without_password
+from loadtests.runtime import plain, port_variable, required, without_password
 
 
 def test_a_services_port_has_a_variable_that_a_shell_can_set() -> None:
@@ -35,3 +35,8 @@ def test_a_password_is_not_kept_with_a_result(url: str, shown: str) -> None:
 def test_the_login_of_the_web_ui_is_not_kept_with_a_result() -> None:
     assert without_password({"LOCUST_LOGIN": "speaker:pass:word"}) == {"LOCUST_LOGIN": "speaker:…"}
     assert without_password({"LOCUST_LOGIN": ""}) == {"LOCUST_LOGIN": ""}
+
+
+def test_quoted_log_lines_hold_nothing_that_only_a_terminal_understands() -> None:
+    log = "old\n\x1b[2K\rbuilding 1\rbuilding \x1b[1;31mfailed\x1b[0m  \n\n\x1b]0;title\x07why \x07\n"
+    assert plain(log, lines=2) == "building failed\nwhy"
