@@ -169,7 +169,7 @@ def take_down(runtime: Runtime, held: lock.Held) -> None:
 
 def clean_up(killed: lock.Facts) -> bool:
     """Remove what a launcher that was killed left up; return whether nothing is left. Its services ended with it."""
-    print(f"Cleaning up after `{killed.get('command')}`, which was killed …", file=sys.stderr, flush=True)
+    print(f"Cleaning up after `{killed.get('command')}`, which could not do it itself …", file=sys.stderr, flush=True)
     try:
         if project := killed.get("project"):
             compose.take_down(project)
