@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from loadtests import experiments, knobs
-from loadtests.errors import BadInput, ExitCode, Interrupted, LabError, go_on_unread
+from loadtests.errors import BadInput, ExitCode, Interrupted, LabError
+from loadtests.output import Output, survive_lost_output
 from loadtests.step import amounts
 
 DEFAULT_EXPERIMENT = "external-concurrency"
@@ -28,9 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ExitCode.NOT_UP
     except (Interrupted, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        go_on_unread()
-        return ExitCode.INTERRUPTED
+    if Output.failure:
+        print(f"loadtests: not all output could be written: {Output.failure.strerror}", file=sys.stderr)
+        return ExitCode.NOT_UP
     return status
 
 
@@ -254,4 +255,5 @@ def indent(text: str) -> str:
 
 
 if __name__ == "__main__":
+    survive_lost_output()
     sys.exit(main())

@@ -8,8 +8,6 @@ Interrupted           a person or a signal stopped the run; what was measured is
 
 from __future__ import annotations
 
-import os
-import sys
 from enum import IntEnum
 
 
@@ -39,8 +37,3 @@ class LabDown(LabError):
 
 class Interrupted(BaseException):
     """Not an Exception: nothing that handles failures may swallow it."""
-
-
-def go_on_unread() -> None:
-    """Whoever read the output has gone, as `head` does: what else is printed goes nowhere, without a trace."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import select
 import shlex
 import signal
 import subprocess
@@ -14,18 +16,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import IO, NoReturn, cast
 
 from loadtests import experiments, floor, knobs, manifest, results
-from loadtests.errors import BadInput, ExitCode, Interrupted, LabError
+from loadtests.errors import BadInput, ExitCode, Interrupted, LabDown, LabError
 from loadtests.experiments import Experiment
-from loadtests.runtime import GENERATOR, ROOT, Runtime, virtualenv, without_password
+from loadtests.runtime import GENERATOR, ROOT, Runtime, compose, lock, virtualenv, without_password
 from loadtests.runtime.compose import ComposeRuntime, why_no_engine
 from loadtests.runtime.processes import ProcessRuntime
 from loadtests.step import amounts
 
 RUNTIMES = ("auto", "docker", "process")
 KEPT = ("wsgi", "asgi")  # between experiments; what only one of them needs is stopped after it
+LOOK = 5.0  # seconds between two looks at the services that the web UI needs
+NOHUP = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN  # as nohup(1) starts it: it outlives its terminal
+LONGEST_RUN = 7 * 24 * 3600.0  # seconds
 LAST_WORDS = 30.0  # seconds that an interrupted generator has to write its report
 # What compose.yaml reads: part of the command that repeats a run, where it is set.
 REPEATED = (
@@ -56,10 +61,7 @@ def choose_runtime(asked: str) -> str:
     if asked != "auto":
         return asked
     if why := why_no_engine():
-        print(
-            f"No Docker engine answers ({why}): the same lab runs as local processes instead.",
-            flush=True,
-        )
+        print(f"Docker is not used ({why}): the same lab runs as local processes instead.", flush=True)
         return "process"
     return "docker"
 
@@ -86,44 +88,98 @@ def measure(options: Namespace, arguments: Callable[[str], Sequence[str]]) -> li
     `arguments(experiment)` are the load generator's. Raises LabError when the first could not be measured; a later
     one that could not counts as invalid, so that what was measured is not lost.
     """
-    ended: list[Ended] = []
     asked = sorted(map(experiments.find, options.experiments), key=running_order)
-    logs = results.new_folder(asked[0].name)
-    runtime: Runtime = ComposeRuntime() if options.runtime == "docker" else ProcessRuntime(logs / "logs")
-    prepared: Mapping[str, str] | None = None
-    experiment, folder = asked[0], logs
-    with signals_as_interrupts():
+    typed = f"make loadtest EXPERIMENT={','.join(options.experiments)}"
+    with lock.held("run", typed, clean_up) as held, signals_as_interrupts():
+        folder = results.new_folder(asked[0].name)
+        held.note(folder=str(folder))
+        runtime: Runtime = ComposeRuntime("run") if options.runtime == "docker" else ProcessRuntime(folder / "logs")
         try:
-            for one in asked:
-                experiment, folder = one, results.new_folder(one.name) if ended else logs
-                try:
-                    if prepared != experiment.deployment:
-                        if prepared is not None:
-                            runtime.down()
-                        runtime.prepare(experiment.deployment)
-                        prepared = experiment.deployment
-                    code = measure_one(options, experiment, runtime, folder, arguments(experiment.name))
-                except LabError as error:
-                    results.drop_if_empty(folder)
-                    if not ended:
-                        raise
-                    print(f"{experiment.name} was not measured: {error}\n{error.details}", file=sys.stderr, flush=True)
-                    code = ExitCode.INVALID
-                ended.append(Ended(experiment, code, results.finish(folder)))
-                if code == ExitCode.INTERRUPTED:
-                    break
-        except Interrupted:
-            with signals_ignored():
-                if len(ended) < len(asked):  # else it came after the last
-                    interrupted = asked[len(ended)]
-                    begun = results.finish(folder) if interrupted is experiment else None
-                    ended.append(Ended(interrupted, ExitCode.INTERRUPTED, begun))
+            return measure_each(options, asked, folder, runtime, held, arguments)
         finally:
-            with signals_ignored():
-                runtime.down()
+            take_down(runtime, held)
+
+
+def measure_each(  # noqa: PLR0913, PLR0917  # all that a run is made of
+    options: Namespace,
+    asked: Sequence[Experiment],
+    folder: Path,
+    runtime: Runtime,
+    held: lock.Held,
+    arguments: Callable[[str], Sequence[str]],
+) -> list[Ended]:
+    """Measure until an interrupt, which counts for the experiment that it ended. `folder`: the first one's.
+
+    Raises LabError.
+    """
+    ended: list[Ended] = []
+    prepared: Mapping[str, str] | None = None
+    experiment = asked[0]
+    try:
+        for one in asked:
+            if ended:
+                folder = results.new_folder(one.name)
+                held.note(folder=str(folder))
+            experiment = one
+            try:
+                prepare(runtime, held, prepared, experiment.deployment)
+                prepared = experiment.deployment
+                code = measure_one(options, experiment, runtime, folder, arguments(experiment.name))
+            except LabError as error:
+                results.drop_if_empty(folder)
+                if not ended:
+                    raise
+                print(f"{experiment.name} was not measured: {error}\n{error.details}", file=sys.stderr, flush=True)
+                code = ExitCode.INVALID
+            ended.append(Ended(experiment, code, results.finish(folder)))
+            if code == ExitCode.INTERRUPTED:
+                break
+    except Interrupted:
+        with signals_ignored():
+            if len(ended) < len(asked):  # else it came after the last
+                interrupted = asked[len(ended)]
+                begun = results.finish(folder) if interrupted is experiment else None
+                ended.append(Ended(interrupted, ExitCode.INTERRUPTED, begun))
     if ended[-1].code == ExitCode.INTERRUPTED and ended[-1].folder is None:
-        print(f"{ended[-1].experiment.name} was stopped before anything was measured.", file=sys.stderr, flush=True)
+        raw = folder / "raw"
+        kept = f"its report was written; what it measured is in {raw}" if raw.is_dir() else "anything was measured"
+        print(f"{ended[-1].experiment.name} was stopped before {kept}.", file=sys.stderr, flush=True)
     return ended
+
+
+def prepare(runtime: Runtime, held: lock.Held, before: Mapping[str, str] | None, after: Mapping[str, str]) -> None:
+    """Prepare another deployment, unless it is the same. Raises LabDown."""
+    if before == after:
+        return
+    if before is not None:
+        runtime.down()
+    runtime.prepare(after)
+    held.note(project=runtime.project)
+
+
+def take_down(runtime: Runtime, held: lock.Held) -> None:
+    """Stop what the runtime started; where that fails say so, and leave the record for the next launcher."""
+    with signals_ignored():
+        try:
+            runtime.down()
+        except LabError as error:
+            held.something_is_left = True
+            print(f"loadtests: {error}\n{error.details}", file=sys.stderr, flush=True)
+
+
+def clean_up(killed: lock.Facts) -> bool:
+    """Remove what a launcher that was killed left up; return whether nothing is left. Its services ended with it."""
+    print(f"Cleaning up after `{killed.get('command')}`, which could not do it itself …", file=sys.stderr, flush=True)
+    try:
+        if project := killed.get("project"):
+            compose.take_down(project)
+    except (LabError, OSError) as error:
+        print(f"loadtests: {error}", file=sys.stderr, flush=True)
+        return False
+    if (folder := Path(killed.get("folder") or "/nonexistent")).is_dir():
+        compose.take_back(folder)
+        results.drop_if_empty(folder)
+    return True
 
 
 def running_order(experiment: Experiment) -> tuple[list[tuple[str, str]], bool]:
@@ -179,18 +235,36 @@ def remember(runtime: Runtime, folder: Path, repeat: str, *, quick: bool) -> Non
 
 
 def wait_for(runtime: Runtime, generator: subprocess.Popen[bytes]) -> ExitCode:
-    """The generator's exit code; an interrupt is passed on, and a second one does not wait for the report."""
+    """Print what the generator prints and return its exit code.
+
+    An interrupt is passed on, and a second one does not wait for the report.
+    """
     try:
+        print_output(generator, LONGEST_RUN)
         return exit_code(generator.wait())
     except Interrupted:
         print("\nStopping: the report of what was measured is being written …", file=sys.stderr, flush=True)
         runtime.interrupt(generator)
         try:
+            print_output(generator, LAST_WORDS)
             generator.wait(LAST_WORDS)
         except (Interrupted, subprocess.TimeoutExpired):
             generator.kill()
             generator.wait()
         return ExitCode.INTERRUPTED
+
+
+def print_output(generator: subprocess.Popen[bytes], seconds: float) -> None:
+    """Print until the generator closes its output. Raises TimeoutExpired after `seconds`."""
+    pipe = cast("IO[bytes]", generator.stdout)
+    deadline = time.monotonic() + seconds
+    while select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        text = os.read(pipe.fileno(), 65536)
+        if not text:
+            return
+        sys.stdout.buffer.write(text)
+        sys.stdout.buffer.flush()
+    raise subprocess.TimeoutExpired(generator.args, seconds)
 
 
 def exit_code(status: int) -> ExitCode:
@@ -234,27 +308,26 @@ def claims_command_line(options: Namespace) -> str:
 
 
 def serve(options: Namespace) -> ExitCode:
-    """The lab with Locust's web UI, until Ctrl-C. Raises LabError."""
-    if options.runtime == "docker":
-        runtime: Runtime = ComposeRuntime()
-    else:
-        runtime = ProcessRuntime(results.web_ui_logs())
-    with signals_as_interrupts():
+    """Keep the lab with Locust's web UI up until Ctrl-C. Raises LabError, also when a service ends meanwhile."""
+    checkout = hashlib.sha256(str(ROOT).encode()).hexdigest()[:12]
+    with lock.held(f"up-{checkout}", "make up", clean_up) as held, signals_as_interrupts():
+        runtime: Runtime = ComposeRuntime() if options.runtime == "docker" else ProcessRuntime(results.web_ui_logs())
         try:
             runtime.prepare({"SAVE_TO": str(results.FOLDER)} if options.runtime == "process" else {})
+            held.note(project=runtime.project)
             print(f"Starting the lab ({runtime.limits}) …", flush=True)
             runtime.up([GENERATOR])
             urls = runtime.published()
             for service, url in urls.items():
                 print(f"  {service:6} {url}")
             print(f"Open {urls[GENERATOR]}/compare and press Start; Ctrl-C ends the lab.", flush=True)
-            while True:
-                time.sleep(3600)
+            while not (ended := runtime.ended()):
+                time.sleep(LOOK)
+            raise LabDown(f"the lab is taken down, because it is not whole any longer: {', '.join(ended)} ended.")
         except Interrupted:
             return ExitCode.CONFIRMED
         finally:
-            with signals_ignored():
-                runtime.down()
+            take_down(runtime, held)
 
 
 @contextmanager
@@ -277,7 +350,9 @@ def signals_ignored() -> Iterator[None]:
 
 @contextmanager
 def handled(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> Iterator[None]:
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+    if NOHUP:
+        numbers.remove(signal.SIGHUP)
     before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import stat
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ from typing import Any, cast
 import gevent
 import psutil
 from gevent.event import Event
+from gevent.monkey import get_original
 from gevent.util import wrap_errors
 from locust.env import Environment
 
@@ -140,11 +142,20 @@ def slots_text(slots: int | None) -> str:
 
 
 def stop_event() -> Event:
-    """Set by the signals that ask for an end, so that what was measured can still be written."""
+    """Set by the signals that ask for an end, and when the launcher is gone, so that what was measured is written."""
     stopped = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         gevent.signal_handler(number, stopped.set)
+    if stat.S_ISFIFO(os.fstat(0).st_mode):
+        get_original("_thread", "start_new_thread")(stop_without_launcher, ())
     return stopped
+
+
+def stop_without_launcher() -> None:
+    """Wait, in a thread, for the end of standard input: the launcher holds its other end as long as it lives."""
+    while os.read(0, 1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def unless_stopped(interrupted: Event, work: Callable[[], Answer]) -> Answer:

@@ -43,10 +43,13 @@ class Lab:
 
     def __init__(self, environment: Mapping[str, str], results: Path) -> None:
         self.results = results
-        self._environment = {**environment, "RESULTS": str(results), "VENV": sys.prefix}
+        temporary = results.parent / "tmp"
+        temporary.mkdir(parents=True, exist_ok=True)
+        own = {"RESULTS": str(results), "VENV": sys.prefix, "TMPDIR": str(temporary)}  # its locks are there
+        self._environment = {**environment, **own}
 
     def run(self, *words: str, **variables: str) -> Ended:
-        with self.started(*words, **variables) as process:
+        with self.started(*words, **variables) as process:  # type: ignore[arg-type]  # variables are texts
             output, _ = process.communicate(timeout=LONGEST)
         return Ended(process.returncode, output, self.results)
 
@@ -59,13 +62,15 @@ class Lab:
         return self.run(*words, **variables)
 
     @contextmanager
-    def started(self, *words: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
+    def started(
+        self, *words: str, nohup: bool = False, stdout: int = subprocess.PIPE, **variables: str
+    ) -> Iterator[subprocess.Popen[str]]:
         process = subprocess.Popen(
-            [sys.executable, "-m", "loadtests", *words],
+            [*(["nohup"] if nohup else []), sys.executable, "-m", "loadtests", *words],
             cwd=ROOT,
             env={**self._environment, **variables},
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=stdout,
             stderr=subprocess.STDOUT,
             text=True,
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import NoReturn
@@ -23,7 +23,7 @@ from loadtests.analysis.comparison import (
     compare,
     parse,
 )
-from loadtests.errors import BadInput, ExitCode, go_on_unread
+from loadtests.errors import BadInput, ExitCode
 
 WIDTH = 80  # columns
 FILE = "summary.json"
@@ -40,7 +40,8 @@ def main(a: str, b: str) -> int:
     unfit = [f"{name} is {run.why_not}" for name, run in runs.items() if run.why_not]
     if not unfit and not found.figures:
         unfit = ["A and B have no arm and step in common."]
-    show([line for text in report(found, paths, runs, unfit) for line in fitted(text)])
+    for text in report(found, paths, runs, unfit):
+        print(*fitted(text), sep="\n")
     return ExitCode.NOT_UP if unfit else ExitCode.CONFIRMED
 
 
@@ -225,10 +226,3 @@ def fitted(line: str) -> list[str]:
     indent = " " * (len(clean) - len(clean.lstrip()) + 4) if clean.startswith(" ") else ""
     whole = clean.replace(" %", "\N{NO-BREAK SPACE}%")
     return [part.replace("\N{NO-BREAK SPACE}", " ") for part in textwrap.wrap(whole, WIDTH, subsequent_indent=indent)]
-
-
-def show(lines: Iterable[str]) -> None:
-    try:
-        print("\n".join(lines), flush=True)
-    except BrokenPipeError:
-        go_on_unread()

@@ -18,6 +18,8 @@ from loadtests.errors import LabDown
 ROOT = Path(__file__).resolve().parents[2]
 GENERATOR = "locust"
 LOG_LINES = 15
+PIPE = 2**20  # bytes of output that a launcher which was stopped (Ctrl-Z) leaves unread before the generator waits
+CONTROL = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07]*\x07|.)|[\x00-\x08\x0b-\x1f\x7f]")
 # Up to the last @, however little of it was percent-encoded; a word with :// begins another URL.
 PASSWORD = re.compile(r"(\w://[^:\s]*):(?:\S|\s(?!\S*://))*@")
 LOGIN = "LOCUST_LOGIN"  # the variable: name:password
@@ -32,6 +34,8 @@ class Runtime(ABC):
     name: str
     limits: str  # what isolates the services from each other, in words
 
+    project = ""  # of Compose, once it is prepared
+
     @abstractmethod
     def prepare(self, variables: Mapping[str, str] | None = None) -> None:
         """Build or install what the services need; says so when it takes long.
@@ -44,12 +48,19 @@ class Runtime(ABC):
         """Start the services and those that they need, as far as they do not run, and wait until they are healthy."""
 
     @abstractmethod
+    def ended(self) -> list[str]:
+        """Return those services that `up` started and that no longer run."""
+
+    @abstractmethod
     def drop(self, services: Sequence[str]) -> None:
         """Stop those of the services that `up` started."""
 
     @abstractmethod
     def generate(self, arguments: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
-        """Start `python -m loadtests …` where it reaches the services; it sees `folder` as its own."""
+        """Start `python -m loadtests …` where it reaches the services; it sees `folder` as its own.
+
+        The end of its standard input tells it that the launcher is gone.
+        """
 
     @abstractmethod
     def interrupt(self, generator: subprocess.Popen[bytes]) -> None:
@@ -57,7 +68,7 @@ class Runtime(ABC):
 
     @abstractmethod
     def down(self) -> None:
-        """Stop what `up` and `generate` started, and nothing else."""
+        """Stop what `up` and `generate` started, and nothing else. Raises LabDown where something is left."""
 
     @abstractmethod
     def published(self) -> Mapping[str, str]:
@@ -66,6 +77,26 @@ class Runtime(ABC):
     @abstractmethod
     def describe(self) -> Mapping[str, Any]:
         """For the manifest: the command, the environment and the limits of each service."""
+
+
+def start_generator(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start the load generator with pipes to it and from it, in a session that no terminal can end."""
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        pipesize=PIPE,
+        start_new_session=True,
+        env=environment,
+    )
+
+
+def plain(text: str, lines: int = LOG_LINES) -> str:
+    """Return the last lines of a log, without what only a terminal understands."""
+    clean = (CONTROL.sub("", line.rpartition("\r")[2]).rstrip() for line in text.rstrip().splitlines())
+    return "\n".join([line for line in clean if line][-lines:])
 
 
 def command_line(words: Sequence[str], environment: Mapping[str, str]) -> str:

@@ -6,22 +6,25 @@ import json
 import os
 import shlex
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from loadtests.errors import LabDown
+from loadtests.errors import BadInput, LabDown
 from loadtests.runtime import (
     GENERATOR,
     LOG_LINES,
     ROOT,
     Runtime,
     command_line,
+    plain,
+    port_variable,
     refuse_taken_port,
     required,
     say_started_again,
+    start_generator,
     terminal_environment,
     with_dependencies,
     without_password,
@@ -35,8 +38,18 @@ BUSY = 2  # times the cores: a load average at which processes wait long for one
 GENERATOR_UID = 10001  # of the user in the images
 
 
+# Of a shell: each would lead Compose to another file, or to services that are not asked for.
+FOREIGN = ("COMPOSE_FILE", "COMPOSE_PATH_SEPARATOR", "COMPOSE_PROFILES")
+
+
 def engine() -> list[str]:
-    return shlex.split(os.environ.get("DOCKER") or "docker")
+    """Return the command of the engine. Raises BadInput."""
+    command = os.environ.get("DOCKER") or "docker"
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise BadInput(f"DOCKER must be a command, as in docker or podman; it is {command[:80]!r} ({error})") from None
+    return words or ["docker"]
 
 
 def is_podman() -> bool:
@@ -50,19 +63,41 @@ def is_rootless() -> bool:
 
 
 def why_no_engine() -> str | None:
-    """None when an engine with Compose answers, else why not."""
-    for command in ([*engine(), "info"], [*engine(), "compose", "ls"]):
+    """Return why no engine with Compose can be used; None where one answers. Raises BadInput."""
+    for words, cause in (
+        (["info"], "the engine does not answer"),
+        (["compose", "version"], "it has no Compose plugin (on Debian and Ubuntu: apt install docker-compose-plugin)"),
+    ):
+        command = [*engine(), *words]
         try:
             asked = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER_TIMEOUT, check=False)
         except OSError as error:
             return f"{command[0]}: {error.strerror}"
         except subprocess.TimeoutExpired:
-            return f"{shlex.join(command)} did not answer in {ANSWER_TIMEOUT} s"
+            return f"`{shlex.join(command)}` did not answer in {ANSWER_TIMEOUT} s"
         if asked.returncode:
             # Podman ends with a line of its own, after the one that says why.
             lines = [line for line in asked.stderr.splitlines() if line.strip() and "Error: executing" not in line]
-            return lines[-1].strip() if lines else f"{shlex.join(command)} failed"
+            return f"{cause}: {lines[-1].strip()}" if lines else f"{cause}: `{shlex.join(command)}` failed"
     return None
+
+
+def take_down(project: str) -> None:
+    """Remove all containers and networks of a Compose project, also those that were run by hand. Raises LabDown."""
+    command = [*engine(), "compose", f"--project-name={project}", "down", "--remove-orphans", "--timeout", "3"]
+    # Not from the checkout: what the project has is asked of the engine, whatever compose.yaml says by now.
+    ended = subprocess.run(command, cwd="/", capture_output=True, text=True, check=False, env=environment())
+    if ended.returncode:
+        raise LabDown(
+            f"the containers of the project {project} could not be taken down. The next run tries again, or you do: "
+            f"{shlex.join(command)}",
+            plain(ended.stderr),
+        )
+
+
+def environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name not in FOREIGN}
+    return {**kept, **(variables or {})}
 
 
 def depends_on(service: Mapping[str, Any]) -> list[str]:
@@ -81,27 +116,63 @@ def short_of() -> str:
     return "was it short of memory (AGGREGATOR_MEMORY, API_MEMORY)?"
 
 
+def take_back(folder: Path) -> None:
+    """Make this user the owner of a run's folder and all that is in it."""
+    for path in (folder, *folder.rglob("*")):
+        with suppress(FileNotFoundError):  # a run that never began to measure leaves no folder
+            os.chown(path, os.getuid(), os.getgid(), follow_symlinks=False)
+
+
 class ComposeRuntime(Runtime):
     name = "docker"
     limits = "CPU and memory of each service are limited as compose.yaml says"
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str = "") -> None:
+        """`kind` of what is started, as in 'run': it gets a project of its own beside the `docker compose up` here."""
+        self._kind = kind
         self._variables: Mapping[str, str] = {}
         self._built: set[str] = set()  # images
-        self._running_before: set[str] | None = None
         self._started: set[str] = set()
         self._generator: str | None = None
         self._lent: Path | None = None  # a folder that was given to the generator's user
         self._config: dict[str, Any] = {}
+        self.project = ""
 
     def prepare(self, variables: Mapping[str, str] | None = None) -> None:
-        self._variables = dict(variables or {})
         if why := why_no_engine():
             raise LabDown(
-                f"no Docker engine answers ({why}). Start one, or run with RUNTIME=process, which needs none."
+                f"Docker cannot be used ({why}). Mend that, or run with RUNTIME=process, which needs no engine."
             )
+        self._variables = dict(variables or {})
+        self.project = ""
+        config = json.loads(self._ask("config", "--format", "json"))
+        self.project = config["name"]
+        if self._kind:
+            if self._containers():
+                print(f"The lab that is up as {self.project} is left alone; load on it disturbs this one.", flush=True)
+            self.project = f"{config['name']}-{self._kind}-{os.getuid()}"
+            ports = (port_variable(name) for name, service in config["services"].items() if service.get("ports"))
+            # Beside another lab, whose ports are taken: the engine chooses, unless somebody asks for a port.
+            self._variables = {**{port: "0" for port in ports if not os.environ.get(port)}, **self._variables}
         self._config = json.loads(self._ask("config", "--format", "json"))
-        self._build([name for name, service in self._config["services"].items() if not service.get("profiles")])
+        if self._containers():
+            raise LabDown(
+                f"the lab is up already, as the Compose project {self.project}. Use it, or take it down first: "
+                f"{shlex.join([*engine(), 'compose', f'--project-name={self.project}', 'down'])}"
+            )
+        first = [name for name, service in self._config["services"].items() if not service.get("profiles")]
+        self._refuse_taken_ports(first)
+        self._build(first)
+
+    def _containers(self) -> str:
+        """Return the ids of the project's containers that run."""
+        return self._ask("ps", "--quiet", "--status", "running")
+
+    def _refuse_taken_ports(self, services: Iterable[str]) -> None:
+        for service in services:
+            for port in self._config["services"][service].get("ports", ()):
+                if port["published"] != "0":
+                    refuse_taken_port(service, int(port["published"]))
 
     def _build(self, services: Sequence[str]) -> None:
         one_of_each = {self._config["services"][name]["image"]: name for name in services}
@@ -116,19 +187,14 @@ class ComposeRuntime(Runtime):
             services,
             {name: depends_on(service) for name, service in self._config["services"].items()},
         )
-        running = set(self._ask("ps", "--services", "--status", "running").split())
-        if running & self._started >= set(services):
+        running = self._running()
+        if running >= set(services):
             return
         say_started_again(self._started & set(services) - running)
         if unbuilt := [name for name in services if self._config["services"][name]["image"] not in self._built]:
             self._build(unbuilt)
-        if self._running_before is None:
-            self._running_before = running
-        for service in services:
-            if service not in running:
-                for port in self._config["services"][service].get("ports", ()):
-                    refuse_taken_port(service, int(port["published"]))
-        self._started |= set(services) - self._running_before
+        self._refuse_taken_ports(name for name in services if name not in running)
+        self._started |= set(services)
         starting = subprocess.Popen(
             # Without the profiles of others: who depends on a service that is not asked for goes without it.
             [*self._compose_files, "up", "--detach", "--wait", f"--wait-timeout={START_TIMEOUT}", *services],
@@ -152,6 +218,12 @@ class ComposeRuntime(Runtime):
         if starting.returncode:
             raise self._failure(services, said)
 
+    def ended(self) -> list[str]:
+        return sorted(self._started - self._running())
+
+    def _running(self) -> set[str]:
+        return set(self._ask("ps", "--services", "--status", "running").split())
+
     def drop(self, services: Sequence[str]) -> None:
         if ours := self._started & set(services):
             self._run("rm", "--stop", "--force", *sorted(ours))
@@ -166,9 +238,14 @@ class ComposeRuntime(Runtime):
     def generate(self, arguments: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
         self._end_generator()
         self._take_back()
+        if ":" in str(folder):
+            raise LabDown(
+                f"{folder} has a colon in its path, which Docker cannot mount. Let RESULTS name a folder without "
+                "one, or run with RUNTIME=process."
+            )
         stamp = datetime.now(UTC).strftime("%H%M%S%f")
-        self._generator = f"{self._config['name']}-generator-{stamp}"
-        environment = [word for item in terminal_environment().items() for word in ("--env", "=".join(item))]
+        self._generator = f"{self.project}-generator-{stamp}"
+        terminal = [word for item in terminal_environment().items() for word in ("--env", "=".join(item))]
         command = [
             *self._compose,
             "run",
@@ -181,7 +258,7 @@ class ComposeRuntime(Runtime):
             self._owner(folder),
             "--volume",  # z: where SELinux guards files, as on Fedora, the container may write there
             f"{folder}:/results:z",
-            *environment,
+            *terminal,
             GENERATOR,
             "python",
             "-m",
@@ -189,14 +266,7 @@ class ComposeRuntime(Runtime):
             *arguments,
             "--folder=/results",
         ]
-        return subprocess.Popen(
-            command,
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            env=self._environment,
-        )
+        return start_generator(command, self._environment)
 
     def _owner(self, folder: Path) -> str:
         """Who may write into the run's folder: its owner; but nobody is root in a container of the lab."""
@@ -205,7 +275,13 @@ class ComposeRuntime(Runtime):
         owner = folder.stat()
         if owner.st_uid:
             return f"{owner.st_uid}:{owner.st_gid}"
-        os.chown(folder, GENERATOR_UID, GENERATOR_UID)
+        try:
+            os.chown(folder, GENERATOR_UID, GENERATOR_UID)
+        except OSError as error:
+            raise LabDown(
+                f"{folder} cannot be given to the user of the load generator's container: {error.strerror}. Let "
+                "RESULTS name a folder on a disk that knows owners, or run with RUNTIME=process."
+            ) from error
         self._lent = folder
         return f"{GENERATOR_UID}:{GENERATOR_UID}"
 
@@ -217,9 +293,7 @@ class ComposeRuntime(Runtime):
     def _take_back(self) -> None:
         """What was given to the generator's user, once no generator writes there any more."""
         if self._lent:
-            for path in (self._lent, *self._lent.rglob("*")):
-                with suppress(FileNotFoundError):  # a run that never began to measure leaves no folder
-                    os.chown(path, os.getuid(), os.getgid(), follow_symlinks=False)
+            take_back(self._lent)
             self._lent = None
 
     def interrupt(self, generator: subprocess.Popen[bytes]) -> None:
@@ -228,25 +302,25 @@ class ComposeRuntime(Runtime):
 
     def down(self) -> None:
         self._end_generator()  # first: it is on the network that goes with the services
-        if self._running_before and self._started:  # somebody's `docker compose up`, which goes on
-            self._run("rm", "--stop", "--force", *sorted(self._started))
-        elif self._started:
-            self._run("down", "--timeout", "3")
-        self._started.clear()
-        self._take_back()
+        try:
+            if self._started:
+                take_down(self.project)
+                self._started.clear()
+        finally:
+            self._take_back()
 
     def published(self) -> Mapping[str, str]:
         return {
             name: f"http://{port['host_ip']}:{port['published']}"
             for name, service in self._config["services"].items()
-            if name in self._running
+            if name in self._started
             for port in service.get("ports", ())
         }
 
     def describe(self) -> Mapping[str, Any]:
         described = {}
         for name, service in self._config["services"].items():
-            if name not in {*self._running, GENERATOR}:
+            if name not in {*self._started, GENERATOR}:
                 continue
             described[name] = {
                 "command": command_line(service["command"], service.get("environment", {})),
@@ -263,21 +337,18 @@ class ComposeRuntime(Runtime):
         return {"engine": f"{engine()[0]} {version.stdout.strip()}", **described}
 
     @property
-    def _running(self) -> set[str]:
-        return (self._running_before or set()) | self._started
-
-    @property
     def _compose(self) -> list[str]:
         return [*self._compose_files, "--profile=*"]
 
     @property
     def _compose_files(self) -> list[str]:
-        files = ("compose.yaml", "compose.podman.yaml") if is_podman() else ()
-        return [*engine(), "compose", *(f"--file={ROOT / name}" for name in files)]
+        files = ("compose.yaml", "compose.podman.yaml") if is_podman() else ("compose.yaml",)
+        project = [f"--project-name={self.project}"] if self.project else []
+        return [*engine(), "compose", *project, *(f"--file={ROOT / name}" for name in files)]
 
     @property
     def _environment(self) -> dict[str, str]:
-        return {**os.environ, **self._variables}
+        return environment(self._variables)
 
     def _ask(self, *words: str) -> str:
         """What a Compose command prints. Raises LabDown."""
@@ -285,7 +356,7 @@ class ComposeRuntime(Runtime):
             [*self._compose, *words], cwd=ROOT, capture_output=True, text=True, check=False, env=self._environment
         )
         if asked.returncode:
-            raise LabDown(f"{shlex.join([*self._compose, *words])} failed.", asked.stderr.strip())
+            raise LabDown(f"{shlex.join([*self._compose, *words])} failed.", plain(asked.stderr))
         return asked.stdout
 
     def _run(self, *words: str) -> None:
@@ -305,8 +376,7 @@ class ComposeRuntime(Runtime):
         ]
         if bad:
             service, status = bad[0]["Service"], bad[0].get("Status") or bad[0]["State"]
-            logs = self._ask("logs", "--no-log-prefix", "--tail", str(LOG_LINES), service).strip()
-            words = "Its last log lines:" if logs else f"It wrote nothing: {short_of()}"
-            return LabDown(f"the service {service} is not healthy ({status}). {words}", logs)
-        said_last = [line for line in said.splitlines() if line.strip()][-3:]
-        return LabDown("the containers could not be started.", "\n".join(said_last))
+            logs = self._ask("logs", "--no-log-prefix", "--tail", str(LOG_LINES), service)
+            words = "Its last log lines:" if logs.strip() else f"It wrote nothing: {short_of()}"
+            return LabDown(f"the service {service} is not healthy ({status}). {words}", plain(logs))
+        return LabDown("the containers could not be started.", plain(said, lines=3))

@@ -7,6 +7,7 @@ there.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import random
 import re
@@ -25,21 +26,23 @@ from typing import Any
 from loadtests.errors import BadInput, LabDown
 from loadtests.runtime import (
     GENERATOR,
-    LOG_LINES,
     ROOT,
     Runtime,
     command_line,
+    plain,
     port_is_free,
     port_variable,
     refuse_taken_port,
     required,
     say_started_again,
+    start_generator,
     terminal_environment,
     with_dependencies,
     without_password,
 )
 
-PASSED_ON = ("HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
+PASSED_ON = ("TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
+NOWHERE = "/nonexistent"  # a home in which no ~/.locust.conf and no ~/.pgpass changes what is measured
 TELEMETRY_PORT = 9000  # in every service that has a witness
 STEPS_BACK = 5  # nice: about a third of the weight of what measures
 GRACE = 6.0  # seconds from SIGTERM to SIGKILL
@@ -207,7 +210,7 @@ class ProcessRuntime(Runtime):
     def up(self, services: Sequence[str]) -> None:
         self._logs.mkdir(parents=True, exist_ok=True)
         needed = with_dependencies(services, {name: service.depends_on for name, service in self._services.items()})
-        ended = [name for name in needed if name in self._processes and self._processes[name].poll() is not None]
+        ended = [name for name in self.ended() if name in needed]
         say_started_again(ended)
         self.drop(ended)  # also the workers that it left behind
         services = [name for name in needed if name not in self._processes]
@@ -217,6 +220,9 @@ class ProcessRuntime(Runtime):
             self._processes[name] = self._start(name)
         for name in services:
             self._wait_until_healthy(name)
+
+    def ended(self) -> list[str]:
+        return [name for name, process in self._processes.items() if process.poll() is not None]
 
     def _start(self, name: str) -> subprocess.Popen[bytes]:
         service = self._services[name]
@@ -230,6 +236,7 @@ class ProcessRuntime(Runtime):
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,  # a group of its own, so that its workers are stopped with it
+                    preexec_fn=end_with_launcher,  # noqa: PLW1509  # the launcher has no threads
                 )
             except OSError as error:
                 raise LabDown(f"the service {name} could not be started: {error}") from error
@@ -245,6 +252,8 @@ class ProcessRuntime(Runtime):
         return {
             **passed_on,
             "PATH": path,
+            "HOME": NOWHERE,
+            "LC_ALL": "C.UTF-8",
             "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",
             **service.environment,
@@ -271,18 +280,15 @@ class ProcessRuntime(Runtime):
             time.sleep(PROBE_INTERVAL)
 
     def _failure(self, name: str, why: str) -> LabDown:
-        lines = (self._logs / f"{name}.log").read_text(errors="replace").splitlines()[-LOG_LINES:]
-        return LabDown(f"the service {name} is not healthy: {why}. Its last log lines:", "\n".join(lines))
+        return LabDown(f"the service {name} is not healthy: {why}. Its last log lines:", self.last_words(name))
+
+    def last_words(self, name: str) -> str:
+        return plain((self._logs / f"{name}.log").read_text(encoding="utf-8", errors="replace"))
 
     def generate(self, arguments: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
         service = self._services[GENERATOR]
-        return subprocess.Popen(
-            [sys.executable, "-m", "loadtests", *arguments, f"--folder={folder}"],
-            cwd=ROOT,
-            env=self._environment(service) | terminal_environment(),
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        command = [sys.executable, "-m", "loadtests", *arguments, f"--folder={folder}"]
+        return start_generator(command, self._environment(service) | terminal_environment())
 
     def interrupt(self, generator: subprocess.Popen[bytes]) -> None:
         if generator.poll() is None:
@@ -321,6 +327,15 @@ class ProcessRuntime(Runtime):
             for name, service in self._services.items()
             if name in self._processes or name == GENERATOR
         }
+
+
+PR_SET_PDEATHSIG = 1  # of prctl(2)
+
+
+def end_with_launcher() -> None:
+    """Have the kernel end this service when the launcher ends, also by `kill -9` (Linux only)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

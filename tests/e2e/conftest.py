@@ -19,7 +19,8 @@ from loadtests.runtime.compose import why_no_engine
 from loadtests.runtime.processes import free_port
 from tests.runs import Lab
 
-RUN_PROJECT = "lab-test-run"
+PROJECT = "lab-test"
+RUN_PROJECT = f"{PROJECT}-run-{os.getuid()}"
 SERVICES = ("api", "wsgi", "asgi", "locust")
 
 
@@ -96,7 +97,7 @@ def stack(engine: None, docker_environment: dict[str, str], root: Path) -> Itera
 @pytest.fixture
 def docker_lab(engine: None, docker_environment: dict[str, str], tmp_path: Path) -> Lab:
     """Runs of `make loadtest` in a project beside that of `stack`."""
-    return Lab({**docker_environment, **own_project(RUN_PROJECT)}, tmp_path / "results")
+    return Lab({**docker_environment, "COMPOSE_PROJECT_NAME": PROJECT}, tmp_path / "results")
 
 
 @pytest.fixture

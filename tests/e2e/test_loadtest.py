@@ -13,8 +13,8 @@ import pytest
 from playwright.sync_api import Browser
 
 from loadtests.experiments import STANDARD_PLOTS
-from tests.e2e.conftest import RUN_PROJECT
-from tests.runs import Ended, Lab, one_line, refused
+from tests.e2e.conftest import PROJECT, RUN_PROJECT, own_project
+from tests.runs import LONGEST, Ended, Lab, one_line, refused
 
 SMALL = ("run", "--quick", "--users=1,30", "--latency=0.2")
 
@@ -107,11 +107,21 @@ def test_a_starved_part_makes_the_run_invalid_and_is_named(
     assert any(remedy in check["remedy"] for check in failed)
 
 
-def test_a_lab_that_is_up_is_used_and_left_up(docker_lab: Lab) -> None:
-    with docker_lab.started("up") as up:
-        docker_lab.wait_for(lambda: len(containers(RUN_PROJECT)) == 4)
+def test_a_lab_that_is_up_is_left_alone_and_what_a_killed_run_left_is_cleaned_up(docker_lab: Lab) -> None:
+    with docker_lab.started("up", **own_project(PROJECT)) as up:  # type: ignore[arg-type]  # variables are texts
         docker_lab.wait_for(lambda: up.stdout is not None and "press Start" in up.stdout.readline())
-        ended = docker_lab.run("run", "--quick", "--users=1,15", "--latency=0.1")
-        assert ended.code in {0, 1, 2}, ended.output  # measured, whatever else the machine was doing
-        assert len(containers(RUN_PROJECT)) == 4
-    assert containers(RUN_PROJECT) == []
+        lab = containers(PROJECT)
+        with docker_lab.started("run", "--quick", "--users=1,5", "--latency=0.1") as run:
+            docker_lab.wait_for(lambda: len(docker_lab.raw_files()) == 1)
+            run.kill()
+            run.communicate(timeout=LONGEST)
+        docker_lab.wait_for(lambda: list(docker_lab.results.glob("2*/report.html")))  # the generator ends by itself
+        assert containers(RUN_PROJECT)
+        ended = docker_lab.run("run", "--quick", "--users=1", "--latency=0.1", SEED="dice")
+        assert "Cleaning up after `make loadtest" in ended.output
+        assert f"The lab that is up as {PROJECT} is left alone" in ended.output
+        assert containers(RUN_PROJECT) == []
+        assert containers(PROJECT) == lab
+        second = docker_lab.run("up")
+        assert (second.code, "the lab is in use on this machine: `make up`" in second.output) == (3, True)
+    assert containers(PROJECT) == []

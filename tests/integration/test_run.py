@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import signal
 import socket
 import subprocess
 from contextlib import suppress
@@ -14,7 +17,7 @@ import pytest
 from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 
-from tests.runs import LONGEST, Ended, Lab, children_of, one_line
+from tests.runs import LONGEST, ROOT, Ended, Lab, children_of, one_line
 
 SMALL = ("run", "--runtime=process", "--quick", "--users=1,30", "--latency=0.2")
 
@@ -260,14 +263,14 @@ def test_without_a_folder_for_results_nothing_is_started(lab_command: Lab, words
 def test_without_an_engine_docker_is_refused_with_the_way_out(lab_command: Lab) -> None:
     ended = lab_command.run("run", "--runtime=docker", "--quick", DOCKER="no-such-engine")
     assert ended.code == 3
-    assert "no Docker engine answers (no-such-engine: No such file or directory)" in ended.output
+    assert "Docker cannot be used (no-such-engine: No such file or directory)" in ended.output
     assert "RUNTIME=process" in ended.output
 
 
 def test_without_an_engine_auto_says_so_in_one_line_and_goes_on(lab_command: Lab) -> None:
     ended = lab_command.run("run", "--runtime=auto", "--quick", "--users=1", "--latency=0.01", DOCKER="no-such-engine")
     assert ended.code == 1, ended.output
-    assert ended.output.splitlines()[0].startswith("No Docker engine answers (no-such-engine")
+    assert ended.output.splitlines()[0].startswith("Docker is not used (no-such-engine")
     assert ended.summary["runtime"] == "process"
 
 
@@ -277,21 +280,64 @@ def test_list_shows_every_experiment_with_its_question(lab_command: Lab) -> None
     assert "external-concurrency\n    How many pages" in ended.output
 
 
-def test_a_reader_who_has_seen_enough_is_no_error(lab_command: Lab) -> None:
-    with lab_command.started("list") as process:
-        assert process.stdout
-        process.stdout.close()
-        assert process.wait(30) == 130
-
-
-def test_a_run_that_nobody_reads_any_longer_keeps_what_it_measured(lab_command: Lab) -> None:
-    with lab_command.started("run", "--runtime=process", "--quick", "--users=1", "--latency=0.01") as process:
-        assert process.stdout
-        process.stdout.readline()
-        process.stdout.close()
-        assert process.wait(LONGEST) == 130
+def test_a_run_outlives_its_terminal_where_nohup_started_it(lab_command: Lab) -> None:
+    master, slave = pty.openpty()
+    words = ("run", "--runtime=process", "--quick", "--users=1", "--latency=0.01")
+    with lab_command.started(*words, nohup=True, stdout=slave) as process:
+        os.close(slave)
+        lab_command.wait_for(lambda: children_of(process))
+        os.close(master)
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(LONGEST) in {1, 2}  # one user shows nothing
     [report] = lab_command.results.glob("2*/report.html")
     assert json.loads((report.parent / "summary.json").read_text())["complete"]
+
+
+def test_a_launcher_that_is_killed_leaves_a_report_and_no_process(lab_command: Lab) -> None:
+    with lab_command.started(*SMALL) as process:
+        lab_command.wait_for(lambda: len(lab_command.raw_files()) == 1)
+        second = lab_command.run(*SMALL)
+        family = children_of(process)
+        process.kill()
+        process.communicate(timeout=LONGEST)
+        assert not psutil.wait_procs(family, timeout=LONGEST)[1]
+    assert second.code == 3
+    assert (
+        f"the lab is in use on this machine: `make loadtest EXPERIMENT=external-concurrency` in {ROOT}" in second.output
+    )
+    [folder] = lab_command.results.glob("2*")  # the second run left none
+    assert not json.loads((folder / "summary.json").read_text())["complete"]
+    assert (folder / "report.html").exists()
+    following = lab_command.run(*SMALL, THREADPOOL="many")
+    assert "Cleaning up after `make loadtest EXPERIMENT=external-concurrency`, which could not" in following.output
+    assert len(family) >= 4
+
+
+def test_interrupted_twice_it_says_where_the_raw_data_is(lab_command: Lab) -> None:
+    with lab_command.started(*SMALL) as process:
+        lab_command.wait_for(lambda: len(lab_command.raw_files()) == 1)
+        family = children_of(process)
+        generator = next(child for child in family if "measure" in child.cmdline())
+        generator.suspend()  # its report would be there before the second
+        process.send_signal(signal.SIGINT)
+        assert process.stdout
+        lab_command.wait_for(lambda: "Stopping" in process.stdout.readline())  # type: ignore[union-attr]
+        ended = lab_command.interrupt(process)
+    assert ended.code == 130
+    assert "external-concurrency was stopped before its report was written; what it measured is in" in ended.output
+    assert not psutil.wait_procs(family, timeout=LONGEST)[1]
+
+
+def test_the_web_ui_ends_with_a_sentence_when_one_of_its_services_is_killed(lab_command: Lab) -> None:
+    with lab_command.started("up", "--runtime=process") as process:
+        assert process.stdout
+        lab_command.wait_for(lambda: "press Start" in process.stdout.readline())  # type: ignore[union-attr]
+        family = children_of(process)
+        next(child for child in family if "--locustfile=loadtests/locustfile.py" in child.cmdline()).kill()
+        output = process.communicate(timeout=LONGEST)[0]
+    assert process.returncode == 3
+    assert "not whole any longer: locust ended." in output
+    assert not psutil.wait_procs(family, timeout=LONGEST)[1]
 
 
 def test_claims_that_cannot_be_written_down_are_not_measured(lab_command: Lab) -> None:

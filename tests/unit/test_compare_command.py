@@ -225,10 +225,8 @@ def test_a_change_is_a_percentage(share: float | None, text: str) -> None:
 
 def alone(root: Path, a: str, b: str) -> subprocess.Popen[str]:
     """As the launcher runs it, on the system's Python: -S leaves the virtual environment's packages out."""
-    code = (
-        f"import sys; sys.path.insert(0, {str(root)!r}); from loadtests.report.compare import main; main(*sys.argv[1:])"
-    )
-    words = [sys.executable, "-I", "-S", "-X", "utf8", "-c", code, a, b]
+    code = f"import sys, runpy; sys.path.insert(0, {str(root)!r}); runpy.run_module('loadtests', run_name='__main__')"
+    words = [sys.executable, "-I", "-S", "-c", code, "compare", f"--a={a}", f"--b={b}"]
     return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -9,13 +10,14 @@ from typing import Any
 
 import pytest
 
+from loadtests.errors import BadInput, LabDown
 from loadtests.runtime import command_line, compose
 from loadtests.runtime.compose import GENERATOR_UID, ComposeRuntime, depends_on, short_of
 
 CONFIG = {
     "name": "lab",
     "services": {
-        "api": {"image": "lab/api", "command": ["serve"]},
+        "api": {"image": "lab/api", "command": ["serve"], "ports": [{"published": "0", "host_ip": "127.0.0.1"}]},
         "wsgi": {"image": "lab/web", "command": ["serve"], "depends_on": {"api": {"condition": "service_healthy"}}},
     },
 }
@@ -27,10 +29,16 @@ class Engine:
     def __init__(self) -> None:
         self.told: list[str] = []
         self.running: list[str] = []
+        self.up_by_hand: list[str] = []
+        self.environments: list[dict[str, str]] = []
 
-    def run(self, words: Sequence[str], **_: Any) -> subprocess.CompletedProcess[str]:
+    def run(self, words: Sequence[str], **environment: Any) -> subprocess.CompletedProcess[str]:
         self.told.append(" ".join(words))
-        said = {"config": json.dumps(CONFIG), "ps": "\n".join(self.running)}
+        self.environments.append(environment.get("env") or {})
+        project = next((word.partition("=")[2] for word in words if word.startswith("--project-name=")), "lab")
+        config = json.dumps({**CONFIG, "name": project})
+        up = "\n".join(self.up_by_hand if project == "lab" and "--quiet" in words else self.running)
+        said = {"config": config, "ps": up}
         asked = next((word for word in words if word in said), "")
         return subprocess.CompletedProcess(words, 0, said.get(asked, ""), "")
 
@@ -66,7 +74,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
 
 @pytest.fixture
 def runtime(engine: Engine) -> ComposeRuntime:
-    runtime = ComposeRuntime()
+    runtime = ComposeRuntime("run")
     runtime.prepare()
     return runtime
 
@@ -127,7 +135,7 @@ def test_a_service_that_died_is_started_again_and_one_that_runs_is_left_alone(
     assert engine.commands("up")[-1].endswith(" api wsgi")
     assert "started again: wsgi." in capsys.readouterr().out
     runtime.down()
-    assert engine.commands("down") == ["--timeout 3"]
+    assert engine.commands("down") == ["--remove-orphans --timeout 3"]
 
 
 def test_every_folder_that_the_generator_was_given_is_given_back(
@@ -151,7 +159,7 @@ def test_a_folder_that_is_gone_does_not_keep_the_containers_up(
     runtime.generate([], folder)
     folder.rmdir()
     runtime.down()
-    assert engine.commands("down") == ["--timeout 3"]
+    assert engine.commands("down") == ["--remove-orphans --timeout 3"]
 
 
 def test_the_containers_are_gone_before_a_folder_is_given_back(
@@ -162,7 +170,7 @@ def test_the_containers_are_gone_before_a_folder_is_given_back(
     engine.told.clear()
     runtime.down()
     generator, services, folder = engine.told
-    assert " rm --force lab-generator-" in generator
+    assert f" rm --force lab-run-{os.getuid()}-generator-" in generator
     assert " down " in services
     assert folder == f"chown 0 {tmp_path.name}"
 
@@ -174,3 +182,70 @@ def test_a_service_that_says_nothing_is_short_of_what_the_machine_lacks(
     monkeypatch.setattr("os.getloadavg", lambda: (load, load, load))
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     assert said in short_of()
+
+
+def test_a_run_has_a_project_and_ports_of_its_own_and_leaves_a_lab_that_is_up_alone(
+    engine: Engine, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COMPOSE_FILE", "/elsewhere.yaml")
+    monkeypatch.setenv("COMPOSE_PROFILES", "everything")
+    monkeypatch.delenv("API_PORT", raising=False)
+    engine.up_by_hand = ["c0ffee"]
+    runtime = ComposeRuntime("run")
+    runtime.prepare()
+    assert runtime.project == f"lab-run-{os.getuid()}"
+    assert "The lab that is up as lab is left alone" in capsys.readouterr().out
+    runtime.up(["wsgi"])
+    runtime.down()
+    assert engine.environments[-2]["API_PORT"] == "0"
+    assert not {"COMPOSE_FILE", "COMPOSE_PROFILES"} & {name for one in engine.environments for name in one}
+    changes = [words for words in engine.told if any(f" {verb} " in words for verb in ("up", "down", "rm", "run"))]
+    assert changes
+    assert all(f"--project-name=lab-run-{os.getuid()} " in words for words in changes)
+
+
+def test_the_web_ui_does_not_join_a_lab_that_is_up(engine: Engine) -> None:
+    engine.up_by_hand = ["c0ffee"]
+    with pytest.raises(LabDown, match="is up already, as the Compose project lab"):
+        ComposeRuntime().prepare()
+
+
+def test_a_folder_that_docker_cannot_mount_is_refused(runtime: ComposeRuntime, tmp_path: Path) -> None:
+    with pytest.raises(LabDown, match="a colon in its path"):
+        runtime.generate([], tmp_path / "a:b")
+
+
+def test_a_disk_that_knows_no_owners_is_refused(
+    runtime: ComposeRuntime, tmp_path: Path, owners: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "chown", refuse)
+    with pytest.raises(LabDown, match=r"cannot be given to the user .*: Operation not permitted. Let RESULTS"):
+        runtime.generate([], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        ("echo 'Cannot connect to the daemon' >&2; exit 1", "the engine does not answer: Cannot connect to the daemon"),
+        ("[ $1 = info ] && exit; echo 'unknown command' >&2; exit 1", "it has no Compose plugin"),
+        ("exit 0", None),
+    ],
+)
+def test_why_docker_cannot_be_used_names_what_is_missing(
+    script: str, why: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "docker"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("DOCKER", str(program))
+    reason = compose.why_no_engine()
+    assert reason is None if why is None else (reason or "").startswith(why)
+
+
+def test_an_engine_that_is_no_command_is_refused_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER", 'docker "')
+    with pytest.raises(BadInput, match="DOCKER must be a command"):
+        compose.why_no_engine()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 from loadtests import experiments, knobs, launch, results
 from loadtests.errors import ExitCode, Interrupted, LabDown
 from loadtests.experiments import Experiment, find
-from loadtests.runtime import LOGIN
+from loadtests.runtime import LOGIN, compose, lock
 
 # Of the web UI, or set by what runs the file.
 OF_NO_RUN = {"STRATEGY", "SAVE_TO", "LAB_RUNTIME", LOGIN}
@@ -23,6 +25,8 @@ MeasureOne = Callable[[Namespace, Experiment, Any, Path, list[str]], ExitCode]
 
 
 class NoRuntime:
+    project = ""
+
     def __init__(self, logs: Path) -> None:
         self.logs = logs
 
@@ -38,6 +42,7 @@ class NoRuntime:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(results, "FOLDER", tmp_path)
     monkeypatch.setattr(launch, "ProcessRuntime", NoRuntime)
+    monkeypatch.setattr(lock, "FOLDER", tmp_path / "locks")
     return tmp_path
 
 
@@ -146,3 +151,37 @@ def test_the_command_that_repeats_a_run_has_every_variable_of_compose_yaml_that_
     variables = {name for line in lines for name in re.findall(r"\$\{(\w+):-", line.partition("#")[0])}
     ports = {name for name in variables if name.endswith("_PORT")}
     assert sorted(launch.REPEATED) == sorted(variables - ports - OF_NO_RUN - {knob.variable for knob in knobs.KNOBS})
+
+
+def test_a_closing_terminal_interrupts_unless_nohup_started_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Interrupted), launch.signals_as_interrupts():
+        os.kill(os.getpid(), signal.SIGHUP)
+    monkeypatch.setattr(launch, "NOHUP", True)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with launch.signals_as_interrupts(), launch.signals_ignored():
+            os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+class LeftUp(NoRuntime):
+    """An engine that has stopped."""
+
+    project = "lab-run-0"
+
+    def down(self) -> None:
+        raise LabDown("the containers could not be taken down")
+
+
+def test_what_cannot_be_taken_down_is_said_and_left_to_the_next_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken_down: list[str] = []
+    monkeypatch.setattr(launch, "ProcessRuntime", LeftUp)
+    monkeypatch.setattr(compose, "take_down", taken_down.append)
+    assert measured(1, monkeypatch)[0].code == ExitCode.CONFIRMED
+    assert "could not be taken down" in capsys.readouterr().err
+    measured(1, monkeypatch)
+    assert taken_down == ["lab-run-0"]
+    assert "Cleaning up after `make loadtest EXPERIMENT=class-based,slots`" in capsys.readouterr().err

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from loadtests.runtime import port_variable, required, terminal_environment, without_password
+from loadtests.runtime import plain, port_variable, required, terminal_environment, without_password
 
 
 def test_a_services_port_has_a_variable_that_a_shell_can_set() -> None:
@@ -58,3 +58,8 @@ def test_who_wants_no_colours_gets_none_inside_the_lab_either(at_a_terminal: pyt
     assert "NO_COLOR" not in terminal_environment()
     at_a_terminal.setenv("NO_COLOR", "1")
     assert terminal_environment()["NO_COLOR"] == "1"
+
+
+def test_quoted_log_lines_hold_nothing_that_only_a_terminal_understands() -> None:
+    log = "old\n\x1b[2K\rbuilding 1\rbuilding \x1b[1;31mfailed\x1b[0m  \n\n\x1b]0;title\x07why \x07\n"
+    assert plain(log, lines=2) == "building failed\nwhy"
