@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from loadtests import experiments, results
+from loadtests.analysis.comparison import number
 from loadtests.experiments import Arm, Experiment
 from loadtests.knobs import Settings
 
@@ -45,14 +44,14 @@ def measured_cpu() -> list[MeasuredCpu]:
 
 def measured_cpu_of(path: Path, catalogue: Mapping[str, Experiment]) -> list[MeasuredCpu]:
     """Of a run; none where it is damaged."""
+    summary = results.summary(path)
     try:
-        summary: Any = json.loads(path.read_text())
         asked = catalogue.get(summary["experiment"], Experiment("unknown"))
         knobs_of_arms = {(arm.target, arm.strategy, arm.label): arm.knobs for arm in asked.arms}
         found = []
         for arm in summary["arms"]:
             cpu = arm["cpu_per_page_calibrated"]
-            if not isinstance(cpu, int | float):
+            if cpu is None:
                 continue
             step = next(step for step in arm["steps"] if step["cpu_per_page"] == cpu)
             turned = summary["manifest"]["knobs"] | knobs_of_arms.get(
@@ -60,7 +59,8 @@ def measured_cpu_of(path: Path, catalogue: Mapping[str, Experiment]) -> list[Mea
             )
             turned |= step["knobs"]
             key = (arm["target"], arm["strategy"])
-            found.append(MeasuredCpu(key, max(1, int(turned["fan_out"])), float(turned["work"]), float(cpu)))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration):
+            fan_out, work = (number(turned[name], name) for name in ("fan_out", "work"))
+            found.append(MeasuredCpu(key, max(1, int(fan_out)), work, number(cpu, "cpu_per_page")))
+    except (ValueError, KeyError, TypeError, AttributeError, StopIteration):
         return []
     return found

@@ -12,17 +12,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from loadtests import experiments, knobs
+from loadtests import experiments
 from loadtests.analysis import capacity
 from loadtests.analysis.capacity import Deployment, Prediction
 from loadtests.earlier import MeasuredCpu, cpu_of_earlier_runs, measured_cpu
 from loadtests.errors import BadInput, ExitCode
 from loadtests.experiments import Arm, Experiment
 from loadtests.knobs import Settings
-from loadtests.plan import NORMAL, QUICK, plan
-from loadtests.runtime import GENERATOR, ROOT
+from loadtests.runtime import GENERATOR
 from loadtests.runtime.processes import Service, read_services
 from loadtests.step import Step
+from loadtests.variables import topology
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Row:
 
 def main(options: Namespace) -> ExitCode:
     """Print the table. Raises BadInput."""
-    services = read_services((ROOT / "compose.yaml").read_text(), os.environ)
+    services = read_services(topology(), os.environ)
     if len(options.experiments) != 1:
         raise BadInput(f"one EXPERIMENT is predicted at a time; there are {len(options.experiments)}")
     experiment = experiments.find(options.experiments[0])
@@ -57,23 +57,6 @@ def main(options: Namespace) -> ExitCode:
     console.print()
     console.print(table(found))
     return ExitCode.CONFIRMED
-
-
-def seconds(experiment: Experiment, *, quick: bool) -> float:
-    """How long its steps take. Raises BadInput."""
-    if experiment.probe is not None:
-        return experiment.probe.seconds[quick]
-    services = read_services((ROOT / "compose.yaml").read_text(), os.environ)
-    if quick:
-        experiment = experiment.quickened()
-    nothing_asked = Namespace(**{knob.name: "" for knob in knobs.KNOBS})
-    settings = experiments.settings(experiment, nothing_asked, services[GENERATOR].environment)
-
-    def predict(arm: Arm, step: Step, turned: Settings) -> Prediction:
-        return capacity.predict(turned, arm.strategy, limits(services, arm), step, holds=arm.holds)
-
-    pace = QUICK if quick else NORMAL
-    return sum(step.seconds for step in plan(experiment, settings, experiment.repeats, predict, pace))
 
 
 def rows(

@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from loadtests import manifest, targets
+from loadtests import files, manifest, targets
 from loadtests.errors import ExitCode, Interrupted, LabDown
 from loadtests.experiments import Experiment, Probe
 from loadtests.knobs import Settings
@@ -45,8 +45,8 @@ def run(  # noqa: PLR0913  # all that a report needs
     except Interrupted:
         because = "it was interrupted."
     result = summary.summarize_probe(experiment, probe, answers, known, stopped_because=because)
-    summary.write(result, folder)
     terminal.show(result, console)
+    summary.write(result, folder)
     html.write(result, folder)
     if because:
         return ExitCode.INTERRUPTED
@@ -63,6 +63,4 @@ def ask(url: str, query: str) -> Answer:
 
 
 def keep(folder: Path, name: str, answer: Answer) -> None:
-    raw = folder / "raw"
-    raw.mkdir(exist_ok=True)
-    (raw / f"{name}.json").write_text(json.dumps(answer, indent=2) + "\n")
+    files.write(folder / "raw" / f"{name}.json", json.dumps(answer, indent=2) + "\n")

@@ -30,11 +30,12 @@ from loadtests.analysis.readings import Reading
 from loadtests.analysis.statistics import Measured, difference, percentile
 from loadtests.errors import ExitCode, Interrupted, LabError
 from loadtests.experiments import Arm, Experiment
+from loadtests.files import NotWritten
 from loadtests.knobs import Settings
 from loadtests.plan import NORMAL, QUICK, Measurement, first_page_after, plan
 from loadtests.probe import Answer
 from loadtests.progress import Progress
-from loadtests.record import Recorder
+from loadtests.record import Interval, Recorder
 from loadtests.report import html, summary, terminal
 from loadtests.report.summary import Run
 from loadtests.step import Step
@@ -109,8 +110,8 @@ def main(options: Namespace) -> ExitCode:
         generator = Generator(found, witnesses, witnesses["api"], settings, folder, progress, interrupted)
         run = walk(generator, steps, run)
     result = summary.summarize(run)
-    summary.write(result, folder)
     terminal.show(result, console)
+    summary.write(result, folder)
     html.write(result, folder)
     if generator.interrupted.is_set():
         return ExitCode.INTERRUPTED
@@ -155,7 +156,7 @@ def unless_stopped(interrupted: Event, work: Callable[[], Answer]) -> Answer:
 
 
 def walk(generator: Generator, steps: Sequence[Measurement], run: Run) -> Run:
-    """Measure one step after the other; the raw data of each is on disk before the next begins."""
+    """Measure one step after the other; the raw data of each is on disk before the next begins, or none does."""
     measured: list[Measured] = []
     because = None
     try:
@@ -163,7 +164,9 @@ def walk(generator: Generator, steps: Sequence[Measurement], run: Run) -> Run:
             if busy := left_over(generator, step):
                 because = f"{busy} before {step.name}: something else uses the lab."
                 break
-            measured.append(measure(generator, step))
+            reached, intervals = measure(generator, step)
+            measured.append(reached)
+            raw.keep(generator.folder, reached, intervals)
             if not measured[-1].pages and not step.arm.fails:
                 failures = measured[-1].failures.most_common(1)
                 fault = failures[0][0] if failures else "no answer came"
@@ -171,6 +174,8 @@ def walk(generator: Generator, steps: Sequence[Measurement], run: Run) -> Run:
                 break
     except Interrupted:
         because = "it was interrupted."
+    except NotWritten as error:
+        because = str(error)
     return replace(run, measured=tuple(measured), stopped_because=because)
 
 
@@ -195,7 +200,8 @@ def in_flight(witness_url: str, name: str) -> int:
     return (reading.number(name) or 0) if reading else 0
 
 
-def measure(generator: Generator, step: Measurement) -> Measured:
+def measure(generator: Generator, step: Measurement) -> tuple[Measured, Sequence[Interval]]:
+    """Return what the step brought, and its response times by the second. Raises Interrupted."""
     recorder = Recorder()
     load = begin_load(generator, step, recorder)
     process = psutil.Process()
@@ -228,7 +234,7 @@ def measure(generator: Generator, step: Measurement) -> Measured:
     finally:
         load.quit()
     middle = recorder.seconds / 2
-    measured = Measured(
+    return Measured(
         measurement=step,
         seconds=recorder.seconds,
         pages=recorder.pages,
@@ -244,9 +250,7 @@ def measure(generator: Generator, step: Measurement) -> Measured:
         clock_step=clock_step,
         arrival_lateness=load.lateness,
         inside=inside(inner, api),
-    )
-    raw.keep(generator.folder, measured, recorder.intervals)
-    return measured
+    ), recorder.intervals
 
 
 def begin_load(generator: Generator, step: Measurement, recorder: Recorder) -> Users | Arrivals:

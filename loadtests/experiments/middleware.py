@@ -47,6 +47,7 @@ def judge(points: Sequence[Point]) -> Judgement:
 
 EXPERIMENT = Experiment(
     name="middleware",
+    seconds=(52, 12),
     arms=(*WSGI, *ASGI),
     steps=users(10),
     knobs={"latency": 0.05, "fan_out": 1},

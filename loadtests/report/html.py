@@ -10,6 +10,7 @@ import plotly.offline
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from loadtests import files
 from loadtests.report.plots import arm_name, drawn
 
 
@@ -54,6 +55,7 @@ def scaled(value: float | None, factor: float) -> str:
 
 
 def write(summary: Mapping[str, Any], folder: Path) -> Path:
+    """Raises LabError."""
     path = folder / "report.html"
-    path.write_text(render(summary), encoding="utf-8")
+    files.write(path, render(summary))
     return path
