@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
+from difflib import get_close_matches
 from enum import IntEnum
 
 
@@ -17,7 +19,7 @@ class ExitCode(IntEnum):
     CONFIRMED = 0
     NOT_CONFIRMED = 1
     INVALID = 2
-    NOT_UP = 3  # also for input that makes no sense: nothing was measured
+    NOT_UP = 3  # also for invalid input, and for an unexpected error: there is no verdict
     INTERRUPTED = 130
 
 
@@ -44,3 +46,9 @@ class Interrupted(BaseException):
 def go_on_unread() -> None:
     """Whoever read the output has gone, as `head` does: what else is printed goes nowhere, without a trace."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return the end of a sentence that refuses a word: the nearest of the known ones, if one is near."""
+    near = get_close_matches(word, known, n=1)
+    return f"; did you mean {near[0]}?" if near else ""

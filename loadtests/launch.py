@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from loadtests import experiments, floor, knobs, manifest, results
+from loadtests import experiments, files, floor, knobs, manifest, results, variables
 from loadtests.errors import BadInput, ExitCode, Interrupted, LabError
 from loadtests.experiments import Experiment
 from loadtests.runtime import GENERATOR, ROOT, Runtime, virtualenv, without_password
@@ -27,26 +27,6 @@ from loadtests.step import amounts
 RUNTIMES = ("auto", "docker", "process")
 KEPT = ("wsgi", "asgi")  # between experiments; what only one of them needs is stopped after it
 LAST_WORDS = 30.0  # seconds that an interrupted generator has to write its report
-# What compose.yaml reads: part of the command that repeats a run, where it is set.
-REPEATED = (
-    *(knob.variable for knob in knobs.DEPLOYMENT),
-    "AGGREGATOR_MEMORY",
-    "API_MEMORY",
-    "LOCUST_MEMORY",
-    "POSTGRES_MEMORY",
-    "SLEEPERS_MEMORY",
-    "MAX_CONNECTIONS",
-    "THREADPOOL",
-    "CALL_TIMEOUT",
-    "CONNECT_TIMEOUT",
-    "DEADLINE",
-    "MIDDLEWARE_SET",
-    "DATABASE_URL",
-    "DATABASE_POOL",
-    "HANG",
-    "SEED",
-    "TELEMETRY",
-)
 
 
 def choose_runtime(asked: str) -> str:
@@ -68,7 +48,7 @@ def in_virtualenv(arguments: Sequence[str]) -> None:
     """Go on inside the project's virtual environment, which local processes need; does not return if outside."""
     virtualenv.ensure("lab")
     if not virtualenv.is_active():
-        os.execv(virtualenv.PYTHON, [str(virtualenv.PYTHON), "-m", "loadtests", *arguments])  # noqa: S606
+        virtualenv.enter(arguments)
 
 
 @dataclass(frozen=True)
@@ -147,7 +127,10 @@ def measure_one(
         generator = runtime.generate(["measure", *arguments], folder)
         code = wait_for(runtime, generator)
         if code != ExitCode.INTERRUPTED and not (folder / "report.html").exists():
-            raise LabError(f"the load generator ended without a report (exit status {code}); its last words are above.")
+            raise LabError(
+                f"the load generator ended without a report (exit status {code}); its last words are above."
+                f"{results.remains(folder)}"
+            )
         return code
     finally:
         with signals_ignored():
@@ -164,9 +147,15 @@ def command(options: Namespace, experiment: Experiment) -> str:
         "REPEATS": str(options.repeats or (experiment.quickened() if options.quick else experiment).repeats),
         **{knob.variable: getattr(options, knob.name) for knob in knobs.KNOBS},
         "RUNTIME": options.runtime,
-        **without_password({name: os.environ.get(name, "") for name in REPEATED}),
+        **without_password({name: os.environ.get(name, "") for name in repeated()}),
     }
     return " ".join(["make loadtest", *(f"{name}={shlex.quote(value)}" for name, value in asked.items() if value)])
+
+
+def repeated() -> list[str]:
+    """Return the variables that a run depends on beside the knobs: part of the command that repeats it, where set."""
+    knobs_of_pages = {knob.variable for knob in knobs.KNOBS}
+    return [name for name in variables.of_runs(variables.topology()) if name not in knobs_of_pages]
 
 
 def remember(runtime: Runtime, folder: Path, repeat: str, *, quick: bool) -> None:
@@ -205,21 +194,19 @@ def exit_code(status: int) -> ExitCode:
 
 
 def check_document(name: str) -> None:
-    """Before twenty minutes are spent on it. Raises BadInput."""
+    """Raise BadInput where the file cannot be written, before twenty minutes are spent on it."""
     path = Path(name)
-    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+    try:
+        possible = not path.is_dir() and path.parent.is_dir() and os.access(path.parent, os.W_OK)
+    except OSError:  # a name that is too long
+        possible = False
+    if not name or not possible:
         raise BadInput(f"--write-to must be a file in a folder that exists and can be written to; it is {name[:120]!r}")
 
 
 def write_document(name: str, text: str) -> None:
-    """Complete or not at all. Raises BadInput."""
-    path = Path(name)
-    unfinished = path.with_name(f".{path.name}.part")
-    try:
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(path)
-    except OSError as error:
-        raise BadInput(f"{name[:120]} cannot be written: {error.strerror}") from error
+    """Write a document, whole or not at all. Raises LabError."""
+    files.write(Path(name), text)
     print(f"Written: {name}", flush=True)
 
 
@@ -241,7 +228,8 @@ def serve(options: Namespace) -> ExitCode:
         runtime = ProcessRuntime(results.web_ui_logs())
     with signals_as_interrupts():
         try:
-            runtime.prepare({"SAVE_TO": str(results.FOLDER)} if options.runtime == "process" else {})
+            save_to = os.environ.get("SAVE_TO") or str(results.FOLDER)
+            runtime.prepare({"SAVE_TO": save_to} if options.runtime == "process" else {})
             print(f"Starting the lab ({runtime.limits}) …", flush=True)
             runtime.up([GENERATOR])
             urls = runtime.published()
