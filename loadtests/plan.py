@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -71,15 +72,20 @@ def lengths(arm: Arm, step: Step, predicted: Prediction, pace: Pace) -> tuple[fl
     """Seconds of warm-up, window and drain, long enough for what is expected.
 
     Users: the warm-up fills the queue of a target that is out of slots, and the window lets that queue turn over
-    three times. Arrivals beyond what a target can serve queue for as long as they go on: there is nothing to wait
-    for, but the queue has to drain afterwards.
+    three times. A page that fails late has to fail within the window, or nobody would see it. Arrivals beyond what a
+    target can serve queue for as long as they go on: there is nothing to wait for, but the queue has to drain
+    afterwards.
     """
-    expected = arm.takes or (predicted.page_time if step.is_open else predicted.longest)
-    turns = TURNS_OF_FAILURES if arm.fails else TURNS
-    warm_up, window = pace.warm_up + expected, max(pace.window, turns * expected)
+    expected = arm.takes or (predicted.page_time if step.is_open else predicted.response_time)
+    turns = TURNS_OF_FAILURES if arm.fails or predicted.failing == 1 else TURNS
+    fails_after = 0.0 if arm.takes else predicted.failure_time or 0.0
+    if math.isinf(fails_after):  # arrivals queue without an end
+        fails_after = 0.0
+    warm_up = pace.warm_up + max(expected, fails_after)
+    window = max(pace.window, turns * expected, TURNS_OF_FAILURES * fails_after)
     drain = 0.0
     if step.is_open:
-        drain = expected + max(0.0, step.amount / predicted.ended - 1) * (warm_up + window)
+        drain = max(expected, fails_after) + max(0.0, step.amount / predicted.ended - 1) * (warm_up + window)
     return warm_up, window, drain
 
 

@@ -200,7 +200,7 @@ def failures(found: Sequence[Row]) -> Iterator[str]:
         alike = [row for row in found if row.prediction.reason == reason and row.prediction.failing != 0]
         arms = ", ".join(dict.fromkeys(row.arm.words for row in alike))
         bound = " How many is not predicted." if any(row.prediction.failing is None for row in alike) else ""
-        yield f"Pages fail at {arms}: {reason}.{bound}"
+        yield f"Pages fail ({arms}): {reason}.{bound}"
 
 
 def unknown(experiment: Experiment) -> Iterator[str]:

@@ -96,11 +96,6 @@ class Prediction:
     failure_time: float | None = None
     reason: str = ""
 
-    @property
-    def longest(self) -> float:
-        """Seconds until a page has ended, whole or failed."""
-        return max(self.response_time, self.failure_time or 0.0)
-
 
 @dataclass(frozen=True, slots=True)
 class Calls:
@@ -177,6 +172,7 @@ def predict(  # noqa: PLR0913  # the formula has that many terms
     page = calls(settings, strategy, deployment)
     own = cpu_per_page + holds
     whole, mean = page.whole + own, page.mean + own
+    failed = None if page.failed is None else page.failed + own
     if whole > patience:
         return gives_up(whole, patience, deployment, step, page)
     pause = 0.0 if step.is_open else page.failing * PAUSE_AFTER_FAILURE
@@ -202,16 +198,17 @@ def predict(  # noqa: PLR0913  # the formula has that many terms
         asked_for = step.amount
     # A page out of slots waits outside; one that waits for CPU or for a pooled connection does so inside.
     inside = asked_for if deployment.slots is None else min(asked_for, deployment.slots)
+    unhurried = whole if page.failing < 1 or failed is None else failed
     predicted = Prediction(
         goodput=ended * (1 - page.failing),
-        page_time=whole,
-        response_time=whole + queued,
+        page_time=unhurried,
+        response_time=unhurried + queued,
         bottleneck=bottleneck,
         pages_in_flight=inside,
         calls_in_flight=ended * page.busy if math.isfinite(ended) else 0.0,
         ended=ended,
         failing=page.failing,
-        failure_time=None if page.failed is None else page.failed + own + queued,
+        failure_time=None if failed is None else failed + queued,
         reason=why_calls_fail(settings, deployment) if page.failing else "",
     )
     return cut_short(predicted, strategy, deployment, queued, patience)
@@ -222,8 +219,7 @@ def cut_short(
 ) -> Prediction:
     """Return the prediction as the timeouts leave it that end a page's wait for its turn."""
     if predicted.failing == 1:
-        ends = predicted.failure_time or 0.0
-        return replace(predicted, bottleneck="failures", page_time=ends - queued, response_time=ends)
+        return replace(predicted, bottleneck="failures")
     limited = predicted.bottleneck == "pool" and strategy not in OF_THREADS
     longest = deployment.pool_timeout if limited else math.inf
     if queued > longest:

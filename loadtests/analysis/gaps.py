@@ -17,7 +17,7 @@ OFTEN = 0.1  # share of pages that fail
 UNEVEN = 0.5  # by this share of an even share a worker may part from it
 PAGES_EACH = 3  # for each worker, to tell whether they share the pages evenly
 
-UNKNOWN = "unknown"
+UNKNOWN, RESTARTS = "unknown", "restarts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def failures(step: StepFigures, deployment: Deployment) -> Cause | None:
 
 
 def restarts(step: StepFigures, deployment: Deployment) -> Cause | None:
-    return Cause("restarts", f"{workers_replaced(step)} meanwhile") if step.inside.workers_started else None
+    return Cause(RESTARTS, workers_replaced(step)) if step.inside.workers_started else None
 
 
 def uneven_workers(step: StepFigures, deployment: Deployment) -> Cause | None:
@@ -133,15 +133,16 @@ def busy_machine(step: StepFigures, deployment: Deployment) -> Cause | None:
 
 def workers_replaced(step: StepFigures) -> str:
     number = int(step.inside.workers_started or 0)
-    return f"{number} worker{'s' if number != 1 else ''} ended and {'were' if number != 1 else 'was'} replaced"
+    ended = f"{number} workers ended and were" if number > 1 else "1 worker ended and was"
+    return f"{ended} replaced, and the service's log says why"
 
 
-def notices(arm: str, step: StepFigures, predicted: Prediction | None) -> Iterator[str]:
-    """Say what nobody should have to look for, whatever the goodput."""
+def notices(arm: str, step: StepFigures, predicted: Prediction | None, apart: Gap | None) -> Iterator[str]:
+    """Say what nobody should have to look for, whatever the goodput; `apart`: the gap, which may have said it."""
     if predicted is not None and predicted.reason and step.failures:
         yield f"{arm} at {step.step.name}: pages fail as predicted: {predicted.reason}."
-    if step.inside.workers_started:
-        yield f"{arm} at {step.step.name}: {workers_replaced(step)}. The service's log says why."
+    if step.inside.workers_started and not (apart and apart.limited_by == RESTARTS):
+        yield f"{arm} at {step.step.name}: {workers_replaced(step)}."
 
 
 def limited_by(gap: Gap | None, predicted: Prediction | None) -> str | None:

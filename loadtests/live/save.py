@@ -29,6 +29,7 @@ from loadtests.results import new_folder
 from loadtests.runtime import ROOT
 from loadtests.step import Step
 from loadtests.targets import Target
+from loadtests.units import digits, duration
 
 NAME = "live"
 CLOSE = 0.15  # share by which goodput may part from the prediction
@@ -107,8 +108,8 @@ def judge(points: Sequence[Point]) -> Judgement:
         expected = point.predicted.goodput if point.predicted else math.nan
         confirmed = confirmed and abs(point.goodput - expected) <= CLOSE * expected
         said.append(
-            f"{point.arm.target} served {point.goodput:.1f} pages/s at {point.step.name} (p95 {point.p95:.2f} s), "
-            f"{expected:.1f} predicted"
+            f"{point.arm.target} served {digits(point.goodput)} pages/s at {point.step.name} "
+            f"(p95 {duration(point.p95)}), {digits(expected)} predicted"
         )
     return Judgement(confirmed, f"{'As' if confirmed else 'Not as'} predicted: {'; '.join(said)}.")
 

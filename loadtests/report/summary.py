@@ -194,6 +194,7 @@ def limits(run: Run) -> Limits:
     services = run.manifest.get("services", {})
     return Limits(
         contained=run.manifest["runtime"] != "process",
+        quick=run.manifest.get("knobs", {}).get("quick", False),
         cores=run.manifest.get("generator", {}).get("cores"),
         memory={name: of.get("memory_bytes") for name, of in services.items() if isinstance(of, Mapping)},
         generator_cpus=services.get("locust", {}).get("cpus"),
@@ -206,8 +207,8 @@ def findings(arms: Sequence[ArmFigures]) -> list[str]:
     seen = [
         notice
         for arm in arms
-        for step, predicted in zip(arm.steps, arm.predicted, strict=True)
-        for notice in notices(arm.arm.words, step, predicted)
+        for figures in zip(arm.steps, arm.predicted, arm.gaps, strict=True)
+        for notice in notices(arm.arm.words, *figures)
     ]
     return [*gaps, *seen]
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import shutil
+import sys
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO, cast
 
 from rich.console import Console, ConsoleDimensions
 from rich.table import Table as Grid
@@ -16,20 +18,46 @@ from loadtests.units import UNKNOWN, digits, duration
 UNWRAPPED = 100_000  # columns: a file or a pipe has no edge
 
 
-class UnreadConsole(Console):
-    """What is measured is kept also when nobody reads along any more."""
+class Unread(io.TextIOBase):
+    """A stream that nothing which is measured depends on: a closed pipe, a terminal that is gone, a full disk.
 
-    def on_broken_pipe(self) -> None:
-        self.quiet = True
-        go_on_unread()
+    The first write that fails is the last: what else is printed goes nowhere.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._stream = stream  # as it is now: rich puts its own in the place of sys.stdout while a line moves
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError:
+            go_on_unread()
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError:
+            go_on_unread()
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # of a TextIOBase it can be written
+        return self._stream.encoding
 
 
-def console_for_people() -> UnreadConsole:
+def console_for_people() -> Console:
     """Return a console as wide as the terminal; nothing is wrapped where the output ends elsewhere.
 
     A terminal that does not know its width says 0: then it has 80 columns.
     """
-    console = UnreadConsole(highlight=False)
+    console = Console(file=cast("TextIO", Unread(sys.stdout)), highlight=False, markup=False, emoji=False)
     columns, lines = shutil.get_terminal_size()
     console.size = ConsoleDimensions(columns if console.is_terminal else UNWRAPPED, lines)
     return console

@@ -52,7 +52,7 @@ def test_a_small_gap_is_still_limited_by_what_was_predicted() -> None:
     [
         ({"workers": workers(20, 20, 0, 0)}, "uneven workers", "its 4 workers finished 20, 20, 0, 0 pages"),
         ({"workers": workers(20, 20)}, "uneven workers", "its 4 workers finished 20, 20, 0, 0 pages"),
-        ({"workers_started": 2.0}, "restarts", "2 workers ended and were replaced meanwhile"),
+        ({"workers_started": 2.0}, "restarts", "2 workers ended and were replaced, and the service's log says why"),
         ({"failures": Counter({"502": 10})}, "failures", "10 of 50 pages failed"),
         ({"throttled_seconds": 4.0}, "cpu limit", "its CPU limit held it back 40% of the time"),
         ({"cpu_seconds": 19.0}, "cpu", "its processes computed on 1.90 of 2.00 cores"),

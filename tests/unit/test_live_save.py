@@ -32,7 +32,7 @@ def test_one_target_alone_makes_the_folder_of_a_run(tmp_path: Path, root: Path) 
     jsonschema.validate(summary, json.loads((root / "docs" / "summary.schema.json").read_text()))
     assert summary["verdict"]["status"] == "confirmed", summary["verdict"]
     assert summary["verdict"]["sentence"] == (
-        "As predicted: asgi served 100.0 pages/s at 100 users (p95 1.00 s), 99.9 predicted."
+        "As predicted: asgi served 100 pages/s at 100 users (p95 1.00 s), 99.9 predicted."
     )
     step = summary["arms"][0]["steps"][0]
     assert (step["users"], step["goodput"]) == (100, 100.0)

@@ -54,6 +54,30 @@ def test_a_step_is_warmed_up_and_lasts_three_times_the_response_time_it_produces
         assert step.window >= 3 * response_time
 
 
+@pytest.mark.parametrize("step", [Step(users=10), Step(rate=5)], ids=["closed", "open"])
+def test_pages_that_fail_late_fail_within_the_step(step: Step) -> None:
+    hanging = Deployment(None, call_timeout=30.0, hang=0.01)
+
+    def expected(arm: Arm, step: Step, settings: Settings) -> Prediction:
+        return predict(settings, arm.strategy, hanging, step)
+
+    [planned] = plan(replace(find("external-concurrency"), arms=(ASGI,), steps=(step,)), PLAIN, 1, expected, NORMAL)
+    assert planned.warm_up > 30
+    assert planned.window == pytest.approx(1.5 * 30)
+
+
+@pytest.mark.parametrize("step", [Step(users=100), Step(rate=20), Step(rate=50)], ids=["closed", "open", "overloaded"])
+def test_pages_of_which_none_is_whole_do_not_make_a_step_endless(step: Step) -> None:
+    too_slow = Deployment(10, call_timeout=0.5)
+
+    def expected(arm: Arm, step: Step, settings: Settings) -> Prediction:
+        return predict(settings, arm.strategy, too_slow, step)
+
+    [planned] = plan(replace(find("external-concurrency"), arms=(WSGI,), steps=(step,)), PLAIN, 1, expected, NORMAL)
+    assert planned.window < 20
+    assert planned.seconds < 40
+
+
 def test_arrivals_that_a_target_cannot_serve_are_given_the_time_to_drain() -> None:
     below, above = planned([WSGI], rates(5, 20), 1)
     assert below.window == above.window == NORMAL.window

@@ -157,7 +157,7 @@ def test_a_clients_own_pool_is_predicted_with(capsys: pytest.CaptureFixture[str]
     said = capsys.readouterr().out.splitlines()
     [limited] = [line.split() for line in said if line.startswith("asgi   httpx, default limits")]
     assert limited[-7:] == ["≤", "10.0", "6.00", "s", "pool", "some", "100"]
-    [why] = [line for line in said if line.startswith("Pages fail at")]
+    [why] = [line for line in said if line.startswith("Pages fail (")]
     assert why.endswith("calls wait 5 s for a pooled connection, and then fail. How many is not predicted.")
 
 

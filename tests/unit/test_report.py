@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -141,6 +142,29 @@ def test_a_terminal_is_as_wide_as_it_says(term: str, columns: str, width: int, m
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("os.get_terminal_size", lambda *_: os.terminal_size((0, 0)))
     assert terminal.console_for_people().width == width
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EPIPE, errno.ENOSPC])
+def test_a_terminal_that_is_gone_ends_nothing(
+    number: int, result: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone: list[int] = []
+
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            if not gone:
+                raise OSError(number, "gone")
+            return super().write(text)
+
+    monkeypatch.setattr("sys.stdout", Gone())
+    monkeypatch.setattr(terminal, "go_on_unread", lambda: gone.append(number))
+    terminal.show(result, terminal.console_for_people())
+    assert gone == [number]
+
+
+def test_what_a_summary_says_is_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.console_for_people().print("[bold]a call failed[/bold] :warning:")
+    assert capsys.readouterr().out == "[bold]a call failed[/bold] :warning:\n"
 
 
 # --- plots ----------------------------------------------------------------------------------------

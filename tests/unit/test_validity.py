@@ -137,6 +137,13 @@ def test_a_remedy_fits_what_was_seen(limits: Limits, changes: dict[str, Any], re
     assert ("API_CPUS" in check.remedy) <= limits.contained
 
 
+@pytest.mark.parametrize("quick", [True, False])
+def test_quick_is_to_be_left_out_only_where_it_is_there(quick: bool) -> None:  # noqa: FBT001
+    [check] = [check for check in checks([changed(took=9.0)], replace(LIMITS, quick=quick)) if not check.passed]
+    assert check.name == "step length"
+    assert ("QUICK" in check.remedy) == quick
+
+
 def test_no_variable_is_named_that_limits_nothing() -> None:
     wrong = changed(
         load=Step(rate=20),
