@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from loadtests.errors import LabDown
 from loadtests.runtime import command_line, compose
 from loadtests.runtime.compose import GENERATOR_UID, ComposeRuntime, depends_on
 
@@ -165,3 +166,15 @@ def test_the_containers_are_gone_before_a_folder_is_given_back(
     assert " rm --force lab-generator-" in generator
     assert " down " in services
     assert folder == f"chown 0 {tmp_path.name}"
+
+
+@pytest.mark.usefixtures("owners")
+def test_a_file_system_without_owners_is_a_sentence(
+    runtime: ComposeRuntime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "chown", refused)
+    with pytest.raises(LabDown, match=r"^RESULTS must be a folder that root may give .* Operation not permitted"):
+        runtime.generate([], tmp_path)
