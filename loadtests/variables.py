@@ -33,8 +33,8 @@ OTHERS = {"DATABASE_URI"}  # one letter from a variable of the lab, and often se
 ASSIGNMENT = re.compile(
     r"""
     [ \t]* (?:export[ \t]+)? (?P<name>[A-Za-z_][\w.-]*) [ \t]*
-    (?:[=:] [ \t]* (?: '(?P<literal>[^']*)' | "(?P<quoted>(?:\\.|[^"\\])*)" | (?P<bare>[^'"\n][^\n]*?)? )
-       [ \t]* (?:(?<=\s)\#[^\n]*)? )?
+    (?:[=:] [ \t]* (?: (?: '(?P<literal>[^']*)' | "(?P<quoted>(?:\\.|[^"\\])*)" ) [ \t]* (?:\#[^\n]*)?
+                    | (?P<bare>(?:[^'"\n][^\n]*)?) ) )?
     (?:\n|\Z)
     """,
     re.VERBOSE | re.DOTALL | re.ASCII,
@@ -95,7 +95,7 @@ def read_dotenv(text: str, environment: Mapping[str, str]) -> dict[str, str]:
             unescaped = re.sub(r"\\([nrt\"\\])", lambda at: ESCAPED.get(at[1], at[1]), match["quoted"])
             found[match["name"]] = expanded(unescaped)
         elif "=" in match[0] or ":" in match[0]:  # else the environment's own value is meant
-            found[match["name"]] = expanded((match["bare"] or "").partition(" #")[0].strip())
+            found[match["name"]] = expanded(match["bare"].partition(" #")[0].strip())
     return found
 
 

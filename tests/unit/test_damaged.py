@@ -88,6 +88,7 @@ def test_a_damaged_run_is_refused_by_name(text: str, why: str, root: Path, tmp_p
 def test_steps_that_hold_no_objects_are_refused_by_name(root: Path, tmp_path: Path) -> None:
     source = root / "docs" / "pictures" / "external-concurrency.summary.json"
     summary = json.loads(source.read_text(encoding="utf-8"))
+    step: Any
     for step in ([], 7, None):
         summary["arms"][0]["steps"] = [step]
         (tmp_path / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
