@@ -42,8 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001  # whatever it is, it is no verdict
         complain(
-            f"an unexpected error ended the command: {type(error).__name__}: {error}. It is a fault of the lab: please "
-            "report it with the lines below. What was measured until then is in the run's folder.",
+            f"an unexpected error ended the command: {type(error).__name__}: {error}. What was measured until then "
+            "is in the run's folder. If nothing on this machine explains the error, please report it with these lines:",
             traceback.format_exc(),
         )
         return ExitCode.NOT_UP

@@ -10,7 +10,7 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -197,8 +197,10 @@ def check_document(name: str) -> None:
     """Raise BadInput where the file cannot be written, before twenty minutes are spent on it."""
     path = Path(name)
     try:
+        with suppress(FileNotFoundError):
+            path.lstat()  # also whether there can be such a name
         possible = not path.is_dir() and path.parent.is_dir() and os.access(path.parent, os.W_OK)
-    except OSError:  # a name that is too long
+    except (OSError, ValueError):  # a name that is too long, or no name at all
         possible = False
     if not name or not possible:
         raise BadInput(f"--write-to must be a file in a folder that exists and can be written to; it is {name[:120]!r}")

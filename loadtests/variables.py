@@ -33,8 +33,8 @@ OTHERS = {"DATABASE_URI"}  # one letter from a variable of the lab, and often se
 ASSIGNMENT = re.compile(
     r"""
     [ \t]* (?:export[ \t]+)? (?P<name>[A-Za-z_][\w.-]*) [ \t]*
-    (?:[=:] [ \t]* (?: '(?P<literal>[^']*)' | "(?P<quoted>(?:\\.|[^"\\])*)" | (?P<bare>[^'"\n][^\n]*?)? )
-       [ \t]* (?:(?<=\s)\#[^\n]*)? )?
+    (?:[=:] [ \t]* (?: (?: '(?P<literal>[^']*)' | "(?P<quoted>(?:\\.|[^"\\])*)" ) [ \t]* (?:\#[^\n]*)?
+                    | (?P<bare>(?:[^'"\n][^\n]*)?) ) )?
     (?:\n|\Z)
     """,
     re.VERBOSE | re.DOTALL | re.ASCII,
@@ -95,7 +95,7 @@ def read_dotenv(text: str, environment: Mapping[str, str]) -> dict[str, str]:
             unescaped = re.sub(r"\\([nrt\"\\])", lambda at: ESCAPED.get(at[1], at[1]), match["quoted"])
             found[match["name"]] = expanded(unescaped)
         elif "=" in match[0] or ":" in match[0]:  # else the environment's own value is meant
-            found[match["name"]] = expanded(re.sub(r"\s#.*", "", match["bare"] or "").strip())
+            found[match["name"]] = expanded(match["bare"].partition(" #")[0].strip())
     return found
 
 
@@ -161,6 +161,10 @@ class Variables:
 
     def _refuse_near_misses(self) -> None:
         for name, meant in near_misses((*self.environment, *self.dotenv), {*EVERYWHERE, *OPTIONS, *self.known}):
+            if name in self.dotenv:
+                raise BadInput(
+                    f"{name[:80]} in .env means nothing to the lab; did you mean {meant}? Correct or remove it."
+                )
             raise BadInput(
                 f"{name[:80]} is set and means nothing to the lab; did you mean {meant}? If another program needs it, "
                 f"run the lab without it: `env -u {name[:80]} …`."

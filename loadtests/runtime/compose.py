@@ -205,7 +205,14 @@ class ComposeRuntime(Runtime):
         owner = folder.stat()
         if owner.st_uid:
             return f"{owner.st_uid}:{owner.st_gid}"
-        os.chown(folder, GENERATOR_UID, GENERATOR_UID)
+        try:
+            os.chown(folder, GENERATOR_UID, GENERATOR_UID)
+        except OSError as error:
+            raise LabDown(
+                f"RESULTS must be a folder that root may give to another user (chown {GENERATOR_UID}), because nobody "
+                f"is root in a container of the lab; {folder}: {error.strerror}. Set RESULTS to another folder, run "
+                "the lab as a user who is not root, or without containers (RUNTIME=process)."
+            ) from error
         self._lent = folder
         return f"{GENERATOR_UID}:{GENERATOR_UID}"
 
@@ -218,7 +225,7 @@ class ComposeRuntime(Runtime):
         """What was given to the generator's user, once no generator writes there any more."""
         if self._lent:
             for path in (self._lent, *self._lent.rglob("*")):
-                with suppress(FileNotFoundError):  # a run that never began to measure leaves no folder
+                with suppress(OSError):  # a run that never began to measure leaves no folder
                     os.chown(path, os.getuid(), os.getgid(), follow_symlinks=False)
             self._lent = None
 

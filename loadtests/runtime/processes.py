@@ -247,6 +247,7 @@ class ProcessRuntime(Runtime):
             "PATH": path,
             "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",
+            "PYTHONUTF8": "1",  # as in the images, whatever the locale is
             **service.environment,
         }
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from loadtests.errors import LabDown
 from loadtests.runtime import command_line, compose
 from loadtests.runtime.compose import GENERATOR_UID, ComposeRuntime, depends_on, short_of
 
@@ -174,3 +175,15 @@ def test_a_service_that_says_nothing_is_short_of_what_the_machine_lacks(
     monkeypatch.setattr("os.getloadavg", lambda: (load, load, load))
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     assert said in short_of()
+
+
+@pytest.mark.usefixtures("owners")
+def test_a_file_system_without_owners_is_a_sentence(
+    runtime: ComposeRuntime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "chown", refused)
+    with pytest.raises(LabDown, match=r"^RESULTS must be a folder that root may give .* Operation not permitted"):
+        runtime.generate([], tmp_path)

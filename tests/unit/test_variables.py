@@ -163,7 +163,7 @@ def test_the_strategy_of_the_web_ui_is_allowed_there_and_its_default_everywhere(
 )
 def test_a_near_miss_is_refused_with_what_was_meant(name: str, meant: str) -> None:
     for found in (given({name: "5"}), given(dotenv={name: "5"})):
-        with pytest.raises(BadInput, match=f"^{name} is set and means nothing .* did you mean {meant}\\?"):
+        with pytest.raises(BadInput, match=f"^{name} .*means nothing to the lab; did you mean {meant}\\?"):
             check(found)
 
 
