@@ -9,11 +9,11 @@ from loadtests.analysis.capacity import Deployment, Prediction
 from loadtests.analysis.statistics import StepFigures
 from loadtests.units import digits
 
-MISSED = 0.7  # of the predicted goodput: below it, something else limited the target than what was predicted to
+MISSED = 0.7  # of the predicted goodput: below it, something else limited the target, whether it was seen or not
 BUSY_CORES = 0.85  # of the cores that a target can have: they are spent
 BUSY_MACHINE = 2.0  # times the cores: a load average at which processes wait for one
 HELD_BACK = 0.05  # share of the time that a CPU limit takes away
-OFTEN = 0.1  # share of pages that fail
+OFTEN = 0.1  # share of pages that fail beyond those that were predicted to
 UNEVEN = 0.5  # by this share of an even share a worker may part from it
 PAGES_EACH = 3  # for each worker, to tell whether they share the pages evenly
 
@@ -22,10 +22,11 @@ UNKNOWN, RESTARTS = "unknown", "restarts"
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """`name` for a column, `words` for a sentence."""
+    """`name` for a column, `words` for a sentence. `certain`: it takes goodput away wherever it is seen."""
 
     name: str
     words: str
+    certain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,8 @@ class Gap:
 
     @property
     def missed(self) -> bool:
-        """Whether what was predicted to limit the target cannot be what limited it."""
-        return 1 + self.share < MISSED
+        """Whether something else limited the target than what was predicted to."""
+        return 1 + self.share < MISSED or (self.share < 0 and self.cause is not None and self.cause.certain)
 
     @property
     def limited_by(self) -> str:
@@ -70,13 +71,13 @@ def gap(arm: str, step: StepFigures, predicted: Prediction, deployment: Deployme
     one_page = len(step.goodputs) / step.pages if step.pages else 1.0  # what a window's edge can cut off
     if abs(share) <= max(floor, step.spread, 1.5 * one_page):
         return None
-    return Gap(arm, step, predicted, share, cause_of(step, deployment))
+    unforeseen = failures(step, predicted)
+    return Gap(arm, step, predicted, share, unforeseen or cause_of(step, deployment))
 
 
 def cause_of(step: StepFigures, deployment: Deployment) -> Cause | None:
     """Return what explains a goodput below the predicted one, the most certain first; None where nothing is seen."""
     looks: tuple[Callable[[StepFigures, Deployment], Cause | None], ...] = (
-        failures,
         restarts,
         uneven_workers,
         throttling,
@@ -86,15 +87,16 @@ def cause_of(step: StepFigures, deployment: Deployment) -> Cause | None:
     return next((cause for look in looks if (cause := look(step, deployment)) is not None), None)
 
 
-def failures(step: StepFigures, deployment: Deployment) -> Cause | None:
+def failures(step: StepFigures, predicted: Prediction) -> Cause | None:
     failed = sum(step.failures.values())
-    if failed <= OFTEN * (step.pages + failed):
+    asked = step.pages + failed
+    if failed <= (OFTEN + (predicted.failing or 0.0)) * asked:
         return None
-    return Cause("failures", f"{failed} of {step.pages + failed} pages failed")
+    return Cause("failures", f"{failed} of {asked} pages failed", certain=True)
 
 
 def restarts(step: StepFigures, deployment: Deployment) -> Cause | None:
-    return Cause(RESTARTS, workers_replaced(step)) if step.inside.workers_started else None
+    return Cause(RESTARTS, workers_replaced(step), certain=True) if step.inside.workers_started else None
 
 
 def uneven_workers(step: StepFigures, deployment: Deployment) -> Cause | None:
@@ -107,6 +109,7 @@ def uneven_workers(step: StepFigures, deployment: Deployment) -> Cause | None:
     return Cause(
         "uneven workers",
         f"its {len(pages)} workers finished {each} pages, since each serves the connections that it happened to get",
+        certain=True,
     )
 
 

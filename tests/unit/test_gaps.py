@@ -71,6 +71,27 @@ def test_who_misses_the_prediction_by_half_was_not_limited_by_what_was_predicted
     assert "limited by users" not in half.sentence
 
 
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"workers": workers(20, 20, 20, 0)}, "uneven workers"),
+        ({"workers_started": 1.0}, "restarts"),
+        ({"failures": Counter({"502": 20})}, "failures"),
+        ({"load_average": 31.0}, "users"),
+    ],
+)
+def test_what_certainly_takes_goodput_away_is_named_also_for_a_smaller_gap(changes: dict[str, Any], name: str) -> None:
+    assert found(6.0, **changes).limited_by == name
+    assert found(10.0, **changes).limited_by == "users", "more than predicted"
+
+
+def test_pages_that_were_predicted_to_fail_explain_nothing() -> None:
+    half = replace(EXPECTED, failing=0.5)
+    apart = gap("wsgi threadpool", step(6.0, failures=Counter({"503": 60})), half, FOUR, 0.05)
+    assert apart is not None
+    assert apart.limited_by == "users"
+
+
 def test_an_upper_bound_that_is_not_reached_is_no_gap() -> None:
     bound = replace(EXPECTED, failing=None)
     assert gap("wsgi threadpool", step(2.0), bound, FOUR, 0.05) is None
