@@ -124,13 +124,16 @@ def judged(seen: object, lesson: str, figures: str) -> Judgement:
 Judge = Callable[[Sequence[Point]], Judgement]
 
 
+def counted(value: float) -> str:
+    return f"{value:,.0f}"
+
+
 class Column(NamedTuple):
-    """A figure of a probe's answers: its key there, its heading, what it is multiplied by, and its digits."""
+    """A figure of a probe's answers: its key there, its heading, and how a reader sees it."""
 
     key: str
     heading: str
-    factor: float = 1.0
-    digits: int = 0
+    words: Callable[[float], str] = counted
 
 
 Answers = Mapping[str, Mapping[str, Any]]

@@ -84,6 +84,8 @@ class Drawn:
 
 
 PLOTS: dict[str, Plot] = {}
+HEIGHT, LEGEND_LINE = 420, 22  # pixels
+FEW = 6  # lines that a legend below the plot has room for
 PREDICTED = "Short black line: predicted."
 
 
@@ -172,6 +174,13 @@ def figure_of(summary: Summary, axis: Axis, title: str, *lines: Line) -> go.Figu
                 figure.add_traces(list(curve(axis, index, axis.steps(arm), line, legend)))
             elif line.dash == "solid":
                 figure.add_traces(list(bar(family(arm), axis.steps(arm), line, name)))
+    named = sum(trace.showlegend is not False for trace in figure.data)
+    if len(places) > 1 and not axis.is_time and named > FEW:  # the legend has a line for each in a narrow plot
+        figure.update_layout(
+            height=HEIGHT + LEGEND_LINE * (named - FEW),
+            legend={"yref": "container", "y": 0, "yanchor": "bottom"},
+            margin={"b": 50 + LEGEND_LINE * named},
+        )
     if len(places) == 1 and not axis.is_time:
         figure.update_layout(
             xaxis={"title": title, "rangemode": "tozero"},
@@ -258,7 +267,7 @@ def empty_figure(axis: Axis, unit: str) -> go.Figure:
         template={} if axis.is_time else "plotly_white",  # to copy one is most of a figure's cost, every second
         font={"size": 15},
         margin={"l": 60, "r": 20, "t": 20, "b": 50},
-        height=420,
+        height=HEIGHT,
         hovermode="x unified",
         legend={"orientation": "h", "y": -0.2},
         xaxis={"title": axis.title, "rangemode": "tozero"},

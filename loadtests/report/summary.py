@@ -22,6 +22,7 @@ from loadtests.experiments import Answers, Arm, Experiment, Point, Probe, highes
 from loadtests.knobs import Settings
 from loadtests.step import PATIENCE
 from loadtests.targets import Target
+from loadtests.units import UNKNOWN
 
 SCHEMA_VERSION = 4
 
@@ -114,10 +115,7 @@ def probe_verdict(probe: Probe, answers: Answers, stopped_because: str | None) -
 
 def figures_of(probe: Probe, answer: Mapping[str, Any]) -> list[str]:
     """As a reader sees them."""
-    return [
-        "–" if answer.get(column.key) is None else f"{answer[column.key] * column.factor:,.{column.digits}f}"
-        for column in probe.columns
-    ]
+    return [UNKNOWN if answer.get(column.key) is None else column.words(answer[column.key]) for column in probe.columns]
 
 
 @dataclass(frozen=True)
