@@ -1,258 +1,51 @@
-"""The command line: `python -m loadtests --help`. The Makefile types it for you."""
+"""Run the command line (command_line.py) on a Python that is new enough, in UTF-8, with open standard streams.
 
-from __future__ import annotations
+Python 3.6 can parse this file, so that an old one ends with a sentence.
+"""
 
-import argparse
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import NoReturn
 
-from loadtests import experiments, knobs
-from loadtests.errors import BadInput, ExitCode, Interrupted, LabError
-from loadtests.output import Output, survive_lost_output
-from loadtests.step import amounts
-
-DEFAULT_EXPERIMENT = "external-concurrency"
+ONCE = "restarted"  # an option of Python (-X) without any effect
+NOT_UP = 3  # ExitCode.NOT_UP, which an old Python cannot import
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    try:
-        options = parser().parse_args(words)
-        status = int(options.command(options))
-        sys.stdout.flush()
-    except LabError as error:
-        print(f"loadtests: {error}", file=sys.stderr)
-        if error.details:
-            print(indent(error.details), file=sys.stderr)
-        return ExitCode.NOT_UP
-    except (Interrupted, KeyboardInterrupt):
-        return ExitCode.INTERRUPTED
-    if Output.failure:
-        print(f"loadtests: not all output could be written: {Output.failure.strerror}", file=sys.stderr)
-        return ExitCode.NOT_UP
-    return status
+def fail(sentence: str) -> NoReturn:
+    """End the process with the sentence."""
+    print(f"loadtests: {sentence}", file=sys.stderr)
+    sys.exit(NOT_UP)
 
 
-class Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:  # type: ignore[override]
-        raise BadInput(f"{message}; `python3 -m loadtests --help` shows what is known")
-
-
-def parser() -> Parser:
-    top = Parser(
-        prog="python3 -m loadtests",
-        description="WSGI or ASGI, for our workload? Measures it. Every option is also a variable: USERS=1,10,50.",
-    )
-    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-
-    run = commands.add_parser("run", help="bring the lab up, measure, write the report, bring it down")
-    add_load(run, os.environ)
-    add_runtime(run)
-    run.set_defaults(command=run_command)
-
-    up = commands.add_parser("up", help="bring the lab up with Locust's web UI, until Ctrl-C")
-    add_runtime(up)
-    up.set_defaults(command=up_command)
-
-    predict = commands.add_parser("predict", help="what theory predicts for these knobs, without any load")
-    add_load(predict, os.environ)
-    add_runtime(predict)
-    predict.set_defaults(command=predict_command)
-
-    claims = commands.add_parser("claims", help="run every experiment and write down which claims hold")
-    add_load(claims, {**os.environ, "EXPERIMENT": os.environ.get("EXPERIMENT") or "all"})
-    add_runtime(claims)
-    claims.add_argument(
-        "--write-to", default="docs/claims.md", metavar="FILE", help="the document (default: %(default)s)"
-    )
-    claims.set_defaults(command=claims_command)
-
-    listing = commands.add_parser("list", help="the experiments, their questions and how long each takes")
-    listing.add_argument("--document", action="store_true", help="as docs/experiments.md has them")
-    listing.set_defaults(command=list_command)
-
-    compared = commands.add_parser("compare", help="what changed between two runs, beyond the noise or not")
-    compared.add_argument("--a", default=os.environ.get("A", ""), metavar="A", help="a run's folder in results/")
-    compared.add_argument("--b", default=os.environ.get("B", ""), metavar="B", help="another, as in results/latest")
-    compared.set_defaults(command=compare_command)
-
-    install = commands.add_parser("install", help="make the virtual environment that the lab or its tests need")
-    install.add_argument("lock", choices=("lab", "dev"))
-    install.set_defaults(command=install_command)
-
-    measure = commands.add_parser("measure", help="measure targets that are up (run starts it, inside the lab)")
-    add_load(measure, {})  # its environment is compose.yaml's: defaults, not what was asked for
-    measure.add_argument("--folder", required=True, help="the run's folder, which exists")
-    measure.set_defaults(command=measure_command)
-    return top
-
-
-def add_load(command: argparse.ArgumentParser, asked: Mapping[str, str]) -> None:
-    """`asked`: where an option that is not given is looked up, by its variable."""
-
-    def option(name: str, help_text: str, default: str = "") -> None:
-        variable = name.upper().replace("-", "_")
-        command.add_argument(f"--{name}", default=asked.get(variable) or default, metavar=variable, help=help_text)
-
-    option("experiment", "which questions to ask, as in fan-out,slots (`list` shows them)", DEFAULT_EXPERIMENT)
-    option("users", "the steps of load, as in 1,10,50 (default: the experiment's)")
-    option("rate", "pages per second that arrive whether or not the target keeps up, as in 20,40,80, in place of users")
-    option("repeats", "how often to measure everything (default: the experiment's, mostly 1)")
-    for knob in knobs.KNOBS:
-        option(knob.name.replace("_", "-"), f"{knob.help} ({knob.minimum:g}–{knob.maximum:g})")
-    command.add_argument(
-        "--quick",
-        action="store_true",
-        default=asked.get("QUICK", "") not in {"", "0"},
-        help="under 40 s: a latency of 0.2 s and short steps (variable: QUICK=1)",
-    )
-
-
-def add_runtime(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--runtime",
-        default=os.environ.get("RUNTIME") or "auto",
-        metavar="RUNTIME",
-        help="auto (Docker when an engine answers), docker or process",
-    )
-
-
-def check_load(options: argparse.Namespace) -> None:
-    """Before anything is started. Raises BadInput."""
-    options.experiments = experiments.names(options.experiment)
-    options.users = knobs.users(options.users) if options.users else ()
-    options.rate = knobs.rates(options.rate) if options.rate else ()
-    options.repeats = knobs.repeats(options.repeats) if options.repeats else None
-    knobs.check_deployment(os.environ)
-    for name in options.experiments:
-        experiments.refuse_other_steps(experiments.find(name), (*options.users, *options.rate))
-    for knob in knobs.KNOBS:
-        if text := getattr(options, knob.name):
-            knob.parse(text)
-
-
-def load_arguments(options: argparse.Namespace, experiment: str) -> list[str]:
-    """The same options, for the load generator."""
-    words = [f"--experiment={experiment}"]
-    if options.repeats:
-        words.append(f"--repeats={options.repeats}")
-    words += [f"--{name}={amounts(steps)}" for name in ("users", "rate") if (steps := getattr(options, name))]
-    if options.quick:
-        words.append("--quick")
-    asked = {knob.name: getattr(options, knob.name) for knob in knobs.KNOBS}
-    return words + [f"--{name.replace('_', '-')}={text}" for name, text in asked.items() if text]
-
-
-def run_command(options: argparse.Namespace) -> int:
-    from loadtests import launch  # noqa: PLC0415  # not inside the load generator's container
-
-    check_load(options)
-    options.runtime = launch.choose_runtime(options.runtime)
-    if options.runtime == "process":
-        launch.in_virtualenv(["run", *load_arguments(options, options.experiment), "--runtime=process"])
-    ended = launch.measure(options, lambda experiment: load_arguments(options, experiment))
-    return max(one.code for one in ended)
-
-
-def claims_command(options: argparse.Namespace) -> int:
-    from loadtests import launch  # noqa: PLC0415
-    from loadtests.report import claims  # noqa: PLC0415
-
-    check_load(options)
-    launch.check_document(options.write_to)
-    options.runtime = launch.choose_runtime(options.runtime)
-    if options.runtime == "process":
-        words = load_arguments(options, options.experiment)
-        launch.in_virtualenv(["claims", *words, "--runtime=process", f"--write-to={options.write_to}"])
-
-    def arguments(experiment: str) -> list[str]:
-        return load_arguments(options, experiment)
-
-    typed = launch.claims_command_line(options)
-    ended = {one.experiment.name: one for one in launch.measure(options, arguments)}
-    disturbed = [name for name, one in ended.items() if one.code == ExitCode.INVALID]
-    if disturbed and ended_by_itself(ended.values()):
-        print(f"\nOnce more, because the measurement did not hold: {', '.join(disturbed)}", flush=True)
-        options.experiments = disturbed
+def settle() -> None:
+    """Start Python again in UTF-8 mode, so that no locale decides how files and output are written."""
+    for number in range(3):
         try:
-            ended |= {one.experiment.name: one for one in launch.measure(options, arguments)}
-        except LabError as error:  # what was measured is not lost for it
-            why = f"the first result stands, because it could not be measured again: {error}\n{error.details}"
-            print(f"{', '.join(disturbed)}: {why.rstrip()}", file=sys.stderr, flush=True)
-    if not ended_by_itself(ended.values()):
-        print(f"{options.write_to} is left as it was: not all was measured.", file=sys.stderr)
-        return ExitCode.INTERRUPTED
-    results = [claims.result(ended[name].experiment, ended[name].folder) for name in sorted(ended)]
-    launch.write_document(options.write_to, claims.document(results, typed))
-    return max(one.code for one in ended.values())
+            os.fstat(number)
+        except OSError:  # closed: the next file that is opened would get its number, and with it what is printed
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # noqa: FBT003
+    settled = sys.flags.utf8_mode and sys.executable and None not in (sys.stdin, sys.stdout, sys.stderr)
+    if not settled and ONCE not in sys._xoptions:  # noqa: SLF001  # documented, in spite of its name
+        python = sys.executable or os.path.realpath("/proc/self/exe")  # it knows no path of its own without PATH
+        os.execv(python, [python, "-X", "utf8", "-X", ONCE, *sys.orig_argv[1:]])  # noqa: S606
 
 
-def ended_by_itself(runs: Iterable[Any]) -> bool:
-    return all(run.code != ExitCode.INTERRUPTED for run in runs)
-
-
-def up_command(options: argparse.Namespace) -> int:
-    from loadtests import launch  # noqa: PLC0415
-
-    options.runtime = launch.choose_runtime(options.runtime)
-    if options.runtime == "process":
-        launch.in_virtualenv(["up", "--runtime=process"])
-    return launch.serve(options)
-
-
-def predict_command(options: argparse.Namespace) -> int:
-    from loadtests import launch  # noqa: PLC0415
-
-    check_load(options)
-    options.runtime = launch.choose_runtime(options.runtime)
-    launch.in_virtualenv(["predict", *load_arguments(options, options.experiment), f"--runtime={options.runtime}"])
-    from loadtests import predict  # noqa: PLC0415  # needs packages of the virtual environment
-
-    return predict.main(options)
-
-
-def list_command(options: argparse.Namespace) -> int:
-    from loadtests.report import lessons  # noqa: PLC0415
-
-    if options.document:
-        print(lessons.document(experiments.catalogue().values()), end="")
-        return 0
-    from loadtests import launch  # noqa: PLC0415
-
-    launch.in_virtualenv(["list"])
-    from loadtests import predict  # noqa: PLC0415  # needs packages of the virtual environment
-
-    for experiment in experiments.catalogue().values():
-        lengths = (f"{predict.seconds(experiment, quick=quick):.0f} s" for quick in (False, True))
-        print(f"{experiment.name}\n    {experiment.question}\n    about {' of load, quick '.join(lengths)}")
-    return 0
-
-
-def compare_command(options: argparse.Namespace) -> int:
-    from loadtests.report import compare  # noqa: PLC0415  # the standard library's alone
-
-    return compare.main(options.a, options.b)
-
-
-def install_command(options: argparse.Namespace) -> int:
-    from loadtests.runtime import virtualenv  # noqa: PLC0415
-
-    virtualenv.ensure(options.lock)
-    return 0
-
-
-def measure_command(options: argparse.Namespace) -> int:
-    check_load(options)
-    from loadtests import run  # noqa: PLC0415  # imports Locust, which monkey-patches
-
-    return run.main(options)
-
-
-def indent(text: str) -> str:
-    return "\n".join(f"    {line}" for line in text.splitlines())
-
+if sys.version_info[:2] < (3, 11):  # noqa: UP036  # whoever starts this may have any
+    found = ".".join(str(part) for part in sys.version_info[:3])
+    fail(
+        f"Python 3.11 or newer is needed; {sys.executable} is Python {found}. Name a newer one, as in "
+        "`make loadtest PYTHON=python3.13` or `python3.13 -m loadtests run`."
+    )
+if __name__ == "__main__":
+    settle()
+try:
+    from loadtests.command_line import main as main  # noqa: PLC0414  # for those that start it in their own process
+    from loadtests.output import survive_lost_output
+except ImportError as error:
+    fail(
+        f"{error}: this Python lacks part of its standard library, or the checkout lacks a file. Complete them, or "
+        "name another Python, as in `make loadtest PYTHON=python3.13`."
+    )
 
 if __name__ == "__main__":
     survive_lost_output()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from loadtests import experiments, results
+from loadtests.analysis.comparison import number
 from loadtests.experiments import Arm, Experiment
 from loadtests.knobs import Settings
 
@@ -51,8 +50,8 @@ def measured_cpu() -> list[MeasuredCpu]:
 
 def measured_cpu_of(path: Path, catalogue: Mapping[str, Experiment]) -> list[MeasuredCpu]:
     """Of a run; none where it is damaged, and none where it is invalid or a check failed."""
+    summary = results.summary(path)
     try:
-        summary: Any = json.loads(path.read_text())
         if not summary["complete"] or summary["verdict"]["status"] == "invalid":
             return []
         if not all(check["passed"] for check in summary["checks"]):
@@ -62,7 +61,7 @@ def measured_cpu_of(path: Path, catalogue: Mapping[str, Experiment]) -> list[Mea
         found = []
         for arm in summary["arms"]:
             cpu = arm["cpu_per_page_calibrated"]
-            if not isinstance(cpu, int | float):
+            if cpu is None:
                 continue
             step = next(step for step in arm["steps"] if step["cpu_per_page"] == cpu)
             turned = summary["manifest"]["knobs"] | knobs_of_arms.get(
@@ -70,8 +69,9 @@ def measured_cpu_of(path: Path, catalogue: Mapping[str, Experiment]) -> list[Mea
             )
             turned |= step["knobs"]
             key = (arm["target"], arm["strategy"])
-            beside = float(arm.get("cpu_beside_calibrated") or 0.0)
-            found.append(MeasuredCpu(key, max(1, int(turned["fan_out"])), float(turned["work"]), float(cpu), beside))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration):
+            fan_out, work = (number(turned[name], name) for name in ("fan_out", "work"))
+            beside = number(arm.get("cpu_beside_calibrated") or 0.0, "cpu_beside_calibrated")
+            found.append(MeasuredCpu(key, max(1, int(fan_out)), work, number(cpu, "cpu_per_page"), beside))
+    except (ValueError, KeyError, TypeError, AttributeError, StopIteration):
         return []
     return found

@@ -8,6 +8,8 @@ Interrupted           a person or a signal stopped the run; what was measured is
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from enum import IntEnum
 
 
@@ -15,7 +17,7 @@ class ExitCode(IntEnum):
     CONFIRMED = 0
     NOT_CONFIRMED = 1
     INVALID = 2
-    NOT_UP = 3  # also for input that makes no sense: nothing was measured
+    NOT_UP = 3  # also for invalid input, and for an unexpected error: there is no verdict
     INTERRUPTED = 130
 
 
@@ -37,3 +39,9 @@ class LabDown(LabError):
 
 class Interrupted(BaseException):
     """Not an Exception: nothing that handles failures may swallow it."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return the end of a sentence that refuses a word: the nearest of the known ones, if one is near."""
+    near = get_close_matches(word, known, n=1)
+    return f"; did you mean {near[0]}?" if near else ""

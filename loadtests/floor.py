@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from loadtests import results
+from loadtests.analysis.comparison import number
 
 EXPERIMENT = "noise"
 
@@ -20,11 +20,11 @@ def measured(runtime: str, machine: Mapping[str, Any], *, quick: bool) -> float 
 
 def floor_of(path: Path, runtime: str, machine: Mapping[str, Any], *, quick: bool) -> float | None:
     """None also where the file is damaged."""
+    summary = results.summary(path)
     try:
-        summary: Any = json.loads(path.read_text(encoding="utf-8"))
-        holds = summary["complete"] and summary["verdict"]["status"] != "invalid"
+        holds = summary["complete"] is True and summary["verdict"]["status"] in {"confirmed", "not confirmed"}
         known = summary["manifest"]
         alike = (summary["runtime"], known["machine"], known["knobs"]["quick"]) == (runtime, machine, quick)
-        return float(summary["noise_floor"]) if holds and alike else None
-    except (OSError, ValueError, KeyError, TypeError):
+        return number(summary["noise_floor"], "noise_floor") if holds and alike else None
+    except (ValueError, KeyError, TypeError):
         return None

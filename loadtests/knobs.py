@@ -6,11 +6,12 @@ The bounds are those of the services, which refuse what lies outside; a test com
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from loadtests.errors import BadInput
+from loadtests.errors import BadInput, did_you_mean
 from loadtests.step import Step
 
 # What suits the interface of the target: all calls of a page at once under both.
@@ -20,6 +21,13 @@ MOST_USERS = 10_000
 LOWEST_RATE, HIGHEST_RATE = 0.1, 10_000  # pages/s
 MOST_STEPS = 12
 MOST_REPEATS = 20
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?", re.ASCII)  # as the services read one
+DIGITS = re.compile(r"\d+", re.ASCII)
+LONGEST_NUMBER = 32  # characters
+SMALLEST_MEMORY = 6 * 1024**2  # bytes that a container needs
+MEMORY = re.compile(r"(\d{1,18}(?:\.\d{1,9})?)([bkmgt]?)b?", re.ASCII | re.IGNORECASE)
+UNITS = {"": 1, "b": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
+YES, NO = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +43,13 @@ class Knob:
         return self.name.upper()
 
     def parse(self, text: str) -> float:
-        """Raises BadInput."""
-        try:
-            value = int(text) if self.whole else float(text)
-        except ValueError:
-            value = math.nan
+        """Return the number that `text` writes in ASCII digits. Raises BadInput."""
+        written = len(text) <= LONGEST_NUMBER and (DIGITS if self.whole else NUMBER).fullmatch(text)
+        value = (int(text) if self.whole else float(text)) if written else math.nan
         if not self.minimum <= value <= self.maximum:
             kind = "a whole number" if self.whole else "a number"
             raise BadInput(
-                f"{self.variable} must be {kind} from {self.minimum:g} to {self.maximum:g}; it is {text[:80]!r}"
+                f"{self.variable} must be {kind} from {self.minimum:.10g} to {self.maximum:.10g}; it is {text[:80]!r}"
             )
         return value
 
@@ -57,13 +63,22 @@ KNOBS = (
 )
 
 
-# Of compose.yaml's variables those that a server or Docker itself would refuse in its own words.
+SECONDS = (0.01, 600)
+# What else compose.yaml's variables may be: with the bounds of the services, or those of Docker.
 DEPLOYMENT = (
+    Knob("hang", 0, 1, "share of calls that the api never answers"),
+    Knob("seed", 0, 2**31, "of the api's random numbers", whole=True),
     Knob("wsgi_workers", 1, 64, "processes of gunicorn", whole=True),
     Knob("wsgi_threads", 1, 10_000, "threads of each, so many slots", whole=True),
     Knob("asgi_workers", 1, 64, "processes of uvicorn", whole=True),
-    *(Knob(f"{name}_cpus", 0.01, 1024, "cores") for name in ("aggregator", "api", "locust", "postgres", "sleepers")),
+    Knob("call_timeout", *SECONDS, "seconds without an answer"),
+    Knob("connect_timeout", *SECONDS, "seconds to connect"),
+    Knob("deadline", *SECONDS, "seconds until some variants stop waiting"),
+    Knob("max_connections", 1, 100_000, "connections of the async client", whole=True),
+    Knob("threadpool", 1, 10_000, "threads that make calls", whole=True),
+    Knob("database_pool", 1, 10_000, "connections of a worker to PostgreSQL", whole=True),
 )
+CHOICES = {"TELEMETRY": ("on", "off"), "MIDDLEWARE_SET": ("lab", "none", "sync_only", "django")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,17 +122,36 @@ def settings(texts: Mapping[str, str]) -> Settings:
     return Settings(**values)
 
 
-def check_deployment(variables: Mapping[str, str]) -> None:
-    """Before anything is started with them. Raises BadInput."""
-    for knob in DEPLOYMENT:
-        if text := variables.get(knob.variable):
-            knob.parse(text)
+def check(variable: str, text: str) -> None:
+    """Raise BadInput where one of compose.yaml's variables may not be `text`; some may be any text."""
+    numbers_of = {knob.variable: knob for knob in (*KNOBS, *DEPLOYMENT)}
+    if variable in numbers_of:
+        numbers_of[variable].parse(text)
+    elif variable.endswith("_PORT"):
+        Knob(variable.lower(), 1, 65535, "a port", whole=True).parse(text)
+    elif variable.endswith("_CPUS"):
+        Knob(variable.lower(), 0.01, 1024, "cores").parse(text)
+    elif variable.endswith("_MEMORY"):
+        amount = MEMORY.fullmatch(text)
+        if not amount or float(amount[1]) * UNITS[amount[2].lower()] < SMALLEST_MEMORY:
+            raise BadInput(f"{variable} must be 6m (megabytes) or more, as in 512m or 1.5g; it is {text[:80]!r}")
+    elif variable in CHOICES and text not in CHOICES[variable]:
+        raise BadInput(f"{variable} must be one of {', '.join(CHOICES[variable])}; it is {text[:80]!r}")
+
+
+def switch(variable: str, text: str) -> bool:
+    """Return whether `text` says yes. Raises BadInput where it says neither yes nor no."""
+    if (word := text.strip().lower()) not in YES | NO:
+        raise BadInput(f"{variable} must be 1, true, yes or on, or 0, false, no or off; it is {text[:80]!r}")
+    return word in YES
 
 
 def check_strategy(strategy: str, known: Collection[str]) -> None:
     """Raises BadInput."""
     if strategy not in known:
-        raise BadInput(f"STRATEGY must be one of {', '.join(known)}; it is {strategy[:80]!r}")
+        raise BadInput(
+            f"STRATEGY must be one of {', '.join(known)}; it is {strategy[:80]!r}{did_you_mean(strategy, known)}"
+        )
 
 
 def strategies(paths: Mapping[str, str]) -> tuple[str, ...]:

@@ -12,13 +12,13 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import IO, NoReturn, cast
 
-from loadtests import experiments, floor, knobs, manifest, results
+from loadtests import experiments, files, floor, knobs, manifest, results, variables
 from loadtests.errors import BadInput, ExitCode, Interrupted, LabDown, LabError
 from loadtests.experiments import Experiment
 from loadtests.runtime import GENERATOR, ROOT, Runtime, compose, lock, virtualenv, without_password
@@ -32,26 +32,6 @@ LOOK = 5.0  # seconds between two looks at the services that the web UI needs
 NOHUP = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN  # as nohup(1) starts it: it outlives its terminal
 LONGEST_RUN = 7 * 24 * 3600.0  # seconds
 LAST_WORDS = 30.0  # seconds that an interrupted generator has to write its report
-# What compose.yaml reads: part of the command that repeats a run, where it is set.
-REPEATED = (
-    *(knob.variable for knob in knobs.DEPLOYMENT),
-    "AGGREGATOR_MEMORY",
-    "API_MEMORY",
-    "LOCUST_MEMORY",
-    "POSTGRES_MEMORY",
-    "SLEEPERS_MEMORY",
-    "MAX_CONNECTIONS",
-    "THREADPOOL",
-    "CALL_TIMEOUT",
-    "CONNECT_TIMEOUT",
-    "DEADLINE",
-    "MIDDLEWARE_SET",
-    "DATABASE_URL",
-    "DATABASE_POOL",
-    "HANG",
-    "SEED",
-    "TELEMETRY",
-)
 
 
 def choose_runtime(asked: str) -> str:
@@ -70,7 +50,7 @@ def in_virtualenv(arguments: Sequence[str]) -> None:
     """Go on inside the project's virtual environment, which local processes need; does not return if outside."""
     virtualenv.ensure("lab")
     if not virtualenv.is_active():
-        os.execv(virtualenv.PYTHON, [str(virtualenv.PYTHON), "-m", "loadtests", *arguments])  # noqa: S606
+        virtualenv.enter(arguments)
 
 
 @dataclass(frozen=True)
@@ -141,9 +121,9 @@ def measure_each(  # noqa: PLR0913, PLR0917  # all that a run is made of
                 begun = results.finish(folder) if interrupted is experiment else None
                 ended.append(Ended(interrupted, ExitCode.INTERRUPTED, begun))
     if ended[-1].code == ExitCode.INTERRUPTED and ended[-1].folder is None:
-        raw = folder / "raw"
-        kept = f"its report was written; what it measured is in {raw}" if raw.is_dir() else "anything was measured"
-        print(f"{ended[-1].experiment.name} was stopped before {kept}.", file=sys.stderr, flush=True)
+        kept = results.remains(folder)
+        missing = "its report was written" if kept else "anything was measured"
+        print(f"{ended[-1].experiment.name} was stopped before {missing}.{kept}", file=sys.stderr, flush=True)
     return ended
 
 
@@ -203,7 +183,10 @@ def measure_one(
         generator = runtime.generate(["measure", *arguments], folder)
         code = wait_for(runtime, generator)
         if code != ExitCode.INTERRUPTED and not (folder / "report.html").exists():
-            raise LabError(f"the load generator ended without a report (exit status {code}); its last words are above.")
+            raise LabError(
+                f"the load generator ended without a report (exit status {code}); its last words are above."
+                f"{results.remains(folder)}"
+            )
         return code
     finally:
         with signals_ignored():
@@ -220,9 +203,15 @@ def command(options: Namespace, experiment: Experiment) -> str:
         "REPEATS": str(options.repeats or (experiment.quickened() if options.quick else experiment).repeats),
         **{knob.variable: getattr(options, knob.name) for knob in knobs.KNOBS},
         "RUNTIME": options.runtime,
-        **without_password({name: os.environ.get(name, "") for name in REPEATED}),
+        **without_password({name: os.environ.get(name, "") for name in repeated()}),
     }
     return " ".join(["make loadtest", *(f"{name}={shlex.quote(value)}" for name, value in asked.items() if value)])
+
+
+def repeated() -> list[str]:
+    """Return the variables that a run depends on beside the knobs: part of the command that repeats it, where set."""
+    knobs_of_pages = {knob.variable for knob in knobs.KNOBS}
+    return [name for name in variables.of_runs(variables.topology()) if name not in knobs_of_pages]
 
 
 def remember(runtime: Runtime, folder: Path, repeat: str, *, quick: bool) -> None:
@@ -279,21 +268,21 @@ def exit_code(status: int) -> ExitCode:
 
 
 def check_document(name: str) -> None:
-    """Before twenty minutes are spent on it. Raises BadInput."""
+    """Raise BadInput where the file cannot be written, before twenty minutes are spent on it."""
     path = Path(name)
-    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+    try:
+        with suppress(FileNotFoundError):
+            path.lstat()  # also whether there can be such a name
+        possible = not path.is_dir() and path.parent.is_dir() and os.access(path.parent, os.W_OK)
+    except (OSError, ValueError):  # a name that is too long, or no name at all
+        possible = False
+    if not name or not possible:
         raise BadInput(f"--write-to must be a file in a folder that exists and can be written to; it is {name[:120]!r}")
 
 
 def write_document(name: str, text: str) -> None:
-    """Complete or not at all. Raises BadInput."""
-    path = Path(name)
-    unfinished = path.with_name(f".{path.name}.part")
-    try:
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(path)
-    except OSError as error:
-        raise BadInput(f"{name[:120]} cannot be written: {error.strerror}") from error
+    """Write a document, whole or not at all. Raises LabError."""
+    files.write(Path(name), text)
     print(f"Written: {name}", flush=True)
 
 
@@ -313,7 +302,8 @@ def serve(options: Namespace) -> ExitCode:
     with lock.held(f"up-{checkout}", "make up", clean_up) as held, signals_as_interrupts():
         runtime: Runtime = ComposeRuntime() if options.runtime == "docker" else ProcessRuntime(results.web_ui_logs())
         try:
-            runtime.prepare({"SAVE_TO": str(results.FOLDER)} if options.runtime == "process" else {})
+            save_to = os.environ.get("SAVE_TO") or str(results.FOLDER)
+            runtime.prepare({"SAVE_TO": save_to} if options.runtime == "process" else {})
             held.note(project=runtime.project)
             print(f"Starting the lab ({runtime.limits}) …", flush=True)
             runtime.up([GENERATOR])

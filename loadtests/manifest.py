@@ -15,6 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from loadtests import files
 from loadtests.knobs import Settings
 from loadtests.targets import Target
 
@@ -42,7 +43,7 @@ def launched(root: Path, runtime: str, services: Mapping[str, Any], command: str
 def complete(folder: Path, options: Namespace, settings: Settings, found: Mapping[str, Target]) -> dict[str, Any]:
     """The launcher's part with what the load generator knows."""
     path = folder / FILE
-    known: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"runtime": "unknown"}
+    known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"runtime": "unknown"}
     return known | {
         "knobs": asdict(settings) | {"repeats": options.repeats, "quick": options.quick},
         "targets": {name: target.identity for name, target in found.items()},
@@ -56,18 +57,28 @@ def complete(folder: Path, options: Namespace, settings: Settings, found: Mappin
 
 
 def commit(root: Path) -> str | None:
-    """The commit that was run, marked when files differ from it; None outside a checkout."""
+    """The commit that was run, marked when files differ from it; None where no repository has these files."""
+    if git(root, "ls-files", "--error-unmatch", "compose.yaml") is None:
+        return None  # outside a checkout, which may lie in somebody else's repository all the same
+    return git(root, "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
+
+
+def git(folder: Path, *words: str) -> str | None:
+    """What git prints, in this folder's repository whatever GIT_DIR says; None where it fails."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
-        said = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],  # noqa: S607
-            cwd=root,
+        asked = subprocess.run(
+            ["git", *words],  # noqa: S607
+            cwd=folder,
+            env=environment,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             check=True,
         )
     except (OSError, subprocess.CalledProcessError):
         return None
-    return said.stdout.strip()
+    return asked.stdout.strip()
 
 
 def machine() -> dict[str, Any]:
@@ -83,7 +94,7 @@ def machine() -> dict[str, Any]:
 
 def cpu_model() -> str:
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     except OSError:
@@ -92,4 +103,5 @@ def cpu_model() -> str:
 
 
 def write(content: Mapping[str, Any], folder: Path) -> None:
-    (folder / FILE).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    """Raises LabError."""
+    files.write(folder / FILE, json.dumps(content, indent=2, ensure_ascii=False) + "\n")

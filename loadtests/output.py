@@ -23,26 +23,21 @@ class Output(io.FileIO):
         except OSError as error:
             if error.errno not in READER_GONE:
                 Output.failure = error
-            discard(self.fileno())
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.fileno())
+            os.close(nowhere)
             return len(data)
 
 
-def discard(stream: int) -> None:
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, stream)
-    if nowhere != stream:
-        os.close(nowhere)
-
-
 def survive_lost_output() -> None:
-    """Replace sys.stdout and sys.stderr by streams that survive the loss of their reader, and that write UTF-8.
+    """Replace sys.stdout and sys.stderr by streams that survive the loss of their reader.
 
-    A stream that is closed from the start (`>&-`) becomes one that discards.
+    A letter that their encoding lacks, as PYTHONIOENCODING may name a small one, is replaced.
     """
-    for number, name in ((1, "stdout"), (2, "stderr")):
-        if getattr(sys, name) is None:
-            discard(number)
-        raw = Output(number, "w", closefd=False)
-        text = io.TextIOWrapper(io.BufferedWriter(raw), encoding="utf-8", errors="replace", write_through=True)
-        text.reconfigure(line_buffering=number == 2 or raw.isatty())
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        raw = Output(stream.fileno(), "w", closefd=False)
+        buffered = io.BufferedWriter(raw)
+        text = io.TextIOWrapper(buffered, encoding=stream.encoding, errors="replace", write_through=True)
+        text.reconfigure(line_buffering=stream.line_buffering)
         setattr(sys, name, text)

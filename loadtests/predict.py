@@ -8,19 +8,19 @@ from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from loadtests import experiments, knobs
+from loadtests import experiments
 from loadtests.analysis import capacity
 from loadtests.analysis.capacity import Deployment, Prediction
 from loadtests.earlier import MeasuredCpu, cpu_of_earlier_runs, measured_cpu
 from loadtests.errors import BadInput, ExitCode
 from loadtests.experiments import Arm, Experiment
 from loadtests.knobs import Settings
-from loadtests.plan import NORMAL, QUICK, plan
 from loadtests.report.terminal import Column, Table, console_for_people
-from loadtests.runtime import GENERATOR, ROOT
+from loadtests.runtime import GENERATOR
 from loadtests.runtime.processes import Service, read_services
 from loadtests.step import PATIENCE, Step
 from loadtests.units import digits, duration
+from loadtests.variables import topology
 
 COLUMNS = (  # those with a number may be left out in a narrow terminal, the lowest first
     Column("target"),
@@ -86,28 +86,11 @@ def main(options: Namespace) -> ExitCode:
 
 def described(experiment: Experiment, runtime: str) -> Lab:
     """Return the lab as a run of the experiment would bring it up. Raises BadInput."""
-    services = read_services((ROOT / "compose.yaml").read_text(), {**os.environ, **experiment.deployment})
+    services = read_services(topology(), {**os.environ, **experiment.deployment})
     limited = runtime == "docker"
     # Containers are not held to the cores that this process may use, but to those of the engine's machine.
     usable = None if limited or not hasattr(os, "sched_getaffinity") else len(os.sched_getaffinity(0))
     return Lab(services, usable or os.cpu_count() or math.inf, limited)
-
-
-def seconds(experiment: Experiment, *, quick: bool) -> float:
-    """How long its steps take. Raises BadInput."""
-    if experiment.probe is not None:
-        return experiment.probe.seconds[quick]
-    if quick:
-        experiment = experiment.quickened()
-    lab = described(experiment, "docker")
-    nothing_asked = Namespace(**{knob.name: "" for knob in knobs.KNOBS})
-    settings = experiments.settings(experiment, nothing_asked, lab.services[GENERATOR].environment)
-
-    def predict(arm: Arm, step: Step, turned: Settings) -> Prediction:
-        return capacity.predict(turned, arm.strategy, limits(lab, arm), step, holds=arm.holds)
-
-    pace = QUICK if quick else NORMAL
-    return sum(step.seconds for step in plan(experiment, settings, experiment.repeats, predict, pace))
 
 
 def rows(

@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from loadtests import manifest, targets
+from loadtests import files, manifest, targets
 from loadtests.errors import ExitCode, Interrupted, LabDown
 from loadtests.experiments import Experiment, Probe
 from loadtests.knobs import Settings
@@ -62,6 +62,4 @@ def ask(url: str, query: str) -> Answer:
 
 
 def keep(folder: Path, name: str, answer: Answer) -> None:
-    raw = folder / "raw"
-    raw.mkdir(exist_ok=True)
-    (raw / f"{name}.json").write_text(json.dumps(answer, indent=2) + "\n")
+    files.write(folder / "raw" / f"{name}.json", json.dumps(answer, indent=2) + "\n")

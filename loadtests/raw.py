@@ -7,15 +7,16 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
+from loadtests import files
 from loadtests.analysis.statistics import Measured
-from loadtests.record import Interval, write_log
+from loadtests.record import Interval, interval_log
 
 
 def keep(folder: Path, measured: Measured, intervals: Iterable[Interval]) -> None:
+    """Raises LabError."""
     raw = folder / "raw"
-    raw.mkdir(exist_ok=True)
     name = measured.measurement.name
-    write_log(raw / f"{name}.hlog", intervals)
+    files.write(raw / f"{name}.hlog", interval_log(intervals))
     counts = {
         "measurement": asdict(measured.measurement),
         "seconds": measured.seconds,
@@ -30,4 +31,4 @@ def keep(folder: Path, measured: Measured, intervals: Iterable[Interval]) -> Non
         "load_average": measured.load_average,
         "inside": asdict(measured.inside),
     }
-    (raw / f"{name}.json").write_text(json.dumps(counts, indent=2) + "\n")
+    files.write(raw / f"{name}.json", json.dumps(counts, indent=2) + "\n")

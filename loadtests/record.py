@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
+from io import StringIO
 
 from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogWriter
@@ -113,15 +113,16 @@ class Recorder:
         ]
 
 
-def write_log(path: Path, intervals: Iterable[Interval]) -> None:
+def interval_log(intervals: Iterable[Interval]) -> str:
     """An HdrHistogram interval log; values in microseconds."""
-    with path.open("w") as stream:
-        log = HistogramLogWriter(stream)
-        log.output_log_format_version()
-        log.output_comment("response times of whole pages in microseconds, an interval per second")
-        log.output_legend()
-        for start, end, interval in intervals:
-            log.output_interval_histogram(interval, start, end, max_value_unit_ratio=1)
+    stream = StringIO()
+    log = HistogramLogWriter(stream)
+    log.output_log_format_version()
+    log.output_comment("response times of whole pages in microseconds, an interval per second")
+    log.output_legend()
+    for start, end, interval in intervals:
+        log.output_interval_histogram(interval, start, end, max_value_unit_ratio=1)
+    return stream.getvalue()
 
 
 def merged(histograms: Iterable[HdrHistogram]) -> HdrHistogram:

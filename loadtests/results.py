@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from loadtests.errors import BadInput
 from loadtests.runtime import ROOT
 
 FOLDER = Path(os.environ.get("RESULTS") or ROOT / "results").absolute()
+
+
+def refuse_colon() -> None:
+    """Raise BadInput where the checkout or the results lie in a path with a colon."""
+    for what, folder in (("the checkout", ROOT), ("RESULTS", FOLDER)):
+        if ":" in str(folder):
+            raise BadInput(
+                f"{what} must have a path without a colon, which separates paths in PATH and in Docker's volumes; it "
+                f"is {str(folder)[:200]}. Move the checkout, or set RESULTS to another folder."
+            )
 
 
 def new_folder(experiment: str, parent: Path | None = None) -> Path:
@@ -41,7 +55,7 @@ def written_to(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise BadInput(
-            f"{folder} cannot be written to: {error.strerror}. "
+            f"{str(folder)[:200]} cannot be written to: {error.strerror}. "
             "Let it be a folder that you may write to, or name another (RESULTS=…)."
         ) from error
 
@@ -51,25 +65,46 @@ def summaries(experiment: str = "") -> list[Path]:
     return sorted(FOLDER.glob(f"2*-{experiment}*/summary.json"), reverse=True)
 
 
+def summary(path: Path) -> Any:
+    """Return the content of a summary.json, which may have any shape; None where it is no JSON or cannot be read."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
 def finish(folder: Path) -> Path | None:
     """Say where the report is; `results/latest` leads to it. None where there is none."""
     report = folder / "report.html"
     if not report.exists():
-        if folder.exists():
-            drop_if_empty(folder)
+        drop_if_empty(folder)
         return None
-    latest = FOLDER / "latest"
-    unfinished = FOLDER / f".latest-{os.getpid()}"
-    unfinished.symlink_to(folder.name)
-    unfinished.replace(latest)
+    point_latest_to(folder)
     print(f"\nReport: {os.path.relpath(report)}", flush=True)
     return folder
 
 
+def remains(folder: Path) -> str:
+    """Return a sentence that names the raw data in a run's folder; empty where there is none."""
+    raw = folder / "raw"
+    return f" What was measured is in {os.path.relpath(raw)}." if raw.is_dir() and any(raw.iterdir()) else ""
+
+
+def point_latest_to(folder: Path) -> None:
+    """Let results/latest lead to the run; say so where it cannot, as on a file system without symbolic links."""
+    unfinished = FOLDER / f".latest-{os.getpid()}"
+    try:
+        unfinished.symlink_to(folder.name)
+        unfinished.replace(FOLDER / "latest")
+    except OSError as error:
+        with suppress(OSError):
+            unfinished.unlink()
+        print(f"\n{FOLDER / 'latest'} does not lead to this run: {error.strerror}.", file=sys.stderr, flush=True)
+
+
 def drop_if_empty(folder: Path) -> None:
-    """A run that never began to measure leaves nothing behind."""
+    """Remove the folder of a run that never began to measure; leave it where that is not possible."""
     if any((folder / name).exists() for name in ("raw", "summary.json")):
         return
-    for path in sorted(folder.rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() else path.unlink()
-    folder.rmdir()
+    with suppress(OSError):  # removed by somebody else, or no longer to be written to
+        shutil.rmtree(folder)

@@ -175,7 +175,7 @@ def unless_stopped(interrupted: Event, work: Callable[[], Answer]) -> Answer:
 
 
 def walk(generator: Generator, steps: Sequence[Measurement], run: Run) -> Run:
-    """Measure one step after the other; the raw data of each is on disk before the next begins."""
+    """Measure one step after the other; the raw data of each is on disk before the next begins, or none does."""
     measured: list[Measured] = []
     warnings = list(run.manifest.get("warnings", ()))
     because = None

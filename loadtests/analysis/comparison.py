@@ -297,6 +297,8 @@ def places(arms: Sequence[Any]) -> Iterator[tuple[Place, Measured]]:
         seen[name] = seen.get(name, 0) + 1
         label = name if seen[name] == 1 else f"{name} ({seen[name]})"
         for step in take(arm, "steps", list):
+            if not isinstance(step, Mapping):
+                raise ValueError("a step is not an object")  # noqa: TRY004  # of a file's content, not of an argument
             yield Place(label, load_of(step)), step_of(step)
 
 

@@ -17,7 +17,7 @@ from loadtests import knobs
 from loadtests.analysis import noise
 from loadtests.analysis.capacity import Prediction
 from loadtests.analysis.inside import Inside
-from loadtests.errors import BadInput
+from loadtests.errors import BadInput, did_you_mean
 from loadtests.knobs import Settings
 from loadtests.step import Step
 
@@ -173,7 +173,8 @@ class Experiment:
 
     `knobs`: what the question sets by itself, where nobody asks for something else. `deployment`: variables of
     compose.yaml that it sets. `fresh`: its targets start anew, since it compares what they take and a process that was
-    in use has taken more. `plots`: titles of those that answer it. `probe`: in the place of arms and steps.
+    in use has taken more. `seconds`: the length of its load with compose.yaml's defaults, and of a quick one's; a test
+    compares them with the plan. `plots`: titles of those that answer it. `probe`: in the place of arms and steps.
     """
 
     name: str
@@ -187,6 +188,7 @@ class Experiment:
     fresh: bool = False
     plots: tuple[str, ...] = STANDARD_PLOTS
     claims: tuple[Claim, ...] = ()
+    seconds: tuple[int, int] = (0, 0)
     quick: Quick = Quick()
     lesson: str = ""
 
@@ -285,5 +287,6 @@ def find(name: str) -> Experiment:
     """Raises BadInput."""
     experiments = catalogue()
     if name not in experiments:
-        raise BadInput(f"there is no experiment {name[:80]!r}; there are: {', '.join(experiments)}, all")
+        near = did_you_mean(name.lower().replace("_", "-"), experiments) or "."
+        raise BadInput(f"there is no experiment {name[:80]!r}{near} There are: {', '.join(experiments)}, all")
     return experiments[name]

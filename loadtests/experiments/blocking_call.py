@@ -46,6 +46,7 @@ def judge(points: Sequence[Point]) -> Judgement:
 
 EXPERIMENT = Experiment(
     name="blocking-call",
+    seconds=(51, 8),
     arms=(CLEAN, BLOCKING, THREADS),
     steps=users(1, 30),
     knobs={"latency": 0.5},

@@ -67,6 +67,7 @@ def judge(points: Sequence[Point]) -> Judgement:
 
 EXPERIMENT = Experiment(
     name="external-concurrency",
+    seconds=(111, 12),
     arms=(Arm("wsgi", "threadpool"), Arm("asgi", "gather")),
     steps=users(1, 10, 50, 100),
     quick=Quick(steps=users(1, 10, 50)),

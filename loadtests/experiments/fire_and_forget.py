@@ -43,6 +43,7 @@ def finished(point: Point) -> float:
 
 EXPERIMENT = Experiment(
     name="fire-and-forget",
+    seconds=(27, 6),
     arms=(WSGI, ASGI, *HANDED),
     steps=users(5),
     knobs={"latency": 0.3},

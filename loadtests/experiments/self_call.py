@@ -41,6 +41,7 @@ def judge(points: Sequence[Point]) -> Judgement:
 
 EXPERIMENT = Experiment(
     name="self-call",
+    seconds=(28, 7),
     arms=(WSGI, ASGI),
     steps=users(1, 10),
     knobs={"latency": 0.3},

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from loadtests import results
 from loadtests.experiments import Claim, Experiment
 
 
@@ -20,9 +20,7 @@ class Result:
 
 
 def result(experiment: Experiment, folder: Path | None) -> Result:
-    if folder is None:
-        return Result(experiment, None)
-    return Result(experiment, json.loads((folder / "summary.json").read_text(encoding="utf-8")))
+    return Result(experiment, results.summary(folder / "summary.json") if folder else None)
 
 
 def status(claim: Claim, found: Result) -> str:
@@ -38,9 +36,9 @@ def sentence(found: Result) -> str:
     return "The run did not end." if found.summary is None else str(found.summary["verdict"]["sentence"])
 
 
-def document(results: Sequence[Result], command: str) -> str:
+def document(found: Sequence[Result], command: str) -> str:
     """The whole file, in Markdown."""
-    return "\n".join((*introduction(results, command), *table(results), *manifest(results), ""))
+    return "\n".join((*introduction(found, command), *table(found), *manifest(found), ""))
 
 
 def introduction(results: Sequence[Result], command: str) -> Iterator[str]:

@@ -10,6 +10,7 @@ import plotly.offline
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from loadtests import files
 from loadtests.report.plots import arm_name, drawn
 from loadtests.units import digits, duration, size
 
@@ -55,6 +56,7 @@ def count(value: float | None) -> str:
 
 
 def write(summary: Mapping[str, Any], folder: Path) -> Path:
+    """Raises LabError."""
     path = folder / "report.html"
-    path.write_text(render(summary), encoding="utf-8")
+    files.write(path, render(summary))
     return path

@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from loadtests import files
 from loadtests.analysis import capacity, noise
 from loadtests.analysis.capacity import Deployment, Prediction
 from loadtests.analysis.cost import Cost, calibrated, cost, match, measured_match, slots_needed
@@ -357,7 +358,5 @@ def comparison(points: Sequence[Point]) -> dict[str, Any]:
 
 
 def write(summary: Mapping[str, Any], folder: Path) -> None:
-    """Complete or not at all: a reader never finds half a file."""
-    unfinished = folder / "summary.json.part"
-    unfinished.write_text(json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-    unfinished.replace(folder / "summary.json")
+    """Raises LabError."""
+    files.write(folder / "summary.json", json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

@@ -238,11 +238,6 @@ class ComposeRuntime(Runtime):
     def generate(self, arguments: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
         self._end_generator()
         self._take_back()
-        if ":" in str(folder):
-            raise LabDown(
-                f"{folder} has a colon in its path, which Docker cannot mount. Let RESULTS name a folder without "
-                "one, or run with RUNTIME=process."
-            )
         stamp = datetime.now(UTC).strftime("%H%M%S%f")
         self._generator = f"{self.project}-generator-{stamp}"
         terminal = [word for item in terminal_environment().items() for word in ("--env", "=".join(item))]
@@ -279,8 +274,9 @@ class ComposeRuntime(Runtime):
             os.chown(folder, GENERATOR_UID, GENERATOR_UID)
         except OSError as error:
             raise LabDown(
-                f"{folder} cannot be given to the user of the load generator's container: {error.strerror}. Let "
-                "RESULTS name a folder on a disk that knows owners, or run with RUNTIME=process."
+                f"RESULTS must be a folder that root may give to another user (chown {GENERATOR_UID}), because nobody "
+                f"is root in a container of the lab; {folder}: {error.strerror}. Set RESULTS to another folder, run "
+                "the lab as a user who is not root, or without containers (RUNTIME=process)."
             ) from error
         self._lent = folder
         return f"{GENERATOR_UID}:{GENERATOR_UID}"

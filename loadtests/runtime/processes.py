@@ -256,6 +256,7 @@ class ProcessRuntime(Runtime):
             "LC_ALL": "C.UTF-8",
             "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",
+            "PYTHONUTF8": "1",  # as in the images, whatever the locale is
             **service.environment,
         }
 

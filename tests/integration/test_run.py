@@ -324,7 +324,7 @@ def test_interrupted_twice_it_says_where_the_raw_data_is(lab_command: Lab) -> No
         lab_command.wait_for(lambda: "Stopping" in process.stdout.readline())  # type: ignore[union-attr]
         ended = lab_command.interrupt(process)
     assert ended.code == 130
-    assert "external-concurrency was stopped before its report was written; what it measured is in" in ended.output
+    assert "external-concurrency was stopped before its report was written. What was measured is in" in ended.output
     assert not psutil.wait_procs(family, timeout=LONGEST)[1]
 
 

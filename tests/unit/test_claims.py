@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from loadtests import launch
-from loadtests.__main__ import main
+from loadtests.command_line import main
 from loadtests.errors import ExitCode, LabDown
 from loadtests.experiments import Claim, find
 from loadtests.report.claims import Result, document, status

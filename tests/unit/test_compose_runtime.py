@@ -210,11 +210,6 @@ def test_the_web_ui_does_not_join_a_lab_that_is_up(engine: Engine) -> None:
         ComposeRuntime().prepare()
 
 
-def test_a_folder_that_docker_cannot_mount_is_refused(runtime: ComposeRuntime, tmp_path: Path) -> None:
-    with pytest.raises(LabDown, match="a colon in its path"):
-        runtime.generate([], tmp_path / "a:b")
-
-
 def test_a_disk_that_knows_no_owners_is_refused(
     runtime: ComposeRuntime, tmp_path: Path, owners: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -222,7 +217,7 @@ def test_a_disk_that_knows_no_owners_is_refused(
         raise PermissionError(errno.EPERM, "Operation not permitted")
 
     monkeypatch.setattr(os, "chown", refuse)
-    with pytest.raises(LabDown, match=r"cannot be given to the user .*: Operation not permitted. Let RESULTS"):
+    with pytest.raises(LabDown, match=r"^RESULTS must be a folder that root may give .* Operation not permitted"):
         runtime.generate([], tmp_path)
 
 

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import math
+from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from loadtests import experiments, knobs, predict
-from loadtests.analysis.capacity import Deployment
+from loadtests.analysis.capacity import Deployment, Prediction
 from loadtests.analysis.capacity import predict as predicted
 from loadtests.analysis.inside import Inside
 from loadtests.analysis.verdict import verdict
 from loadtests.errors import BadInput
-from loadtests.experiments import Experiment, Point
+from loadtests.experiments import Arm, Experiment, Point
+from loadtests.knobs import Settings
+from loadtests.plan import NORMAL, QUICK, plan
 from loadtests.report import lessons
 from loadtests.report.plots import PLOTS
+from loadtests.runtime import GENERATOR
+from loadtests.runtime.processes import read_services
+from loadtests.step import Step
+from loadtests.variables import topology
 from tests.unit.factories import SETTINGS
 
 CATALOGUE = experiments.catalogue()
@@ -179,9 +186,30 @@ def test_its_arms_differ_and_have_names_of_their_own(experiment: Experiment) -> 
     assert experiment.steps
 
 
+def planned(experiment: Experiment, *, quick: bool) -> float:
+    """Seconds of load, with compose.yaml's defaults."""
+    lab = predict.Lab(read_services(topology(), {}), machine=math.inf, limited=True)
+    if quick:
+        experiment = experiment.quickened()
+    nothing_asked = Namespace(**{knob.name: "" for knob in knobs.KNOBS})
+    settings = experiments.settings(experiment, nothing_asked, lab.services[GENERATOR].environment)
+
+    def expected(arm: Arm, step: Step, turned: Settings) -> Prediction:
+        return predicted(turned, arm.strategy, predict.limits(lab, arm), step, holds=arm.holds)
+
+    steps = plan(experiment, settings, experiment.repeats, expected, QUICK if quick else NORMAL)
+    return math.fsum(step.seconds for step in steps)
+
+
+@every_one_of_pages
+def test_it_takes_as_long_as_it_says(experiment: Experiment) -> None:
+    lengths = tuple(planned(experiment, quick=quick) for quick in (False, True))
+    assert experiment.seconds == pytest.approx(lengths, rel=0.2, abs=1), "seconds in its file"
+
+
 def test_all_of_them_together_take_less_than_twenty_minutes_and_quick_less_than_five() -> None:
     for quick, minutes in ((False, 18), (True, 5)):  # starting and ending the runs comes on top
-        seconds = [predict.seconds(experiment, quick=quick) for experiment in CATALOGUE.values()]
+        seconds = [(experiment.probe or experiment).seconds[quick] for experiment in CATALOGUE.values()]
         assert math.fsum(seconds) < minutes * 60, sorted(zip(seconds, CATALOGUE, strict=True))
 
 

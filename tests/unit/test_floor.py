@@ -49,7 +49,16 @@ def test_it_is_that_of_the_latest_valid_run_of_noise_here(tmp_path: Path) -> Non
     assert floor.measured("process", HERE, quick=False) is None
 
 
-@pytest.mark.parametrize("damaged", ["", "[]", "{}", "7", "\x00", '{"complete": true, "verdict": 3}'])
+@pytest.mark.parametrize("value", ["1e999", "-1", "true", '"0.07"', "null", "[0.07]", "NaN", "1" * 400])
+def test_a_floor_that_is_no_number_from_0_on_is_passed_over(value: str, tmp_path: Path) -> None:
+    keep(tmp_path, "20260101T000000Z-noise")
+    keep(tmp_path, "20260102T000000Z-noise", noise_floor="VALUE")
+    path = tmp_path / "20260102T000000Z-noise" / "summary.json"
+    path.write_text(path.read_text(encoding="utf-8").replace('"VALUE"', value), encoding="utf-8")
+    assert floor.measured("docker", HERE, quick=False) == 0.07
+
+
+@pytest.mark.parametrize("damaged", ["", "[]", "{}", "7", "\x00", "[" * 100_000, '{"complete": true, "verdict": 3}'])
 def test_a_damaged_run_says_nothing(damaged: str, tmp_path: Path) -> None:
     (tmp_path / "20260101T000000Z-noise").mkdir()
     (tmp_path / "20260101T000000Z-noise" / "summary.json").write_text(damaged)

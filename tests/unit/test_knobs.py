@@ -58,8 +58,9 @@ def test_a_latency_that_makes_no_sense_is_refused_with_what_is_allowed(text: str
 @pytest.mark.parametrize("text", ["0", "-1", "abc", "1.5"])
 def test_a_deployment_that_makes_no_sense_is_refused_before_it_is_tried(text: str) -> None:
     with pytest.raises(BadInput, match="WSGI_THREADS must be a whole number from 1 to 10000"):
-        knobs.check_deployment({"WSGI_THREADS": text})
-    knobs.check_deployment({"WSGI_THREADS": "50", "AGGREGATOR_CPUS": "1.5", "API_CPUS": ""})
+        knobs.check("WSGI_THREADS", text)
+    knobs.check("WSGI_THREADS", "50")
+    knobs.check("AGGREGATOR_CPUS", "1.5")
 
 
 def test_a_missing_setting_is_named() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 from argparse import Namespace
 from collections.abc import Callable, Iterator
@@ -12,13 +11,11 @@ from typing import Any
 
 import pytest
 
-from loadtests import experiments, knobs, launch, results
+from loadtests import experiments, launch, results
 from loadtests.errors import ExitCode, Interrupted, LabDown
 from loadtests.experiments import Experiment, find
-from loadtests.runtime import LOGIN, compose, lock
+from loadtests.runtime import compose, lock
 
-# Of the web UI, or set by what runs the file.
-OF_NO_RUN = {"STRATEGY", "SAVE_TO", "LAB_RUNTIME", LOGIN}
 NAMES = ["class-based", "slots"]
 OPTIONS = Namespace(experiments=NAMES, runtime="process")
 MeasureOne = Callable[[Namespace, Experiment, Any, Path, list[str]], ExitCode]
@@ -144,13 +141,6 @@ def test_what_compares_processes_starts_those_anew_that_were_kept(
         launch.measure_one(OPTIONS, find(name), runtime, tmp_path, [])
     before_the_start = [service for services in runtime.dropped[:-1] for service in services]
     assert before_the_start == dropped
-
-
-def test_the_command_that_repeats_a_run_has_every_variable_of_compose_yaml_that_a_run_depends_on(root: Path) -> None:
-    lines = (root / "compose.yaml").read_text().splitlines()
-    variables = {name for line in lines for name in re.findall(r"\$\{(\w+):-", line.partition("#")[0])}
-    ports = {name for name in variables if name.endswith("_PORT")}
-    assert sorted(launch.REPEATED) == sorted(variables - ports - OF_NO_RUN - {knob.variable for knob in knobs.KNOBS})
 
 
 def test_a_closing_terminal_interrupts_unless_nohup_started_the_command(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hdrh.log import HistogramLogReader
 
 from loadtests.analysis.statistics import percentile
-from loadtests.record import Recorder, histogram, merged, write_log
+from loadtests.record import Recorder, histogram, interval_log, merged
 
 
 def test_only_pages_inside_the_window_count() -> None:
@@ -66,7 +66,7 @@ def test_the_interval_log_can_be_read_back(tmp_path: Path) -> None:
         recorder.page(1.25, None)
     recorder.close()
     path = tmp_path / "step.hlog"
-    write_log(path, recorder.intervals)
+    path.write_text(interval_log(recorder.intervals), encoding="utf-8")
     read = histogram()
     reader = HistogramLogReader(str(path), read)
     reader.add_next_interval_histogram(dest_histogram=read)
