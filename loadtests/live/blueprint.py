@@ -213,6 +213,7 @@ def now(collector: Collector) -> dict[str, Any]:
         "sentence": sentence(shown, running=situation.running),
         "clauses": [[one.name, clause(one)] for one in shown],
         "reservations": reservations(situation, shown),
+        "true": [one.experiment for one in PRESETS if collector.settled and one.is_true(shown)],
         "marks": [[mark.second, mark.text] for mark in collector.history.marks],
         "second": collector.history.second,
         "controls": collector.controls.wanted.values,

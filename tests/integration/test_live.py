@@ -119,10 +119,13 @@ def test_both_targets_move_a_turned_knob_changes_the_running_test_and_is_marked(
     page.good("knobs", {**BOTH, "users": 5})
     wait_until(lambda: page.get("figures")["users"] == "5 users each")
     page.good("stop")
-    assert page.get("figures")["sentence"].startswith("Stopped at 5 users each: WSGI ")
+    stopped = page.get("figures")
+    assert stopped["sentence"].startswith("Stopped at 5 users each: WSGI ")
+    assert any("loaded at once" in text for text in stopped["reservations"]), "the figures stand, and so does this"
     assert page.goodput("asgi") > 0, "its lines end where it was stopped"
     page.good("reset")
     assert page.get("figures")["sentence"] == "Nothing is loaded: press Start."
+    assert page.get("figures")["reservations"] == []
     assert "nothing to save" in page.post("save").json()["message"]
 
 
