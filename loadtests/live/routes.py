@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from flask import jsonify, request
@@ -16,9 +17,9 @@ def replace(web_ui: Any, controls: Controls) -> None:
     """Put the lab's views in the place of Locust's, which take any option, file, address and attribute by its name."""
 
     def start() -> ResponseReturnValue:
-        form = request.form.to_dict(flat=False)
+        now = controls.wanted if controls.running else dataclasses.replace(controls.wanted, targets=controls.targets)
         try:
-            asked = swarm.read(form, controls.wanted, controls.classes, controls.strategies)
+            asked = swarm.read(request.form.to_dict(flat=False), now, controls.classes, controls.strategies)
         except BadInput as error:
             return jsonify(success=False, message=f"{error}.")
         controls.swarm(asked)

@@ -129,6 +129,18 @@ def test_both_targets_move_a_turned_knob_changes_the_running_test_and_is_marked(
     assert "nothing to save" in page.post("save").json()["message"]
 
 
+def test_a_blocked_event_loop_is_given_as_the_reason_and_stays_so_after_a_stop(page: Page) -> None:
+    page.good("start", {**BOTH, "targets": ["asgi"], "work": 0.1})
+    wait_until(lambda: "event-loop lag" in page.get("figures")["sentence"], seconds=60)
+    assert (page.latest("Event-loop lag")["asgi"] or 0) > 50
+    page.good("stop")
+    stopped = page.get("figures")
+    assert "event-loop lag" in stopped["sentence"]
+    [reason] = [text for text in stopped["reservations"] if "event loop" in text]
+    assert reason.startswith("The event loop of ASGI comes back up to ")
+    assert reason.endswith("each page computes for 0.1 s on it (work).")
+
+
 def test_targets_are_changed_while_it_runs(page: Page) -> None:
     page.good("start", BOTH)
     wait_until(lambda: page.get("figures")["users"] == "20 users each")
