@@ -1,4 +1,4 @@
-"""Put one rule before every request of the web UI, whichever route of Locust's or of the lab it asks for."""
+"""Apply one rule to every request of the web UI, to Locust's own routes as to the lab's."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 
 def guard(app: Any, origins: Origins) -> None:
-    """Refuse whatever does not come from the web UI's own pages or a trusted origin, before Flask sees it."""
+    """Refuse a request that comes from another site or for another host, before Flask sees it."""
     inner: Application = app.wsgi_app
 
     def guarded(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -43,7 +43,7 @@ def guard(app: Any, origins: Origins) -> None:
 
 
 def closed(headers: Headers) -> Headers:
-    """Return the headers without those by which Locust opens every answer to every origin."""
+    """Return the headers without CORS, by which Locust opens every answer to every origin."""
     kept = [(name, value) for name, value in headers if not name.lower().startswith(CORS)]
     named = {name.lower() for name, _ in kept}
     return kept + [(name, value) for name, value in ANSWERED.items() if name.lower() not in named]

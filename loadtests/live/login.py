@@ -49,10 +49,10 @@ class Login:
 
 
 class Guesses:
-    """Let each address guess once at a time, and all of them so often in a second as MOST_GUESSES and PAUSE allow.
+    """Limit guesses to one at a time for each address, and to MOST_GUESSES at a time for all addresses.
 
-    Who asks beside a guess of the same address is told to wait, and the password is not looked at. So nobody guesses
-    faster by asking in parallel, and guesses from elsewhere keep nobody out; sessions that are open are not concerned.
+    A guess that arrives during another guess of its address is refused, and its password is not compared: parallel
+    requests guess no faster. So an attacker locks out nobody at another address, and no session that is open.
     """
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ class Guesses:
 
     @contextmanager
     def turn(self, address: str) -> Iterator[bool]:
-        """Say whether the address may guess now."""
+        """Yield whether the address may guess now; its turn lasts until the context ends."""
         if address in self._guessing or len(self._guessing) >= MOST_GUESSES:
             yield False
             return

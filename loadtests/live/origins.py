@@ -1,8 +1,8 @@
 """Decide by its Host and its Origin whether the web UI answers a request. Pure.
 
-A browser sends both, and no page can forge them. The Host says by which name the browser knows the lab: a name that is
-not the lab's belongs to somebody who pointed it at this machine (DNS rebinding), and whose page could read the answers.
-The Origin says which page asks.
+A browser sends both, and no page can forge them. The Host is the name under which the browser knows the lab. A foreign
+name was pointed at this machine by its owner (DNS rebinding), whose page could then read every answer. The Origin says
+which site's page sends the request.
 """
 
 from __future__ import annotations
@@ -73,9 +73,9 @@ class Origins:
         here = named is not None and is_loopback(named["name"])
         if named is None or not (here or any(origin.has_host(named) for origin in self.trusted)):
             return (
-                f"The lab does not answer by the name {host[:80]!r}. It answers by localhost, 127.0.0.1 and [::1], and "
-                f"by the names in {TRUSTED}. If the name is yours, start the lab with its address in {TRUSTED}, as in "
-                f"{TRUSTED}=https://lab.example."
+                f"The web UI does not answer to the name {host[:80]!r}. It answers to localhost, 127.0.0.1 and [::1], "
+                f"and to the names in {TRUSTED}. If the name is yours, start the lab with its address in {TRUSTED}, as "
+                f"in {TRUSTED}=https://lab.example."
             )
         said = headers.get("Origin")
         asking = None if said is None else Origin.parse(said)
@@ -98,7 +98,7 @@ def foreign(source: str) -> str:
 
 
 def is_loopback(name: str) -> bool:
-    """Return whether no DNS server can say what the name stands for, and it stands for this machine."""
+    """Return whether the name stands for this machine, whatever a DNS server says."""
     name = name.lower()
     if name == "localhost" or name.endswith(".localhost"):
         return True

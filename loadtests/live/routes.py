@@ -1,4 +1,4 @@
-"""Locust's own routes that change something, as the lab offers them."""
+"""Replace those of Locust's own routes that start, stop or configure the load."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from loadtests.live.controls import Controls
 
 
 def replace(web_ui: Any, controls: Controls) -> None:
-    """Put the lab's views in the place of Locust's, which take any option, file, address and attribute by its name."""
+    """Replace Locust's views, which set any option, file, address or attribute that a request names."""
 
     def start() -> ResponseReturnValue:
         now = controls.wanted if controls.running else dataclasses.replace(controls.wanted, targets=controls.targets)

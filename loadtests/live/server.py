@@ -1,4 +1,4 @@
-"""Serve the web UI with bounds: how much a request may hold, how long it may take, how many connections there are."""
+"""Limit what a client can take from the web UI: bytes, time, and connections."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class Head:
-    """The lines of a request's headers, as far as they may go."""
+    """Reads the lines of a request's headers, and refuses the request that has too many bytes of them."""
 
     def __init__(self, lines: Any) -> None:
         self._lines = lines
@@ -34,7 +34,7 @@ class Head:
 
 
 class Refused(ValueError):
-    """The status that ends a request, and with it the connection: what else the client sends is not read."""
+    """Ends a request with this status and closes its connection, so that the rest of the request is never read."""
 
 
 class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]  # gevent has no types
@@ -72,7 +72,7 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]  # gevent has no types
 
 
 def bound(web_ui: Any) -> None:
-    """Let a web UI of Locust that has not been started be served so."""
+    """Make Locust's web UI serve within these limits. Call it before the web UI starts."""
 
     def serve() -> None:
         tls = {"keyfile": web_ui.tls_key, "certfile": web_ui.tls_cert} if web_ui.tls_cert and web_ui.tls_key else {}

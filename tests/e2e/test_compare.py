@@ -265,7 +265,7 @@ def test_a_name_that_somebody_pointed_at_this_machine_leads_nowhere(browser: Bro
         answer = page.goto(f"http://evil.example:{port}/compare/data")
         assert answer is not None
         assert answer.status == 403
-        assert "does not answer by the name" in answer.text()
+        assert "does not answer to the name" in answer.text()
 
 
 def test_in_containers_nothing_is_published_beyond_this_machine(stack: Stack) -> None:

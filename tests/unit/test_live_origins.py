@@ -96,7 +96,7 @@ def test_without_an_origin_the_browser_still_says_that_the_page_is_of_another_si
 )
 def test_a_host_that_is_nobodys_is_refused_also_where_the_origin_is_the_same(method: str, host: str) -> None:
     for origin in ("", f"http://{host}"):
-        assert "The lab does not answer by the name" in refusal(LOCAL, method, host, origin, "same-origin")
+        assert "The web UI does not answer to the name" in refusal(LOCAL, method, host, origin, "same-origin")
 
 
 @pytest.mark.parametrize(
