@@ -33,7 +33,7 @@ try:
     witnesses = targets.urls(os.environ["WITNESSES"], "WITNESSES")
     globals().update({user.__name__: user for user in map(users.user_class, found)})
     login = Login.parse(os.environ[LOGIN])
-    origins = Origins.parse(os.environ[TRUSTED], int(os.environ["PUBLISHED_PORT"]))
+    origins = Origins.parse(os.environ[TRUSTED], os.environ["PUBLISHED_PORT"])
     STRATEGIES = knobs.strategies(found[0].paths)  # one Django project: the same at every target
     knobs.check_strategy(os.environ["STRATEGY"], STRATEGIES)  # argparse compares no default with its choices
     DEFAULTS = asdict(knobs.settings({knob.name: os.environ[knob.variable] for knob in knobs.KNOBS}))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from loadtests.errors import BadInput
+from loadtests.knobs import Knob
 
 TRUSTED = "TRUSTED_ORIGINS"  # the variable: origins, separated by spaces
 READING = {"GET", "HEAD", "OPTIONS"}  # methods that change nothing
@@ -50,8 +51,9 @@ class Origins:
     trusted: frozenset[Origin]
 
     @classmethod
-    def parse(cls, trusted: str, port: int) -> Origins:
+    def parse(cls, trusted: str, port: str) -> Origins:
         """Read TRUSTED_ORIGINS; `port`: where the web UI is published. Raises BadInput."""
+        published = int(Knob("locust_port", 1, 65535, "where the web UI is published", whole=True).parse(port))
         origins = {text: Origin.parse(text.removesuffix("/")) for text in trusted.replace(",", " ").split()}
         for text, origin in origins.items():
             if origin is None:
@@ -59,7 +61,7 @@ class Origins:
                     f"{TRUSTED} must be origins with a scheme and without a path, separated by spaces, as in "
                     f"'https://lab.example http://192.168.1.5:8089'; it has {text[:80]!r}"
                 )
-        own = {Origin("http", name, port) for name in ("localhost", "127.0.0.1", "[::1]")}
+        own = {Origin("http", name, published) for name in ("localhost", "127.0.0.1", "[::1]")}
         return cls(frozenset(own), frozenset(origin for origin in origins.values() if origin))
 
     def refusal(self, method: str, headers: Mapping[str, str]) -> str:

@@ -8,9 +8,9 @@ from loadtests.errors import BadInput
 from loadtests.live.guard import guard
 from loadtests.live.origins import Origins
 
-LOCAL = Origins.parse("", 8089)
+LOCAL = Origins.parse("", "8089")
 TUNNEL = "x-8089.app.github.dev"
-TRUSTING = Origins.parse(f"https://{TUNNEL}, http://192.168.1.5:8089/ http://[fd00::5]:8089", 8089)
+TRUSTING = Origins.parse(f"https://{TUNNEL}, http://192.168.1.5:8089/ http://[fd00::5]:8089", "8089")
 
 
 def refusal(origins: Origins, method: str, host: str, origin: str, site: str) -> str:
@@ -134,7 +134,12 @@ def test_trust_goes_no_further_than_the_origin_that_is_named(host: str, origin: 
 @pytest.mark.parametrize("text", ["*", "lab.example", "https://", "https://*.lab.example", "https://lab.example/path"])
 def test_what_is_no_origin_cannot_be_trusted(text: str) -> None:
     with pytest.raises(BadInput, match="TRUSTED_ORIGINS must be origins with a scheme and without a path"):
-        Origins.parse(f"https://lab.example {text}", 8089)
+        Origins.parse(f"https://lab.example {text}", "8089")
+
+
+def test_a_port_that_is_none_is_refused_by_the_name_of_its_variable() -> None:
+    with pytest.raises(BadInput, match="LOCUST_PORT must be a whole number from 1 to 65535; it is '8089-8099'"):
+        Origins.parse("", "8089-8099")
 
 
 def test_the_guard_stands_before_every_route_and_takes_away_what_opens_an_answer_to_others() -> None:
