@@ -101,8 +101,8 @@ def doubts(now: Situation, shown: Sequence[Shown]) -> Iterator[str]:
     yield from blocked(now, shown)
     if len(shown) > 1 and now.machine_cpu > MACHINE_CPU:
         yield (
-            f"Both are loaded at once and the machine's CPU is spent ({now.machine_cpu:.0%}): one gets what the other "
-            "leaves. Load them one by one, as make loadtest does."
+            f"Both are loaded at once and the machine's CPU is saturated ({now.machine_cpu:.0%}), so they compete for "
+            "it. Load them one by one, as make loadtest does."
         )
     elif len(shown) > 1:
         yield (
@@ -119,7 +119,7 @@ def blocked(now: Situation, shown: Sequence[Shown]) -> Iterator[str]:
         if now.work:
             cause = f"each page computes for {now.work:g} s on it (work)"
         elif now.machine_cpu > MACHINE_CPU:
-            cause = f"the machine's CPU is spent ({now.machine_cpu:.0%})"
+            cause = f"the machine's CPU is saturated ({now.machine_cpu:.0%})"
         elif cpu > GENERATOR_CPU:
             cause = f"it computes all the time ({cpu:.2f} cores)"
         else:

@@ -49,7 +49,7 @@ def test_where_the_machine_has_no_cpu_left_not_even_the_ratio_is_to_be_trusted()
     spent = replace(SETTLED, machine_cpu=0.97)
     (said,) = reservations(spent, [WSGI, ASGI])
     assert "loaded at once" in said
-    assert "CPU is spent (97%): one gets what the other leaves" in said
+    assert "CPU is saturated (97%), so they compete for it" in said
     assert "ratio" not in said
     assert reservations(spent, [ASGI]) == []
 
@@ -79,7 +79,7 @@ def test_nothing_is_doubted_when_nothing_is_shown() -> None:
 def test_figures_that_stand_after_a_stop_keep_their_reservations() -> None:
     spent = replace(SETTLED, running=False, generator_cpu=0.9, lateness=0.2, machine_cpu=0.97)
     said = " ".join(reservations(spent, [WSGI, ASGI]))
-    for part in ("generator is saturated", "api itself is late", "CPU is spent"):
+    for part in ("generator is saturated", "api itself is late", "CPU is saturated"):
         assert part in said
     (unsettled,) = reservations(replace(SETTLED, running=False, since_change=3.0), [ASGI])
     assert unsettled.startswith("Stopped before the lines had settled")
@@ -92,7 +92,7 @@ LATE_LOOP = {0.05: 0.0, 0.5: 9.0, 1.0: 10.0, float("inf"): 10.0}
     ("situation", "cpu_seconds", "cause"),
     [
         ({"work": 0.1, "machine_cpu": 0.97}, 0.9, "each page computes for 0.1 s on it (work)"),
-        ({"machine_cpu": 0.97}, 0.9, "the machine's CPU is spent (97%)"),
+        ({"machine_cpu": 0.97}, 0.9, "the machine's CPU is saturated (97%)"),
         ({}, 0.95, "it computes all the time (0.95 cores)"),
         ({}, 0.06, "some code blocks it, which does not await"),
         ({}, None, "some code blocks it, which does not await"),
