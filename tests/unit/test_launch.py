@@ -13,10 +13,11 @@ import pytest
 from loadtests import experiments, knobs, launch, results
 from loadtests.errors import ExitCode, Interrupted, LabDown
 from loadtests.experiments import Experiment, find
+from loadtests.live.origins import TRUSTED
 from loadtests.runtime import LOGIN
 
 # Of the web UI, or set by what runs the file.
-OF_NO_RUN = {"STRATEGY", "SAVE_TO", "LAB_RUNTIME", LOGIN}
+OF_NO_RUN = {"STRATEGY", "SAVE_TO", "LAB_RUNTIME", LOGIN, TRUSTED}
 NAMES = ["class-based", "slots"]
 OPTIONS = Namespace(experiments=NAMES, runtime="process")
 MeasureOne = Callable[[Namespace, Experiment, Any, Path, list[str]], ExitCode]
