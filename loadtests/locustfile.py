@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from flask import Response, jsonify, request
+from flask import Response, jsonify
 from locust import events, stats
 
 from loadtests import knobs, targets, users
-from loadtests.errors import BadInput, LabError
-from loadtests.knobs import Knob
+from loadtests.errors import LabError
 from loadtests.live.attach import attach
+from loadtests.live.guard import guard
 from loadtests.live.login import Login, protect
+from loadtests.live.origins import TRUSTED, Origins
+from loadtests.live.server import bound
 from loadtests.runtime import LOGIN
 
 
@@ -32,6 +33,7 @@ try:
     witnesses = targets.urls(os.environ["WITNESSES"], "WITNESSES")
     globals().update({user.__name__: user for user in map(users.user_class, found)})
     login = Login.parse(os.environ[LOGIN])
+    origins = Origins.parse(os.environ[TRUSTED], os.environ["PUBLISHED_PORT"])
     STRATEGIES = knobs.strategies(found[0].paths)  # one Django project: the same at every target
     knobs.check_strategy(os.environ["STRATEGY"], STRATEGIES)  # argparse compares no default with its choices
     DEFAULTS = asdict(knobs.settings({knob.name: os.environ[knob.variable] for knob in knobs.KNOBS}))
@@ -73,28 +75,11 @@ def add_routes(environment: Any, **_: Any) -> None:
     if login:
         protect(environment.web_ui, login)
     app = environment.web_ui.app
+    guard(app, origins)
+    bound(environment.web_ui)
     base = environment.parsed_options.web_base_path or ""
     print(f"Open http://127.0.0.1:{os.environ['PUBLISHED_PORT']}{base}/compare and press Start.", flush=True)
 
     @app.route("/healthz")  # type: ignore[untyped-decorator]
     def health() -> Response:
         return jsonify(status="ok", service="locust")
-
-    @app.before_request  # type: ignore[untyped-decorator]
-    def refuse_bad_knobs() -> Response | None:
-        """Before Locust takes the values over: it checks neither bounds nor choices."""
-        if request.path != f"{base}/swarm":
-            return None
-        try:
-            knobs.check_strategy(request.form.get("strategy", STRATEGIES[0]), STRATEGIES)
-            for knob in (*knobs.KNOBS, user_count(request.form.getlist("user_classes") or found)):
-                if knob.name in request.form:
-                    knob.parse(request.form[knob.name])
-        except BadInput as error:
-            return jsonify(success=False, message=str(error))
-        return None
-
-
-def user_count(classes: Sequence[Any]) -> Knob:
-    """The field for the users of all these classes together."""
-    return Knob("user_count", 1, knobs.MOST_USERS * len(classes), "users of all targets", whole=True)

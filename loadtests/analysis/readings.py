@@ -46,10 +46,21 @@ def p99(before: Reading | None, after: Reading | None, histogram: str) -> float 
     It is the bound of a bucket, so the true value is that or less; or more, where it is the highest bound that there
     is. None when nothing is known.
     """
+    counts = counted(before, after, histogram)
+    return None if counts is None else p99_of(counts)
+
+
+def counted(before: Reading | None, after: Reading | None, histogram: str) -> dict[float, float] | None:
+    """Return what a histogram counted between two readings, by bucket; None when nothing is known."""
     if before is None or after is None or histogram not in after.buckets:
         return None
     earlier = before.buckets.get(histogram, {})
     counts = {bound: count - earlier.get(bound, 0.0) for bound, count in after.buckets[histogram].items()}
+    return counts if min(counts.values(), default=0.0) >= 0 else None  # the service was started anew in between
+
+
+def p99_of(counts: Mapping[float, float]) -> float | None:
+    """Return the bound below which 99 % of the counts lie; None when nothing was counted."""
     total = max(counts.values(), default=0.0)
     if total <= 0:
         return None

@@ -10,7 +10,7 @@ import gevent
 from flask import Response, request
 from locust.env import Environment
 
-from loadtests.live import controls, workers
+from loadtests.live import controls, routes, workers
 from loadtests.live.blueprint import Page, blueprint, linked
 from loadtests.live.collector import Collector
 from loadtests.live.tally import Tally
@@ -36,6 +36,7 @@ def attach(
 
 def show(environment: Environment, collector: Collector, results: Path, runtime: str) -> None:
     web_ui: Any = environment.web_ui
+    routes.replace(web_ui, collector.controls)
     base = getattr(environment.parsed_options, "web_base_path", "") or ""
     logged_in = web_ui.auth_required_if_enabled(lambda: None)
     web_ui.app.register_blueprint(blueprint(Page(collector, results, runtime, base), base, logged_in))

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import io
+import json
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import gevent
 import plotly
-import plotly.offline
-from flask import Blueprint, Response, jsonify, render_template, request, send_file, send_from_directory
+from flask import Blueprint, Response, jsonify, render_template, request, send_from_directory
 from flask.typing import ResponseReturnValue
+from gevent.lock import BoundedSemaphore
 
 from loadtests import knobs
 from loadtests.errors import BadInput
@@ -27,6 +27,8 @@ from loadtests.live.sentence import clause, moment, reservations, sentence
 MOST_SAVED = 20  # reports of 5 MB each; in a container they lie in its memory
 MOST_DRAWN = 4  # pages that are a second apart
 NO_SUCH_RESULT = ("There is no such result.", 404)
+PLOTLY = Path(plotly.__file__).parent / "package_data"
+PIECE = 64 * 1024  # bytes of a download
 ROWS = 60  # of the table behind the plots
 # Nothing from another host, and no script but our own; Plotly writes styles into the page.
 POLICY = (
@@ -48,6 +50,9 @@ class Page:
         self._saved: dict[str, Path] = {}
         self._variants = sorted({name for one in collector.targets.values() for name in one.identity["variants"]})
         self._drawn: dict[tuple[int, int, int], Any] = {}  # the newest points, which every open page asks for
+        self._whole = (0, 0), b""  # the epoch and the number of the newest sample; the figures, 3 MB after half an hour
+        self._drawing = BoundedSemaphore()
+        self._saving = BoundedSemaphore()
 
     def page(self) -> ResponseReturnValue:
         answer = Response(
@@ -71,15 +76,20 @@ class Page:
         return answer
 
     def plotly_js(self) -> ResponseReturnValue:
-        answer = Response(plotly.offline.get_plotlyjs(), mimetype="text/javascript")
+        answer = send_from_directory(PLOTLY, "plotly.min.js", mimetype="text/javascript")
         answer.headers["Cache-Control"] = f"private, max-age={YEAR}, immutable"
         return answer
 
     def figures(self) -> ResponseReturnValue:
-        """All that a page needs that was just opened."""
-        epoch, samples = self._collector.epoch, list(self._collector.history.samples)
-        whole = figures.whole(self._collector.arms, samples, pause)
-        return self._said(epoch, samples, next=number(samples), figures=whole)
+        """All that a page needs that was just opened. Pages that are opened at once share the figures."""
+        with self._drawing:
+            epoch, samples = self._collector.epoch, list(self._collector.history.samples)
+            if self._whole[0] != (epoch, number(samples)):
+                drawn = figures.whole(self._collector.arms, samples, pause)
+                self._whole = (epoch, number(samples)), json.dumps(drawn).encode()
+            whole = self._whole[1]
+        rest = self._said(epoch, samples, next=number(samples)).get_data()
+        return Response([b'{"figures": ', whole, b", ", rest.lstrip(b"{")], mimetype="application/json")
 
     def data(self) -> ResponseReturnValue:
         """What is new since the sample that a page had last."""
@@ -117,9 +127,21 @@ class Page:
         return jsonify(message="Reset: the plots begin anew.")
 
     def _asked(self) -> wanted.Wanted:
-        return wanted.read(request.get_json(silent=True), self._controls.targets, self._controls.strategies)
+        try:
+            said = request.get_json(silent=True)
+            return wanted.read(said, self._controls.targets, self._controls.strategies)
+        except RecursionError:
+            raise BadInput("What was sent is nested too deeply. Send a value for each control.") from None
 
     def save(self) -> ResponseReturnValue:
+        if not self._saving.acquire(blocking=False):
+            raise BadInput("A report is being made. Wait until it is there, then save again.")
+        try:
+            return self._save()
+        finally:
+            self._saving.release()
+
+    def _save(self) -> ResponseReturnValue:
         if len(self._saved) >= MOST_SAVED:
             raise BadInput(f"{MOST_SAVED} results are saved; start the lab anew to save more.")
         stretch = self._collector.stretch.frozen()
@@ -139,8 +161,9 @@ class Page:
     def download(self, name: str) -> ResponseReturnValue:
         if name not in self._saved:
             return NO_SUCH_RESULT
-        content = zipped(self._saved[name])
-        return send_file(content, mimetype="application/zip", download_name=f"{name}.zip", as_attachment=True)
+        answer = Response(zipped(self._saved[name]), mimetype="application/zip")
+        answer.headers["Content-Disposition"] = f"attachment; filename={name}.zip"
+        return answer
 
 
 def blueprint(page: Page, base: str, guard: Callable[[], ResponseReturnValue | None]) -> Blueprint:
@@ -153,7 +176,7 @@ def blueprint(page: Page, base: str, guard: Callable[[], ResponseReturnValue | N
         static_folder="static",
         static_url_path="/static",
     )
-    compare.before_request(lambda: guard() or refuse_another_site())
+    compare.before_request(guard)
     compare.after_request(not_kept)
     compare.register_error_handler(BadInput, bad_input)
     compare.add_url_rule("", view_func=page.page)
@@ -165,13 +188,6 @@ def blueprint(page: Page, base: str, guard: Callable[[], ResponseReturnValue | N
     compare.add_url_rule("/saved/<name>/<path:path>", view_func=page.report)
     compare.add_url_rule("/saved/<name>.zip", view_func=page.download)
     return compare
-
-
-def refuse_another_site() -> ResponseReturnValue | None:
-    origin = request.headers.get("Origin")
-    if request.method == "POST" and origin and urlsplit(origin).netloc != request.host:
-        return jsonify(message="Another site may not turn these knobs."), 403
-    return None
 
 
 def not_kept(response: Response) -> Response:
@@ -197,6 +213,7 @@ def now(collector: Collector) -> dict[str, Any]:
         "sentence": sentence(shown, running=situation.running),
         "clauses": [[one.name, clause(one)] for one in shown],
         "reservations": reservations(situation, shown),
+        "true": [one.experiment for one in PRESETS if collector.settled and one.is_true(shown)],
         "marks": [[mark.second, mark.text] for mark in collector.history.marks],
         "second": collector.history.second,
         "controls": collector.controls.wanted.values,
@@ -207,14 +224,39 @@ def number(samples: Sequence[Sample]) -> int:
     return samples[-1].number if samples else 0
 
 
-def zipped(folder: Path) -> io.BytesIO:
-    """Stored and not compressed: that would take CPU from the users."""
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as archive:
-        for path in sorted(folder.rglob("*")):
-            archive.write(path, path.relative_to(folder.parent))
-    content.seek(0)
-    return content
+class Sink(io.RawIOBase):
+    """Takes an archive as it grows, and gives it away in pieces."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, piece: Any) -> int:
+        self._pieces.append(bytes(piece))
+        return len(piece)
+
+    def take(self) -> bytes:
+        taken = b"".join(self._pieces)
+        self._pieces.clear()
+        return taken
+
+
+def zipped(folder: Path) -> Iterator[bytes]:
+    """Yield the archive in pieces, so that no download holds all of it in memory.
+
+    It is stored and not compressed: that would take CPU from the users.
+    """
+    sink = Sink()
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:
+        for path in sorted(filter(Path.is_file, folder.rglob("*"))):
+            entry = zipfile.ZipInfo.from_file(path, str(path.relative_to(folder.parent)))
+            with path.open("rb") as source, archive.open(entry, "w") as target:
+                while piece := source.read(PIECE):
+                    target.write(piece)
+                    yield sink.take()
+    yield sink.take()
 
 
 def link(base: str) -> str:

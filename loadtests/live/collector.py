@@ -8,6 +8,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import replace
 from statistics import fmean
 
 import gevent
@@ -17,7 +18,7 @@ from locust.env import Environment
 from loadtests import witness
 from loadtests.analysis import capacity
 from loadtests.analysis.capacity import Deployment, Prediction
-from loadtests.analysis.readings import LATENESS, Reading, grown, p99
+from loadtests.analysis.readings import LATENESS, LOOP_LAG, Reading, counted, grown, p99
 from loadtests.knobs import strategy_for
 from loadtests.live import workers
 from loadtests.live.calibration import Calibration
@@ -65,7 +66,9 @@ class Collector:
         self._readings: dict[str, Reading | None] = {}
         self._api: deque[Reading | None] = deque(maxlen=round(WINDOW) + 1)
         self._wanted: Wanted | None = None  # while it runs
+        self._idle = 0.0  # seconds since it ran
         self._last_shown: list[Shown] = []  # while it ran
+        self._last_situation = Situation(running=False)  # when it was shown
         self._cpu = CpuMeter()
         self._workers = workers.Master(environment, self._tally)
         environment.events.request.add_listener(self._tally.page)  # type: ignore[no-untyped-call]
@@ -86,7 +89,7 @@ class Collector:
         self.history = History()
         self.epoch += 1
         if not self.controls.running:
-            self.stretch = Stretch()
+            self.stretch.forget()
             self._last_shown = []
 
     @property
@@ -101,11 +104,23 @@ class Collector:
 
     @property
     def situation(self) -> Situation:
+        """What was true of the figures that are shown: when it was stopped they stand, and so do their reservations."""
+        return replace(self._last_situation, running=self.controls.running)
+
+    @property
+    def settled(self) -> bool:
+        """Return whether what is shown is what was asked for last, without pages of before."""
+        now = self._last_situation
+        return self._wanted == self.controls.wanted and now.running and now.since_change >= now.settled_after
+
+    def _situation(self) -> Situation:
+        settings = self.controls.wanted.settings
         return Situation(
-            running=self.controls.running,
+            running=True,
             generator_cpu=self.generator_cpu,
             machine_cpu=fmean(self._machine_cpu) if self._machine_cpu else 0.0,
-            latency=self.controls.wanted.settings.latency,
+            latency=settings.latency,
+            work=settings.work,
             lateness=self._lateness(),
             since_change=self.stretch.seconds,
             settled_after=self.stretch.warm_up + WINDOW,
@@ -119,17 +134,17 @@ class Collector:
         self._machine_cpu.append(psutil.cpu_percent() / 100)  # since the last time
         before, self._readings = self._readings, readings
         if not self._notice():
+            self._idle += length
             return  # what was shown last stands
-        of = {
-            name: self._second(name, users[name], loads[name], length, grown(before.get(name), readings[name], CPU))
-            for name in self.targets
-        }
+        self._idle = 0.0
+        of = {name: self._second(name, users[name], loads[name], length, before.get(name)) for name in self.targets}
         self._api.append(readings.get(API))
         latest = self.history.append(length, of)
         self.stretch.add(self._tick_of(length, of))
         self._last_shown = [
             Shown(name, self.targets[name].slots, step) for name, step in latest.steps.items() if of[name].users
         ]
+        self._last_situation = self._situation()
 
     def _tick_of(self, length: float, of: Mapping[str, Second]) -> Tick:
         return Tick(
@@ -158,13 +173,14 @@ class Collector:
         if turned:
             self.history.mark(", ".join(turned))
         if turned and after is not None:
-            self.stretch.begin(after, running=before is not None)
+            self.stretch.begin(after, self._idle)
             self._calibration.begin(self.stretch.draining)
         if before and after and before.strategy != after.strategy:
             self.epoch += 1
         return running
 
-    def _second(self, name: str, users: int, load: Load, length: float, cpu: float | None) -> Second:
+    def _second(self, name: str, users: int, load: Load, length: float, before: Reading | None) -> Second:
+        cpu = grown(before, self._readings[name], CPU)
         self._calibration.add(name, load.pages, cpu)
         reading = self._readings[name] or Reading()
         return Second(
@@ -176,6 +192,7 @@ class Collector:
             cpu_seconds=cpu,
             memory=reading.number("lab_memory_bytes"),
             predicted=self._predict(name, users),
+            loop_lag=counted(before, self._readings[name], LOOP_LAG),
         )
 
     def _predict(self, name: str, users: int) -> Prediction | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gevent
@@ -13,7 +14,9 @@ from locust.runners import STATE_RUNNING, STATE_SPAWNING, MasterRunner, WorkerRu
 from loadtests import knobs
 from loadtests.analysis import capacity
 from loadtests.knobs import Settings
+from loadtests.live.swarm import Swarm
 from loadtests.live.wanted import Wanted
+from loadtests.targets import Target
 from loadtests.users import PageUser
 
 MESSAGE = "knobs"
@@ -30,6 +33,7 @@ class Controls:
                 self._classes[one.target.name] = one
         self._one_at_a_time = BoundedSemaphore()
         self._starting: gevent.Greenlet | None = None
+        self._ending: gevent.Greenlet | None = None  # stops the load when its run time is over
         self.strategies = knobs.strategies(next(iter(self._classes.values())).target.paths)
 
     @property
@@ -64,45 +68,64 @@ class Controls:
             settings=Settings(**{knob.name: getattr(options, knob.name) for knob in knobs.KNOBS}),
         )
 
+    @property
+    def classes(self) -> dict[str, Target]:
+        """Return the targets by user class, as Locust's own page names them."""
+        return {one.__name__: one.target for one in self._classes.values()}
+
     def start(self, wanted: Wanted) -> None:
         with self._one_at_a_time:
-            self._turn(wanted)
-            self._go(wanted)
+            self._end_after(None)
+            self._turn(wanted.users, wanted.values)
+            self._go(wanted.targets, wanted.all_users, spawn_rate(wanted))
+
+    def swarm(self, asked: Swarm) -> None:
+        """Start, or change what runs, as Locust's own form asks for it."""
+        with self._one_at_a_time:
+            self._end_after(asked.run_time)
+            self._turn(asked.users, asked.values)
+            self._environment.parsed_options.spawn_rate = asked.spawn_rate  # type: ignore[union-attr]
+            self._go(asked.targets, asked.users, asked.spawn_rate)
 
     def turn(self, wanted: Wanted) -> None:
         """While nothing runs, what is started next."""
         with self._one_at_a_time:
             before = self.wanted
-            self._turn(wanted)
+            self._turn(wanted.users, wanted.values)
             if self.running and (before.users, before.targets) != (wanted.users, wanted.targets):
-                self._go(wanted)
+                self._go(wanted.targets, wanted.all_users, spawn_rate(wanted))
 
     def stop(self) -> None:
         with self._one_at_a_time:
+            self._end_after(None)
             self._stop()
 
     @property
     def _runner(self) -> Any:
         return self._environment.runner
 
-    def _turn(self, wanted: Wanted) -> None:
+    def _turn(self, users: int, values: Mapping[str, Any]) -> None:
         options: Any = self._environment.parsed_options
-        options.num_users = wanted.users
-        self._runner.send_message(MESSAGE, wanted.values)
+        options.num_users = users
+        self._runner.send_message(MESSAGE, values)
         if isinstance(self._runner, MasterRunner):
-            turn_options(options, wanted.values)
+            turn_options(options, values)
 
-    def _go(self, wanted: Wanted) -> None:
-        """Users who are there stay, unless they belong to a target that is no longer asked for."""
-        classes = [self._classes[name] for name in wanted.targets]
+    def _go(self, targets: Sequence[str], users: int, rate: float) -> None:
+        """Users who are there stay, unless they belong to a target that is no longer asked for.
+
+        Classes change only while there are no users: Locust cannot stop one whose class it does not know.
+        """
+        classes = [self._classes[name] for name in targets]
         if self.running and set(classes) != set(self._environment.user_classes):
             self._stop()
+        if users < self._runner.user_count:
+            rate = HIGHEST_SPAWN_RATE  # those who leave need not be spread
         if not self.running:
             self._environment.user_classes = list(classes)
         if self._starting is not None:
             self._starting.kill()
-        rate = min(HIGHEST_SPAWN_RATE, wanted.all_users / max(0.5, page_time(wanted)))
-        self._starting = gevent.spawn(self._runner.start, wanted.all_users, spawn_rate=max(1.0, rate))
+        self._starting = gevent.spawn(self._runner.start, users, spawn_rate=rate)
 
     def _stop(self) -> None:
         if self._starting is not None:
@@ -113,13 +136,24 @@ class Controls:
                 while self._runner.state != "stopped" or not self._runner.clients.ready:
                     gevent.sleep(0.05)
 
+    def _end_after(self, seconds: float | None) -> None:
+        """Stop what runs in so many seconds; None: only when somebody stops it."""
+        if self._ending is not None:
+            self._ending.kill()
+        self._ending = None if seconds is None else gevent.spawn_later(seconds, self._end)
 
-def page_time(wanted: Wanted) -> float:
-    """Users are spread over it when they start, so that their pages do not end in bursts."""
-    return math.ceil(10 * capacity.page_time(wanted.settings, wanted.strategy)) / 10
+    def _end(self) -> None:
+        self._ending = None  # or the stop would begin by ending this
+        self.stop()
 
 
-def turn_options(options: Any, values: dict[str, Any]) -> None:
+def spawn_rate(wanted: Wanted) -> float:
+    """Return the users per second that spread them over the time of a page, so that pages do not end in bursts."""
+    page_time = math.ceil(10 * capacity.page_time(wanted.settings, wanted.strategy)) / 10
+    return max(1.0, min(HIGHEST_SPAWN_RATE, wanted.all_users / max(0.5, page_time)))
+
+
+def turn_options(options: Any, values: Mapping[str, Any]) -> None:
     """Where users look before each page."""
     for name in ("strategy", *(knob.name for knob in knobs.KNOBS)):
         setattr(options, name, values[name])

@@ -22,9 +22,21 @@ READING = {
     "Users": "Of each target.",
     "Failures": "Answers per second, not a whole page.",
     "CPU": "Cores that each server computes on.",
+    "Event-loop lag": "Milliseconds, p99: every page waits as long. WSGI has no loop.",
     "Memory": "Megabytes that each server takes.",
 }
-HEADINGS = ("users", "pages/s", "p50 s", "p95 s", "pages inside", "calls at the api", "failures/s", "CPU cores", "MB")
+HEADINGS = (
+    "users",
+    "pages/s",
+    "p50 s",
+    "p95 s",
+    "pages inside",
+    "calls at the api",
+    "failures/s",
+    "CPU cores",
+    "MB",
+    "loop lag ms",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +95,7 @@ def cells_of(step: Mapping[str, Any]) -> list[str]:
     inside, seconds = step["inside"], step["seconds"]
     cpu = None if inside["cpu_seconds"] is None else inside["cpu_seconds"] / seconds
     memory = None if inside["memory"] is None else inside["memory"] / 1e6
+    lag = None if inside["loop_lag_p99"] is None else inside["loop_lag_p99"] * 1000
     values = (
         step["users"],
         step["goodput"],
@@ -93,6 +106,7 @@ def cells_of(step: Mapping[str, Any]) -> list[str]:
         step["failures"] / seconds,
         cpu,
         memory,
+        lag,
     )
     return ["–" if value is None else digits(value) for value in values]
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hmac import compare_digest
 from typing import Any
@@ -17,6 +19,7 @@ from loadtests.runtime import LOGIN
 
 SHORTEST = 8  # characters of a password
 PAUSE = 1.0  # seconds before a wrong password is answered, so that guessing takes its time
+MOST_GUESSES = 10  # that are answered at once, from all addresses together
 
 
 class LoggedIn(UserMixin):  # type: ignore[misc]  # Flask-Login has no types
@@ -45,12 +48,36 @@ class Login:
         return compare_digest(password.encode(), self.password.encode()) and right_name
 
 
+class Guesses:
+    """Limit guesses to one at a time for each address, and to MOST_GUESSES at a time for all addresses.
+
+    A guess that arrives during another guess of its address is refused, and its password is not compared: parallel
+    requests guess no faster. So an attacker locks out nobody at another address, and no session that is open.
+    """
+
+    def __init__(self) -> None:
+        self._guessing: set[str] = set()
+
+    @contextmanager
+    def turn(self, address: str) -> Iterator[bool]:
+        """Yield whether the address may guess now; its turn lasts until the context ends."""
+        if address in self._guessing or len(self._guessing) >= MOST_GUESSES:
+            yield False
+            return
+        self._guessing.add(address)
+        try:
+            yield True
+        finally:
+            self._guessing.remove(address)
+
+
 def protect(web_ui: Any, login: Login) -> None:
     """A Locust web UI that was started with --web-login. Whoever logged in has to again after a restart."""
     web_ui.app.secret_key = secrets.token_hex()
     web_ui.app.config["SESSION_COOKIE_SAMESITE"] = "Strict"
     path = f"{web_ui.environment.parsed_options.web_base_path or ''}/log-in"
     web_ui.auth_args = {"username_password_callback": path}
+    guesses = Guesses()
 
     @web_ui.login_manager.user_loader  # type: ignore[untyped-decorator]
     def user(name: str) -> LoggedIn | None:
@@ -58,9 +85,13 @@ def protect(web_ui: Any, login: Login) -> None:
 
     @web_ui.app.post(path)  # type: ignore[untyped-decorator]
     def log_in() -> ResponseReturnValue:
-        if login.matches(request.form.get("username", ""), request.form.get("password", "")):
-            login_user(user(login.name))
-            return redirect(url_for("locust.index"))
-        gevent.sleep(PAUSE)
+        with guesses.turn(request.remote_addr or "") as may_guess:
+            if not may_guess:
+                session["auth_error"] = "Somebody at this address is logging in. Wait a second, then try again."
+                return redirect(url_for("locust.login"))
+            if login.matches(request.form.get("username", ""), request.form.get("password", "")):
+                login_user(user(login.name))
+                return redirect(url_for("locust.index"))
+            gevent.sleep(PAUSE)
         session["auth_error"] = "This is not the name and the password."
         return redirect(url_for("locust.login"))

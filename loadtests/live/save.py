@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from shutil import rmtree
 from statistics import median
 from typing import Any
 
@@ -61,12 +62,18 @@ def save(
     loaded = [name for name in wanted.targets if window[-1].of[name].users]
     measured = [measure(targets[name], edge, window, wanted, stretch.warm_up) for name in loaded]
     folder = new_folder(NAME, results)
-    manifest.write(before, folder)
-    found = summary.summarize(run_of(measured, wanted, targets, folder))
-    for one in measured:
-        raw.keep(folder, one, intervals(one, window))
-    summary.write(found, folder)
-    html.write(found, folder)
+    try:
+        manifest.write(before, folder)
+        found = summary.summarize(run_of(measured, wanted, targets, folder))
+        for one in measured:
+            raw.keep(folder, one, intervals(one, window))
+        summary.write(found, folder)
+        html.write(found, folder)
+    except OSError as error:
+        rmtree(folder, ignore_errors=True)
+        raise BadInput(
+            f"Nothing was saved: {results} cannot be written to ({error.strerror}). Make room there, then save again."
+        ) from error
     return folder, found
 
 

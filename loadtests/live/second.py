@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from statistics import median
 from typing import Any
 
 from hdrh.histogram import HdrHistogram
 
 from loadtests.analysis.capacity import Prediction
+from loadtests.analysis.readings import p99_of
 from loadtests.analysis.statistics import PERCENTILES
 from loadtests.record import histogram
 
@@ -52,6 +54,7 @@ class Second:
     cpu_seconds: float | None = None
     memory: float | None = None
     predicted: Prediction | None = None
+    loop_lag: Mapping[float, float] | None = None  # of the event loop: counts by bound, in seconds; None: no loop
 
     def then(self, later: Second) -> Second:
         """Both as one: what is counted added up, what is in flight by its mean, memory by its highest."""
@@ -72,6 +75,7 @@ class Second:
             calls_in_flight=mean(self.calls_in_flight, later.calls_in_flight),
             cpu_seconds=None if None in {self.cpu_seconds, later.cpu_seconds} else total([self, later]),
             memory=max((one.memory for one in (self, later) if one.memory is not None), default=None),
+            loop_lag=added(one.loop_lag for one in (self, later)),
         )
 
 
@@ -116,6 +120,7 @@ def step(moment: float, window: Sequence[Second]) -> dict[str, Any]:
             "calls_in_flight": middle(one.calls_in_flight for one in window),
             "cpu_seconds": cpu,
             "memory": last.memory,
+            "loop_lag_p99": longest_lag(window),
         },
         "predicted": predicted(last.predicted),
     }
@@ -128,6 +133,22 @@ def percentiles(times: HdrHistogram) -> dict[str, float | None]:
     found = times.get_percentile_to_value_dict(list(PERCENTILES.values()))
     values = {name: found[share] / 1e6 for name, share in PERCENTILES.items()}
     return {**values, "max": times.get_max_value() / 1e6}
+
+
+def added(lags: Iterable[Mapping[float, float] | None]) -> Mapping[float, float] | None:
+    together: Counter[float] = Counter()
+    for lag in lags:
+        together.update(lag or {})
+    return together or None
+
+
+def longest_lag(window: Sequence[Second]) -> float | None:
+    """Return the event loop's lag in seconds, p99, or how long it has not come back, if that is more."""
+    together = added(one.loop_lag for one in window)
+    if together is None:
+        return None
+    away = takewhile(lambda one: one.loop_lag and not any(one.loop_lag.values()), reversed(window))
+    return max(p99_of(together) or 0.0, sum(one.length for one in away))
 
 
 def middle(values: Iterable[float | None]) -> float | None:

@@ -9,6 +9,7 @@ from typing import Any
 from loadtests.analysis.validity import GENERATOR_CPU, LATENESS_SECONDS, LATENESS_SHARE
 
 MACHINE_CPU = 0.8  # of all cores; beyond it somebody waits for one
+LAG = 0.05  # seconds; a larger lag of the event loop is felt by every user
 ENOUGH_PAGES = 20  # in the seconds that a figure looks back at: 5 of 100 pages are slower than p95, of 20 one
 
 
@@ -24,7 +25,7 @@ class Shown:
 @dataclass(frozen=True, slots=True)
 class Situation:
     """`since_change` and `settled_after` in seconds; `generator_cpu` in cores, of the busiest load generator;
-    `machine_cpu`: the share of all cores that is in use.
+    `machine_cpu`: the share of all cores that is in use; `work`: the CPU seconds that a page is asked to compute.
 
     `lateness`: the api's p99 beyond the `latency` that was asked for, in seconds; None where it is silent.
     """
@@ -33,6 +34,7 @@ class Situation:
     generator_cpu: float = 0.0
     machine_cpu: float = 0.0
     latency: float = 0.0
+    work: float = 0.0
     lateness: float | None = 0.0
     since_change: float = 0.0
     settled_after: float = 0.0
@@ -55,6 +57,8 @@ def clause(one: Shown) -> str:
     if inside is not None:
         busy = f"{min(inside, one.slots):.0f} of {one.slots} slots busy" if one.slots else f"{inside:.0f} pages at once"
         words.append(busy)
+    if (lag := one.step["inside"]["loop_lag_p99"] or 0.0) > LAG:
+        words.append(f"event-loop lag {digits(lag)} s")
     if one.step["failures"]:
         words.append(f"{digits(one.step['failures'] / one.step['seconds'])} failures/s")
     return ", ".join(words)
@@ -73,7 +77,8 @@ def sentence(shown: Sequence[Shown], *, running: bool = True) -> str:
 
 
 def reservations(now: Situation, shown: Sequence[Shown]) -> list[str]:
-    return list(doubts(now, shown)) if now.running else []
+    """Return what is to be said beside the figures, as long as they are shown, also when the load was stopped."""
+    return list(doubts(now, shown)) if now.running or shown else []
 
 
 def doubts(now: Situation, shown: Sequence[Shown]) -> Iterator[str]:
@@ -85,20 +90,43 @@ def doubts(now: Situation, shown: Sequence[Shown]) -> Iterator[str]:
         yield "The api does not say what it does: calls in flight and its own response time are unknown."
     elif now.lateness > max(LATENESS_SECONDS, LATENESS_SHARE * now.latency):
         yield f"The api itself is late (p99 {now.lateness * 1000:.0f} ms more than asked for), and every page with it."
-    if now.since_change < now.settled_after:
+    if now.since_change < now.settled_after and not now.running:
+        yield "Stopped before the lines had settled: queues were still filling or draining after the last change."
+    elif now.since_change < now.settled_after:
         left = now.settled_after - now.since_change
         yield f"Just changed: queues fill or drain, and the lines are settled in about {max(1, round(left))} s."
     elif few := [one for one in shown if one.step["pages"] < ENOUGH_PAGES]:
         names = " and ".join(one.name.upper() for one in few)
         yield f"Too few pages in the last seconds for {names}: p95 is not much more than the slowest of them."
+    yield from blocked(now, shown)
     if len(shown) > 1 and now.machine_cpu > MACHINE_CPU:
         yield (
-            f"Both are loaded at once and the machine's CPU is spent ({now.machine_cpu:.0%}): one gets what the other "
-            "leaves. Load them one by one, as make loadtest does."
+            f"Both are loaded at once and the machine's CPU is saturated ({now.machine_cpu:.0%}), so they compete for "
+            "it. Load them one by one, as make loadtest does."
         )
     elif len(shown) > 1:
         yield (
             "Both are loaded at once and share this machine: trust the shape and the ratio. make loadtest takes turns."
+        )
+
+
+def blocked(now: Situation, shown: Sequence[Shown]) -> Iterator[str]:
+    """Say of each target whose event loop comes back late why that may be."""
+    for one in shown:
+        if (lag := one.step["inside"]["loop_lag_p99"] or 0.0) <= LAG:
+            continue
+        cpu = (one.step["inside"]["cpu_seconds"] or 0.0) / one.step["seconds"]
+        if now.work:
+            cause = f"each page computes for {now.work:g} s on it (work)"
+        elif now.machine_cpu > MACHINE_CPU:
+            cause = f"the machine's CPU is saturated ({now.machine_cpu:.0%})"
+        elif cpu > GENERATOR_CPU:
+            cause = f"it computes all the time ({cpu:.2f} cores)"
+        else:
+            cause = "some code blocks it, which does not await"
+        yield (
+            f"The event loop of {one.name.upper()} comes back up to {digits(lag)} s late, and all its pages wait for "
+            f"that: {cause}."
         )
 
 

@@ -40,12 +40,21 @@ class Stretch:
         self.draining = 0.0  # seconds from then on in which pages of before it still end
         self.wanted: Wanted | None = None
 
-    def begin(self, wanted: Wanted, *, running: bool = False) -> None:
-        """`running`: pages are in flight, and take as long as theirs do."""
-        self.draining = max(self._page_time, self.draining - self.seconds) if running else 0.0
+    def begin(self, wanted: Wanted, idle: float = 0.0) -> None:
+        """Something was changed, or started `idle` seconds after a stop.
+
+        Pages of before end by themselves: under WSGI also those whose users have gone.
+        """
+        self.forget()
+        self.draining = max(0.0, self.draining - idle)
+        self.wanted = wanted
+
+    def forget(self) -> None:
+        """Leave nothing to save; pages that are under way end all the same."""
+        self.draining = max(self._page_time, self.draining - self.seconds)
         self._ticks.clear()
         self.seconds = 0.0
-        self.wanted = wanted
+        self.wanted = None
 
     def frozen(self) -> Stretch:
         """As it is now, while another goes on."""

@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
@@ -24,7 +24,7 @@ RUN_PROJECT = f"{PROJECT}-run-{os.getuid()}"
 SERVICES = ("api", "wsgi", "asgi", "locust")
 
 
-def cannot_run(reason: str) -> None:
+def cannot_run(reason: str) -> NoReturn:
     if os.environ.get("CI"):
         pytest.fail(f"in CI this has to run: {reason}")
     pytest.skip(reason)
@@ -100,14 +100,18 @@ def docker_lab(engine: None, docker_environment: dict[str, str], tmp_path: Path)
     return Lab({**docker_environment, "COMPOSE_PROJECT_NAME": PROJECT}, tmp_path / "results")
 
 
+def chromium() -> str:
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if path := shutil.which(name):
+            return path
+    cannot_run("no Chromium is installed (on Debian: apt install chromium)")
+
+
 @pytest.fixture
 def browser() -> Iterator[Browser]:
     """Not longer than a test: while it is open an event loop runs in this thread, in the way of any other."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        cannot_run("no Chromium is installed (on Debian: apt install chromium)")
     with sync_playwright() as playwright:
         flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-        browser = playwright.chromium.launch(executable_path=chromium, args=flags)
+        browser = playwright.chromium.launch(executable_path=chromium(), args=flags)
         yield browser
         browser.close()

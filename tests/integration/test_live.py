@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import io
+import ipaddress
 import os
+import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from loadtests.errors import LabDown
@@ -94,25 +99,46 @@ def test_the_page_asks_nothing_of_another_host_and_locusts_own_leads_to_it(page:
     assert 'href="/compare"' in page.client.get("/").text
 
 
+def users_by_littles_law(page: Page, target: str) -> float:
+    """Users that the figures account for: pages/s × seconds of a page, on however slow a machine."""
+    return page.goodput(target) * (page.latest("Response time")[target] or 0.0)
+
+
 def test_both_targets_move_a_turned_knob_changes_the_running_test_and_is_marked(page: Page) -> None:
-    page.good("start", BOTH)
-    wait_until(lambda: page.goodput("asgi") > 1.5 * page.goodput("wsgi") > 30)
-    assert 9 <= (page.latest("External concurrency")["wsgi"] or 0) <= 10
-    page.good("knobs", {**BOTH, "latency": 1.0})
-    wait_until(lambda: page.goodput("asgi") < 25 and page.goodput("wsgi") < 12)
+    page.good("start", {**BOTH, "latency": 0.4})
+    wait_until(lambda: page.goodput("asgi") > 1.3 * page.goodput("wsgi") > 0, seconds=60)
+    wait_until(lambda: page.latest("External concurrency")["wsgi"] == 10, seconds=60)
+    before = page.goodput("asgi")
+    page.good("knobs", {**BOTH, "latency": 4.0})
+    wait_until(lambda: page.goodput("asgi") < before / 2, seconds=60)
     said = page.get("figures")
-    assert "latency 1" in [text for _, text in said["marks"]]
-    assert said["controls"]["latency"] == 1.0
+    assert "latency 4" in [text for _, text in said["marks"]]
+    assert said["controls"]["latency"] == 4.0
     assert said["sentence"].startswith("20 users each: WSGI ")
     assert any("loaded at once" in text for text in said["reservations"])
     page.good("knobs", {**BOTH, "users": 5})
     wait_until(lambda: page.get("figures")["users"] == "5 users each")
     page.good("stop")
-    assert page.get("figures")["sentence"].startswith("Stopped at 5 users each: WSGI ")
+    stopped = page.get("figures")
+    assert stopped["sentence"].startswith("Stopped at 5 users each: WSGI ")
+    assert any("loaded at once" in text for text in stopped["reservations"]), "the figures stand, and so does this"
     assert page.goodput("asgi") > 0, "its lines end where it was stopped"
     page.good("reset")
     assert page.get("figures")["sentence"] == "Nothing is loaded: press Start."
+    assert page.get("figures")["reservations"] == []
     assert "nothing to save" in page.post("save").json()["message"]
+
+
+def test_a_blocked_event_loop_is_given_as_the_reason_and_stays_so_after_a_stop(page: Page) -> None:
+    page.good("start", {**BOTH, "targets": ["asgi"], "work": 0.1})
+    wait_until(lambda: "event-loop lag" in page.get("figures")["sentence"], seconds=60)
+    assert (page.latest("Event-loop lag")["asgi"] or 0) > 50
+    page.good("stop")
+    stopped = page.get("figures")
+    assert "event-loop lag" in stopped["sentence"]
+    [reason] = [text for text in stopped["reservations"] if "event loop" in text]
+    assert reason.startswith("The event loop of ASGI comes back up to ")
+    assert reason.endswith("each page computes for 0.1 s on it (work).")
 
 
 def test_targets_are_changed_while_it_runs(page: Page) -> None:
@@ -170,24 +196,123 @@ def test_locusts_own_form_refuses_what_the_page_would(page: Page, form: Mapping[
     assert not page.get("figures")["running"]
 
 
-def test_under_a_base_path_the_page_answers_and_locusts_form_is_checked(runtime: ProcessRuntime) -> None:
-    with beside(runtime, "--web-base-path=/lab", path="/lab") as page:
-        wait_until(lambda: answers(page), seconds=30)
-        refused = page.client.post("/swarm", data={"user_count": 2, "spawn_rate": 1, "latency": 11}).json()
-        assert "LATENCY must be a number from 0 to 10" in refused["message"]
-        assert not page.get("figures")["running"]
-
-
 def test_more_users_than_the_page_can_ask_for_do_not_stop_it(runtime: ProcessRuntime) -> None:
     with beside(runtime, "--users=50000") as page:
         wait_until(lambda: answers(page), seconds=30)
         assert page.get("figures")["controls"]["users"] == 10_000
 
 
-def test_another_site_may_not_turn_anything(page: Page) -> None:
-    foreign = page.client.post("/compare/start", json=BOTH, headers={"Origin": "http://elsewhere.example"})
-    assert foreign.status_code == 403
-    assert not page.get("figures")["running"]
+def beyond_loopback() -> list[str]:
+    """The sockets that any process of this test listens at, and another machine could reach."""
+    processes = psutil.Process().children(recursive=True)
+    sockets = [(one, socket) for one in processes for socket in one.net_connections("inet")]
+    listening = [(one, socket) for one, socket in sockets if socket.status in {psutil.CONN_LISTEN, psutil.CONN_NONE}]
+    assert len(listening) >= 7, "four services, and three that say what happens inside them"
+    return [
+        f"{' '.join(one.cmdline())}: {socket.laddr}"
+        for one, socket in listening
+        if not ipaddress.ip_address(socket.laddr.ip).is_loopback
+    ]
+
+
+def test_no_process_of_the_lab_listens_beyond_this_machine(page: Page) -> None:
+    assert beyond_loopback() == []
+
+
+CHANGING = {
+    *("/swarm", "/stop", "/stats/reset", "/user"),
+    *(f"/compare/{name}" for name in ("start", "knobs", "stop", "reset", "save")),
+}
+
+
+def test_every_route_there_is_refuses_other_sites_and_other_names_also_under_a_base_path(
+    runtime: ProcessRuntime,
+) -> None:
+    """Also those of a Locust that comes later."""
+    files = "--locustfile=loadtests/locustfile.py,tests/integration/all_routes.py"
+    with beside(runtime, "--web-base-path=/lab", files, path="/lab") as page:
+        wait_until(lambda: answers(page), seconds=30)
+        server = str(page.client.base_url).removesuffix("/lab/")
+        routes = page.client.get(f"{server}/all-routes").json()
+        changing = {rule for rule, methods in routes if not {"GET", "HEAD", "OPTIONS"}.issuperset(methods)}
+        assert changing == {f"/lab{rule}" for rule in CHANGING}, "another one has to be looked at"
+        for rule, methods in routes:
+            url = server + re.sub("<[^>]*>", "x", rule)
+            for method in methods:
+                for headers in ({"Origin": "http://evil.example"}, {"Host": "evil.example"}, {"Origin": "null"}):
+                    refused = page.client.request(method, url, headers=headers)
+                    assert refused.status_code == 403, (method, rule, headers)
+                    assert not [name for name in refused.headers if name.startswith("access-control")]
+            if "GET" in methods:
+                own = page.client.get(url, headers={"Origin": server})
+                assert own.status_code != 403, rule
+                assert not [name for name in own.headers if name.startswith("access-control")], rule
+        foreign = page.client.post("swarm", data={"user_count": 2, "spawn_rate": 1}, headers={"Origin": "http://a.b"})
+        assert foreign.status_code == 403
+        refused = page.client.post("swarm", data={"user_count": 2, "spawn_rate": 1, "latency": 11}).json()
+        assert "LATENCY must be a number from 0 to 10" in refused["message"]
+        assert not page.get("figures")["running"]
+
+
+def test_locusts_own_form_changes_targets_of_a_running_test_and_whatever_it_sent_the_load_can_be_stopped(
+    page: Page, tmp_path: Path
+) -> None:
+    def swarm(**form: Any) -> dict[str, Any]:
+        said: dict[str, Any] = page.client.post("/swarm", data={"user_count": 4, "spawn_rate": 4, **form}).json()
+        return said
+
+    def runs() -> bool:
+        return bool(page.get("figures")["running"])
+
+    assert swarm(user_classes="WsgiUser")["user_classes"] == ["WsgiUser"]
+    wait_until(lambda: names(page) == ["wsgi"])
+    assert swarm(user_classes="AsgiUser")["success"]
+    wait_until(lambda: names(page) == ["asgi"])
+    for form in (
+        {"user_classes": "Nope"},
+        {"shape_class": "X"},
+        {"json_file": str(tmp_path / "notes")},
+        {"host": "http://evil.example"},
+    ):
+        assert not swarm(**form)["success"], form
+    refused = page.client.post("/user", json={"user_class_name": "AsgiUser", "proxy_host": "evil.example"})
+    assert refused.status_code == 400
+    assert names(page) == ["asgi"], "what was refused changed nothing"
+    assert page.client.get("/stats/report").is_success
+    assert swarm(user_classes=["WsgiUser", "AsgiUser"])["success"]
+    wait_until(lambda: names(page) == ["wsgi", "asgi"])
+    assert page.client.post("/stop").json()["success"]
+    wait_until(lambda: not runs())
+    assert swarm(run_time="3s")["run_time"] == 3
+    wait_until(runs)
+    wait_until(lambda: not runs())
+    assert not list(tmp_path.iterdir())
+
+
+def send(url: str, *pieces: bytes) -> bytes:
+    """What a server answers to these bytes, before it closes the connection."""
+    address = httpx.URL(url)
+    with socket.create_connection((address.host, address.port or 80), timeout=30) as connection:
+        with suppress(ConnectionError):  # it need not take them all
+            for piece in pieces:
+                connection.sendall(piece)
+        with suppress(ConnectionError):
+            return connection.recv(100)
+    return b""
+
+
+def test_nobody_sends_more_than_the_page_has_use_for(page: Page) -> None:
+    url = str(page.client.base_url)
+    start = b"POST /compare/start HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    assert send(url, start, b"Content-Length: 600000000\r\n\r\n").startswith(b"HTTP/1.1 413 ")
+    assert send(url, start, b"Transfer-Encoding: chunked\r\n\r\n").startswith(b"HTTP/1.1 411 ")
+    assert send(url, start, b"X: a\r\n" * 1000, b"\r\n").startswith(b"HTTP/1.1 431 ")
+    endless = send(url, start, b"X: ", *[b"a" * 100_000] * 100)
+    assert endless == b"" or endless.startswith(b"HTTP/1.1 431 ")
+    nested = page.client.post("/compare/start", content="[" * 60_000, headers={"Content-Type": "application/json"})
+    assert nested.status_code == 400
+    assert "nested too deeply" in nested.json()["message"]
+    assert page.get("figures")["running"] is False
 
 
 def test_a_page_opened_late_shows_the_whole_run_and_one_that_was_open_only_gets_what_is_new(page: Page) -> None:
@@ -209,7 +334,12 @@ def test_save_makes_a_report_that_opens_and_a_folder_to_take_away(page: Page) ->
     wait_until(lambda: "wait" in page.post("save").json()["message"])
     wait_until(lambda: page.get("figures")["second"] > 10)
     page.good("stop")
-    saved = page.good("save")
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: page.post("save"), range(4)))
+    [saved] = [answer.json() for answer in answers if answer.is_success]
+    assert {answer.json()["message"] for answer in answers if answer.is_client_error} == {
+        "A report is being made. Wait until it is there, then save again."
+    }
     assert "asgi served" in saved["message"] or "No answer" in saved["message"]
     report = page.client.get(f"/{saved['report']}")
     assert "<h1>live</h1>" in report.text
@@ -271,14 +401,20 @@ def ready(page: Page) -> bool:
 
 def test_with_workers_the_figures_are_those_of_all_of_them(workers: Page) -> None:
     workers.good("start", BOTH)
-    wait_until(lambda: 80 < workers.goodput("asgi") < 120 and 35 < workers.goodput("wsgi") < 60, seconds=30)
-    assert workers.get("figures")["users"] == "20 users each"
-    workers.good("knobs", {**BOTH, "latency": 1.0})
-    wait_until(lambda: workers.goodput("asgi") < 25, seconds=30)
+    wait_until(lambda: workers.get("figures")["users"] == "20 users each", seconds=30)
+    wait_until(lambda: 15 < users_by_littles_law(workers, "asgi") < 25, seconds=60)
+    before = workers.goodput("asgi")
+    workers.good("knobs", {**BOTH, "latency": 2.0})
+    wait_until(lambda: workers.goodput("asgi") < before / 2, seconds=60)
     workers.good("knobs", {**BOTH, "targets": ["asgi"]})
     wait_until(lambda: workers.get("figures")["users"] == "20 users", seconds=30)
     assert names(workers) == ["asgi"]
+    only_wsgi = {"user_count": 4, "spawn_rate": 4, "user_classes": "WsgiUser"}
+    assert workers.client.post("/swarm", data=only_wsgi).json()["success"]
+    wait_until(lambda: names(workers) == ["wsgi"], seconds=30)
     workers.good("stop")
+    wait_until(lambda: workers.client.get("/stats/requests").json()["user_count"] == 0, seconds=30)
+    assert beyond_loopback() == []
 
 
 @pytest.fixture(scope="module")
@@ -292,13 +428,23 @@ def log_in(client: httpx.Client, password: str) -> httpx.Response:
     return client.post("/log-in", data={"username": "speaker", "password": password}, follow_redirects=True)
 
 
+def guess(url: str) -> httpx.Response:
+    """With a session of its own."""
+    with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
+        return log_in(client, "wrong")
+
+
 def test_behind_a_login_nothing_answers_before_it_and_everything_after(guarded: str) -> None:
     with httpx.Client(base_url=guarded, timeout=30, trust_env=False) as client:
         for path in ("/", "/compare", "/compare/figures", "/compare/static/compare.js"):
             assert client.get(path).headers["location"].startswith("/login"), path
         for path in ("start", "stop", "reset", "knobs", "save"):
             assert client.post(f"/compare/{path}", json=BOTH).headers["location"].startswith("/login"), path
-        assert "This is not the name and the password." in log_in(client, "wrong").text
+        with ThreadPoolExecutor(8) as pool:
+            wrong = [answer.text for answer in pool.map(lambda _: guess(guarded), range(16))]
+        looked_at = [text for text in wrong if "This is not the name and the password." in text]
+        assert 1 <= len(looked_at) < len(wrong) / 2
+        assert all("Wait a second, then try again." in text for text in wrong if text not in looked_at)
         assert client.get("/compare").status_code == 302
         assert log_in(client, "a-long-password").status_code == 200
         assert client.get("/compare").status_code == 200

@@ -13,13 +13,17 @@ MODULES = sorted(path for wing in ("services", "loadtests") for path in (ROOT / 
 HTTP_CLIENTS = {"httpx", "httpx2", "aiohttp", "httpx_aiohttp", "requests", "urllib3"}
 MAY_USE_HTTP_CLIENTS = {f"services/aggregator/{name}.py" for name in ("upstream", "clients", "pitfalls")}
 LOCUST = {"locust", "gevent"}
+LIVE_LOCUST = ("attach", "blueprint", "collector", "controls", "login", "server", "workers")
 MAY_USE_LOCUST = {
     "loadtests/users.py",
     "loadtests/run.py",
     "loadtests/locustfile.py",
-    *(f"loadtests/live/{name}.py" for name in ("attach", "blueprint", "collector", "controls", "login", "workers")),
+    *(f"loadtests/live/{name}.py" for name in LIVE_LOCUST),
 }
-PURE_LIVE = ("calibration", "figures", "history", "presets", "second", "sentence", "stretch", "tally", "wanted")
+PURE_LIVE = (
+    *("calibration", "figures", "history", "origins", "presets", "second", "sentence", "stretch", "swarm", "tally"),
+    "wanted",
+)
 PURE = [
     *(ROOT / "loadtests" / "analysis").glob("*.py"),
     ROOT / "loadtests" / "plan.py",

@@ -42,6 +42,23 @@ def test_what_a_service_did_not_say_stays_unknown() -> None:
     assert made["inside"]["pages_in_flight"] is made["inside"]["cpu_seconds"] is made["inside"]["memory"] is None
 
 
+def test_a_loop_that_has_not_come_back_is_as_late_as_it_has_been_away() -> None:
+    silent = {0.05: 0.0, float("inf"): 0.0}
+    free = {0.05: 10.0, float("inf"): 10.0}
+    assert step(9.0, [second(loop_lag=silent)] * 5)["inside"]["loop_lag_p99"] == 5.0
+    assert step(9.0, [*[second(loop_lag=free)] * 3, *[second(loop_lag=silent)] * 2])["inside"]["loop_lag_p99"] == 2.0
+    assert step(9.0, [*[second(loop_lag=silent)] * 3, *[second(loop_lag=free)] * 2])["inside"]["loop_lag_p99"] == 0.05
+    assert step(9.0, [second(loop_lag=None)] * 5)["inside"]["loop_lag_p99"] is None, "there is no loop"
+
+
+def test_the_loops_lag_is_merged_from_counts_and_never_averaged() -> None:
+    free, late = {0.01: 99.0, 0.5: 99.0}, {0.01: 0.0, 0.5: 1.0}
+    both = second(loop_lag=free).then(second(loop_lag=late)).then(second(loop_lag=None))
+    assert both.loop_lag == {0.01: 99.0, 0.5: 100.0}
+    assert step(3.0, [both])["inside"]["loop_lag_p99"] == 0.01
+    assert step(3.0, [both, second(loop_lag=late)])["inside"]["loop_lag_p99"] == 0.5
+
+
 def test_a_run_of_hours_keeps_every_page_in_a_bounded_number_of_samples() -> None:
     made = history(500, limit=100)
     assert len(made.samples) == 100

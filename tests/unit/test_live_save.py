@@ -87,17 +87,24 @@ def queueing(seconds: int) -> Stretch:
 
 def test_pages_of_before_a_change_are_dropped_with_the_warm_up() -> None:
     made = queueing(20)
-    made.begin(wanted("wsgi"), running=True)
+    made.begin(wanted("wsgi"))
     made.add(tick(0, wsgi=second(100, 0.1)))
     assert made.warm_up == pytest.approx(11.5)
-    made.begin(wanted("wsgi"), running=True)
+    made.begin(wanted("wsgi"))
     assert made.draining == pytest.approx(9.0), "also those of before the change before"
     assert made.frozen().warm_up == made.warm_up
 
 
-def test_what_was_stopped_leaves_nothing_to_wait_for() -> None:
+def test_what_was_stopped_ends_by_itself_and_then_leaves_nothing_to_wait_for() -> None:
     made = queueing(20)
-    made.begin(wanted("wsgi"))
+    made.begin(wanted("wsgi"), idle=4.0)
+    assert made.draining == pytest.approx(6.0)
+    made = queueing(20)
+    made.forget()
+    made.begin(wanted("wsgi"), idle=4.0)
+    assert made.draining == pytest.approx(6.0), "also where the figures were forgotten in between"
+    made = queueing(20)
+    made.begin(wanted("wsgi"), idle=60.0)
     assert made.draining == 0
 
 
@@ -119,3 +126,17 @@ def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(BadInput, match="cannot be written to"):
         save(stretch(60, "asgi"), tmp_path / "file")
+
+
+def test_what_cannot_be_written_whole_is_taken_away_again_and_what_was_saved_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, _ = save(stretch(60, "asgi"), tmp_path)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("loadtests.report.html.write", full)
+    with pytest.raises(BadInput, match=r"Nothing was saved: .* cannot be written to \(No space left on device\)"):
+        save(stretch(60, "asgi"), tmp_path)
+    assert list(tmp_path.iterdir()) == [before]

@@ -49,7 +49,7 @@ def test_where_the_machine_has_no_cpu_left_not_even_the_ratio_is_to_be_trusted()
     spent = replace(SETTLED, machine_cpu=0.97)
     (said,) = reservations(spent, [WSGI, ASGI])
     assert "loaded at once" in said
-    assert "CPU is spent (97%): one gets what the other leaves" in said
+    assert "CPU is saturated (97%), so they compete for it" in said
     assert "ratio" not in said
     assert reservations(spent, [ASGI]) == []
 
@@ -72,8 +72,46 @@ def test_it_says_when_there_are_too_few_pages() -> None:
     assert "Too few pages in the last seconds for WSGI" in reservations(SETTLED, [few])[0]
 
 
-def test_nothing_is_doubted_when_nothing_runs() -> None:
+def test_nothing_is_doubted_when_nothing_is_shown() -> None:
     assert reservations(Situation(running=False, generator_cpu=2.0), []) == []
+
+
+def test_figures_that_stand_after_a_stop_keep_their_reservations() -> None:
+    spent = replace(SETTLED, running=False, generator_cpu=0.9, lateness=0.2, machine_cpu=0.97)
+    said = " ".join(reservations(spent, [WSGI, ASGI]))
+    for part in ("generator is saturated", "api itself is late", "CPU is saturated"):
+        assert part in said
+    (unsettled,) = reservations(replace(SETTLED, running=False, since_change=3.0), [ASGI])
+    assert unsettled.startswith("Stopped before the lines had settled")
+
+
+LATE_LOOP = {0.05: 0.0, 0.5: 9.0, 1.0: 10.0, float("inf"): 10.0}
+
+
+@pytest.mark.parametrize(
+    ("situation", "cpu_seconds", "cause"),
+    [
+        ({"work": 0.1, "machine_cpu": 0.97}, 0.9, "each page computes for 0.1 s on it (work)"),
+        ({"machine_cpu": 0.97}, 0.9, "the machine's CPU is saturated (97%)"),
+        ({}, 0.95, "it computes all the time (0.95 cores)"),
+        ({}, 0.06, "some code blocks it, which does not await"),
+        ({}, None, "some code blocks it, which does not await"),
+    ],
+)
+def test_a_loop_that_comes_back_late_is_said_with_its_cause(
+    situation: dict[str, float], cpu_seconds: float | None, cause: str
+) -> None:
+    late = second(20, 3.0, loop_lag=LATE_LOOP, cpu_seconds=cpu_seconds)
+    shown = Shown("asgi", None, step(60.0, [late] * 5))
+    assert sentence([shown]).endswith("event-loop lag 1 s")
+    (said,) = reservations(replace(SETTLED, **situation), [shown])  # type: ignore[arg-type]
+    assert said == f"The event loop of ASGI comes back up to 1 s late, and all its pages wait for that: {cause}."
+
+
+def test_a_loop_that_comes_back_in_time_is_not_mentioned() -> None:
+    free = Shown("asgi", None, step(60.0, [second(20, loop_lag={0.05: 10.0, float("inf"): 10.0})] * 5))
+    assert "event-loop" not in sentence([free])
+    assert reservations(SETTLED, [free]) == []
 
 
 @pytest.mark.parametrize(

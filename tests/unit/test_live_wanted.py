@@ -7,8 +7,10 @@ import pytest
 
 from loadtests import experiments, knobs
 from loadtests.live.presets import PRESETS
+from loadtests.live.second import Second, step
+from loadtests.live.sentence import Shown
 from loadtests.live.wanted import BadField, changes, read
-from tests.unit.live import wanted
+from tests.unit.live import load, second, wanted
 
 TARGETS = ("wsgi", "asgi")
 STRATEGIES = ("parallel", "gather", "sequential", "threadpool")
@@ -70,3 +72,43 @@ def test_a_preset_is_named_after_an_experiment_and_asks_for_what_is_allowed(pres
     asked = {**GOOD, **{name: str(value) for name, value in preset.knobs.items()}}
     assert read(asked, TARGETS, STRATEGIES)
     assert set(preset.knobs) <= {"users", "strategy", *(knob.name for knob in knobs.KNOBS)}
+
+
+def shows(experiment: str, wsgi: Second, asgi: Second, users: int = 100) -> bool:
+    [preset] = [one for one in PRESETS if one.experiment == experiment]
+    both = [
+        Shown("wsgi", 10, step(60.0, [replace(wsgi, users=users)] * 5)),
+        Shown("asgi", None, step(60.0, [replace(asgi, users=users)] * 5)),
+    ]
+    assert not preset.is_true(both[:1]), "of one target alone nothing can be said about both"
+    return preset.is_true(both)
+
+
+@pytest.mark.parametrize(
+    ("experiment", "users", "wsgi", "asgi"),
+    [
+        ("external-concurrency", 100, second(10, 10.0), second(99, 1.0, pages_in_flight=100)),
+        ("slots", 10, second(10, 1.0), second(9, 1.1)),
+        ("fast-api", 20, second(300, 0.06), second(200, 0.1)),
+        ("fan-out", 40, second(5, 8.0), second(20, 2.1, pages_in_flight=40)),
+        ("cpu-bound", 40, second(40, 1.0), second(35, 1.1)),
+        ("timeouts", 50, second(load=load(18, refused=2)), second(load=load(80, refused=8))),
+    ],
+)
+def test_a_presets_sentence_is_said_when_the_figures_show_it_and_not_before(
+    experiment: str, users: int, wsgi: Second, asgi: Second
+) -> None:
+    assert shows(experiment, wsgi, asgi, users)
+    nothing_yet = second(0, pages_in_flight=0)
+    if experiment != "cpu-bound":  # which is true of nothing as well; it waits until the lines have settled
+        assert not shows(experiment, nothing_yet, nothing_yet, users)
+
+
+def test_nobody_is_said_not_to_queue_while_an_old_queue_drains() -> None:
+    assert not shows("slots", second(10, 9.0), second(10, 1.0), users=10)
+    assert not shows("slots", second(3, 1.0), second(10, 1.0), users=10)
+
+
+def test_pages_of_both_are_compared_where_both_are_loaded() -> None:
+    assert not shows("external-concurrency", second(10, 1.0), second(10, 1.0), users=10)
+    assert not shows("cpu-bound", second(90, 0.1), second(40, 1.0))

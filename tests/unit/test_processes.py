@@ -4,6 +4,7 @@ import socket
 from pathlib import Path
 
 import pytest
+import yaml
 
 from loadtests.errors import BadInput
 from loadtests.runtime import processes
@@ -64,6 +65,13 @@ def test_nothing_of_the_lab_itself_listens_beyond_loopback(root: Path) -> None:
         assert "=8000" not in words
         assert ":9000" not in words
         assert "http://api" not in words
+
+
+def test_no_container_of_any_profile_is_published_beyond_this_machine(root: Path) -> None:
+    for name, described in yaml.safe_load((root / "compose.yaml").read_text())["services"].items():
+        for port in described.get("ports", ()):
+            host = port["host_ip"] if isinstance(port, dict) else port.split(":")[0]
+            assert host == "127.0.0.1", name
 
 
 def test_no_port_is_given_twice_nor_one_that_somebody_listens_at() -> None:

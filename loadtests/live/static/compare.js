@@ -15,7 +15,8 @@ let epoch = null;
 let next = 0;
 let current = { controls: {}, marks: [], second: 0 };
 let failing = 0;
-let seeing = "";
+let preset = null; // the button of the one whose values stand in the form
+let awaited = null; // the preset that was started, until what there is to see is true
 let sending = 0;
 let sent = 0; // an answer that was asked for before the last one was sent tells of controls that are out of date
 
@@ -168,7 +169,10 @@ function take(said, before) {
   next = said.next ?? next;
   for (const row of said.rows || []) addRow(row);
   tell(said);
-  if (!sending && before === sent) follow(said.controls);
+  if (!sending && before === sent) {
+    follow(said.controls);
+    reveal(said);
+  }
   if (!document.hidden) draw();
 }
 
@@ -228,6 +232,13 @@ function tell(said) {
   byId("stop").disabled = !said.running;
 }
 
+// A preset's sentence waits until the figures show what it says.
+function reveal(said) {
+  if (!awaited || !said.true.includes(awaited.experiment)) return;
+  message(awaited.see);
+  awaited = null;
+}
+
 function addRow(cells) {
   const row = document.createElement("tr");
   cells.forEach((cell, index) => {
@@ -266,6 +277,7 @@ function message(text, bad = false) {
 
 async function send(path, body, words) {
   sending += 1;
+  awaited = null;
   for (const field of form.querySelectorAll("[aria-invalid]")) field.removeAttribute("aria-invalid");
   try {
     const said = await ask(path, body);
@@ -281,12 +293,18 @@ async function send(path, body, words) {
   }
 }
 
+async function start() {
+  const started = preset && preset.dataset;
+  const said = await send("start", values(), started ? form.dataset.wait : form.dataset.see);
+  if (said.ok) awaited = started;
+}
+
 form.addEventListener("change", () => {
   pressed(null);
   send("knobs", values());
 });
 form.addEventListener("submit", (event) => event.preventDefault());
-byId("start").addEventListener("click", () => send("start", values(), seeing));
+byId("start").addEventListener("click", start);
 byId("stop").addEventListener("click", () => send("stop", {}));
 byId("reset").addEventListener("click", async () => {
   if ((await send("reset", {})).ok) epoch = null;
@@ -305,7 +323,7 @@ byId("save").addEventListener("click", async () => {
 });
 
 function pressed(button) {
-  seeing = (button || form).dataset.see;
+  preset = button;
   for (const one of form.querySelectorAll(".preset")) one.setAttribute("aria-pressed", String(one === button));
 }
 
@@ -314,7 +332,7 @@ for (const button of form.querySelectorAll(".preset")) {
     const knobs = { jitter: 0, fail: 0, work: 0, ...JSON.parse(button.dataset.knobs) };
     for (const [name, value] of Object.entries(knobs)) form.elements[name].value = value;
     pressed(button);
-    send("start", values(), seeing);
+    start();
   });
 }
 

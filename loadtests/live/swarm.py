@@ -1,0 +1,77 @@
+"""Read what Locust's own form asks for: what the lab offers, and nothing that names a file or an address. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from loadtests import knobs
+from loadtests.errors import BadInput
+from loadtests.knobs import Knob
+from loadtests.live.wanted import Wanted
+from loadtests.targets import Target
+
+SPAWN_RATE = Knob("spawn_rate", 0.01, knobs.MOST_USERS, "users that come in a second")
+RUN_TIME = re.compile(r"(?=.)(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s?)?", re.ASCII)  # 20, 20s, 3m, 1h20m
+OFFERED = ("user_count", "spawn_rate", "run_time", "user_classes", "strategy", *(knob.name for knob in knobs.KNOBS))
+
+
+@dataclass(frozen=True, slots=True)
+class Swarm:
+    """`users`: of all targets together; `spawn_rate`: per second; `run_time`: seconds, None for no limit."""
+
+    users: int
+    spawn_rate: float
+    run_time: int | None
+    targets: tuple[str, ...]
+    values: Mapping[str, Any]  # of the strategy and the knobs, by name
+
+
+def read(
+    form: Mapping[str, Sequence[str]], now: Wanted, classes: Mapping[str, Target], strategies: Sequence[str]
+) -> Swarm:
+    """Read the form's texts by field. Raises BadInput.
+
+    `now`: what a field that is missing stays at; `classes`: targets by user class.
+    """
+    # Fields that the form has and the lab does not use: the form sends them as it found them.
+    unused = {"host": {"", *(target.url for target in classes.values())}, "shape_class": {"Default"}, "profile": {""}}
+    for field, texts in form.items():
+        if field in OFFERED or (field in unused and unused[field].issuperset(texts)):
+            continue
+        raise BadInput(
+            f"{field[:80].upper()} cannot be set here; it is {' '.join(texts)[:80]!r}. The form takes "
+            f"{', '.join(OFFERED)}. Targets and their addresses stand in compose.yaml"
+        )
+    text = {field: texts[0].strip() for field, texts in form.items()}
+    targets = chosen(form["user_classes"], classes) if "user_classes" in form else now.targets
+    settings = {knob.name: knob.parse(text[knob.name]) for knob in knobs.KNOBS if knob.name in text}
+    strategy = text.get("strategy", now.strategy)
+    knobs.check_strategy(strategy, strategies)
+    user_count = Knob("user_count", 1, knobs.MOST_USERS * len(targets), "users of all targets", whole=True)
+    return Swarm(
+        users=int(user_count.parse(text.get("user_count", ""))),
+        spawn_rate=SPAWN_RATE.parse(text.get("spawn_rate", "")),
+        run_time=seconds(text.get("run_time", "")),
+        targets=targets,
+        values={**now.values, "strategy": strategy, **settings},
+    )
+
+
+def chosen(names: Sequence[str], classes: Mapping[str, Target]) -> tuple[str, ...]:
+    """Return the targets of these user classes, in the order of the lab."""
+    if unknown := [name for name in names if name not in classes]:
+        raise BadInput(f"USER_CLASSES must be one or more of {', '.join(classes)}; it has {unknown[0][:80]!r}")
+    return tuple(target.name for name, target in classes.items() if name in names)
+
+
+def seconds(text: str) -> int | None:
+    if not text:
+        return None
+    match = RUN_TIME.fullmatch(text)
+    if match is None:
+        raise BadInput(f"RUN_TIME must be a time such as 20, 20s, 3m or 1h20m; it is {text[:80]!r}")
+    hours, minutes, rest = (int(part or 0) for part in match.groups())
+    return hours * 3600 + minutes * 60 + rest
