@@ -39,6 +39,11 @@ os.environ.pop("DATABASE_URL", None)
 django.setup()
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Let `make test` run what needs containers beside what does not; each of the two in a process, one at a time."""
+    item.add_marker(pytest.mark.xdist_group("containers" if "e2e" in item.path.parts else "processes"))
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     return ROOT

@@ -16,6 +16,8 @@ from tests.e2e.conftest import SERVICES, own_project
 from tests.e2e.test_loadtest import containers
 from tests.runs import Lab
 
+pytestmark = pytest.mark.slow
+
 PROJECT = "lab-test-claims"
 PATIENCE = 1200  # seconds; a third of it when nothing disturbs
 

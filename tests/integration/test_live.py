@@ -55,6 +55,13 @@ class Page:
     def goodput(self, target: str) -> float:
         return self.latest()[target] or 0.0
 
+    def response_time(self, target: str) -> float:
+        return self.latest("Response time")[target] or 0.0
+
+    def waiting(self, target: str) -> float:
+        """Users who wait for a page, by Little's law: as many however fast the target is."""
+        return self.goodput(target) * self.response_time(target)
+
 
 def names(page: Page) -> list[str]:
     """Of the targets that are loaded."""
@@ -96,10 +103,10 @@ def test_the_page_asks_nothing_of_another_host_and_locusts_own_leads_to_it(page:
 
 def test_both_targets_move_a_turned_knob_changes_the_running_test_and_is_marked(page: Page) -> None:
     page.good("start", BOTH)
-    wait_until(lambda: page.goodput("asgi") > 1.5 * page.goodput("wsgi") > 30)
-    assert 9 <= (page.latest("External concurrency")["wsgi"] or 0) <= 10
+    wait_until(lambda: page.goodput("wsgi") and (page.latest("External concurrency")["asgi"] or 0) > 10)
+    assert 0 < (page.latest("External concurrency")["wsgi"] or 0) <= 10
     page.good("knobs", {**BOTH, "latency": 1.0})
-    wait_until(lambda: page.goodput("asgi") < 25 and page.goodput("wsgi") < 12)
+    wait_until(lambda: min(page.response_time(target) for target in ("wsgi", "asgi")) >= 1.0)
     said = page.get("figures")
     assert "latency 1" in [text for _, text in said["marks"]]
     assert said["controls"]["latency"] == 1.0
@@ -170,17 +177,14 @@ def test_locusts_own_form_refuses_what_the_page_would(page: Page, form: Mapping[
     assert not page.get("figures")["running"]
 
 
-def test_under_a_base_path_the_page_answers_and_locusts_form_is_checked(runtime: ProcessRuntime) -> None:
-    with beside(runtime, "--web-base-path=/lab", path="/lab") as page:
-        wait_until(lambda: answers(page), seconds=30)
+def test_under_a_base_path_and_with_more_users_than_it_can_ask_for_the_page_answers_and_locusts_form_is_checked(
+    runtime: ProcessRuntime,
+) -> None:
+    with beside(runtime, "--web-base-path=/lab", "--users=50000", path="/lab") as page:
+        wait_until(lambda: answers(page))
         refused = page.client.post("/swarm", data={"user_count": 2, "spawn_rate": 1, "latency": 11}).json()
         assert "LATENCY must be a number from 0 to 10" in refused["message"]
         assert not page.get("figures")["running"]
-
-
-def test_more_users_than_the_page_can_ask_for_do_not_stop_it(runtime: ProcessRuntime) -> None:
-    with beside(runtime, "--users=50000") as page:
-        wait_until(lambda: answers(page), seconds=30)
         assert page.get("figures")["controls"]["users"] == 10_000
 
 
@@ -207,7 +211,7 @@ def test_a_page_opened_late_shows_the_whole_run_and_one_that_was_open_only_gets_
 def test_save_makes_a_report_that_opens_and_a_folder_to_take_away(page: Page) -> None:
     page.good("start", {**BOTH, "targets": ["asgi"]})
     wait_until(lambda: "wait" in page.post("save").json()["message"])
-    wait_until(lambda: page.get("figures")["second"] > 10)
+    wait_until(lambda: page.post("save").is_success)
     page.good("stop")
     saved = page.good("save")
     assert "asgi served" in saved["message"] or "No answer" in saved["message"]
@@ -240,7 +244,7 @@ def beside(runtime: ProcessRuntime, *words: str, path: str = "") -> Iterator[Pag
         page.client.close()
         os.killpg(process.pid, signal.SIGINT)
         try:
-            process.wait(10)
+            process.wait(30)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -251,7 +255,7 @@ def workers(runtime: ProcessRuntime) -> Iterator[Page]:
     """A master with two workers."""
     meeting = free_port()
     with beside(runtime, f"--master-bind-port={meeting}", f"--master-port={meeting}", "--processes=2") as page:
-        wait_until(lambda: ready(page), seconds=30)
+        wait_until(lambda: ready(page))
         yield page
 
 
@@ -271,12 +275,12 @@ def ready(page: Page) -> bool:
 
 def test_with_workers_the_figures_are_those_of_all_of_them(workers: Page) -> None:
     workers.good("start", BOTH)
-    wait_until(lambda: 80 < workers.goodput("asgi") < 120 and 35 < workers.goodput("wsgi") < 60, seconds=30)
+    wait_until(lambda: all(14 < workers.waiting(target) < 28 for target in ("wsgi", "asgi")))
     assert workers.get("figures")["users"] == "20 users each"
     workers.good("knobs", {**BOTH, "latency": 1.0})
-    wait_until(lambda: workers.goodput("asgi") < 25, seconds=30)
+    wait_until(lambda: workers.response_time("asgi") >= 1.0)
     workers.good("knobs", {**BOTH, "targets": ["asgi"]})
-    wait_until(lambda: workers.get("figures")["users"] == "20 users", seconds=30)
+    wait_until(lambda: workers.get("figures")["users"] == "20 users")
     assert names(workers) == ["asgi"]
     workers.good("stop")
 
