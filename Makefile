@@ -27,7 +27,7 @@ experiments: ## the questions that can be asked, and how long each takes
 	@$(PYTHON) -m loadtests list
 
 test: dev ## unit, integration and (with a Docker engine) end-to-end tests: all that a change can break
-	@$(VENV)/bin/python -m pytest -n 2 --dist loadgroup
+	@$(VENV)/bin/python -m pytest -n 2
 
 test-slow: dev ## every experiment in containers, quickly, and the long trials
 	@$(VENV)/bin/python -m pytest -m slow
