@@ -30,8 +30,11 @@ up: ## bring the lab up with Locust's web UI, until Ctrl-C
 experiments: ## the questions that can be asked, and how long each takes
 	@$(PYTHON) -m loadtests list
 
-test: dev ## unit, integration and (with a Docker engine) end-to-end tests
-	@$(VENV)/bin/python -m pytest
+test: dev ## unit, integration and (with a Docker engine) end-to-end tests: all that a change can break
+	@$(VENV)/bin/python -m pytest -n 2
+
+test-slow: dev ## every experiment in containers, quickly, and the long trials
+	@$(VENV)/bin/python -m pytest -m slow
 
 check: dev ## ruff and mypy
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
@@ -50,7 +53,7 @@ docs: ## write docs/experiments.md from the experiments' own words
 
 picture: dev ## the README's pictures, from the latest run and the live page (needs Chromium)
 	@$(VENV)/bin/python docs/pictures/take.py
-	@COMPARE_PICTURE=docs/pictures/compare.png $(VENV)/bin/python -m pytest -q tests/e2e/test_compare.py -k 'fits and process'
+	@COMPARE_PICTURE=docs/pictures/compare.png $(VENV)/bin/python -m pytest -q tests/e2e/test_compare.py -k fits
 
 clean: ## remove results and the virtual environment
 	@rm -rf results/2* results/latest .mypy_cache .pytest_cache .ruff_cache
@@ -59,4 +62,4 @@ clean: ## remove results and the virtual environment
 dev:
 	@$(PYTHON) -m loadtests install dev
 
-.PHONY: help loadtest predict compare claims docs up experiments test check bench lock picture clean dev
+.PHONY: help loadtest predict compare claims docs up experiments test test-slow check bench lock picture clean dev

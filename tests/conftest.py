@@ -4,39 +4,54 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import django
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# As a person's shell has it, for what the tests start as a person would.
-CLEAN_ENVIRONMENT = dict(os.environ)
+SETTINGS = {
+    "DJANGO_SETTINGS_MODULE": "services.aggregator.settings",
+    "TARGET": "test",
+    "WORKERS": "1",
+    "THREADS": "0",
+    "API_URL": "http://127.0.0.1:9/api/",
+    "FAN_OUT": "10",
+    "CONNECT_TIMEOUT": "2",
+    "CALL_TIMEOUT": "4",
+    "MAX_CONNECTIONS": "10000",
+    "THREADPOOL": "1000",
+    "WORK": "0",
+    "DEADLINE": "0.5",
+    "SELF_URL": "http://127.0.0.1:9",
+    "MIDDLEWARE_SET": "lab",
+    "LATENCY": "0.05",
+    "JITTER": "0",
+    "FAIL": "0",
+    "HANG": "0",
+    "SEED": "1",
+    "TELEMETRY": "on",
+}
 
-os.environ.update(
-    DJANGO_SETTINGS_MODULE="services.aggregator.settings",
-    TARGET="test",
-    WORKERS="1",
-    THREADS="0",
-    API_URL="http://127.0.0.1:9/api/",
-    FAN_OUT="10",
-    CONNECT_TIMEOUT="2",
-    CALL_TIMEOUT="4",
-    MAX_CONNECTIONS="10000",
-    THREADPOOL="1000",
-    WORK="0",
-    DEADLINE="0.5",
-    SELF_URL="http://127.0.0.1:9",
-    MIDDLEWARE_SET="lab",
-    LATENCY="0.05",
-    JITTER="0",
-    FAIL="0",
-    HANG="0",
-    SEED="1",
-    TELEMETRY="on",
-)
+# As a person's shell has it, for what the tests start as a person would. Workers of pytest-xdist inherit the settings.
+CLEAN_ENVIRONMENT = {name: value for name, value in os.environ.items() if SETTINGS.get(name) != value}
+
+os.environ.update(SETTINGS)
 os.environ.pop("DATABASE_URL", None)
 django.setup()
+
+
+class ContainersBesideProcesses(LoadScopeScheduling):  # type: ignore[misc]  # it carries no types
+    """What needs containers runs beside what does not: each of the two in a process, one test at a time."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "containers" if nodeid.startswith("tests/e2e/") else "processes"
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ContainersBesideProcesses:
+    return ContainersBesideProcesses(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ from loadtests.errors import ExitCode
 
 ROOT = Path(__file__).resolve().parents[1]
 LONGEST = 240  # seconds that a run of a test may take; only a hang takes so long
+MEASURED = (ExitCode.CONFIRMED, ExitCode.NOT_CONFIRMED, ExitCode.INVALID)  # which of them is for the machine to say
 
 
 @dataclass(frozen=True)
@@ -53,14 +54,6 @@ class Lab:
             output, _ = process.communicate(timeout=LONGEST)
         return Ended(process.returncode, output, self.results)
 
-    def run_undisturbed(self, *words: str, **variables: str) -> Ended:
-        """Again, twice at the most, while the lab itself says that the machine was too busy to measure."""
-        for _ in range(2):
-            ended = self.run(*words, **variables)
-            if ended.code != ExitCode.INVALID:
-                return ended
-        return self.run(*words, **variables)
-
     @contextmanager
     def started(
         self, *words: str, nohup: bool = False, stdout: int = subprocess.PIPE, **variables: str
@@ -87,7 +80,7 @@ class Lab:
         output, _ = process.communicate(timeout=LONGEST)
         return Ended(process.returncode, output, self.results)
 
-    def wait_for(self, condition: Callable[[], Any], seconds: float = 90.0) -> None:
+    def wait_for(self, condition: Callable[[], Any], seconds: float = LONGEST) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, "it did not happen"
@@ -108,6 +101,17 @@ def refused(ended: Ended, name: str) -> list[dict[str, Any]]:
     assert name in verdict["sentence"]
     assert failed[0]["remedy"] in verdict["sentence"]
     return named
+
+
+def says_its_verdict(ended: Ended) -> None:
+    """Whichever it is: in the exit status, the summary and the output alike, and with a report."""
+    verdict = ended.summary["verdict"]
+    assert ended.code in MEASURED, ended.output
+    assert ended.summary["complete"], verdict["sentence"]
+    assert verdict["status"] == ExitCode(ended.code).name.lower().replace("_", " ")
+    assert f"{verdict['status'].upper()} {verdict['sentence']}" in one_line(ended.output)
+    assert f"{ended.folder.name}/report.html" in one_line(ended.output)
+    assert (ended.folder / "report.html").exists()
 
 
 def children_of(process: subprocess.Popen[str]) -> list[psutil.Process]:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import cycle
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from loadtests.runtime import port_variable
+from loadtests.runtime import port_variable, processes
 from loadtests.runtime.compose import why_no_engine
 from loadtests.runtime.processes import free_port
 from tests.runs import Lab
@@ -28,6 +30,12 @@ def cannot_run(reason: str) -> NoReturn:
     if os.environ.get("CI"):
         pytest.fail(f"in CI this has to run: {reason}")
     pytest.skip(reason)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_ports() -> None:
+    """Others than those of the tests that run beside these, so that neither takes a port that the other has chosen."""
+    processes.CANDIDATES = cycle(random.sample(range(10_000, 20_000), 10_000))
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from time import perf_counter
 
 import httpx
 import pytest
@@ -61,10 +62,10 @@ def test_health_names_the_database_and_its_pool(database_stack: Stack, target: s
 
 @every_page
 def test_a_page_waits_for_a_connection_when_the_pool_is_empty(database_stack: Stack, page: str) -> None:
-    """40 pages with 20 connections take twice as long as one."""
+    """40 pages with 20 connections take at least twice as long as one."""
+    asked = perf_counter()
     url = f"{database_stack.url('asgi-database')}{url_path(page)}?fan_out=2&latency=0.5"
     with httpx.Client(timeout=30, trust_env=False) as client, ThreadPoolExecutor(40) as pool:
         answers = list(pool.map(lambda _: client.get(url), range(40)))
     assert {answer.status_code for answer in answers} == {200}
-    times = sorted(answer.json()["elapsed"] for answer in answers)
-    assert times[0] < 1.5 < times[-1]
+    assert perf_counter() - asked >= 2 * 2 * 0.5

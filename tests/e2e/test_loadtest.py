@@ -14,7 +14,7 @@ from playwright.sync_api import Browser
 
 from loadtests.experiments import STANDARD_PLOTS
 from tests.e2e.conftest import PROJECT, RUN_PROJECT, own_project
-from tests.runs import LONGEST, Ended, Lab, one_line, refused
+from tests.runs import LONGEST, Ended, Lab, one_line, refused, says_its_verdict
 
 SMALL = ("run", "--quick", "--users=1,30", "--latency=0.2")
 
@@ -26,20 +26,20 @@ def containers(project: str) -> list[str]:
 
 @pytest.fixture
 def ended(docker_lab: Lab) -> Ended:
-    return docker_lab.run_undisturbed(*SMALL)
+    return docker_lab.run(*SMALL)
 
 
-def test_a_run_is_confirmed_its_report_opens_offline_and_nothing_is_left_up(
+def test_a_run_ends_with_its_verdict_its_report_opens_offline_and_nothing_is_left_up(
     ended: Ended, root: Path, browser: Browser
 ) -> None:
-    assert ended.code == 0, ended.output
-    assert "CONFIRMED" in ended.output
+    says_its_verdict(ended)
     summary = ended.summary
     jsonschema.validate(summary, json.loads((root / "docs" / "summary.schema.json").read_text()))
     assert summary["runtime"] == "docker"
-    assert summary["comparison"]["ratio"] > 1.5
-    wsgi = summary["manifest"]["services"]["wsgi"]
-    assert (wsgi["cpus"], wsgi["memory_bytes"]) == (1, 512 * 1024**2)
+    wsgi, asgi = (arm["steps"][1]["inside"]["most_pages_in_flight"] for arm in summary["arms"])
+    assert 0 < wsgi <= 10 < asgi
+    service = summary["manifest"]["services"]["wsgi"]
+    assert (service["cpus"], service["memory_bytes"]) == (1, 512 * 1024**2)
     assert containers(RUN_PROJECT) == []
     assert ended.folder.stat().st_uid == ended.results.stat().st_uid
 
@@ -58,7 +58,7 @@ def test_a_run_is_confirmed_its_report_opens_offline_and_nothing_is_left_up(
 
 def test_interrupted_it_keeps_what_it_measured_and_stops_what_it_started(docker_lab: Lab) -> None:
     with docker_lab.started(*SMALL) as process:
-        docker_lab.wait_for(lambda: len(docker_lab.raw_files()) == 1)
+        docker_lab.wait_for(docker_lab.raw_files)
         ended = docker_lab.interrupt(process)
     assert ended.code == 130
     assert not ended.summary["complete"]
@@ -87,17 +87,20 @@ def test_a_service_that_does_not_start_is_named_with_its_last_words(docker_lab: 
 @pytest.mark.parametrize(
     ("starved", "names", "remedy"),
     [
-        ({"LOCUST_CPUS": "0.2", "LATENCY": "0.1"}, ("CPU throttling",), "raise LOCUST_CPUS=."),
-        ({"API_CPUS": "0.1", "LATENCY": "0.1"}, ("api response time", "CPU throttling"), "raise API_CPUS=."),
+        ({"API_CPUS": "0.08", "LATENCY": "0.1"}, ("api response time", "CPU throttling"), "raise API_CPUS=."),
+        pytest.param(
+            {"LOCUST_CPUS": "0.2", "LATENCY": "0.1"}, ("CPU throttling",), "raise LOCUST_CPUS=.", marks=pytest.mark.slow
+        ),
         # 40 pages of ten calls keep 440 threads as long as calls are slow: 119 MB by what the limit counts, and 91 MB
         # by the target's processes, which alone would pass. The kernel ends it with 104m.
-        (
+        pytest.param(
             {"AGGREGATOR_MEMORY": "118m", "WSGI_THREADS": "40", "LATENCY": "0.5"},
             ("memory",),
             "raise AGGREGATOR_MEMORY=.",
+            marks=pytest.mark.slow,
         ),
     ],
-    ids=["a generator without CPU", "an api without CPU", "a target without memory"],
+    ids=["an api without CPU", "a generator without CPU", "a target without memory"],
 )
 def test_a_starved_part_makes_the_run_invalid_and_is_named(
     docker_lab: Lab, starved: dict[str, str], names: Sequence[str], remedy: str

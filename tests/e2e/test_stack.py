@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -13,6 +11,7 @@ import pytest
 from loadtests.runtime import required
 from loadtests.runtime.processes import read_services
 from tests.e2e.conftest import SERVICES, Stack
+from tests.integration.waiting import wait_until
 
 every_service = pytest.mark.parametrize("service", SERVICES)
 MEGABYTE = 1_000_000
@@ -98,24 +97,18 @@ def rows(stack: Stack) -> dict[str, dict[str, Any]]:
     return {row["name"]: row for row in stats}
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.2)
-
-
 def test_the_web_ui_drives_both_targets_without_an_address_typed(stack: Stack) -> None:
-    assert swarm(stack, fan_out=10, latency=0.2)["success"]
+    """Of users who all ask at once, those of WSGI wait for a slot, some of them for several turns."""
+    assert swarm(stack, fan_out=10, latency=1)["success"]
     try:
-        wait_until(lambda: rows(stack).get("wsgi: threadpool", {}).get("num_requests", 0) > 60)
+        wait_until(lambda: rows(stack).get("wsgi: threadpool", {}).get("num_requests", 0) > 30)
         found = rows(stack)
     finally:
         httpx.post(f"{stack.url('locust')}/stop", trust_env=False)
     wsgi, asgi = found["wsgi: threadpool"], found["asgi: gather"]
     assert wsgi["num_failures"] == asgi["num_failures"] == 0
-    assert asgi["num_requests"] > 1.5 * wsgi["num_requests"]
-    assert wsgi["median_response_time"] > 1.5 * asgi["median_response_time"]
+    assert asgi["num_requests"] > wsgi["num_requests"]
+    assert wsgi["max_response_time"] > 2 * asgi["min_response_time"] >= 2 * 1000
 
 
 def test_the_knobs_of_the_web_ui_change_the_traffic(stack: Stack) -> None:

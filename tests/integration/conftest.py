@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.integration.waiting import PATIENCE
 from tests.processes import running, urls
-
-PATIENCE = 30.0  # seconds; only a hang takes so long
 
 
 @pytest.fixture(scope="session")
@@ -25,10 +25,19 @@ def target(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.fixture(scope="session")
+def clients(lab: Mapping[str, str]) -> Iterator[Mapping[str, httpx.Client]]:
+    """By service, made once: making one takes longer than most tests do with it."""
+    with ExitStack() as opened:
+        yield {
+            name: opened.enter_context(httpx.Client(base_url=url, timeout=PATIENCE, trust_env=False))
+            for name, url in lab.items()
+        }
+
+
 @pytest.fixture
-def client(lab: Mapping[str, str], target: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=lab[target], timeout=PATIENCE, trust_env=False) as client:
-        yield client
+def client(clients: Mapping[str, httpx.Client], target: str) -> httpx.Client:
+    return clients[target]
 
 
 @pytest.fixture

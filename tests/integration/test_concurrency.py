@@ -1,84 +1,69 @@
-"""The difference that the lab is about, with wide margins."""
+"""The difference that the lab is about, as the services count it."""
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 
-from loadtests import witness
+from loadtests.analysis.readings import grown
 from services.aggregator.strategies import STRATEGIES
+from tests.integration.waiting import PATIENCE, read, user_who_leaves, wait_until
 
-LATENCY = 1.0  # seconds; long against the time that eleven requests take to arrive
+LATENCY = 2.0  # seconds; long against the time that fifteen requests take to arrive
 SLOTS = 10
+PAGES = 15
 
 
-def slowest_of(url: str, pages: int) -> float:
-    """Seconds until the last of so many simultaneous pages was there."""
+def page_url(lab: Mapping[str, str], target: str, fan_out: int, latency: float) -> str:
+    strategy = STRATEGIES["threadpool" if target == "wsgi" else "gather"]
+    return f"{lab[target]}{strategy.url_path}?fan_out={fan_out}&latency={latency}"
 
-    def page(_: int) -> None:
-        httpx.get(url, timeout=30, trust_env=False).raise_for_status()
 
+def wait_until_idle(lab: Mapping[str, str], target: str) -> None:
+    wait_until(lambda: read(lab, target).number("lab_pages_in_flight") == 0)
+    wait_until(lambda: read(lab, "api").number("lab_calls_in_flight") == 0)
+
+
+@pytest.mark.parametrize(
+    ("target", "inside", "queued", "turns"),
+    [("wsgi", SLOTS, PAGES - SLOTS, 2), ("asgi", PAGES, 0, 1)],
+)
+def test_as_many_pages_as_slots_are_worked_on_the_others_wait_and_without_slots_none_does(
+    lab: Mapping[str, str], target: str, inside: int, queued: int, turns: int
+) -> None:
+    """Seen while no slot is left to ask for it; who waits for a slot waits a whole page longer."""
+    wait_until_idle(lab, target)
+    url = page_url(lab, target, 2, LATENCY)
     started = time.perf_counter()
-    with ThreadPoolExecutor(pages) as threads:
-        list(threads.map(page, range(pages)))
-    return time.perf_counter() - started
-
-
-@pytest.mark.parametrize(("target", "strategy"), [("wsgi", "threadpool"), ("asgi", "gather")])
-def test_as_many_pages_as_slots_take_one_turn(lab: Mapping[str, str], target: str, strategy: str) -> None:
-    url = f"{lab[target]}{STRATEGIES[strategy].url_path}?fan_out=1&latency={LATENCY}"
-    assert LATENCY <= slowest_of(url, SLOTS) < 2 * LATENCY
-
-
-def test_one_page_more_than_slots_takes_two_turns_under_wsgi(lab: Mapping[str, str]) -> None:
-    url = f"{lab['wsgi']}{STRATEGIES['threadpool'].url_path}?fan_out=1&latency={LATENCY}"
-    assert 2 * LATENCY <= slowest_of(url, SLOTS + 1) < 3 * LATENCY
-
-
-def test_one_page_more_takes_no_second_turn_under_asgi(lab: Mapping[str, str]) -> None:
-    url = f"{lab['asgi']}{STRATEGIES['gather'].url_path}?fan_out=1&latency={LATENCY}"
-    assert LATENCY <= slowest_of(url, SLOTS + 1) < 2 * LATENCY
-
-
-def test_the_api_sees_the_external_concurrency(lab: Mapping[str, str]) -> None:
-    with ThreadPoolExecutor(20) as threads:
-        url = f"{lab['asgi']}{STRATEGIES['gather'].url_path}?fan_out=10&latency={LATENCY}"
-        pages = [threads.submit(httpx.get, url, timeout=30, trust_env=False) for _ in range(20)]
-        wait_until(lambda: calls_in_flight(lab) > SLOTS * 10)
+    with ThreadPoolExecutor(PAGES) as threads:
+        pages = [threads.submit(httpx.get, url, timeout=PATIENCE, trust_env=False) for _ in range(PAGES)]
+        wait_until(lambda: read(lab, target).number("lab_pages_in_flight") == inside)
+        wait_until(lambda: read(lab, target).number("lab_requests_queued") == queued)
+        wait_until(lambda: read(lab, "api").number("lab_calls_in_flight") == 2 * inside)
         assert all(page.result().status_code == 200 for page in pages)
-    wait_until(lambda: calls_in_flight(lab) == 0)
+    assert time.perf_counter() - started >= turns * LATENCY
+    assert read(lab, target).number("lab_requests_queued") == 0
+    wait_until_idle(lab, target)
+    if target == "wsgi":
+        assert read(lab, target).number("lab_pages_in_flight_peak") == SLOTS
 
 
-def test_a_vanished_client_cancels_its_calls_under_asgi(lab: Mapping[str, str]) -> None:
-    url = f"{lab['asgi']}{STRATEGIES['gather'].url_path}?fan_out=10&latency=10"
-    started = time.perf_counter()
-    with pytest.raises(httpx.ReadTimeout):
-        httpx.get(url, timeout=httpx.Timeout(5, read=0.3), trust_env=False)
-    wait_until(lambda: calls_in_flight(lab) == 0)
-    assert time.perf_counter() - started < float(os.environ["CALL_TIMEOUT"])  # when they would have given up
-
-
-def test_a_vanished_client_does_not_stop_its_page_under_wsgi(lab: Mapping[str, str]) -> None:
-    url = f"{lab['wsgi']}{STRATEGIES['threadpool'].url_path}?fan_out=3&latency=1.5"
-    with pytest.raises(httpx.ReadTimeout):
-        httpx.get(url, timeout=httpx.Timeout(5, read=0.5), trust_env=False)
-    assert calls_in_flight(lab) == 3
-    wait_until(lambda: calls_in_flight(lab) == 0)
-
-
-def calls_in_flight(lab: Mapping[str, str]) -> int:
-    reading = witness.read(lab["api witness"])
-    assert reading is not None
-    return reading.number("lab_calls_in_flight") or 0
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 15.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
+@pytest.mark.parametrize(
+    ("target", "end", "other", "answered"),
+    [("wsgi", "finished", "cancelled", 3), ("asgi", "cancelled", "finished", 0)],
+)
+def test_a_user_who_leaves_ends_the_page_and_its_calls_under_asgi_and_neither_under_wsgi(
+    lab: Mapping[str, str], target: str, end: str, other: str, answered: int
+) -> None:
+    wait_until_idle(lab, target)
+    page, calls = read(lab, target), read(lab, "api")
+    with user_who_leaves(page_url(lab, target, 3, LATENCY)):
+        wait_until(lambda: read(lab, "api").number("lab_calls_in_flight") == 3)
+    wait_until(lambda: grown(page, read(lab, target), f"lab_pages_{end}_total") == 1)
+    wait_until_idle(lab, target)
+    assert grown(page, read(lab, target), f"lab_pages_{other}_total") == 0
+    assert grown(calls, read(lab, "api"), 'lab_calls_total{how="answered"}') == answered

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -27,8 +27,8 @@ BROKEN = {
 }
 BEGUN = {name for name, sent in BROKEN.items() if sent and b"strateg" in sent}
 
-# In a process of its own, because Locust patches the one that imports it.
-ASKS_ONCE = """
+# In a process of its own, because Locust patches the one that imports it. A line of JSON for each URL.
+ASKS_EACH_ONCE = """
 import json, sys
 from argparse import Namespace
 from locust.env import Environment
@@ -36,33 +36,36 @@ from loadtests.record import Recorder
 from loadtests.targets import Target
 from loadtests.users import Users, user_class
 options = Namespace(strategy="stream", fan_out=1, latency=0, jitter=0, fail=0, work=0)
-target = Target("asgi", sys.argv[1], "ASGI", None, {"stream": "/"}, 1, {}, {})
-recorder = Recorder()
-one = user_class(target, first_byte=recorder.first_byte)
-environment = Environment(user_classes=[one], parsed_options=options)
-Users(environment, 1, recorder)
-recorder.open()
-fault = one(environment).ask()
-print(json.dumps([fault, recorder.pages, recorder.failures, recorder.first_bytes.total_count]))
+for url in sys.argv[1:]:
+    target = Target("asgi", url, "ASGI", None, {"stream": "/"}, 1, {}, {})
+    recorder = Recorder()
+    one = user_class(target, first_byte=recorder.first_byte)
+    environment = Environment(user_classes=[one], parsed_options=options)
+    Users(environment, 1, recorder)
+    recorder.open()
+    fault = one(environment).ask()
+    print(json.dumps([fault, recorder.pages, recorder.failures, recorder.first_bytes.total_count]))
 """
 
 
+@pytest.fixture(scope="module")
+def seen() -> dict[str, Any]:
+    """What one user counts at each of the broken servers."""
+    with ExitStack() as servers:
+        urls = [servers.enter_context(broken_server(sent)) for sent in BROKEN.values()]
+        command = [sys.executable, "-c", ASKS_EACH_ONCE, *urls]
+        ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LONGEST, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert "Traceback" not in ended.stderr
+    return dict(zip(BROKEN, map(json.loads, ended.stdout.splitlines()), strict=True))
+
+
 @pytest.mark.parametrize("way", BROKEN)
-def test_a_streamed_page_whose_connection_breaks_is_a_failure(way: str) -> None:
-    with broken_server(BROKEN[way]) as url:
-        fault, pages, failures, first_bytes = asked_once(url)
+def test_a_streamed_page_whose_connection_breaks_is_a_failure(seen: dict[str, Any], way: str) -> None:
+    fault, pages, failures, first_bytes = seen[way]
     assert fault == "no answer: the connection failed or was cut off"
     assert (pages, failures) == (0, {fault: 1})
     assert first_bytes == (way in BEGUN)
-
-
-def asked_once(url: str) -> Any:
-    ended = subprocess.run(
-        [sys.executable, "-c", ASKS_ONCE, url], cwd=ROOT, capture_output=True, text=True, timeout=LONGEST, check=False
-    )
-    assert ended.returncode == 0, ended.stderr
-    assert "Traceback" not in ended.stderr
-    return json.loads(ended.stdout)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import perf_counter
@@ -21,7 +21,7 @@ from services.aggregator.pitfalls import BLOCKED, OWN_VIEW
 from services.aggregator.settings import MIDDLEWARE_SETS
 from services.aggregator.strategies import STRATEGIES
 from services.aggregator.variants import VARIANTS
-from tests.integration.waiting import read, wait_until
+from tests.integration.waiting import read, user_who_leaves, wait_until
 from tests.processes import running, urls
 
 DEADLINE = float(os.environ["DEADLINE"])
@@ -42,15 +42,13 @@ def fault(answer: httpx.Response, variant: str, fan_out: int) -> str | None:
 
 
 @pytest.fixture
-def wsgi(lab: Mapping[str, str]) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=lab["wsgi"], timeout=30, trust_env=False) as client:
-        yield client
+def wsgi(clients: Mapping[str, httpx.Client]) -> httpx.Client:
+    return clients["wsgi"]
 
 
 @pytest.fixture
-def asgi(lab: Mapping[str, str]) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=lab["asgi"], timeout=30, trust_env=False) as client:
-        yield client
+def asgi(clients: Mapping[str, httpx.Client]) -> httpx.Client:
+    return clients["asgi"]
 
 
 # --- what all have in common --------------------------------------------------------------------
@@ -101,9 +99,9 @@ def test_a_page_one_of_whose_calls_failed_is_no_page(asgi: httpx.Client, variant
 @pytest.mark.parametrize("variant", sorted(set(VARIANTS) - DATABASE))
 def test_a_page_computes_as_long_as_it_is_asked_to(lab: Mapping[str, str], asgi: httpx.Client, variant: str) -> None:
     before = read(lab, "asgi")
-    answer = ask(asgi, variant, fan_out=1, latency=0, work=0.2)
-    assert answer.json()["elapsed"] >= 0.2
-    assert (grown(before, read(lab, "asgi"), "lab_cpu_seconds_total") or 0) >= 0.18  # the kernel counts in ticks
+    answer = ask(asgi, variant, fan_out=1, latency=0, work=0.1)
+    assert answer.json()["elapsed"] >= 0.1
+    assert (grown(before, read(lab, "asgi"), "lab_cpu_seconds_total") or 0) >= 0.08  # the kernel counts in ticks
 
 
 # --- work that a page does not wait for -----------------------------------------------------------
@@ -140,21 +138,24 @@ def test_a_page_whose_deadline_passes_is_a_504_that_says_so(client: httpx.Client
     assert answer.status_code == 504
     assert answer.headers["content-type"] == "application/problem+json"
     assert f"deadline of {DEADLINE:g} s" in answer.json()["detail"]
-    assert DEADLINE <= answer.elapsed.total_seconds() < CALL_TIMEOUT
+    assert answer.elapsed.total_seconds() >= DEADLINE
 
 
 @pytest.mark.parametrize(("variant", "stay"), [("partial", 0), ("partial_threads", 2)])
 def test_a_partial_page_names_what_did_not_come_and_only_threads_stay_with_it(
-    lab: Mapping[str, str], client: httpx.Client, variant: str, stay: int
+    lab: Mapping[str, str], client: httpx.Client, target: str, variant: str, stay: int
 ) -> None:
+    """A call that stays ends by its own timeout, and one that is cancelled does not."""
     wait_until(lambda: read(lab, "api").number("lab_calls_in_flight") == 0)
-    answer = ask(client, variant, fan_out=5, hanging=2)
-    wait_until(lambda: read(lab, "api").number("lab_calls_in_flight") == stay, (CALL_TIMEOUT - DEADLINE) / 2)
-    assert DEADLINE <= answer.elapsed.total_seconds() < CALL_TIMEOUT
+    before = read(lab, target)
+    answer = ask(client, variant, fan_out=5, latency=0.001, hanging=2)
+    assert answer.elapsed.total_seconds() >= DEADLINE
     assert answer.json()["missing"] == ["0", "1"]
     assert [response["task_id"] for response in answer.json()["responses"]] == ["2", "3", "4"]
     assert fault(answer, variant, 5) is None
     wait_until(lambda: read(lab, "api").number("lab_calls_in_flight") == 0)
+    wait_until(lambda: read(lab, target).number("lab_upstream_calls_in_flight") == 0)
+    assert grown(before, read(lab, target), "lab_upstream_timeouts_total") == stay
 
 
 # --- streaming ------------------------------------------------------------------------------------
@@ -165,15 +166,15 @@ def test_a_streamed_page_begins_before_its_last_call_and_counts_until_its_last_b
     lab: Mapping[str, str], client: httpx.Client, variant: str, target: str
 ) -> None:
     wait_until(lambda: read(lab, target).number("lab_pages_in_flight") == 0)
-    with client.stream("GET", VARIANTS[variant].url_path, params={"fan_out": 3, "latency": 0.5}) as answer:
+    with client.stream("GET", VARIANTS[variant].url_path, params={"fan_out": 3, "latency": 1}) as answer:
         parts = answer.iter_text()
         first = next(parts)
         assert first.endswith('"responses": [')
-        wait_until(lambda: read(lab, "api").number("lab_calls_in_flight") == 3, 0.4)
-        wait_until(lambda: read(lab, target).number("lab_pages_in_flight") == 1, 0.4)
+        wait_until(lambda: read(lab, "api").number("lab_calls_in_flight") == 3)
+        wait_until(lambda: read(lab, target).number("lab_pages_in_flight") == 1)
         whole = first + "".join(parts)
     assert page.fault(answer.status_code, whole.encode(), variant, 3) is None
-    assert json.loads(whole)["elapsed"] >= 0.5
+    assert json.loads(whole)["elapsed"] >= 1
     wait_until(lambda: read(lab, target).number("lab_pages_in_flight") == 0)
 
 
@@ -198,9 +199,8 @@ def test_what_suits_the_other_interface_is_collected_before_its_first_byte(clien
 def test_a_streamed_page_whose_user_has_gone_is_cancelled_under_asgi(lab: Mapping[str, str]) -> None:
     wait_until(lambda: read(lab, "asgi").number("lab_pages_in_flight") == 0)
     before = read(lab, "asgi")
-    url = f"{lab['asgi']}{VARIANTS['stream'].url_path}?fan_out=3&latency=1.5"
-    with pytest.raises(httpx.ReadTimeout):
-        httpx.get(url, timeout=httpx.Timeout(5, read=0.4), trust_env=False)
+    with user_who_leaves(f"{lab['asgi']}{VARIANTS['stream'].url_path}?fan_out=3&latency=2"):
+        wait_until(lambda: read(lab, "api").number("lab_calls_in_flight") == 3)
     wait_until(lambda: grown(before, read(lab, "asgi"), "lab_pages_cancelled_total") == 1)
     wait_until(lambda: read(lab, "asgi").number("lab_upstream_calls_in_flight") == 0)
     wait_until(lambda: read(lab, "asgi").number("lab_pages_in_flight") == 0)
@@ -242,11 +242,14 @@ def test_a_client_for_each_page_opens_all_its_connections_anew(lab: Mapping[str,
 def test_a_client_with_default_limits_makes_no_more_than_100_calls_at_once(
     lab: Mapping[str, str], asgi: httpx.Client
 ) -> None:
+    wait_until(lambda: read(lab, "api").number("lab_calls_in_flight") == 0)
+    most = 0
     with ThreadPoolExecutor(2) as threads:
-        pages = [threads.submit(ask, asgi, "client_default_limits", fan_out=75, latency=0.5) for _ in range(2)]
-        wait_until(lambda: read(lab, "api").number("lab_calls_in_flight") == 100)
+        pages = [threads.submit(ask, asgi, "client_default_limits", fan_out=75, latency=1.5) for _ in range(2)]
+        while not all(each.done() for each in pages):
+            most = max(most, read(lab, "api").number("lab_calls_in_flight") or 0)
         assert all(fault(each.result(), "client_default_limits", 75) is None for each in pages)
-        assert max(each.result().json()["elapsed"] for each in pages) >= 1.0
+    assert 20 < most <= 100  # and not only those 20 whose connections it keeps
 
 
 def test_its_own_view_answers_as_the_api_does(client: httpx.Client) -> None:
