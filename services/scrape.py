@@ -19,14 +19,16 @@ LARGEST_REQUEST = 8 * 1024  # bytes
 ROUTES = Path("/proc/net/route")
 
 
-async def serve(registry: CollectorRegistry, host: str, port: int) -> asyncio.Server:
-    """Start to serve, on this event loop. Raises OSError."""
+async def serve(registry: CollectorRegistry, host: str, port: int) -> None:
+    """Start to serve, for as long as this event loop runs. Raises OSError."""
     clients: dict[StreamWriter, None] = {}  # in the order in which they came
 
     async def answer(reader: StreamReader, writer: StreamWriter) -> None:
         clients[writer] = None
         if len(clients) > MOST_CLIENTS:
-            next(iter(clients)).transport.abort()
+            oldest = next(iter(clients))
+            del clients[oldest]
+            oldest.transport.abort()
         try:
             peer, *_ = writer.get_extra_info("peername")
             if is_of_the_lab(IPv4Address(peer)):
@@ -40,9 +42,9 @@ async def serve(registry: CollectorRegistry, host: str, port: int) -> asyncio.Se
             pass  # the client left, or was no client
         finally:
             writer.transport.abort()
-            del clients[writer]
+            clients.pop(writer, None)
 
-    return await asyncio.start_server(answer, host, port, limit=LARGEST_REQUEST)
+    await asyncio.start_server(answer, host, port, limit=LARGEST_REQUEST)
 
 
 def response(metrics: bytes) -> bytes:

@@ -16,14 +16,14 @@ import ctypes
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
-from asyncio.subprocess import PIPE, STDOUT, Process
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 import psutil
 from prometheus_client import CollectorRegistry
@@ -166,40 +166,51 @@ def main(command: Sequence[str]) -> int:
     command = [os.path.expandvars(word) for word in command]
     if not env.switch("TELEMETRY"):
         os.execvp(command[0], list(command))  # noqa: S606
-    return asyncio.run(supervise(command))
-
-
-async def supervise(command: Sequence[str]) -> int:
     process_control(PR_SET_CHILD_SUBREAPER, 1)
     folder = tempfile.mkdtemp(prefix="telemetry-")
     try:
-        server = await asyncio.create_subprocess_exec(
-            *command,
+        server = subprocess.Popen(
+            command,
             env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": folder},
-            stdout=PIPE,
-            stderr=STDOUT,
-            preexec_fn=end_with_parent,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            preexec_fn=end_with_parent,  # noqa: PLW1509  # there is no other thread yet
         )
     except OSError as error:
         print(f"{command[0]}: {error.strerror}", file=sys.stderr)
         return NO_SUCH_COMMAND
+    try:
+        return asyncio.run(supervise(server, folder))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def supervise(server: subprocess.Popen[bytes], folder: str) -> int:
+    """Serve the metrics, pass on signals and output, until the server ends; its exit status, as a shell says it."""
     told = pass_signals_on(server)
-    writing = asyncio.create_task(output.pass_on(cast("asyncio.StreamReader", server.stdout)))
+    writing = asyncio.create_task(output.pass_on(await read_pipe(server.stdout)))
     try:
         registry = CollectorRegistry()
         registry.register(ServerTree(psutil.Process(server.pid)))
         registry.register(ControlGroup())
         Counted(registry, folder)
         host, _, port = env.text("TELEMETRY_ADDRESS").rpartition(":")
-        async with await scrape.serve(registry, host, int(port)):
-            status = await server.wait()
+        await scrape.serve(registry, host, int(port))
+        # Not by asyncio, which would also wait for the workers that a killed server leaves behind.
+        status = await asyncio.to_thread(server.wait)
         if status < 0 and not told:
-            print(f"{command[0]} was killed by {signal.Signals(-status).name}", file=sys.stderr, flush=True)
+            name = signal.Signals(-status).name
+            print(f"the server was killed by {name}, and not by its supervisor", file=sys.stderr, flush=True)
         return status if status >= 0 else KILLED - status
     finally:
         end_family(server)
         await asyncio.wait([writing], timeout=LAST_WORDS)
-        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def read_pipe(pipe: Any) -> asyncio.StreamReader:
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
+    return reader
 
 
 def process_control(option: int, value: int) -> None:
@@ -213,24 +224,22 @@ def end_with_parent() -> None:
     process_control(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def pass_signals_on(server: Process) -> set[int]:
+def pass_signals_on(server: subprocess.Popen[bytes]) -> set[int]:
     """Return the signals that have been passed on, as they come."""
     told: set[int] = set()
 
     def pass_on(number: int) -> None:
         told.add(number)
-        with suppress(ProcessLookupError):  # it has ended
-            server.send_signal(number)
+        server.send_signal(number)
 
     for number in SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, pass_on, number)
     return told
 
 
-def end_family(server: Process) -> None:
+def end_family(server: subprocess.Popen[bytes]) -> None:
     """Kill the workers that a killed server leaves behind, and the server itself if something above went wrong."""
-    with suppress(ProcessLookupError):
-        server.kill()
+    server.kill()
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):
             process.kill()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
@@ -18,8 +19,10 @@ import pytest
 from loadtests import witness
 from loadtests.analysis.readings import LATENESS, LOOP_LAG, Reading, grown, p99
 from loadtests.runtime.processes import free_port
+from services import output, scrape
 from services.aggregator.strategies import STRATEGIES
 from tests.integration.waiting import read, wait_until
+from tests.processes import server_at
 
 
 @pytest.mark.parametrize("service", ["api", "wsgi", "asgi"])
@@ -173,6 +176,58 @@ signal.pause()
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 7
     assert witness.read(f"http://127.0.0.1:{port}") is None
+
+
+WITH_A_WORKER = """
+import os, signal, time
+worker = 0
+signal.signal(signal.SIGTERM, lambda *_: (worker and os.kill(worker, signal.SIGKILL), os._exit(0)))
+worker = os.fork()
+time.sleep(600)
+"""
+
+
+def test_a_server_that_is_killed_takes_its_workers_with_it_and_is_named(capfd: pytest.CaptureFixture[str]) -> None:
+    with supervised(WITH_A_WORKER, free_port()) as process:
+        server, worker = family(process)
+        server.kill()
+        assert process.wait(10) == 128 + signal.SIGKILL
+    wait_until(lambda: not worker.is_running())
+    assert "the server was killed by SIGKILL" in capfd.readouterr().err
+
+
+def test_a_sampler_that_is_killed_takes_its_server_with_it() -> None:
+    with supervised(WITH_A_WORKER, free_port()) as process:
+        members = family(process)
+        process.kill()
+    wait_until(lambda: not any(ended.is_running() for ended in members))
+
+
+def family(supervisor: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """The server and its worker, as soon as both are there."""
+    process = psutil.Process(supervisor.pid)
+    wait_until(lambda: len(process.children(recursive=True)) == 2)
+    server = process.children()[0]
+    return [server, *server.children()]
+
+
+def test_slow_clients_of_a_sampler_do_not_keep_it_from_others_nor_take_threads(lab: Mapping[str, str]) -> None:
+    url = httpx.URL(lab["api witness"])
+    sampler = server_at(lab["api witness"])
+    threads = sampler.num_threads()
+    with ExitStack() as clients:
+        for _ in range(300):
+            client = clients.enter_context(socket.create_connection((url.host, url.port or 0)))
+            client.sendall(b"GET /met")
+        assert read(lab, "api").values
+        assert sampler.num_threads() == threads
+        wait_until(lambda: len(sampler.net_connections(kind="tcp4")) <= scrape.MOST_CLIENTS + 1)  # and it listens
+
+
+def test_a_server_that_writes_without_end_does_not_fill_a_disk(capfd: pytest.CaptureFixture[str]) -> None:
+    with supervised("for _ in range(50_000): print('x' * 99)", free_port()) as process:
+        assert process.wait(30) == 0
+    assert output.AT_ONCE / 2 < len(capfd.readouterr().out) < 2 * output.AT_ONCE
 
 
 def test_a_server_that_does_not_exist_is_a_sentence() -> None:
