@@ -73,7 +73,7 @@ def test_a_server_that_is_killed_is_named_and_comes_back(stack: Stack) -> None:
     stack.compose("exec", "-T", "api", "sh", "-c", kill)
     wait_until(lambda: stack.inspect("api")["State"]["StartedAt"] > started)
     wait_until(lambda: stack.inspect("api")["State"]["Health"]["Status"] == "healthy")
-    assert "the server was killed by SIGKILL" in stack.docker("logs", stack.compose("ps", "--quiet", "api").strip())
+    assert "the server was killed by SIGKILL" in stack.compose("logs", "--no-log-prefix", "api")
 
 
 @pytest.fixture

@@ -128,17 +128,14 @@ def supervised(code: str, port: int, **environment: str) -> subprocess.Popen[byt
 
 @contextmanager
 def witnessed(code: str) -> Iterator[str]:
-    """The address of the witness of a server that is killed afterwards."""
+    """The address of the witness of a server that is ended afterwards, with its workers."""
     port = free_port()
     with supervised(code, port) as process:
         try:
             wait_until(lambda: witness.read(f"http://127.0.0.1:{port}") is not None)
             yield f"http://127.0.0.1:{port}"
         finally:
-            family = psutil.Process(process.pid).children(recursive=True)
-            process.kill()
-            for child in family:
-                child.kill()
+            process.terminate()
 
 
 def test_the_witness_answers_while_the_server_computes_without_a_pause() -> None:
