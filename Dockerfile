@@ -1,4 +1,9 @@
 # One base, four targets: api, aggregator, locust, postgres.
+#
+# The base is named by its tag, which moves with every patch of Python and Debian: a build takes those at the next
+# `docker pull python:3.13-slim`. To build from exactly one image, name it by its digest (the workflow in .github/ does):
+#   docker pull python:3.13-slim
+#   export PYTHON_IMAGE=$(docker image inspect --format '{{index .RepoDigests 0}}' python:3.13-slim)
 ARG PYTHON_IMAGE=python:3.13-slim
 
 # The packages of each target, in a virtual environment of its own. Only requirements/ is copied
@@ -24,7 +29,8 @@ COPY requirements/loadtests.txt /requirements.txt
 RUN --mount=type=cache,target=/root/.cache/pip \
     /venv/bin/pip install --require-hashes -r /requirements.txt && /venv/bin/pip uninstall -y pip
 
-# What every image runs as: not root, in a place it cannot write to.
+# What every image runs as: not root, in a place it cannot write to. It can read what is copied there whatever the umask
+# of the clone was.
 FROM ${PYTHON_IMAGE} AS base
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin lab
 ENV PATH=/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
@@ -32,22 +38,24 @@ WORKDIR /lab
 
 FROM base AS api
 COPY --from=install-api /venv /venv
-COPY services /lab/services
+COPY --chmod=755 services /lab/services
 USER lab
 
 FROM base AS aggregator
 COPY --from=install-aggregator /venv /venv
-COPY services /lab/services
+COPY --chmod=755 services /lab/services
 USER lab
 
 FROM base AS locust
 COPY --from=install-locust /venv /venv
-COPY loadtests /lab/loadtests
-COPY compose.yaml /lab/
+COPY --chmod=755 loadtests /lab/loadtests
+COPY --chmod=644 compose.yaml /lab/
 USER lab
 
 # Debian's PostgreSQL, because it needs nothing but the base and Debian's packages. The database is made here, once, and
-# copied when the container starts. Anybody in the lab's own network may use it, and nobody else can reach it.
+# copied when the container starts. Over the network there is one role, which owns the one database and may nothing else;
+# it needs no password, because only the aggregators share a network with it (compose.yaml). The superuser is let in by
+# the container's own socket alone.
 FROM ${PYTHON_IMAGE} AS postgres
 RUN apt-get update \
     && apt-get install -y --no-install-recommends postgresql \
@@ -57,6 +65,6 @@ RUN apt-get update \
 ENV PATH=/usr/lib/postgresql/bin:$PATH
 WORKDIR /lab
 USER postgres
-RUN initdb --pgdata=/lab/data --username=lab --auth=trust --encoding=UTF8 --locale=C \
-    && echo 'CREATE DATABASE lab' | postgres --single -D /lab/data postgres \
-    && echo 'host all all samenet trust' >> /lab/data/pg_hba.conf
+RUN initdb --pgdata=/lab/data --auth-local=peer --auth-host=reject --encoding=UTF8 --locale=C \
+    && printf '%s\n' 'CREATE ROLE lab LOGIN' 'CREATE DATABASE lab OWNER lab' | postgres --single -D /lab/data postgres \
+    && echo 'host lab lab samenet trust' >> /lab/data/pg_hba.conf

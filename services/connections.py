@@ -11,9 +11,10 @@ import socket
 import struct
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-ESTABLISHED, LISTEN = 1, 10  # states of linux/tcp_states.h
+ESTABLISHED, CLOSED, CLOSE_WAIT, LISTEN = 1, 7, 8, 10  # states of linux/tcp_states.h
+TCP_INFO = getattr(socket, "TCP_INFO", None)  # Linux
 LINE = 150  # bytes of /proc/net/tcp for each connection
 
 # linux/netlink.h, linux/sock_diag.h, linux/inet_diag.h
@@ -43,6 +44,15 @@ class Connections(NamedTuple):
     established: int
     unread: int
     backlog: int
+
+
+class HasOptions(Protocol):
+    def getsockopt(self, level: int, option: int, length: int, /) -> bytes: ...
+
+
+def has_left(connection: HasOptions) -> bool:
+    """Return whether the other side has closed a connection, also while what it sent before is still to be read."""
+    return TCP_INFO is not None and connection.getsockopt(socket.IPPROTO_TCP, TCP_INFO, 1)[0] in (CLOSED, CLOSE_WAIT)
 
 
 def connections_to(ports: Collection[int]) -> Connections | None:

@@ -3,11 +3,16 @@
 The same for any server command, without the server knowing: a process beside it that reads what the service counts
 (services.telemetry), what the kernel knows of its process tree, and its control group. It stays responsive
 while every slot of the server is taken or its event loop is blocked. Signals go to the server, whose exit status
-becomes this process's own.
+becomes this process's own. What the server writes is passed on, within bounds.
+
+Neither outlives the other: the server is told to stop when this process is killed, and when the server ends so do the
+workers that it leaves behind. Both need Linux; elsewhere the launcher ends the processes of a service together.
 """
 
 from __future__ import annotations
 
+import asyncio
+import ctypes
 import os
 import shutil
 import signal
@@ -16,22 +21,27 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from types import FrameType
+from typing import Any
 
 import psutil
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
-from services import env
+from services import env, output, scrape
 from services.connections import connections_to
 
 CGROUP = Path("/sys/fs/cgroup")
 LOOK = 5.0  # seconds between two looks for new workers; one that ended is noticed at once
 UNLIMITED = 2**60  # bytes; version 1 says "no limit" with a number beyond it
 NO_SUCH_COMMAND = 127  # as a shell says it
+KILLED = 128  # likewise, and the signal's number
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
+LAST_WORDS = 2.0  # seconds to pass on what the server wrote before it ended
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
 
 
 class ServerTree(Collector):
@@ -170,33 +180,83 @@ def main(command: Sequence[str]) -> int:
     command = [os.path.expandvars(word) for word in command]
     if not env.switch("TELEMETRY"):
         os.execvp(command[0], list(command))  # noqa: S606
+    process_control(PR_SET_CHILD_SUBREAPER, 1)
     folder = tempfile.mkdtemp(prefix="telemetry-")
     try:
-        server = subprocess.Popen(command, env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": folder})
+        server = subprocess.Popen(
+            command,
+            env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": folder},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            preexec_fn=end_with_parent,  # noqa: PLW1509  # there is no other thread yet
+        )
     except OSError as error:
         print(f"{command[0]}: {error.strerror}", file=sys.stderr)
         return NO_SUCH_COMMAND
-    pass_signals_on(server)
+    try:
+        return asyncio.run(supervise(server, folder))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def supervise(server: subprocess.Popen[bytes], folder: str) -> int:
+    """Serve the metrics, pass on signals and output, until the server ends; its exit status, as a shell says it."""
+    told = pass_signals_on(server)
+    writing = asyncio.create_task(output.pass_on(await read_pipe(server.stdout)))
     try:
         registry = CollectorRegistry()
         registry.register(ServerTree(psutil.Process(server.pid)))
         registry.register(ControlGroup())
         Counted(registry, folder)
         host, _, port = env.text("TELEMETRY_ADDRESS").rpartition(":")
-        start_http_server(int(port), addr=host, registry=registry)
-        return server.wait()
+        await scrape.serve(registry, host, int(port))
+        # Not by asyncio, which would also wait for the workers that a killed server leaves behind.
+        status = await asyncio.to_thread(server.wait)
+        if status < 0 and not told:
+            name = signal.Signals(-status).name
+            print(f"the server was killed by {name}, and not by its supervisor", file=sys.stderr, flush=True)
+        return status if status >= 0 else KILLED - status
     finally:
-        server.kill()  # only if anything above went wrong: else it has ended
-        server.wait()
-        shutil.rmtree(folder, ignore_errors=True)
+        end_family(server)
+        await asyncio.wait([writing], timeout=LAST_WORDS)
 
 
-def pass_signals_on(server: subprocess.Popen[bytes]) -> None:
-    def pass_on(number: int, frame: FrameType | None) -> None:
+async def read_pipe(pipe: Any) -> asyncio.StreamReader:
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
+    return reader
+
+
+def process_control(option: int, value: int) -> None:
+    """Ask the kernel for one of prctl(2)'s services, where there is one."""
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).prctl(option, value)
+
+
+def end_with_parent() -> None:
+    """In the server, before it begins: have it stopped, in good order, when its supervisor is killed."""
+    process_control(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def pass_signals_on(server: subprocess.Popen[bytes]) -> set[int]:
+    """Return the signals that have been passed on, as they come."""
+    told: set[int] = set()
+
+    def pass_on(number: int) -> None:
+        told.add(number)
         server.send_signal(number)
 
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
-        signal.signal(number, pass_on)
+    for number in SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(number, pass_on, number)
+    return told
+
+
+def end_family(server: subprocess.Popen[bytes]) -> None:
+    """Kill the workers that a killed server leaves behind, and the server itself if something above went wrong."""
+    server.kill()
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            process.kill()
 
 
 if __name__ == "__main__":

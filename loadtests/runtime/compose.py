@@ -197,7 +197,15 @@ class ComposeRuntime(Runtime):
         self._started |= set(services)
         starting = subprocess.Popen(
             # Without the profiles of others: who depends on a service that is not asked for goes without it.
-            [*self._compose_files, "up", "--detach", "--wait", f"--wait-timeout={START_TIMEOUT}", *services],
+            [
+                *self._compose_files,
+                "up",
+                "--no-build",  # what runs stays what it was built from, whatever is edited meanwhile
+                "--detach",
+                "--wait",
+                f"--wait-timeout={START_TIMEOUT}",
+                *services,
+            ],
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -45,6 +45,7 @@ TIMEOUT = httpx.Timeout(
     read=settings.CALL_TIMEOUT,
     write=settings.CALL_TIMEOUT,
 )
+ADDRESS_KEPT = 1  # seconds; only a call that opens a connection looks the api's address up, and all of them together
 KEEP_ALIVE = 60.0  # seconds a connection may idle; the api keeps it longer, so it is never closed first
 
 CALLS = telemetry.InFlight("lab_upstream_calls", "calls to the api")
@@ -170,7 +171,7 @@ def session() -> aiohttp.ClientSession:
     connector = Connector(
         limit=settings.MAX_CONNECTIONS,
         keepalive_timeout=KEEP_ALIVE,
-        ttl_dns_cache=300,  # seconds
+        ttl_dns_cache=ADDRESS_KEPT,
         ssl=SSL_CONTEXT,
     )
     return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from loadtests.page import fault
 from services.aggregator.registry import url_path
 from tests.e2e.conftest import Stack, own_project
+from tests.e2e.test_stack import asked
 
 TARGETS = ("wsgi-database", "asgi-database")
 URL = "postgres://lab@postgres:5432/lab"
@@ -41,6 +43,37 @@ def test_postgresql_may_do_little_and_is_not_published(database_stack: Stack) ->
     assert host["ReadonlyRootfs"]
     assert host["CapDrop"] == ["ALL"]
     assert not host["PortBindings"]
+
+
+COMMAND = """
+import psycopg, sys
+try:
+    with psycopg.connect(sys.argv[1], connect_timeout=9) as connection:
+        connection.execute("COPY (SELECT 1) TO PROGRAM 'touch /tmp/owned'")
+except psycopg.Error as error:
+    print(type(error).__name__, error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        (URL, "InsufficientPrivilege"),
+        ("postgres://postgres@postgres:5432/postgres", "no pg_hba.conf entry"),
+        ("postgres://postgres@postgres:5432/lab", "no pg_hba.conf entry"),
+        ("postgres://lab@postgres:5432/postgres", "no pg_hba.conf entry"),
+    ],
+)
+def test_who_reaches_the_database_cannot_run_a_program_there(database_stack: Stack, url: str, said: str) -> None:
+    answer = database_stack.compose("exec", "-T", "wsgi-database", "python", "-c", COMMAND, url)
+    assert said in answer
+    assert not database_stack.compose("exec", "-T", "postgres", "sh", "-c", "ls /tmp | grep owned || true").strip()
+
+
+def test_the_host_does_not_reach_the_database(database_stack: Stack) -> None:
+    [network] = database_stack.inspect("postgres")["NetworkSettings"]["Networks"].values()
+    wants_tls = struct.pack(">ii", 8, 80877103)  # PostgreSQL answers with an N or an S
+    assert asked((network["IPAddress"], 5432), wants_tls) not in {b"N", b"S"}
 
 
 @every_target

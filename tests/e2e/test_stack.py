@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,7 +15,7 @@ import pytest
 
 from loadtests.runtime import required
 from loadtests.runtime.processes import read_services
-from tests.e2e.conftest import SERVICES, Stack
+from tests.e2e.conftest import SERVICES, Stack, own_project
 from tests.integration.waiting import wait_until
 
 every_service = pytest.mark.parametrize("service", SERVICES)
@@ -33,8 +38,72 @@ def test_a_service_may_do_little(stack: Stack, service: str) -> None:
     assert host["CapDrop"] == ["ALL"]
     assert "no-new-privileges:true" in host["SecurityOpt"]
     assert not host["Privileged"]
+    assert host["MemorySwap"] == host["Memory"] > 0
+    assert 0 < host["PidsLimit"] < 32768
+    assert host["LogConfig"]["Config"].keys() == {"max-size", "max-file"}
+    assert host["RestartPolicy"] == {"Name": "on-failure", "MaximumRetryCount": 3}
     bindings = [binding for ports in host["PortBindings"].values() for binding in ports]
     assert {binding["HostIp"] for binding in bindings} == {"127.0.0.1"}
+
+
+@pytest.mark.parametrize("service", ["api", "wsgi", "asgi"])
+def test_what_a_service_says_of_itself_is_read_by_the_load_generator_and_not_by_the_host(
+    stack: Stack, service: str
+) -> None:
+    """The host reaches every port of a container by the container's address, published or not."""
+    ask = f"import urllib.request as r; print(r.urlopen('http://{service}:9000/metrics', timeout=9).read().decode())"
+    assert "lab_cpu_seconds_total" in stack.compose("exec", "-T", "locust", "python", "-c", ask)
+    [network] = stack.inspect(service)["NetworkSettings"]["Networks"].values()
+    assert asked((network["IPAddress"], 9000), b"GET /metrics HTTP/1.0\r\n\r\n") == b""
+
+
+def asked(address: tuple[str, int], question: bytes) -> bytes:
+    """What answers at an address, if anything does."""
+    with suppress(OSError), socket.create_connection(address, timeout=5) as connection:
+        connection.sendall(question)
+        return connection.recv(4096)
+    return b""
+
+
+def test_a_server_that_is_killed_is_named_and_comes_back(stack: Stack) -> None:
+    kill = (
+        "for p in /proc/[0-9]*; do read -r _ name _ <$p/stat; [ \"$name\" = '(uvicorn)' ] && kill -9 ${p#/proc/}; done"
+    )
+    started = stack.inspect("api")["State"]["StartedAt"]
+    stack.compose("exec", "-T", "api", "sh", "-c", kill)
+    wait_until(lambda: stack.inspect("api")["State"]["StartedAt"] > started)
+    wait_until(lambda: stack.inspect("api")["State"]["Health"]["Status"] == "healthy")
+    assert "the server was killed by SIGKILL" in stack.compose("logs", "--no-log-prefix", "api")
+
+
+@pytest.fixture
+def checkout(root: Path, docker_environment: dict[str, str], tmp_path: Path) -> Iterator[Stack]:
+    """Another checkout, as `umask 077` makes it, with a project of its own."""
+    folder = tmp_path / "checkout"
+    for part in ("services", "loadtests", "requirements"):
+        shutil.copytree(root / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("compose.yaml", "Dockerfile", ".dockerignore"):
+        shutil.copy(root / name, folder)
+    for path in folder.rglob("*"):
+        path.chmod(0o700 if path.is_dir() else 0o600)
+    other = Stack({**docker_environment, **own_project("lab-test-checkout")}, folder)
+    try:
+        yield other
+    finally:
+        other.compose("down", "--timeout", "3", "--rmi", "all")
+
+
+def test_up_runs_the_code_that_is_there_whatever_its_umask(engine: None, checkout: Stack) -> None:
+    checkout.compose("up", "--detach", "--wait", "api")
+    first = checkout.inspect("api")
+    assert httpx.get(f"{checkout.url('api')}/api/?latency=0", trust_env=False).json()["message"] == "Hello World!"
+    app = checkout.root / "services" / "api" / "app.py"
+    app.write_text(app.read_text().replace("Hello World!", "Good morning!"))
+    checkout.compose("up", "--detach", "--wait", "api")
+    assert httpx.get(f"{checkout.url('api')}/api/?latency=0", trust_env=False).json()["message"] == "Good morning!"
+    second = checkout.inspect("api")
+    checkout.compose("up", "--detach", "--wait", "api")
+    assert first["Id"] != second["Id"] == checkout.inspect("api")["Id"], "made anew where the code changed, only there"
 
 
 def test_both_aggregators_have_the_same_image_limits_and_environment(stack: Stack) -> None:

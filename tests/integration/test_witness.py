@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
@@ -19,8 +20,10 @@ from loadtests import witness
 from loadtests.analysis.inside import inside
 from loadtests.analysis.readings import LATENESS, LOOP_LAG, Reading, grown, p99
 from loadtests.runtime.processes import free_port
+from services import output, scrape
 from services.aggregator.strategies import STRATEGIES
 from tests.integration.waiting import PATIENCE, read, wait_until
+from tests.processes import server_at
 
 
 @pytest.mark.parametrize("service", ["api", "wsgi", "asgi"])
@@ -87,17 +90,14 @@ def supervised(code: str, port: int, **environment: str) -> subprocess.Popen[byt
 
 @contextmanager
 def witnessed(code: str) -> Iterator[str]:
-    """The address of the witness of a server that is killed afterwards."""
+    """The address of the witness of a server that is ended afterwards, with its workers."""
     port = free_port()
     with supervised(code, port) as process:
         try:
             wait_until(lambda: witness.read(f"http://127.0.0.1:{port}") is not None)
             yield f"http://127.0.0.1:{port}"
         finally:
-            family = psutil.Process(process.pid).children(recursive=True)
-            process.kill()
-            for child in family:
-                child.kill()
+            process.terminate()
 
 
 def test_the_witness_answers_while_the_server_computes_without_a_pause() -> None:
@@ -173,6 +173,58 @@ signal.pause()
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE) == 7
     assert witness.read(f"http://127.0.0.1:{port}") is None
+
+
+WITH_A_WORKER = """
+import os, signal, time
+worker = 0
+signal.signal(signal.SIGTERM, lambda *_: (worker and os.kill(worker, signal.SIGKILL), os._exit(0)))
+worker = os.fork()
+time.sleep(600)
+"""
+
+
+def test_a_server_that_is_killed_takes_its_workers_with_it_and_is_named(capfd: pytest.CaptureFixture[str]) -> None:
+    with supervised(WITH_A_WORKER, free_port()) as process:
+        server, worker = family(process)
+        server.kill()
+        assert process.wait(10) == 128 + signal.SIGKILL
+    wait_until(lambda: not worker.is_running())
+    assert "the server was killed by SIGKILL" in capfd.readouterr().err
+
+
+def test_a_sampler_that_is_killed_takes_its_server_with_it() -> None:
+    with supervised(WITH_A_WORKER, free_port()) as process:
+        members = family(process)
+        process.kill()
+    wait_until(lambda: not any(ended.is_running() for ended in members))
+
+
+def family(supervisor: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """The server and its worker, as soon as both are there."""
+    process = psutil.Process(supervisor.pid)
+    wait_until(lambda: len(process.children(recursive=True)) == 2)
+    server = process.children()[0]
+    return [server, *server.children()]
+
+
+def test_slow_clients_of_a_sampler_do_not_keep_it_from_others_nor_take_threads(lab: Mapping[str, str]) -> None:
+    url = httpx.URL(lab["api witness"])
+    sampler = server_at(lab["api witness"])
+    threads = sampler.num_threads()
+    with ExitStack() as clients:
+        for _ in range(300):
+            client = clients.enter_context(socket.create_connection((url.host, url.port or 0)))
+            client.sendall(b"GET /met")
+        assert read(lab, "api").values
+        assert sampler.num_threads() == threads
+        wait_until(lambda: len(sampler.net_connections(kind="tcp4")) <= scrape.MOST_CLIENTS + 1)  # and it listens
+
+
+def test_a_server_that_writes_without_end_does_not_fill_a_disk(capfd: pytest.CaptureFixture[str]) -> None:
+    with supervised("for _ in range(50_000): print('x' * 99)", free_port()) as process:
+        assert process.wait(30) == 0
+    assert output.AT_ONCE / 2 < len(capfd.readouterr().out) < 2 * output.AT_ONCE
 
 
 def test_a_server_that_does_not_exist_is_a_sentence() -> None:

@@ -1,53 +1,40 @@
-"""Output that nobody can read any longer ends no command."""
+"""How much of what a server writes is passed on."""
 
 from __future__ import annotations
 
-import os
-import pty
-import subprocess
-import sys
-from pathlib import Path
+import asyncio
+from collections.abc import Iterator
+from itertools import count, repeat
 
-import pytest
-
-LONGEST = 60  # seconds
+from services.output import AT_ONCE, PART, PER_SECOND, pass_on
 
 
-def listing(root: Path, stdout: int, **environment: str) -> subprocess.Popen[str]:
-    """The experiments' document, which is longer than any buffer."""
-    words = [sys.executable, "-m", "loadtests", "list", "--document"]
-    environment = {**os.environ, **environment}
-    return subprocess.Popen(words, cwd=root, env=environment, stdout=stdout, stderr=subprocess.PIPE, text=True)
+def passed_on(parts: int, clock: Iterator[float]) -> bytes:
+    """What is passed on of a log of so many parts, of which one is read at each tick of the clock."""
+    passed: list[bytes] = []
+
+    async def log() -> None:
+        output = asyncio.StreamReader()
+        output.feed_data(b"x" * PART * parts)
+        output.feed_eof()
+        await pass_on(output, passed.append, lambda: next(clock))
+
+    asyncio.run(log())
+    return b"".join(passed)
 
 
-def outcome(process: subprocess.Popen[str]) -> tuple[int, str]:
-    errors = process.communicate(timeout=LONGEST)[1]
-    return process.returncode, errors
+def test_a_short_log_is_passed_on_as_it_is() -> None:
+    assert passed_on(3, repeat(0.0)) == b"x" * PART * 3
 
 
-def test_a_reader_who_has_seen_enough_is_no_error(root: Path) -> None:
-    read, write = os.pipe()
-    os.close(read)
-    process = listing(root, write)
-    os.close(write)
-    assert outcome(process) == (0, "")
+def test_a_storm_ends_at_a_megabyte_and_says_what_is_left_out() -> None:
+    passed = passed_on(10 * AT_ONCE // PART, repeat(0.0))
+    assert passed.count(b"x") <= AT_ONCE
+    assert b"bytes of this log were left out" in passed[-200:]
 
 
-def test_a_terminal_that_was_closed_is_no_error(root: Path) -> None:
-    master, slave = pty.openpty()
-    os.close(master)
-    process = listing(root, slave)
-    os.close(slave)
-    assert outcome(process) == (0, "")
-
-
-def test_a_full_disk_is_said_and_is_no_success(root: Path) -> None:
-    with Path("/dev/full").open("w") as full:
-        process = listing(root, full.fileno())
-    assert outcome(process) == (3, "loadtests: not all output could be written: No space left on device\n")
-
-
-@pytest.mark.parametrize("locale", ["C", "en_US.ISO-8859-1"])
-def test_output_is_utf_8_in_every_locale(locale: str, root: Path) -> None:
-    process = listing(root, subprocess.PIPE, LC_ALL=locale, PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
-    assert "×" in process.communicate(timeout=LONGEST)[0]
+def test_after_a_storm_a_part_is_passed_on_now_and_then() -> None:
+    parts = 1000  # a second each
+    passed = passed_on(parts, count())
+    assert AT_ONCE < passed.count(b"x") <= AT_ONCE + parts * PER_SECOND
+    assert passed.count(b"left out") > 1

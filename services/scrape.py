@@ -1,0 +1,88 @@
+"""Serves metrics as Prometheus text to the lab alone: to a bounded number of clients, for a bounded time each."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from asyncio import IncompleteReadError, LimitOverrunError, StreamReader, StreamWriter
+from collections.abc import Iterator
+from contextlib import suppress
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import NamedTuple
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+MOST_CLIENTS = 32  # at once; one more takes the place of the one that has been there longest
+PATIENCE = 5.0  # seconds from a client's first byte to our last
+LARGEST_REQUEST = 8 * 1024  # bytes
+ROUTES = Path("/proc/net/route")
+
+
+async def serve(registry: CollectorRegistry, host: str, port: int) -> None:
+    """Start to serve, for as long as this event loop runs. Raises OSError."""
+    clients: dict[StreamWriter, None] = {}  # in the order in which they came
+
+    async def answer(reader: StreamReader, writer: StreamWriter) -> None:
+        clients[writer] = None
+        if len(clients) > MOST_CLIENTS:
+            oldest = next(iter(clients))
+            del clients[oldest]
+            oldest.transport.abort()
+        try:
+            peer, *_ = writer.get_extra_info("peername")
+            if is_of_the_lab(IPv4Address(peer)):
+                async with asyncio.timeout(PATIENCE):
+                    await reader.readuntil(b"\r\n\r\n")
+                    writer.write(response(generate_latest(registry)))
+                    await writer.drain()
+                    writer.close()
+                    await writer.wait_closed()
+        except (OSError, TimeoutError, IncompleteReadError, LimitOverrunError):
+            pass  # the client left, or was no client
+        finally:
+            writer.transport.abort()
+            clients.pop(writer, None)
+
+    await asyncio.start_server(answer, host, port, limit=LARGEST_REQUEST)
+
+
+def response(metrics: bytes) -> bytes:
+    head = (
+        "HTTP/1.1 200 OK",
+        f"Content-Type: {CONTENT_TYPE_LATEST}",
+        f"Content-Length: {len(metrics)}",
+        "Connection: close",
+    )
+    return "\r\n".join((*head, "", "")).encode() + metrics
+
+
+class Route(NamedTuple):
+    network: IPv4Network
+    gateway: IPv4Address
+
+
+def is_of_the_lab(peer: IPv4Address) -> bool:
+    """Return whether the peer is this machine (as local processes), or a container of the same network.
+
+    The host reaches a container's ports too, published or not. It does so as the network's gateway, or from an address
+    of another network.
+    """
+    if peer.is_loopback:
+        return True
+    known = list(routes())
+    return any(peer in route.network and not int(route.gateway) for route in known) and all(
+        peer != route.gateway for route in known
+    )
+
+
+def routes() -> Iterator[Route]:
+    """The kernel's (Linux, /proc/net/route): hexadecimal, in the machine's byte order; none where it does not say."""
+    with suppress(OSError):
+        for line in ROUTES.read_text().splitlines()[1:]:
+            _, network, gateway, _, _, _, _, mask, *_ = line.split()
+            yield Route(IPv4Network((address(network), str(address(mask)))), address(gateway))
+
+
+def address(hexadecimal: str) -> IPv4Address:
+    return IPv4Address(struct.pack("=I", int(hexadecimal, 16)))
