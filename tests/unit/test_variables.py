@@ -119,8 +119,8 @@ def test_a_number_is_read_as_the_services_read_it(text: str) -> None:
     [
         ("HANG", "2", "HANG must be a number from 0 to 1; it is '2'"),
         ("WORK", "/scratch/user", "WORK must be a number from 0 to 1; it is '/scratch/user'"),
-        ("API_PORT", "tcp://10.0.0.1:80", "API_PORT must be a whole number from 1 to 65535; it is 'tcp://10.0.0.1:80'"),
-        ("LOCUST_PORT", "0", "LOCUST_PORT must be a whole number"),
+        ("API_PORT", "tcp://10.0.0.1:80", "API_PORT must be a port from 1 to 65535; it is 'tcp://10.0.0.1:80'"),
+        ("LOCUST_PORT", "0", "LOCUST_PORT must be a port from"),
         ("AGGREGATOR_CPUS", "many", "AGGREGATOR_CPUS must be a number from 0.01 to 1024"),
         ("API_MEMORY", "5x", "API_MEMORY must be 6m"),
         ("API_MEMORY", "1k", "API_MEMORY must be 6m"),
