@@ -67,7 +67,7 @@ def test_every_plot_shows_both_targets(result: dict[str, Any]) -> None:
 
 
 def test_the_table_fits_into_eighty_columns(result: dict[str, Any]) -> None:
-    console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
+    console = Console(width=80, record=True, file=open("/dev/null", "w", encoding="utf-8"))  # noqa: SIM115, PTH123
     terminal.show(result, console)
     console.file.close()
     text = console.export_text()
