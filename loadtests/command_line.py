@@ -97,6 +97,7 @@ def parser(given: Variables | None) -> Parser:
 
     predict = commands.add_parser("predict", help="what theory predicts for these knobs, without any load")
     add_load(predict, os.environ)
+    add_runtime(predict)
     predict.set_defaults(command=predict_command, takes=(*LOAD, "RUNTIME"), deployment=True)
 
     claims = commands.add_parser("claims", help="run every experiment and write down which claims hold")
@@ -253,7 +254,10 @@ def predict_command(options: argparse.Namespace) -> int:
     from loadtests import launch  # noqa: PLC0415
 
     check_load(options)
-    launch.in_virtualenv(["predict", *load_arguments(options, options.experiment)])
+    options.runtime = launch.choose_runtime(options.runtime)
+    if options.runtime == "process":
+        options.given.refuse_limits()
+    launch.in_virtualenv(["predict", *load_arguments(options, options.experiment), f"--runtime={options.runtime}"])
     from loadtests import predict  # noqa: PLC0415  # needs packages of the virtual environment
 
     return predict.main(options)
