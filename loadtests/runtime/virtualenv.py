@@ -68,7 +68,7 @@ def ensure(lock: str) -> None:
         FOLDER.mkdir(parents=True, exist_ok=True)
         with STAMP.open(
             "a", encoding="utf-8"
-        ) as stream:  # closed, and with it unlocked, even by the death of the process
+        ) as stream:  # which unlocks it when it is closed, however the process ends
             if lock_file(stream) and installed(lock):
                 return  # somebody else has installed it meanwhile
             make_anew(lock, "; what is there does not work" if there else "")
