@@ -4,7 +4,7 @@ VENV ?= .venv
 export VENV
 # What was typed after `make`, for the lab to check: not what another Makefile passes down, nor a shell's own variables.
 ifeq ($(MAKELEVEL),0)
-export TYPED_AFTER_MAKE := $(MAKEOVERRIDES)
+loadtest predict compare claims up experiments: export TYPED_AFTER_MAKE := $(MAKEOVERRIDES)
 endif
 
 .DEFAULT_GOAL := help

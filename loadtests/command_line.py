@@ -160,8 +160,11 @@ def check_load(options: argparse.Namespace) -> None:
     options.users = knobs.users(options.users) if options.users else ()
     options.rate = knobs.rates(options.rate) if options.rate else ()
     options.repeats = knobs.repeats(options.repeats) if options.repeats else None
+    asked = {knob.variable for knob in knobs.KNOBS if getattr(options, knob.name)}
+    asked |= {name for name in options.given.known if options.given.environment.get(name)} if options.given else set()
     for name in options.experiments:
         experiments.refuse_other_steps(experiments.find(name), (*options.users, *options.rate))
+        experiments.refuse_decided(experiments.find(name), asked)
     for knob in knobs.KNOBS:
         if text := getattr(options, knob.name):
             knob.parse(text)

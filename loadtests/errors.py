@@ -43,5 +43,5 @@ class Interrupted(BaseException):
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return the end of a sentence that refuses a word: the nearest of the known ones, if one is near."""
-    near = get_close_matches(word, known, n=1)
+    near = get_close_matches(word, known, n=1, cutoff=0.75)
     return f"; did you mean {near[0]}?" if near else ""

@@ -128,7 +128,8 @@ def check(variable: str, text: str) -> None:
     if variable in numbers_of:
         numbers_of[variable].parse(text)
     elif variable.endswith("_PORT"):
-        Knob(variable.lower(), 1, 65535, "a port", whole=True).parse(text)
+        if not DIGITS.fullmatch(text) or len(text) > LONGEST_NUMBER or not 1 <= int(text) <= 65535:
+            raise BadInput(f"{variable} must be a port from 1 to 65535; it is {text[:80]!r}")
     elif variable.endswith("_CPUS"):
         Knob(variable.lower(), 0.01, 1024, "cores").parse(text)
     elif variable.endswith("_MEMORY"):

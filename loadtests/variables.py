@@ -14,11 +14,11 @@ from loadtests import knobs
 from loadtests.errors import BadInput, did_you_mean
 from loadtests.runtime import LOGIN, ROOT
 
-USED = re.compile(r"(?<!\$)\$\{(\w+)(?::-([^}]*))?\}")
+USED = re.compile(r"(?<!\$)\$\{(\w+):-([^}]*)\}")
 # What the Makefile passes on of its own command line (MAKEOVERRIDES): `LATENCY=5 USERS=1\ 2`.
 TYPED = "TYPED_AFTER_MAKE"
 TYPED_NAME = re.compile(r"(?:^|(?<!\\)\s)([^\s:=?+!]+)[:?+!]*=")
-OF_MAKE = {"SHELL", ".SHELLFLAGS", "MAKE"}  # make's own, which mean nothing to the lab
+OF_OTHERS = re.compile(r"\.?SHELL(FLAGS)?|MAKE|COMPOSE_\w+|DOCKER_\w+")  # of make, Compose and Docker themselves
 
 LOAD = ("EXPERIMENT", "USERS", "RATE", "REPEATS", "QUICK")  # and the knobs, which are compose.yaml's
 OPTIONS = (*LOAD, "RUNTIME", "A", "B")
@@ -153,7 +153,9 @@ class Variables:
             )
 
     def _refuse_typed(self, command: str, taken: Collection[str]) -> None:
-        for name in sorted(self.typed - OF_MAKE - set(taken)):
+        for name in sorted(self.typed - set(taken)):
+            if OF_OTHERS.fullmatch(name):
+                continue
             raise BadInput(
                 f"`{command}` takes no variable {name[:80]}{did_you_mean(name.upper(), taken) or '.'} The README and "
                 f"`python3 -m loadtests {command} --help` say what it takes."

@@ -65,5 +65,5 @@ def own_limited_memory() -> int | None:
 
 
 def statistics(path: Path) -> Mapping[str, int]:
-    pairs = (line.split() for line in path.read_text().splitlines())
+    pairs = (line.split() for line in path.read_text(encoding="utf-8").splitlines())
     return {name: int(value) for name, value in pairs}

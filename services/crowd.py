@@ -139,7 +139,7 @@ START: dict[str, Callable[[Crowd], str | None]] = {"threads": threads, "tasks": 
 
 def memory(name: str) -> int:
     """Bytes of this process: VmRSS now, VmHWM at the most."""
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
 
 
@@ -155,7 +155,7 @@ def counted() -> int | None:
 def die_first() -> None:
     """Where memory runs out the kernel shall end this process, and not the service that started it."""
     with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000")
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="utf-8")
 
 
 def main(kind: str, number: str, seconds: str, stack: str, collector: str) -> None:

@@ -9,7 +9,7 @@ import importlib
 import inspect
 import math
 import pkgutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -246,6 +246,19 @@ def refuse_other_steps(experiment: Experiment, asked: Sequence[Step]) -> None:
         raise BadInput(
             f"{experiment.name} turns {', '.join(sorted(turned))} from step to step, so it takes no USERS= and no RATE="
         )
+
+
+def refuse_decided(experiment: Experiment, asked: Collection[str]) -> None:
+    """Raise BadInput where variables are asked for that the experiment sets in each of its measurements."""
+    turned = [
+        {name.upper() for name in (*arm.knobs, *step.knobs)}
+        for one in (experiment, experiment.quickened())
+        for arm in one.arms
+        for step in one.steps
+    ]
+    decided = {*experiment.deployment, *set.intersection(*turned or [set()])}
+    for name in sorted(decided & set(asked)):
+        raise BadInput(f"{name} is set by {experiment.name} itself. Leave {name} out, or choose another EXPERIMENT.")
 
 
 def highest(points: Sequence[Point]) -> list[Point]:

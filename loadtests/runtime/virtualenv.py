@@ -6,6 +6,7 @@ PIP_USER, …) decides nothing here; where pip finds packages (an index, a proxy
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import re
@@ -14,7 +15,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from loadtests.errors import LabDown
 from loadtests.runtime import ROOT
@@ -50,8 +51,8 @@ CHECK_TIMEOUT = 60.0  # seconds; it takes a quarter of one
 
 def ensure(lock: str) -> None:
     """Install the lock into the virtual environment, unless it or a larger one is there and works. Raises LabDown."""
-    fitting = [name for name in LOCKS[LOCKS.index(lock) :] if stamp() == fingerprint(name)]
-    if fitting and (is_active() or (is_here() and not why_broken(fitting[0]))):
+    there = installed(lock)
+    if there and (is_active() or (is_here() and not why_broken(there))):
         return
     if ":" in str(FOLDER):
         raise LabDown(
@@ -63,20 +64,46 @@ def ensure(lock: str) -> None:
             f"VENV: {FOLDER} holds what the lab did not put there, and installing would remove it. Remove it yourself, "
             "or set VENV to a folder that is empty or not there yet."
         )
-    say = "the tests and tools need" if lock == "dev" else "the lab needs"
-    again = "; what is there does not work" if fitting else ""
-    print(f"Installing what {say} into {FOLDER.name} (once, about a minute{again}) …", file=sys.stderr, flush=True)
     try:
-        clear()
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        with STAMP.open(
+            "a", encoding="utf-8"
+        ) as stream:  # which unlocks it when it is closed, however the process ends
+            if lock_file(stream) and installed(lock):
+                return  # somebody else has installed it meanwhile
+            make_anew(lock, "; what is there does not work" if there else "")
     except OSError as error:
         raise LabDown(f"VENV must be a folder that can be written to; {FOLDER}: {error.strerror}.") from error
+
+
+def installed(lock: str) -> str:
+    """Return the lock that the stamp says is installed: this one or a larger one. Empty where it says neither."""
+    return next((name for name in LOCKS[LOCKS.index(lock) :] if stamp() == fingerprint(name)), "")
+
+
+def lock_file(stream: TextIO) -> bool:
+    """Keep other processes from installing here; return whether one of them had to be waited for."""
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print(f"Waiting for another process that installs into {FOLDER.name} …", file=sys.stderr, flush=True)
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        return True
+    return False
+
+
+def make_anew(lock: str, why: str) -> None:
+    """Install everything into the folder, which is emptied first. Raises LabDown, OSError."""
+    say = "the tests and tools need" if lock == "dev" else "the lab needs"
+    print(f"Installing what {say} into {FOLDER.name} (once, about a minute{why}) …", file=sys.stderr, flush=True)
+    clear()
     make()
     install(lock)
-    if why := why_broken(lock):
+    if broken := why_broken(lock):
         raise LabDown(
             f"VENV: what pip installed is not in {FOLDER}. A setting of pip may have sent it elsewhere: see "
             "`pip config list`. The check ended with:",
-            why,
+            broken,
         )
     STAMP.write_text(fingerprint(lock), encoding="utf-8")
 
@@ -153,12 +180,11 @@ def may_be_cleared() -> bool:
     if not FOLDER.is_dir():
         return False
     made = bool(stamp()) and (FOLDER / "pyvenv.cfg").exists()
-    return made or stamp() == HALF_MADE or not any(FOLDER.iterdir())
+    return made or stamp() == HALF_MADE or all(path == STAMP and not stamp() for path in FOLDER.iterdir())
 
 
 def clear() -> None:
     """The stamp comes first and stays: what an interruption leaves behind is known as ours."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
     STAMP.write_text(HALF_MADE, encoding="utf-8")
     for path in FOLDER.iterdir():
         if path.is_dir() and not path.is_symlink():

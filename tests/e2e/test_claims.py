@@ -85,7 +85,7 @@ def claims(engine: None, docker_environment: dict[str, str], tmp_path_factory: p
 
 
 def summary_in(path: Path) -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads(path.read_text())
+    loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return loaded
 
 

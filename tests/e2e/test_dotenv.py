@@ -22,7 +22,7 @@ TAB=x	# no comment
 EMPTY=
 SINGLE='a # $PLAIN \n'
 DOUBLE="a # \"b\" \n" # comment
-LINES="one
+TWO_LINES="one
 two"
 NAMED=${PLAIN}2$PLAIN
 DEFAULT=${NOBODY:-d}
@@ -47,7 +47,7 @@ def composed(text: str, folder: Path, environment: dict[str, str]) -> dict[str, 
 
 @pytest.mark.usefixtures("engine")
 def test_compose_reads_a_dotenv_file_as_the_lab_does(tmp_path: Path, clean_environment: dict[str, str]) -> None:
-    environment = {**clean_environment, "HOME": "/me"}
+    environment = {"PATH": clean_environment["PATH"], "HOME": "/me"}  # which comes before the file
     assert read_dotenv(READ, environment) == composed(READ, tmp_path, environment)
 
 

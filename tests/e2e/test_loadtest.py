@@ -120,7 +120,7 @@ def test_a_lab_that_is_up_is_left_alone_and_what_a_killed_run_left_is_cleaned_up
             run.communicate(timeout=LONGEST)
         docker_lab.wait_for(lambda: list(docker_lab.results.glob("2*/report.html")))  # the generator ends by itself
         assert containers(RUN_PROJECT)
-        ended = docker_lab.run("run", "--quick", "--users=1", "--latency=0.1", SEED="dice")
+        ended = docker_lab.run("run", "--quick", "--experiment=database", DATABASE_URL="mysql://lab@db/pages")
         assert "Cleaning up after `make loadtest" in ended.output
         assert f"The lab that is up as {PROJECT} is left alone" in ended.output
         assert containers(RUN_PROJECT) == []

@@ -41,7 +41,7 @@ def name(path: Path) -> str:
 
 
 def imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -74,7 +74,7 @@ def test_only_the_load_generator_imports_locust(path: Path) -> None:
 @pytest.mark.parametrize("path", PURE, ids=name)
 def test_what_is_pure_does_no_io(path: Path) -> None:
     assert not set(imports(path)) & DOES_IO
-    assert "open(" not in path.read_text()
+    assert "open(" not in path.read_text(encoding="utf-8")
 
 
 def test_there_are_no_import_circles() -> None:

@@ -97,7 +97,7 @@ def test_the_house_plan_shows_the_tree_that_is_there() -> None:
 
 
 def test_every_check_is_in_the_house_plan() -> None:
-    source = Path(validity.__file__).read_text()
+    source = Path(validity.__file__).read_text(encoding="utf-8")
     for name in re.findall(r"yield Check\(\s*\"([^\"]+)\"", source):
         assert f"| {name} |" in ARCHITECTURE
 

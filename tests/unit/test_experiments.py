@@ -213,6 +213,16 @@ def test_all_of_them_together_take_less_than_twenty_minutes_and_quick_less_than_
         assert math.fsum(seconds) < minutes * 60, sorted(zip(seconds, CATALOGUE, strict=True))
 
 
+def test_what_an_experiment_sets_itself_is_refused_where_it_is_asked_for() -> None:
+    for name, variable in (("timeouts", "CALL_TIMEOUT"), ("fast-api", "LATENCY")):
+        experiment = experiments.find(name)
+        with pytest.raises(BadInput, match=f"^{variable} is set by {name} itself. Leave {variable} out"):
+            experiments.refuse_decided(experiment, {"SEED", variable})
+        experiments.refuse_decided(experiment, {"SEED"})
+    experiments.refuse_decided(experiments.find("database"), {"FAN_OUT"})  # which only one of its arms turns
+    experiments.refuse_decided(experiments.find("threads-vs-tasks"), {"FAN_OUT"})
+
+
 def test_several_are_named_by_commas_and_all_by_one_word() -> None:
     assert experiments.names("fan-out, slots,fan-out") == ["fan-out", "slots"]
     assert experiments.names("all") == list(CATALOGUE)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import fcntl
 import shutil
 import subprocess
+import threading
 import venv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -168,6 +170,22 @@ def test_what_the_shell_sets_for_other_pythons_decides_nothing_and_a_mirror_is_k
         assert environment.items() >= WANTED.items()
     pip = next(command for command in commands.told if "pip" in command)
     assert {"-I", "--no-user", "--target=", f"--prefix={folder}", "--root=/"} <= set(pip)
+
+
+def test_who_comes_while_another_process_installs_waits_and_installs_nothing(
+    folder: Path, commands: Commands, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder.mkdir()
+    with (folder / "installed.sha256").open("a", encoding="utf-8") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        waiting = threading.Thread(target=virtualenv.ensure, args=("lab",))
+        waiting.start()
+        said = ""
+        while "Waiting for another process" not in said:
+            said += capsys.readouterr().err
+        stream.write(virtualenv.fingerprint("dev"))  # which holds all of the lab's
+    waiting.join()
+    assert not commands.told
 
 
 def test_a_path_with_a_colon_is_refused_before_anything_is_made(
