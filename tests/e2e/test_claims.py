@@ -54,7 +54,7 @@ SHOWN: Mapping[str, Callable[[Steps], bool]] = {
         arms[0]["inside"]["background_cancelled"] > 0 == arms[1]["inside"]["background_cancelled"]
     ),
     "http-client": lambda arms: connections_per_page(arms[2]) > 2 * connections_per_page(arms[4]),
-    "overload": lambda arms: arms[0]["goodput"] * arms[0]["seconds"] < arms[0]["pages"],
+    "overload": lambda arms: 1.2 * arms[0]["goodput"] * arms[0]["seconds"] < arms[0]["pages"],
     "self-call": lambda arms: arms[0]["failures"] > 0 == arms[1]["failures"],
     "slots": lambda arms: most_pages(arms[0]) <= SLOTS < most_pages(arms[1]) and most_pages(arms[-1]) > SLOTS,
     "sync-view-under-asgi": lambda arms: min(map(most_pages, arms)) > SLOTS,
