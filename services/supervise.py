@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -181,22 +180,19 @@ def main(command: Sequence[str]) -> int:
     if not env.switch("TELEMETRY"):
         os.execvp(command[0], list(command))  # noqa: S606
     process_control(PR_SET_CHILD_SUBREAPER, 1)
-    folder = tempfile.mkdtemp(prefix="telemetry-")
-    try:
-        server = subprocess.Popen(
-            command,
-            env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": folder},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            preexec_fn=end_with_parent,  # noqa: PLW1509  # there is no other thread yet
-        )
-    except OSError as error:
-        print(f"{command[0]}: {error.strerror}", file=sys.stderr)
-        return NO_SUCH_COMMAND
-    try:
+    with tempfile.TemporaryDirectory(prefix="telemetry-", ignore_cleanup_errors=True) as folder:
+        try:
+            server = subprocess.Popen(
+                command,
+                env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": folder},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                preexec_fn=end_with_parent,  # noqa: PLW1509  # there is no other thread yet
+            )
+        except OSError as error:
+            print(f"{command[0]}: {error.strerror}", file=sys.stderr)
+            return NO_SUCH_COMMAND
         return asyncio.run(supervise(server, folder))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 async def supervise(server: subprocess.Popen[bytes], folder: str) -> int:
