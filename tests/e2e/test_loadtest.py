@@ -77,10 +77,10 @@ def test_a_taken_port_is_named_with_its_variable(docker_lab: Lab) -> None:
 
 
 def test_a_service_that_does_not_start_is_named_with_its_last_words(docker_lab: Lab) -> None:
-    ended = docker_lab.run(*SMALL, SEED="dice")
+    ended = docker_lab.run(*SMALL, "--experiment=database", DATABASE_URL="mysql://lab@db/pages")
     assert ended.code == 3
-    assert "the service api is not healthy" in ended.output
-    assert "SEED must be a whole number" in ended.output
+    assert "-database is not healthy" in ended.output
+    assert "DATABASE_URL must be like" in ended.output
     assert containers(RUN_PROJECT) == []
 
 
