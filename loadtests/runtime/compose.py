@@ -124,7 +124,6 @@ class ComposeRuntime(Runtime):
             [
                 *self._compose_files,
                 "up",
-                "--no-build",  # what runs stays what it was built from, whatever is edited meanwhile
                 "--detach",
                 "--wait",
                 f"--wait-timeout={START_TIMEOUT}",
@@ -275,7 +274,8 @@ class ComposeRuntime(Runtime):
 
     @property
     def _environment(self) -> dict[str, str]:
-        return {**os.environ, **self._variables}
+        # What was built in the beginning is what runs, in silence, whatever is edited meanwhile.
+        return {**os.environ, **self._variables, "PULL_POLICY": "missing"}
 
     def _ask(self, *words: str) -> str:
         """What a Compose command prints. Raises LabDown."""
