@@ -200,7 +200,6 @@ class ComposeRuntime(Runtime):
             [
                 *self._compose_files,
                 "up",
-                "--no-build",  # what runs stays what it was built from, whatever is edited meanwhile
                 "--detach",
                 "--wait",
                 f"--wait-timeout={START_TIMEOUT}",
@@ -352,7 +351,8 @@ class ComposeRuntime(Runtime):
 
     @property
     def _environment(self) -> dict[str, str]:
-        return environment(self._variables)
+        # What was built in the beginning is what runs, in silence, whatever is edited meanwhile.
+        return environment({**self._variables, "PULL_POLICY": "missing"})
 
     def _ask(self, *words: str) -> str:
         """What a Compose command prints. Raises LabDown."""
@@ -376,7 +376,7 @@ class ComposeRuntime(Runtime):
             state
             for state in states
             if state["Service"] in services
-            and (state["State"] == "exited" or state.get("Health") in {"unhealthy", "starting"})
+            and (state["State"] in {"exited", "restarting"} or state.get("Health") in {"unhealthy", "starting"})
         ]
         if bad:
             service, status = bad[0]["Service"], bad[0].get("Status") or bad[0]["State"]
