@@ -173,6 +173,7 @@ class ProcessRuntime(Runtime):
         self._logs = logs
         self._services: dict[str, Service] = {}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._logged: set[str] = set()
         self._urls: dict[str, str] = {}
         self._witnesses: dict[str, str] = {}
 
@@ -226,7 +227,9 @@ class ProcessRuntime(Runtime):
 
     def _start(self, name: str) -> subprocess.Popen[bytes]:
         service = self._services[name]
-        with (self._logs / f"{name}.log").open("wb") as log:
+        # Started again, it must not erase the last words of the one that died.
+        with (self._logs / f"{name}.log").open("ab" if name in self._logged else "wb") as log:
+            self._logged.add(name)
             try:
                 process = subprocess.Popen(
                     service.command,

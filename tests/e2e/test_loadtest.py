@@ -115,7 +115,7 @@ def test_a_lab_that_is_up_is_left_alone_and_what_a_killed_run_left_is_cleaned_up
         docker_lab.wait_for(lambda: up.stdout is not None and "press Start" in up.stdout.readline())
         lab = containers(PROJECT)
         with docker_lab.started("run", "--quick", "--users=1,5", "--latency=0.1") as run:
-            docker_lab.wait_for(lambda: len(docker_lab.raw_files()) == 1)
+            docker_lab.wait_for(docker_lab.raw_files)
             run.kill()
             run.communicate(timeout=LONGEST)
         docker_lab.wait_for(lambda: list(docker_lab.results.glob("2*/report.html")))  # the generator ends by itself

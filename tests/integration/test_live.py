@@ -63,10 +63,6 @@ class Page:
     def response_time(self, target: str) -> float:
         return self.latest("Response time")[target] or 0.0
 
-    def waiting(self, target: str) -> float:
-        """Users who wait for a page, by Little's law: as many however fast the target is."""
-        return self.goodput(target) * self.response_time(target)
-
 
 def names(page: Page) -> list[str]:
     """Of the targets that are loaded."""
@@ -106,6 +102,11 @@ def test_the_page_asks_nothing_of_another_host_and_locusts_own_leads_to_it(page:
     assert 'href="/compare"' in page.client.get("/").text
 
 
+def users_by_littles_law(page: Page, target: str) -> float:
+    """Users that the figures account for: pages/s × seconds of a page, on however slow a machine."""
+    return page.goodput(target) * page.response_time(target)
+
+
 def test_both_targets_move_a_turned_knob_changes_the_running_test_and_is_marked(page: Page) -> None:
     page.good("start", BOTH)
     wait_until(lambda: page.goodput("wsgi") and (page.latest("External concurrency")["asgi"] or 0) > 10)
@@ -132,7 +133,7 @@ def test_both_targets_move_a_turned_knob_changes_the_running_test_and_is_marked(
 
 def test_a_blocked_event_loop_is_given_as_the_reason_and_stays_so_after_a_stop(page: Page) -> None:
     page.good("start", {**BOTH, "targets": ["asgi"], "work": 0.1})
-    wait_until(lambda: "event-loop lag" in page.get("figures")["sentence"], seconds=60)
+    wait_until(lambda: "event-loop lag" in page.get("figures")["sentence"])
     assert (page.latest("Event-loop lag")["asgi"] or 0) > 50
     page.good("stop")
     stopped = page.get("figures")
@@ -197,14 +198,9 @@ def test_locusts_own_form_refuses_what_the_page_would(page: Page, form: Mapping[
     assert not page.get("figures")["running"]
 
 
-def test_under_a_base_path_and_with_more_users_than_it_can_ask_for_the_page_answers_and_locusts_form_is_checked(
-    runtime: ProcessRuntime,
-) -> None:
-    with beside(runtime, "--web-base-path=/lab", "--users=50000", path="/lab") as page:
+def test_more_users_than_the_page_can_ask_for_do_not_stop_it(runtime: ProcessRuntime) -> None:
+    with beside(runtime, "--users=50000") as page:
         wait_until(lambda: answers(page))
-        refused = page.client.post("/swarm", data={"user_count": 2, "spawn_rate": 1, "latency": 11}).json()
-        assert "LATENCY must be a number from 0 to 10" in refused["message"]
-        assert not page.get("figures")["running"]
         assert page.get("figures")["controls"]["users"] == 10_000
 
 
@@ -237,7 +233,7 @@ def test_every_route_there_is_refuses_other_sites_and_other_names_also_under_a_b
     """Also those of a Locust that comes later."""
     files = "--locustfile=loadtests/locustfile.py,tests/integration/all_routes.py"
     with beside(runtime, "--web-base-path=/lab", files, path="/lab") as page:
-        wait_until(lambda: answers(page), seconds=30)
+        wait_until(lambda: answers(page))
         server = str(page.client.base_url).removesuffix("/lab/")
         routes = page.client.get(f"{server}/all-routes").json()
         changing = {rule for rule, methods in routes if not {"GET", "HEAD", "OPTIONS"}.issuperset(methods)}
@@ -407,7 +403,7 @@ def ready(page: Page) -> bool:
 
 def test_with_workers_the_figures_are_those_of_all_of_them(workers: Page) -> None:
     workers.good("start", BOTH)
-    wait_until(lambda: all(14 < workers.waiting(target) < 28 for target in ("wsgi", "asgi")))
+    wait_until(lambda: all(14 < users_by_littles_law(workers, target) < 28 for target in ("wsgi", "asgi")))
     assert workers.get("figures")["users"] == "20 users each"
     workers.good("knobs", {**BOTH, "latency": 1.0})
     wait_until(lambda: workers.response_time("asgi") >= 1.0)
@@ -416,9 +412,9 @@ def test_with_workers_the_figures_are_those_of_all_of_them(workers: Page) -> Non
     assert names(workers) == ["asgi"]
     only_wsgi = {"user_count": 4, "spawn_rate": 4, "user_classes": "WsgiUser"}
     assert workers.client.post("/swarm", data=only_wsgi).json()["success"]
-    wait_until(lambda: names(workers) == ["wsgi"], seconds=30)
+    wait_until(lambda: names(workers) == ["wsgi"])
     workers.good("stop")
-    wait_until(lambda: workers.client.get("/stats/requests").json()["user_count"] == 0, seconds=30)
+    wait_until(lambda: workers.client.get("/stats/requests").json()["user_count"] == 0)
     assert beyond_loopback() == []
 
 

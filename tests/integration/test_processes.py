@@ -33,3 +33,4 @@ def test_a_service_that_died_is_started_again_and_one_that_runs_is_left_alone(
         assert server_at(api) == untouched
         assert server_at(asgi) != died
     assert "started again: asgi." in capsys.readouterr().out
+    assert "SIGKILL" in (logs / "asgi.log").read_text(), "the last words of the one that died"

@@ -291,7 +291,7 @@ def test_a_run_outlives_its_terminal_where_nohup_started_it(lab_command: Lab) ->
 
 def test_a_launcher_that_is_killed_leaves_a_report_and_no_process(lab_command: Lab) -> None:
     with lab_command.started(*SMALL) as process:
-        lab_command.wait_for(lambda: len(lab_command.raw_files()) == 1)
+        lab_command.wait_for(lab_command.raw_files)
         second = lab_command.run(*SMALL)
         family = children_of(process)
         process.kill()
@@ -311,7 +311,7 @@ def test_a_launcher_that_is_killed_leaves_a_report_and_no_process(lab_command: L
 
 def test_interrupted_twice_it_says_where_the_raw_data_is(lab_command: Lab) -> None:
     with lab_command.started(*SMALL) as process:
-        lab_command.wait_for(lambda: len(lab_command.raw_files()) == 1)
+        lab_command.wait_for(lab_command.raw_files)
         family = children_of(process)
         generator = next(child for child in family if "measure" in child.cmdline())
         generator.suspend()  # its report would be there before the second
