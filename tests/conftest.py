@@ -43,15 +43,15 @@ os.environ.pop("DATABASE_URL", None)
 django.setup()
 
 
-class ContainersBesideProcesses(LoadScopeScheduling):  # type: ignore[misc]  # it carries no types
-    """What needs containers runs beside what does not: each of the two in a process, one test at a time."""
+class FolderByFolder(LoadScopeScheduling):  # type: ignore[misc]  # it carries no types
+    """Each folder of tests stays in one process, one test at a time: containers run beside local processes."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return "containers" if nodeid.startswith("tests/e2e/") else "processes"
+        return nodeid.split("/")[1]
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ContainersBesideProcesses:
-    return ContainersBesideProcesses(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FolderByFolder:
+    return FolderByFolder(config, log)
 
 
 @pytest.fixture(scope="session")
