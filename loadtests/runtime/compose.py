@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
@@ -64,9 +65,16 @@ def is_rootless() -> bool:
 
 def why_no_engine() -> str | None:
     """Return why no engine with Compose can be used; None where one answers. Raises BadInput."""
-    for words, cause in (
-        (["info"], "the engine does not answer"),
-        (["compose", "version"], "it has no Compose plugin (on Debian and Ubuntu: apt install docker-compose-plugin)"),
+    asks_engine = ["info"] if is_podman() else ["version", "--format", "{{.Server.APIVersion}}"]
+    no_plugin = "it has no Compose plugin (on Debian and Ubuntu: apt install docker-compose-plugin)"
+    for words, missing, needed, oldest in (
+        (
+            asks_engine,
+            "the engine does not answer",
+            "Docker 25 or newer, with API 1.44",
+            () if is_podman() else (1, 44),
+        ),
+        (["compose", "version", "--short"], no_plugin, "Compose 2.20.2 or newer", (2, 20, 2)),
     ):
         command = [*engine(), *words]
         try:
@@ -78,7 +86,10 @@ def why_no_engine() -> str | None:
         if asked.returncode:
             # Podman ends with a line of its own, after the one that says why.
             lines = [line for line in asked.stderr.splitlines() if line.strip() and "Error: executing" not in line]
-            return f"{cause}: {lines[-1].strip()}" if lines else f"{cause}: `{shlex.join(command)}` failed"
+            return f"{missing}: {lines[-1].strip()}" if lines else f"{missing}: `{shlex.join(command)}` failed"
+        version = tuple(map(int, re.findall(r"\d+", asked.stdout)[:3]))
+        if version and version < oldest:
+            return f"{needed} is needed; this one has {asked.stdout.strip()[:40]}"
     return None
 
 

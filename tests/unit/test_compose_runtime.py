@@ -225,8 +225,13 @@ def test_a_disk_that_knows_no_owners_is_refused(
     ("script", "why"),
     [
         ("echo 'Cannot connect to the daemon' >&2; exit 1", "the engine does not answer: Cannot connect to the daemon"),
-        ("[ $1 = info ] && exit; echo 'unknown command' >&2; exit 1", "it has no Compose plugin"),
-        ("exit 0", None),
+        ("[ $1 = version ] && exit; echo 'unknown command' >&2; exit 1", "it has no Compose plugin"),
+        ("echo 1.43", "Docker 25 or newer, with API 1.44 is needed; this one has 1.43"),
+        (
+            "[ $1 = version ] && echo 1.45 || echo v2.19.0-desktop",
+            "Compose 2.20.2 or newer is needed; this one has v2.19",
+        ),
+        ("[ $1 = version ] && echo 1.45 || echo 2.26.1-4", None),
     ],
 )
 def test_why_docker_cannot_be_used_names_what_is_missing(
