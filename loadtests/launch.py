@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -105,11 +106,12 @@ def measure_each(  # noqa: PLR0913, PLR0917  # all that a run is made of
                 prepare(runtime, held, prepared, experiment.deployment)
                 prepared = experiment.deployment
                 code = measure_one(options, experiment, runtime, folder, arguments(experiment.name))
-            except LabError as error:
+            except Exception as error:
                 results.drop_if_empty(folder)
                 if not ended:
                     raise
-                print(f"{experiment.name} was not measured: {error}\n{error.details}", file=sys.stderr, flush=True)
+                details = error.details if isinstance(error, LabError) else traceback.format_exc()  # a bug
+                print(f"{experiment.name} was not measured: {error}\n{details}", file=sys.stderr, flush=True)
                 code = ExitCode.INVALID
             ended.append(Ended(experiment, code, results.finish(folder)))
             if code == ExitCode.INTERRUPTED:

@@ -96,6 +96,25 @@ def test_interrupted_between_two_experiments_does_not_count_the_first_for_the_se
     assert left_in(folder) == NAMES[:1]
 
 
+@pytest.mark.parametrize("error", [LabDown("nobody answers"), RuntimeError("a bug")])
+def test_an_error_in_a_later_experiment_does_not_cost_the_earlier_ones(
+    error: Exception, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measure_first = measuring(until=1)
+
+    def measure_one(*arguments: Any) -> ExitCode:
+        try:
+            return measure_first(*arguments)
+        except Interrupted:
+            raise error from None
+
+    monkeypatch.setattr(launch, "measure_one", measure_one)
+    ended = launch.measure(OPTIONS, lambda _: [])
+    assert [one.code for one in ended] == [ExitCode.CONFIRMED, ExitCode.INVALID]
+    assert f"{NAMES[1]} was not measured: {error}" in capsys.readouterr().err
+    assert left_in(folder) == NAMES[:1]
+
+
 class ThenInterrupted(list[Experiment]):
     def __iter__(self) -> Iterator[Experiment]:
         yield from super().__iter__()
