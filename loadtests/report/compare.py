@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
+import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
@@ -41,7 +43,7 @@ def main(a: str, b: str) -> int:
     if not unfit and not found.figures:
         unfit = ["A and B have no arm and step in common."]
     for text in report(found, paths, runs, unfit):
-        print(*fitted(text), sep="\n")
+        print(*fitted(text, columns()), sep="\n")
     return ExitCode.NOT_UP if unfit else ExitCode.CONFIRMED
 
 
@@ -218,11 +220,21 @@ def brief(text: str) -> str:
     return text if len(text) <= 120 else f"{text[:119]}…"
 
 
-def fitted(line: str) -> list[str]:
-    """In 80 columns; a summary comes from anywhere, so what steers a terminal is not passed on."""
+def fitted(line: str, width: int) -> list[str]:
+    """Return the line in parts of at most `width` columns, broken between words.
+
+    A summary comes from anywhere, so what steers a terminal is not passed on.
+    """
     clean = "".join(letter if letter.isprintable() else "?" for letter in line)
-    if len(clean) <= WIDTH:
+    if len(clean) <= width:
         return [clean]
-    indent = " " * (len(clean) - len(clean.lstrip()) + 4) if clean.startswith(" ") else ""
+    indent = " " * min(width // 2, len(clean) - len(clean.lstrip()) + 4) if clean.startswith(" ") else ""
     whole = clean.replace(" %", "\N{NO-BREAK SPACE}%")
-    return [part.replace("\N{NO-BREAK SPACE}", " ") for part in textwrap.wrap(whole, WIDTH, subsequent_indent=indent)]
+    return [part.replace("\N{NO-BREAK SPACE}", " ") for part in textwrap.wrap(whole, width, subsequent_indent=indent)]
+
+
+def columns() -> int:
+    """Return the width to print in: of the terminal, 80 at the most; a file or a pipe has no edge."""
+    if not sys.stdout.isatty():
+        return sys.maxsize
+    return min(WIDTH, shutil.get_terminal_size().columns or WIDTH)

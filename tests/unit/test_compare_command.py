@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from loadtests.errors import BadInput, ExitCode
+from loadtests.report import compare
 from loadtests.report.compare import digits, main, percent
 from tests.unit.test_comparison import arm, step, summary
 
@@ -27,8 +28,10 @@ def good(tmp_path: Path) -> str:
 
 
 def said(capsys: pytest.CaptureFixture[str], a: str, b: str, code: int = ExitCode.CONFIRMED) -> list[str]:
-    """The lines that were printed; every one fits into 80 columns."""
-    assert main(a, b) == code
+    """The lines that a terminal of 80 columns shows."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compare, "columns", lambda: 80)
+        assert main(a, b) == code
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
     return lines
@@ -51,6 +54,20 @@ def test_it_ends_with_what_changed_in_one_sentence(tmp_path: Path, capsys: pytes
     assert "           p95 s               1.00             1.30    +30 %  above the floor" in lines
     assert not any("One repeat" in line for line in lines)
     assert "without a spread" in " ".join(lines)
+
+
+def test_a_pipe_is_not_wrapped_and_a_narrow_terminal_loses_no_word(
+    tmp_path: Path, good: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = write(tmp_path / "b", summary(arm(step(100, 50.0))))
+    main(good, other)
+    piped = capsys.readouterr().out
+    assert max(map(len, piped.splitlines())) > 200
+    monkeypatch.setattr(compare, "columns", lambda: 40)
+    main(good, other)
+    narrow = capsys.readouterr().out
+    assert max(map(len, narrow.splitlines())) <= 40
+    assert "".join(narrow.split()) == "".join(piped.split())
 
 
 def test_one_repeat_is_said_not_to_tell_noise_from_change(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
