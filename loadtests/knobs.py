@@ -176,6 +176,8 @@ def rates(text: str) -> tuple[Step, ...]:
 
 
 def numbers(knob: Knob, text: str) -> list[float]:
+    if not all(part.strip() for part in text.split(",")):
+        raise BadInput(f"{knob.variable} must be numbers separated by single commas; it is {text[:80]!r}")
     found = sorted({knob.parse(part.strip()) for part in text.split(",")})
     if len(found) > MOST_STEPS:
         raise BadInput(f"{knob.variable} may have {MOST_STEPS} steps; it has {len(found)}")

@@ -315,7 +315,10 @@ def serve(options: Namespace) -> ExitCode:
             print(f"Open {urls[GENERATOR]}/compare and press Start; Ctrl-C ends the lab.", flush=True)
             while not (ended := runtime.ended()):
                 time.sleep(LOOK)
-            raise LabDown(f"the lab is taken down, because it is not whole any longer: {', '.join(ended)} ended.")
+            raise LabDown(
+                f"{', '.join(ended)} stopped unexpectedly, so the lab was shut down. The last log lines of {ended[0]}:",
+                runtime.last_words(ended[0]),
+            )
         except Interrupted:
             return ExitCode.CONFIRMED
         finally:

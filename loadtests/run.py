@@ -193,7 +193,7 @@ def walk(generator: Generator, steps: Sequence[Measurement], run: Run) -> Run:
             if not one.pages and not step.arm.fails:
                 failures = one.failures.most_common(1)
                 fault = failures[0][0] if failures else "no answer came"
-                because = f"{step.name} brought no whole page ({fault}), and the rest was left out."
+                because = f"no page of {step.name} was whole ({fault}), so the remaining steps were skipped."
                 break
     except Interrupted:
         because = "it was interrupted."

@@ -24,7 +24,7 @@ LOAD = ("EXPERIMENT", "USERS", "RATE", "REPEATS", "QUICK")  # and the knobs, whi
 OPTIONS = (*LOAD, "RUNTIME", "A", "B")
 EVERYWHERE = ("PYTHON", "VENV", "RESULTS", "DOCKER")  # read by every command, or by make
 BEFORE_DOTENV = ("PYTHON", "VENV")  # they decide what reads the file
-SET_BY_THE_LAB = "LAB_RUNTIME"
+SET_BY_THE_LAB = ("LAB_RUNTIME", "PULL_POLICY")
 WEB_UI = ("STRATEGY", "SAVE_TO", "TRUSTED_ORIGINS", LOGIN)  # compose.yaml's, but of no run
 LIMITS = ("_CPUS", "_MEMORY")  # how the names of the variables end that only containers are held to
 SHORTEST = 6  # letters; another program's USER or LANG is one letter from USERS and HANG
@@ -58,7 +58,7 @@ def declared(text: str) -> dict[str, str]:
 
 def of_runs(text: str) -> list[str]:
     """Return the variables of a Compose file that a run depends on: all but ports, and but the web UI's own."""
-    others = (*WEB_UI, SET_BY_THE_LAB)
+    others = (*WEB_UI, *SET_BY_THE_LAB)
     return [name for name in declared(text) if name not in others and not name.endswith("_PORT")]
 
 
@@ -110,7 +110,11 @@ class Variables:
 
     def origin(self, name: str) -> str:
         """Return the sentence that says where a variable's value comes from, and how to get rid of it there."""
-        if not self.environment.get(name) or name in self.typed or name not in (*self.known, *OPTIONS, *EVERYWHERE):
+        if (
+            not self.environment.get(name)
+            or name in self.typed
+            or name not in (*self.known, *LOAD, "RUNTIME", *EVERYWHERE)
+        ):
             return ""
         if self.dotenv.get(name) == self.environment[name]:
             return f"{name} comes from the file .env: correct it there, or remove it."
@@ -127,7 +131,8 @@ class Variables:
         for name in BEFORE_DOTENV:
             if name in self.dotenv:
                 raise BadInput(
-                    f"{name} is needed before .env is read. Give it to make (make … {name}=…), or export it."
+                    f".env sets {name}, which is needed before .env is read. Remove it there, and give it to make "
+                    f"(make … {name}=…) or export it."
                 )
         if not deployment:
             self._refuse_typed(command, {*EVERYWHERE, *own})
@@ -139,8 +144,8 @@ class Variables:
         self._refuse_near_misses()
         for name in self.known:
             if value := self.environment.get(name):
-                if name == SET_BY_THE_LAB:
-                    raise BadInput(f"{name} is set by the lab alone; it is {value[:80]!r}. Choose with RUNTIME=.")
+                if name in SET_BY_THE_LAB:
+                    raise BadInput(f"{name} is set by the lab alone; it is {value[:80]!r}. Unset it.")
                 knobs.check(name, value)
 
     def _refuse_strategy(self, command: str) -> None:

@@ -59,13 +59,14 @@ class Lab:
         self, *words: str, nohup: bool = False, stdout: int = subprocess.PIPE, **variables: str
     ) -> Iterator[subprocess.Popen[str]]:
         process = subprocess.Popen(
-            [*(["nohup"] if nohup else []), sys.executable, "-m", "loadtests", *words],
+            [sys.executable, "-m", "loadtests", *words],
             cwd=ROOT,
             env={**self._environment, **variables},
             stdin=subprocess.DEVNULL,
             stdout=stdout,
             stderr=subprocess.STDOUT,
             text=True,
+            preexec_fn=ignore_hangup if nohup else None,  # noqa: PLW1509  # the tests have no threads that matter here
         )
         try:
             yield process
@@ -88,6 +89,11 @@ class Lab:
 
     def raw_files(self) -> list[Path]:
         return sorted(self.results.glob("2*/raw/*.json"))
+
+
+def ignore_hangup() -> None:
+    """As nohup(1) does, which would write to a file where the output is a terminal."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 def refused(ended: Ended, name: str) -> list[dict[str, Any]]:

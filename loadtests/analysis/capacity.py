@@ -218,10 +218,12 @@ def cut_short(
     predicted: Prediction, strategy: str, deployment: Deployment, queued: float, patience: float
 ) -> Prediction:
     """Return the prediction as the timeouts leave it that end a page's wait for its turn."""
-    if predicted.failing == 1:
-        return replace(predicted, bottleneck="failures")
     limited = predicted.bottleneck == "pool" and strategy not in OF_THREADS
     longest = deployment.pool_timeout if limited else math.inf
+    if predicted.failing == 1:
+        # Nobody waits longer for a pooled connection than the pool lets.
+        failed = predicted.page_time + min(queued, longest)
+        return replace(predicted, bottleneck="failures", response_time=failed, failure_time=failed)
     if queued > longest:
         return replace(
             predicted,

@@ -13,7 +13,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from loadtests.errors import LabDown
+from loadtests.errors import BadInput, LabDown
 
 ROOT = Path(__file__).resolve().parents[2]
 GENERATOR = "locust"
@@ -50,6 +50,10 @@ class Runtime(ABC):
     @abstractmethod
     def ended(self) -> list[str]:
         """Return those services that `up` started and that no longer run."""
+
+    @abstractmethod
+    def last_words(self, service: str) -> str:
+        """Return the last lines of a service's log."""
 
     @abstractmethod
     def drop(self, services: Sequence[str]) -> None:
@@ -146,6 +150,15 @@ def refuse_taken_port(service: str, port: int) -> None:
             f"port {port}, which {service} needs, is taken by another program. Stop that program, or set "
             f"{port_variable(service)} to a free port."
         )
+
+
+def refuse_shared_ports(variables: Iterable[str]) -> None:
+    """Two services at one port, of which one would answer for both. Raises BadInput."""
+    asked: dict[str, str] = {}
+    for variable in variables:
+        port = os.environ.get(variable, "").lstrip("0")
+        if port and (other := asked.setdefault(port, variable)) != variable:
+            raise BadInput(f"{other} and {variable} must be different ports; both are {port[:80]}")
 
 
 def say_started_again(services: Iterable[str]) -> None:

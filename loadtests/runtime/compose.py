@@ -22,6 +22,7 @@ from loadtests.runtime import (
     command_line,
     plain,
     port_variable,
+    refuse_shared_ports,
     refuse_taken_port,
     required,
     say_started_again,
@@ -39,6 +40,7 @@ BUSY = 2  # times the cores: a load average at which processes wait long for one
 GENERATOR_UID = 10001  # of the user in the images
 
 
+PROJECT = re.compile(r"[a-z0-9][a-z0-9_-]*")  # the names that Compose takes
 # Of a shell: each would lead Compose to another file, or to services that are not asked for.
 FOREIGN = ("COMPOSE_FILE", "COMPOSE_PATH_SEPARATOR", "COMPOSE_PROFILES")
 
@@ -65,7 +67,7 @@ def is_rootless() -> bool:
 
 def why_no_engine() -> str | None:
     """Return why no engine with Compose can be used; None where one answers. Raises BadInput."""
-    asks_engine = ["info"] if is_podman() else ["version", "--format", "{{.Server.APIVersion}}"]
+    asks_engine = ["info"] if is_podman() else ["version", "--format", "{{.Client.APIVersion}}"]
     no_plugin = "it has no Compose plugin (on Debian and Ubuntu: apt install docker-compose-plugin)"
     for words, missing, needed, oldest in (
         (
@@ -88,7 +90,9 @@ def why_no_engine() -> str | None:
             lines = [line for line in asked.stderr.splitlines() if line.strip() and "Error: executing" not in line]
             return f"{missing}: {lines[-1].strip()}" if lines else f"{missing}: `{shlex.join(command)}` failed"
         version = tuple(map(int, re.findall(r"\d+", asked.stdout)[:3]))
-        if version and version < oldest:
+        if not version and oldest:
+            return f"`{shlex.join(command)}` names no version: DOCKER must be Docker or Podman"
+        if version < oldest:
             return f"{needed} is needed; this one has {asked.stdout.strip()[:40]}"
     return None
 
@@ -152,17 +156,23 @@ class ComposeRuntime(Runtime):
     def prepare(self, variables: Mapping[str, str] | None = None) -> None:
         if why := why_no_engine():
             raise LabDown(
-                f"Docker cannot be used ({why}). Mend that, or run with RUNTIME=process, which needs no engine."
+                f"Docker cannot be used ({why}). Correct that, or set RUNTIME=process, which needs no engine."
             )
         self._variables = dict(variables or {})
         self.project = ""
+        if not PROJECT.fullmatch(name := os.environ.get("COMPOSE_PROJECT_NAME") or "lab"):
+            raise BadInput(
+                "COMPOSE_PROJECT_NAME must begin with a small letter or a digit and hold nothing but small letters, "
+                f"digits, - and _; it is {name[:80]!r}"
+            )
         config = json.loads(self._ask("config", "--format", "json"))
         self.project = config["name"]
+        refuse_shared_ports(port_variable(name) for name, service in config["services"].items() if service.get("ports"))
         if self._kind:
             if self._containers():
                 print(f"The lab that is up as {self.project} is left alone; load on it disturbs this one.", flush=True)
             self.project = f"{config['name']}-{self._kind}-{os.getuid()}"
-            ports = (port_variable(name) for name, service in config["services"].items() if service.get("ports"))
+            ports = [port_variable(name) for name, service in config["services"].items() if service.get("ports")]
             # Beside another lab, whose ports are taken: the engine chooses, unless somebody asks for a port.
             self._variables = {**{port: "0" for port in ports if not os.environ.get(port)}, **self._variables}
         self._config = json.loads(self._ask("config", "--format", "json"))
@@ -239,6 +249,9 @@ class ComposeRuntime(Runtime):
     def ended(self) -> list[str]:
         return sorted(self._started - self._running())
 
+    def last_words(self, service: str) -> str:
+        return plain(self._ask("logs", "--no-log-prefix", "--tail", str(LOG_LINES), service))
+
     def _running(self) -> set[str]:
         return set(self._ask("ps", "--services", "--status", "running").split())
 
@@ -289,7 +302,8 @@ class ComposeRuntime(Runtime):
         if owner.st_uid:
             return f"{owner.st_uid}:{owner.st_gid}"
         try:
-            os.chown(folder, GENERATOR_UID, GENERATOR_UID)
+            for path in (folder, *folder.rglob("*")):  # also what is in it: a strict umask keeps others out
+                os.chown(path, GENERATOR_UID, GENERATOR_UID)
         except OSError as error:
             raise LabDown(
                 f"RESULTS must be a folder that root may give to another user (chown {GENERATOR_UID}), because nobody "
@@ -391,7 +405,7 @@ class ComposeRuntime(Runtime):
         ]
         if bad:
             service, status = bad[0]["Service"], bad[0].get("Status") or bad[0]["State"]
-            logs = self._ask("logs", "--no-log-prefix", "--tail", str(LOG_LINES), service)
-            words = "Its last log lines:" if logs.strip() else f"It wrote nothing: {short_of()}"
-            return LabDown(f"the service {service} is not healthy ({status}). {words}", plain(logs))
+            logs = self.last_words(service)
+            words = "Its last log lines:" if logs else f"It wrote nothing: {short_of()}"
+            return LabDown(f"the service {service} is not healthy ({status}). {words}", logs)
         return LabDown("the containers could not be started.", plain(said, lines=3))

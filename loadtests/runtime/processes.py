@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import cycle
@@ -32,6 +32,7 @@ from loadtests.runtime import (
     plain,
     port_is_free,
     port_variable,
+    refuse_shared_ports,
     refuse_taken_port,
     required,
     say_started_again,
@@ -122,9 +123,8 @@ def on_loopback(services: Mapping[str, Service], ports: Mapping[str, Mapping[int
             for inside, local in mapping.items():
                 text = re.sub(rf"//{re.escape(service)}:{inside}\b", f"//127.0.0.1:{local}", text)
         text = text.replace("0.0.0.0", "127.0.0.1")  # noqa: S104  # what is replaced, not bound
-        for inside, local in own.items():
-            text = re.sub(rf"(?<![\d.]){inside}(?![\d.])", str(local), text)
-        return text
+        numbers = "|".join(map(str, own))  # all in one pass: a local port may be the number of another one inside
+        return re.sub(rf"(?<![\d.])({numbers})(?![\d.])", lambda at: str(own[int(at[1])]), text) if own else text
 
     return {
         name: Service(
@@ -154,15 +154,6 @@ CANDIDATES = cycle(random.sample(range(20_000, 32_000), 12_000))
 def free_port() -> int:
     """Another one each time."""
     return next(port for port in CANDIDATES if port_is_free(port))
-
-
-def refuse_shared_ports(variables: Iterable[str]) -> None:
-    """Two services at one port, of which one would answer for both. Raises BadInput."""
-    asked: dict[str, str] = {}
-    for variable in variables:
-        port = os.environ.get(variable, "").lstrip("0")
-        if port and (other := asked.setdefault(port, variable)) != variable:
-            raise BadInput(f"{other} and {variable} must be different ports; both are {port[:80]}")
 
 
 class ProcessRuntime(Runtime):
@@ -227,10 +218,12 @@ class ProcessRuntime(Runtime):
 
     def _start(self, name: str) -> subprocess.Popen[bytes]:
         service = self._services[name]
-        # Started again, it must not erase the last words of the one that died.
-        with (self._logs / f"{name}.log").open("ab" if name in self._logged else "wb") as log:
-            self._logged.add(name)
-            try:
+        path = self._logs / f"{name}.log"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Started again, it must not erase the last words of the one that died.
+            with path.open("ab" if name in self._logged else "wb") as log:
+                self._logged.add(name)
                 process = subprocess.Popen(
                     service.command,
                     cwd=ROOT,
@@ -241,8 +234,8 @@ class ProcessRuntime(Runtime):
                     start_new_session=True,  # a group of its own, so that its workers are stopped with it
                     preexec_fn=end_with_launcher,  # noqa: PLW1509  # the launcher has no threads
                 )
-            except OSError as error:
-                raise LabDown(f"the service {name} could not be started: {error}") from error
+        except OSError as error:
+            raise LabDown(f"the service {name} could not be started: {error}") from error
         if not service.comes_first:
             with suppress(OSError):  # ended already, which the probe will say
                 os.setpriority(os.PRIO_PROCESS, process.pid, STEPS_BACK)  # its threads and children inherit it
@@ -287,7 +280,10 @@ class ProcessRuntime(Runtime):
         return LabDown(f"the service {name} is not healthy: {why}. Its last log lines:", self.last_words(name))
 
     def last_words(self, name: str) -> str:
-        return plain((self._logs / f"{name}.log").read_text(encoding="utf-8", errors="replace"))
+        try:
+            return plain((self._logs / f"{name}.log").read_text(encoding="utf-8", errors="replace"))
+        except OSError as error:
+            return f"its log cannot be read: {error.strerror}"
 
     def generate(self, arguments: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
         service = self._services[GENERATOR]

@@ -37,14 +37,18 @@ OF_OTHER_PYTHONS = (
 # Run by the virtual environment's own Python: every package of the lock is there in the version of the lock.
 CHECK = r"""
 import re, sys
-from importlib.metadata import version
+from importlib.metadata import distribution
 from pathlib import Path
 from packaging.requirements import Requirement
 for text in re.findall(r"^[a-z0-9].*==[^\\\n]*", Path(sys.argv[1]).read_text(encoding="utf-8"), re.MULTILINE):
     package = Requirement(text)
     if package.marker is None or package.marker.evaluate():
-        if not package.specifier.contains(version(package.name), prereleases=True):
-            sys.exit(f"{package.name} is there as {version(package.name)}")
+        there = distribution(package.name)
+        if not package.specifier.contains(there.version, prereleases=True):
+            sys.exit(f"{package.name} is there as {there.version}")
+        modules = {file.parts[0] for file in there.files or () if file.suffix in {".py", ".so"}}
+        if missing := [name for name in modules if not Path(there.locate_file(name)).exists()]:
+            sys.exit(f"{package.name} lacks {missing[0]}")
 """
 CHECK_TIMEOUT = 60.0  # seconds; it takes a quarter of one
 

@@ -332,7 +332,7 @@ def test_the_web_ui_ends_with_a_sentence_when_one_of_its_services_is_killed(lab_
         next(child for child in family if "--locustfile=loadtests/locustfile.py" in child.cmdline()).kill()
         output = process.communicate(timeout=LONGEST)[0]
     assert process.returncode == 3
-    assert "not whole any longer: locust ended." in output
+    assert "locust stopped unexpectedly, so the lab was shut down." in output
     assert not psutil.wait_procs(family, timeout=LONGEST)[1]
 
 

@@ -209,6 +209,9 @@ def test_a_queue_for_connections_ends_where_its_timeout_ends_it() -> None:
     assert threads.failing == 0, "a thread is waited for without an end"
     assert threads.response_time == pytest.approx(100)
     assert predict(PLAIN, "gather", pooled, Step(rate=20)).failing is None
+    hopeless = predict(replace(PLAIN, latency=10.0), "gather", replace(pooled, call_timeout=5.0), Step(users=1000))
+    assert hopeless.failing == 1
+    assert hopeless.response_time == pytest.approx(10), "the pool ends its queue here as well"
 
 
 def test_users_who_leave_before_a_page_can_be_there_get_none() -> None:

@@ -38,7 +38,7 @@ class Engine:
         project = next((word.partition("=")[2] for word in words if word.startswith("--project-name=")), "lab")
         config = json.dumps({**CONFIG, "name": project})
         up = "\n".join(self.up_by_hand if project == "lab" and "--quiet" in words else self.running)
-        said = {"config": config, "ps": up}
+        said = {"config": config, "ps": up, "version": "2.26.1"}
         asked = next((word for word in words if word in said), "")
         return subprocess.CompletedProcess(words, 0, said.get(asked, ""), "")
 
@@ -225,7 +225,8 @@ def test_a_disk_that_knows_no_owners_is_refused(
     ("script", "why"),
     [
         ("echo 'Cannot connect to the daemon' >&2; exit 1", "the engine does not answer: Cannot connect to the daemon"),
-        ("[ $1 = version ] && exit; echo 'unknown command' >&2; exit 1", "it has no Compose plugin"),
+        ("[ $1 = version ] && echo 1.45 && exit; echo 'unknown command' >&2; exit 1", "it has no Compose plugin"),
+        ("echo hello", "`DOCKER version --format '{{.Client.APIVersion}}'` names no version: DOCKER must be"),
         ("echo 1.43", "Docker 25 or newer, with API 1.44 is needed; this one has 1.43"),
         (
             "[ $1 = version ] && echo 1.45 || echo v2.19.0-desktop",
@@ -242,7 +243,7 @@ def test_why_docker_cannot_be_used_names_what_is_missing(
     program.chmod(0o755)
     monkeypatch.setenv("DOCKER", str(program))
     reason = compose.why_no_engine()
-    assert reason is None if why is None else (reason or "").startswith(why)
+    assert reason is None if why is None else (reason or "").replace(str(program), "DOCKER").startswith(why)
 
 
 def test_an_engine_that_is_no_command_is_refused_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:

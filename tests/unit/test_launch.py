@@ -163,6 +163,7 @@ def test_what_compares_processes_starts_those_anew_that_were_kept(
 
 
 def test_a_closing_terminal_interrupts_unless_nohup_started_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "NOHUP", False)
     with pytest.raises(Interrupted), launch.signals_as_interrupts():
         os.kill(os.getpid(), signal.SIGHUP)
     monkeypatch.setattr(launch, "NOHUP", True)

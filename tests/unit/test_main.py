@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -50,6 +51,26 @@ def test_output_is_utf_8_whatever_the_locale(settings: dict[str, str], root: Pat
 def test_an_encoding_without_our_letters_gets_others(root: Path, environment: dict[str, str]) -> None:
     ended = shell(COMPARE, root, {**environment, "PYTHONIOENCODING": "ascii"})
     assert (ended.returncode, ended.stderr) == (ExitCode.NOT_UP, SENTENCE.replace("…", "?"))
+
+
+def test_ctrl_c_while_the_modules_load_is_no_verdict_and_no_traceback(
+    root: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "difflib.py").write_text("import time\nprint('loading', flush=True)\ntime.sleep(60)\n")
+    loading = subprocess.Popen(
+        [*COMMAND, "list"],
+        cwd=root,
+        env={**environment, "PYTHONPATH": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with loading:
+        assert loading.stdout
+        assert loading.stdout.readline() == "loading\n"
+        loading.send_signal(signal.SIGINT)
+        assert loading.communicate(timeout=60) == ("", "")
+    assert loading.returncode == ExitCode.INTERRUPTED
 
 
 @pytest.mark.parametrize(

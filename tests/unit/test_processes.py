@@ -48,6 +48,14 @@ def test_the_container_network_becomes_loopback() -> None:
     assert services["web"].environment == {"API": "http://127.0.0.1:1234/x", "NUMBER": "8000", "COST": "$5"}
 
 
+def test_a_port_that_is_asked_for_may_be_the_number_of_another_one_inside() -> None:
+    text = (
+        "services: {web: {command: [run, '--bind=0.0.0.0:8000', '--sampler=0.0.0.0:9000'], healthcheck: {test: [CMD]}}}"
+    )
+    services = on_loopback(read_services(text, {}), {"web": {8000: 9000, 9000: 5678}})
+    assert services["web"].command == ["run", "--bind=127.0.0.1:9000", "--sampler=127.0.0.1:5678"]
+
+
 def test_a_command_that_is_not_a_list_is_refused() -> None:
     with pytest.raises(BadInput, match="the command of api must be a list"):
         read_services("services: {api: {command: serve it}}", {})

@@ -68,7 +68,7 @@ def test_every_option_of_the_commands_has_a_variable_that_is_known() -> None:
 
 
 def test_every_default_of_compose_yaml_is_allowed() -> None:
-    check(given({name: default for name, default in KNOWN.items() if name != variables.SET_BY_THE_LAB}))
+    check(given({name: default for name, default in KNOWN.items() if name not in variables.SET_BY_THE_LAB}))
 
 
 RECORD = """
@@ -247,7 +247,7 @@ def test_a_dotenv_file_sets_what_the_environment_does_not_and_only_what_the_lab_
 
 
 def test_what_make_needs_before_it_is_read_cannot_stand_in_a_dotenv_file() -> None:
-    with pytest.raises(BadInput, match=r"^VENV is needed before \.env is read"):
+    with pytest.raises(BadInput, match=r"^\.env sets VENV, which is needed before \.env is read"):
         check(given(dotenv={"VENV": "/x"}))
 
 
