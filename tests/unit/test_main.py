@@ -64,6 +64,7 @@ def test_ctrl_c_while_the_modules_load_is_no_verdict_and_no_traceback(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  # a job in the background ignores it
     )
     with loading:
         assert loading.stdout
