@@ -98,10 +98,8 @@ def measure_each(  # noqa: PLR0913, PLR0917  # all that a run is made of
     experiment = asked[0]
     try:
         for one in asked:
-            if ended:
-                folder = results.new_folder(one.name)
-                held.note(folder=str(folder))
-            experiment = one
+            experiment, folder = one, results.new_folder(one.name) if ended else folder
+            held.note(folder=str(folder))
             try:
                 prepare(runtime, held, prepared, experiment.deployment)
                 prepared = experiment.deployment
