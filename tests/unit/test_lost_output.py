@@ -8,16 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 LONGEST = 60  # seconds
 
 
-def listing(root: Path, stdout: int, **environment: str) -> subprocess.Popen[str]:
+def listing(root: Path, stdout: int) -> subprocess.Popen[str]:
     """The experiments' document, which is longer than any buffer."""
     words = [sys.executable, "-m", "loadtests", "list", "--document"]
-    environment = {**os.environ, **environment}
-    return subprocess.Popen(words, cwd=root, env=environment, stdout=stdout, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(words, cwd=root, stdout=stdout, stderr=subprocess.PIPE, text=True)
 
 
 def outcome(process: subprocess.Popen[str]) -> tuple[int, str]:
@@ -45,9 +42,3 @@ def test_a_full_disk_is_said_and_is_no_success(root: Path) -> None:
     with Path("/dev/full").open("w") as full:
         process = listing(root, full.fileno())
     assert outcome(process) == (3, "loadtests: not all output could be written: No space left on device\n")
-
-
-@pytest.mark.parametrize("locale", ["C", "en_US.ISO-8859-1"])
-def test_output_is_utf_8_in_every_locale(locale: str, root: Path) -> None:
-    process = listing(root, subprocess.PIPE, LC_ALL=locale, PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
-    assert "×" in process.communicate(timeout=LONGEST)[0]
