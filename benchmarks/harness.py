@@ -9,7 +9,6 @@ import json
 import sys
 from argparse import Namespace
 from dataclasses import asdict
-from typing import Any
 
 import gevent
 import psutil
@@ -42,15 +41,10 @@ def main() -> None:
 
     recorder = Recorder()
     environment = Environment(
-        user_classes=[user_class(target) if kind == "page" else BareUser],
+        user_classes=[user_class(target, recorder=recorder) if kind == "page" else BareUser],
         parsed_options=Namespace(strategy=STRATEGY, **asdict(SETTINGS)),
     )
 
-    def recorded(response_time: float, exception: Exception | None, **_: Any) -> None:
-        recorder.page(response_time / 1000, str(exception) if exception else None)
-
-    if kind == "page":
-        environment.events.request.add_listener(recorded)  # type: ignore[no-untyped-call]
     runner = environment.create_local_runner()
     process = psutil.Process()
     runner.start(int(users), spawn_rate=int(users))
@@ -63,8 +57,9 @@ def main() -> None:
     recorder.close()
     failures = total.num_failures
     runner.quit()
-    if failures or not pages or (kind == "page" and abs(recorder.pages - pages) > int(users)):
-        sys.exit(f"{failures} of {pages} pages failed, {recorder.pages} were recorded: {recorder.failures}")
+    recorded = len(recorder.ends)
+    if failures or not pages or (kind == "page" and abs(recorded - pages) > int(users)):
+        sys.exit(f"{failures} of {pages} pages failed, {recorded} were recorded: {recorder.failures}")
     print(json.dumps({"pages": pages, "cpu": cpu, "seconds": recorder.seconds}))
 
 

@@ -3,35 +3,23 @@
 from __future__ import annotations
 
 import json
-import re
-from functools import lru_cache
 from typing import Any
 
-ELAPSED = b'"elapsed": '
-NUMBER = re.compile(rb"(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?")  # as JSON writes one
+NO_ANSWER = "no answer"  # what every fault begins with that is none of an answer that came
 PARTIAL = {"partial", "partial_threads"}  # pages that say which calls they did not wait for
 STREAMED = {"stream", "stream_threads"}  # pages that hold their responses in order of arrival
 
 
-def fault(status: int, body: bytes | None, strategy: str, fan_out: int) -> str | None:
+def fault(status: int, body: bytes | None, strategy: str, fan_out: int, nonce: str = "") -> str | None:
     """Why the answer does not count as a page, or None when it does.
 
-    The sentence is the same for the same kind of fault, so that faults can be counted. Every byte is looked at, but one
-    whole page differs from the next only in how long it took: what was read before need not be read again.
+    The sentence is the same for the same kind of fault, so that faults can be counted. `nonce`: what this page alone
+    was asked with. Each of its calls hands it to the api, which gives it back: so no answer is cached or invented.
     """
     if status == 0:
-        return "no answer: the connection failed or was cut off"
-    body = body or b""
-    before, name, rest = body.partition(ELAPSED)
-    number, comma, after = rest.partition(b",")
-    if NUMBER.fullmatch(number):
-        return known_fault(status, b"".join((before, name, b"0", comma, after)), strategy, fan_out)
-    return fault_in(status, body, strategy, fan_out)
-
-
-def fault_in(status: int, body: bytes, strategy: str, fan_out: int) -> str | None:
+        return f"{NO_ANSWER}: the connection failed"
     try:
-        answer = json.loads(body)
+        answer = json.loads(body or b"")
     except ValueError:
         return f"{status}: the answer is not JSON"
     if not isinstance(answer, dict):
@@ -40,6 +28,10 @@ def fault_in(status: int, body: bytes, strategy: str, fan_out: int) -> str | Non
         return f"{status} {answer.get('title', '')}: {reason(answer)}"
     if answer.get("strategy") != strategy:
         return f"the strategy is {str(answer.get('strategy'))[:40]!r}, not {strategy!r}"
+    return fault_of_responses(answer, strategy, fan_out, nonce)
+
+
+def fault_of_responses(answer: dict[str, Any], strategy: str, fan_out: int, nonce: str) -> str | None:
     responses = answer.get("responses")
     missing = answer.get("missing", []) if strategy in PARTIAL else []
     if not isinstance(responses, list) or not isinstance(missing, list) or len(responses) + len(missing) != fan_out:
@@ -47,6 +39,8 @@ def fault_in(status: int, body: bytes, strategy: str, fan_out: int) -> str | Non
         return f"{came} responses, not {fan_out}"
     if failed := [response for response in responses if isinstance(response, dict) and "failed" in response]:
         return f"a call failed: {failed[0]['failed']}"[:200]
+    if any(echo(response) != nonce for response in responses):
+        return "an answer was not made for this page: its nonce is not there"
     tasks = [task(response) for response in responses]
     if strategy in STREAMED and answer.get("order") == "arrival":
         whole = sorted(map(str, tasks)) == sorted(map(str, range(fan_out)))
@@ -54,9 +48,6 @@ def fault_in(status: int, body: bytes, strategy: str, fan_out: int) -> str | Non
     if tasks != in_order(fan_out, missing, there=False) or missing != in_order(fan_out, missing, there=True):
         return "the responses are not in task order"
     return None
-
-
-known_fault = lru_cache(maxsize=64)(fault_in)
 
 
 def in_order(fan_out: int, tasks: list[Any], *, there: bool) -> list[str]:
@@ -73,3 +64,8 @@ def reason(problem: dict[str, Any]) -> str:
 
 def task(response: Any) -> Any:
     return response.get("task_id") if isinstance(response, dict) else None
+
+
+def echo(response: Any) -> Any:
+    """Return the nonce that an answer holds; '' where its call had none."""
+    return response.get("page", "") if isinstance(response, dict) else ""

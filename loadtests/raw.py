@@ -1,15 +1,17 @@
-"""The raw data of one measurement: the interval log, and the counts beside it."""
+"""The raw data of one measurement: its pages, their interval log, and the counts beside them."""
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Iterable
 from dataclasses import asdict
+from io import StringIO
 from pathlib import Path
 
 from loadtests import files
 from loadtests.analysis.statistics import Measured
-from loadtests.record import Interval, interval_log
+from loadtests.record import Interval, Page, interval_log
 
 
 def keep(folder: Path, measured: Measured, intervals: Iterable[Interval]) -> None:
@@ -17,6 +19,11 @@ def keep(folder: Path, measured: Measured, intervals: Iterable[Interval]) -> Non
     raw = folder / "raw"
     name = measured.measurement.name
     files.write(raw / f"{name}.hlog", interval_log(intervals))
+    rows = StringIO()
+    table = csv.writer(rows, lineterminator="\n")
+    table.writerow(Page._fields)
+    table.writerows((f"{page.began:.6f}", f"{page.took:.6f}", page.fault) for page in measured.log)
+    files.write(raw / f"{name}.csv", rows.getvalue())
     counts = {
         "measurement": asdict(measured.measurement),
         "seconds": measured.seconds,
@@ -30,5 +37,6 @@ def keep(folder: Path, measured: Measured, intervals: Iterable[Interval]) -> Non
         "arrival_lateness": measured.arrival_lateness,
         "load_average": measured.load_average,
         "inside": asdict(measured.inside),
+        "balance": measured.balance and asdict(measured.balance),
     }
     files.write(raw / f"{name}.json", json.dumps(counts, indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""What a step leaves: unrounded response times in HdrHistograms that can be merged, and its pages counted.
+"""What a step leaves: each of its pages, and unrounded response times in HdrHistograms that can be merged.
 
 Histograms hold microseconds with three significant digits, from 1 µs to an hour.
 """
@@ -8,9 +8,11 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from io import StringIO
+from itertools import count
+from typing import NamedTuple
 
 from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogWriter
@@ -30,24 +32,36 @@ def microseconds(seconds: float) -> int:
     return max(1, round(seconds * 1e6))
 
 
-@dataclass
-class Recorder:
-    """Counts what happens between `open` and `close`; anything else is warm-up and thrown away.
-
-    In a closed loop a page counts by its end; in an open one by its arrival, so that a page that arrived in time and
-    ends after the window counts with all that it waited. `pages` and `failures` are counts, `ends` the seconds since
-    `open` at which pages ended whole inside the window.
+class Page(NamedTuple):
+    """`began` in seconds since the window was opened, negative before it; `took` in seconds; `fault`: why it is not
+    whole.
     """
 
-    pages: int = 0
-    failures: Counter[str] = field(default_factory=Counter)
-    ends: list[float] = field(default_factory=list)
+    began: float
+    took: float
+    fault: str | None
+
+    @property
+    def ended(self) -> float:
+        return self.began + self.took
+
+
+@dataclass
+class Recorder:
+    """Keeps every page. What begins and ends outside the window from `open` to `close` is thrown away.
+
+    Goodput counts whole pages by their end, since a target serves when it answers. Everything else counts a page by
+    its beginning and follows it to its end, also beyond the window: a page that takes longer than a window lasts, or
+    that never ends, would not exist otherwise.
+    """
+
     first_bytes: HdrHistogram = field(default_factory=histogram)
-    failure_times: HdrHistogram = field(default_factory=histogram)
     _opened_at: float = math.inf
     _closed_at: float = math.inf
     _started: float = 0.0  # UNIX time of the window's start
-    _intervals: dict[int, HdrHistogram] = field(default_factory=dict)
+    _numbers: Iterator[int] = field(default_factory=count)
+    _under_way: dict[int, float] = field(default_factory=dict)  # when it began: a moment of time.perf_counter()
+    _ended: list[tuple[float, float, str | None]] = field(default_factory=list)  # began, ended, and why it is not whole
 
     def open(self) -> None:
         self._started = time.time()
@@ -65,52 +79,90 @@ class Recorder:
         """Whether a moment of time.perf_counter() is inside the window."""
         return self._opened_at <= moment < self._closed_at
 
+    def begin(self, moment: float) -> int:
+        """Note that a page was asked for, or should have been; the number by which `end` knows it."""
+        number = next(self._numbers)
+        self._under_way[number] = moment
+        return number
+
+    def end(self, number: int, fault: str | None) -> None:
+        """Note the page's end, and why it is not whole. Nothing is noted twice."""
+        if (began := self._under_way.pop(number, None)) is not None:
+            self._ended.append((began, time.perf_counter(), fault))
+
+    def give_up(self, fault: str) -> None:
+        """End all that is under way."""
+        for number in list(self._under_way):
+            self.end(number, fault)
+
     def first_byte(self, seconds: float) -> None:
-        """Of a page that is streamed."""
-        if self.within(time.perf_counter()):
+        """Of a page that is streamed; it took so many seconds."""
+        if self.within(time.perf_counter() - seconds):
             self.first_bytes.record_value(microseconds(seconds))
 
-    def page(self, response_time: float, fault: str | None) -> None:
-        """One answer in a closed loop: seconds it took, and why it is not a whole page."""
-        now = time.perf_counter()
-        if self.within(now):
-            self._end(now, fault)
-            self._count(response_time, now, fault)
+    @property
+    def under_way(self) -> int:
+        """How many pages have not ended."""
+        return len(self._under_way)
 
-    def arrival(self, arrived: float, fault: str | None) -> None:
-        """One answer in an open loop; `arrived` is when the page should have been asked for."""
-        now = time.perf_counter()
-        if self.within(now):
-            self._end(now, fault)
-        if self.within(arrived):
-            self._count(now - arrived, arrived, fault)
+    @property
+    def out(self) -> int:
+        """How many of them began before the window was closed."""
+        return sum(began < self._closed_at for began in self._under_way.values())
 
-    def _end(self, now: float, fault: str | None) -> None:
-        if fault is None:
-            self.ends.append(now - self._opened_at)
+    @property
+    def ended(self) -> list[str | None]:
+        """Why each page that has ended is not whole, whenever it was: also in the warm-up and after the window."""
+        return [fault for _, _, fault in self._ended]
 
-    def _count(self, response_time: float, moment: float, fault: str | None) -> None:
-        if fault is not None:
-            self.failures[fault] += 1
-            self.failure_times.record_value(microseconds(response_time))
-            return
-        self.pages += 1
-        second = int(moment - self._opened_at)
-        if (interval := self._intervals.get(second)) is None:  # dear to make: one a second, not one a page
-            interval = self._intervals[second] = histogram()
-        interval.record_value(microseconds(response_time))
+    @property
+    def log(self) -> tuple[Page, ...]:
+        """The pages that began or ended in the window, or lasted all through it, in the order of their ends."""
+        return tuple(
+            Page(began - self._opened_at, ended - began, fault)
+            for began, ended, fault in self._ended
+            if began < self._closed_at and ended >= self._opened_at
+        )
+
+    @property
+    def ends(self) -> list[float]:
+        """Seconds since `open` at which pages ended whole inside the window."""
+        return [page.ended for page in self.log if page.fault is None and 0 <= page.ended < self.seconds]
 
     @property
     def response_times(self) -> HdrHistogram:
-        return merged(self._intervals.values())
+        return merged(interval for _, _, interval in self.intervals)
+
+    @property
+    def failure_times(self) -> HdrHistogram:
+        times = histogram()
+        for page in self._begun():
+            if page.fault is not None:
+                times.record_value(microseconds(page.took))
+        return times
+
+    @property
+    def failures(self) -> Counter[str]:
+        return Counter(page.fault for page in self._begun() if page.fault is not None)
 
     @property
     def intervals(self) -> list[Interval]:
-        """The response times of each second of the window."""
+        """The response times of whole pages, by the second of the window in which they began."""
+        seconds: dict[int, HdrHistogram] = {}
+        for page in self._begun():
+            if page.fault is None:
+                second = int(page.began)
+                if second not in seconds:
+                    seconds[second] = histogram()
+                seconds[second].record_value(microseconds(page.took))
         return [
             (self._started + second, self._started + second + 1, interval)
-            for second, interval in sorted(self._intervals.items())
+            for second, interval in sorted(seconds.items())
         ]
+
+    def _begun(self) -> Iterator[Page]:
+        """The pages that began inside the window."""
+        return (page for page in self.log if page.began >= 0)
 
 
 def interval_log(intervals: Iterable[Interval]) -> str:

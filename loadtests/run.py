@@ -27,6 +27,7 @@ from locust.env import Environment
 
 from loadtests import experiments, knobs, manifest, probe, raw, targets, witness
 from loadtests.analysis import capacity, validity
+from loadtests.analysis.balance import balance
 from loadtests.analysis.inside import inside
 from loadtests.analysis.readings import Reading
 from loadtests.analysis.statistics import Measured, difference, percentile
@@ -42,8 +43,9 @@ from loadtests.report.delivery import deliver, reason
 from loadtests.report.summary import Run
 from loadtests.step import Step
 from loadtests.targets import Target
-from loadtests.users import LONGEST_WAIT, Arrivals, Users, user_class
+from loadtests.users import LONGEST_WAIT, UNANSWERED, Arrivals, Users, user_class
 
+LONGEST_DRAIN = 2.0  # times as long as pages are expected to need after the window
 DRAIN_EXTRA = 40.0  # seconds beyond a step's length until abandoned pages must have ended; hanging calls take long
 
 
@@ -204,7 +206,7 @@ def walk(generator: Generator, steps: Sequence[Measurement], run: Run) -> Run:
 
 
 def left_over(generator: Generator, step: Measurement) -> str | None:
-    """Pages that were abandoned at the end of a step may go on: let them end; None when they have."""
+    """Let end what is in flight, as pages that were abandoned at a step's end may be; None when it has."""
     deadline = time.monotonic() + DRAIN_EXTRA + step.seconds
     while True:
         calls = in_flight(generator.api, "lab_calls_in_flight")
@@ -230,6 +232,7 @@ def measure(generator: Generator, step: Measurement) -> tuple[Measured, list[Int
     load = begin_load(generator, step, recorder)
     process = psutil.Process()
     generator.progress.begin(step)
+    before = witness.read(generator.witnesses[step.arm.target]), witness.read(generator.api)
     try:
         load.start()
         generator.progress.wait(step.warm_up, generator.pause, lambda: "warming up")
@@ -255,20 +258,27 @@ def measure(generator: Generator, step: Measurement) -> tuple[Measured, list[Int
         clock_step = abs(time.time() - time.monotonic() - clock_before)
         status()
         memory = witness.own_limited_memory()
-        drain(generator, load)
+        follow(generator, step, load, recorder)
     finally:
         load.quit()
-    middle = recorder.seconds / 2
+    cut_off = recorder.under_way
+    recorder.give_up(UNANSWERED)
+    left_over(generator, step)  # what does not end is seen before the next step
+    after = witness.read(generator.witnesses[step.arm.target]), witness.read(generator.api)
+    middle, log = recorder.seconds / 2, recorder.log
+    ends, response_times = recorder.ends, recorder.response_times
     measured = Measured(
         measurement=step,
         seconds=recorder.seconds,
-        pages=recorder.pages,
+        log=log,
+        pages=response_times.get_total_count(),
         failures=recorder.failures,
-        response_times=recorder.response_times,
+        response_times=response_times,
         first_bytes=recorder.first_bytes,
         failure_times=recorder.failure_times,
-        early=sum(end < middle for end in recorder.ends),
-        late=sum(end >= middle for end in recorder.ends),
+        early=sum(end < middle for end in ends),
+        late=sum(end >= middle for end in ends),
+        balance=balance(recorder.ended, cut_off, before, after),
         generator_cpu=cpu / recorder.seconds,
         generator_throttled=throttled,
         generator_memory=memory,
@@ -294,7 +304,8 @@ def begin_load(generator: Generator, step: Measurement, recorder: Recorder) -> U
         "first_page_after": delays(generator, step),
         "query": arm.query,
         "method": arm.method,
-        "first_byte": recorder.first_byte if arm.streams else None,
+        "recorder": recorder,
+        "streams": arm.streams,
     }
     if arm.patience is not None:
         attributes |= {"network_timeout": arm.patience, "connection_timeout": arm.patience, "pause_after_failure": 0.0}
@@ -305,13 +316,13 @@ def begin_load(generator: Generator, step: Measurement, recorder: Recorder) -> U
     return (Arrivals if step.step.is_open else Users)(environment, step.step.amount, recorder)
 
 
-def drain(generator: Generator, load: Users | Arrivals) -> None:
-    """Pages that arrived in time count with all that they have to wait; what waits too long is a failure."""
+def follow(generator: Generator, step: Measurement, load: Users | Arrivals, recorder: Recorder) -> None:
+    """Wait for the pages that began before the window was closed, so that each counts with all that it takes."""
     load.stop()
-    deadline = time.monotonic() + LONGEST_WAIT
-    while load.waiting and time.monotonic() < deadline:
-        generator.progress.say(f"{load.waiting} pages that arrived in time still wait")
-        generator.pause(0.1)
+    deadline = time.monotonic() + max(LONGEST_WAIT, LONGEST_DRAIN * step.drain)
+    while (out := recorder.out) and time.monotonic() < deadline:
+        generator.progress.say(f"{out} pages of the window have not ended")
+        generator.pause(0.05)
 
 
 def seconds_missing(recorder: Recorder, step: Measurement) -> float:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
+import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import repeat
 from operator import attrgetter
@@ -13,8 +14,10 @@ from typing import Any, cast
 
 import gevent
 from gevent.pool import Group
+from geventhttpclient import client as http_client
+from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError
 from locust import FastHttpUser, task
-from locust.contrib.fasthttp import FAILURE_EXCEPTIONS
+from locust.contrib.fasthttp import FAILURE_EXCEPTIONS, LocustBadStatusCode
 from locust.env import Environment
 
 from loadtests import knobs, page
@@ -23,9 +26,22 @@ from loadtests.step import PATIENCE, PAUSE_AFTER_FAILURE
 from loadtests.targets import Target
 
 MOST_WAITING = 10_000  # pages of an open loop, each with a connection of its own
-LONGEST_WAIT = 120.0  # seconds from the last arrival until every page has to have ended
-UNANSWERED = f"no answer within {LONGEST_WAIT:g} s of the last arrival"
-NOT_SENT = f"not sent: {MOST_WAITING:,} pages waited already"
+LONGEST_WAIT = 120.0  # seconds after the window until every page of it has to have ended
+UNANSWERED = f"{page.NO_ANSWER}: it had not come when the step had to end"
+NOT_SENT = f"{page.NO_ANSWER}: not sent, {MOST_WAITING:,} pages waited already"
+
+# How a connection fails, the more special first.
+BROKEN: Mapping[type[Exception], str] = {
+    ConnectionRefusedError: "the connection was refused",
+    ConnectionResetError: "the connection was reset",
+    BrokenPipeError: "the connection was reset",
+    HTTPConnectionClosed: "the connection was closed before the answer",
+    HTTPParseError: "the answer was cut off, or is not HTTP",
+    TimeoutError: "the user's patience ended",
+}
+
+# The client would ask again by itself where a connection breaks before the first byte: two pages that look like one.
+http_client._may_retry_after_send_error = lambda method: False  # noqa: ARG005, SLF001  # there is no option for it
 
 turned = attrgetter("strategy", *(knob.name for knob in knobs.KNOBS))
 
@@ -48,7 +64,8 @@ class PageUser(FastHttpUser):
     first_page_after: Iterator[float] = repeat(0.0)  # seconds, one value for each user that starts
     query = ""  # added to what its pages ask for
     method = "GET"
-    first_byte: Callable[[float], None] | None = None  # told the seconds to the first byte of a page that is streamed
+    recorder: Recorder | None = None  # told of every page, and of the first byte of one that is streamed
+    streams = False
     pause_after_failure = PAUSE_AFTER_FAILURE
     network_timeout = PATIENCE
     connection_timeout = PATIENCE
@@ -61,34 +78,40 @@ class PageUser(FastHttpUser):
 
     @task
     def page(self) -> None:
-        if self.ask():
+        number = None if self.recorder is None else self.recorder.begin(time.perf_counter())
+        fault = self.ask()
+        if self.recorder is not None and number is not None:
+            self.recorder.end(number, fault)
+        if fault:
             gevent.sleep(self.pause_after_failure)
 
     def ask(self) -> str | None:
         """One page; why it is not whole, or None."""
-        wanted = self._request()
-        if self.first_byte is not None:
-            return self._ask_streamed(wanted, self.first_byte)
-        with self.client.request(self.method, wanted.url, name=wanted.row, catch_response=True) as response:
-            fault = page.fault(response.status_code, response.content, wanted.strategy, wanted.fan_out)
+        wanted, nonce = self._request(), secrets.token_urlsafe(12)
+        url = f"{wanted.url}&page={nonce}"
+        if self.streams:
+            return self._ask_streamed(wanted, url, nonce)
+        with self.client.request(self.method, url, name=wanted.row, catch_response=True) as response:
+            fault = broken(response.request_meta["exception"]) or page.fault(
+                response.status_code, response.content, wanted.strategy, wanted.fan_out, nonce
+            )
             if fault:
                 response.failure(fault)
         return fault
 
-    def _ask_streamed(self, wanted: Request, first_byte: Callable[[float], None]) -> str | None:
+    def _ask_streamed(self, wanted: Request, url: str, nonce: str) -> str | None:
         """The response time still counts to the last byte; what breaks off before it is no answer."""
         asked = time.perf_counter()
-        with self.client.request(
-            self.method, wanted.url, name=wanted.row, catch_response=True, stream=True
-        ) as response:
-            status, body = response.status_code, b""
+        with self.client.request(self.method, url, name=wanted.row, catch_response=True, stream=True) as response:
+            body, error = b"", response.request_meta["exception"]
             try:
-                if status and (body := response.stream.read(1)):
-                    first_byte(time.perf_counter() - asked)
+                if response.status_code and (body := response.stream.read(1)):
+                    if self.recorder is not None:
+                        self.recorder.first_byte(time.perf_counter() - asked)
                     body += response.stream.read()
-            except FAILURE_EXCEPTIONS:  # which Locust catches only before the headers' end
-                status = 0
-            fault = page.fault(status, body, wanted.strategy, wanted.fan_out)
+            except FAILURE_EXCEPTIONS as cut_off:  # which Locust catches only before the headers' end
+                error = cut_off
+            fault = broken(error) or page.fault(response.status_code, body, wanted.strategy, wanted.fan_out, nonce)
             response.request_meta["response_time"] = (time.perf_counter() - asked) * 1000
             if fault:
                 response.failure(fault)
@@ -101,6 +124,15 @@ class PageUser(FastHttpUser):
         if asked != self._asked:
             self._asked, self._wanted = asked, request(self.target, options, self.query)
         return self._wanted
+
+
+def broken(error: Exception | None) -> str | None:
+    """How the connection failed before the answer was whole; None where it did not."""
+    if error is None or isinstance(error, LocustBadStatusCode):
+        return None
+    seen = (error.__context__, error)  # the client calls a reset a closed connection
+    how = next((how for kind, how in BROKEN.items() if any(isinstance(one, kind) for one in seen)), repr(error))
+    return f"{page.NO_ANSWER}: {how}"
 
 
 def request(target: Target, options: Any, query: str = "") -> Request:
@@ -124,25 +156,19 @@ class Users:
     """So many users, each with one page at a time (a closed loop)."""
 
     lateness = None
-    waiting = 0
 
     def __init__(self, environment: Environment, number: float, recorder: Recorder) -> None:
         self._number = int(number)
         self._runner = environment.create_local_runner()
 
-        def page_ended(response_time: float, exception: Exception | None, **_: Any) -> None:
-            recorder.page(response_time / 1000, str(exception) if exception else None)
-
-        environment.events.request.add_listener(page_ended)  # type: ignore[no-untyped-call]
-
     def start(self) -> None:
         self._runner.start(self._number, spawn_rate=self._number)
 
     def stop(self) -> None:
-        """Nobody asks for more; pages that are under way are nobody's concern."""
-        self._runner.quit()
+        """Go on: whose page is still out would otherwise meet less load than everybody before."""
 
-    quit = stop
+    def quit(self) -> None:
+        self._runner.quit()
 
 
 class Arrivals:
@@ -158,15 +184,9 @@ class Arrivals:
         self._rate = rate  # pages/s
         self._recorder = recorder
         self._idle: list[PageUser] = []
-        self._due: set[float] = set()  # moments of time.perf_counter(), of the pages that have not ended
         self._late: list[float] = []  # seconds from being due to being sent, in the window
         self._pages = Group()
         self._schedule: gevent.Greenlet | None = None
-
-    @property
-    def waiting(self) -> int:
-        """Pages that arrived in the window and have not ended."""
-        return sum(map(self._recorder.within, self._due))
 
     @property
     def lateness(self) -> float | None:
@@ -182,31 +202,23 @@ class Arrivals:
             self._schedule.kill()
 
     def quit(self) -> None:
-        """What has not ended is a failure."""
         self.stop()
-        unanswered = sorted(self._due)
-        self._due.clear()
         self._pages.kill()
-        for due in unanswered:
-            self._recorder.arrival(due, UNANSWERED)
 
     def _arrive(self) -> None:
         begun = time.perf_counter()
         for number in itertools.count():
             due = begun + number / self._rate
             gevent.sleep(max(0.0, due - time.perf_counter()))
-            if len(self._due) < MOST_WAITING:
-                self._due.add(due)
-                self._pages.start(gevent.Greenlet(self._ask, due))
+            page_number = self._recorder.begin(due)
+            if self._recorder.under_way <= MOST_WAITING:
+                self._pages.start(gevent.Greenlet(self._ask, due, page_number))
             else:
-                self._recorder.arrival(due, NOT_SENT)
+                self._recorder.end(page_number, NOT_SENT)
 
-    def _ask(self, due: float) -> None:
+    def _ask(self, due: float, page_number: int) -> None:
         if self._recorder.within(due):
             self._late.append(time.perf_counter() - due)
         user = self._idle.pop() if self._idle else self._user_class(self._environment)
-        fault = user.ask()
-        if due in self._due:
-            self._due.remove(due)
-            self._recorder.arrival(due, fault)
+        self._recorder.end(page_number, user.ask())
         self._idle.append(user)

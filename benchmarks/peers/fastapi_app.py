@@ -18,6 +18,7 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "services.aggregator.settings"  # upstrea
 from fastapi import FastAPI, Query, Request
 
 from services.aggregator import upstream
+from services.aggregator.parameters import Call
 
 
 @asynccontextmanager
@@ -43,7 +44,7 @@ async def page(
     started = perf_counter()
     client = request.state.client
     responses = await asyncio.gather(
-        *(upstream.afetch(client, f"task_id={task}&latency={latency!r}") for task in range(fan_out))
+        *(upstream.afetch(client, Call(task, f"&latency={latency!r}")) for task in range(fan_out))
     )
     return {
         "message": "Hello World!",

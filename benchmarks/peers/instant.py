@@ -1,4 +1,4 @@
-"""Answers at once with a whole page made beforehand: nothing here can slow a load generator down."""
+"""Answers at once with a whole page made beforehand, but for its nonce: nothing here can slow a load generator down."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 FAN_OUT = 10
+NONCE = b"0123456789abcdef"  # as long as a page's own
 PAGE = json.dumps(
     {
         "message": "Hello World!",
@@ -14,7 +15,9 @@ PAGE = json.dumps(
         "server": "uvicorn 0.0.0 (ASGI)",
         "fan_out": FAN_OUT,
         "elapsed": 0.5034567890123456,
-        "responses": [{"message": "Hello World!", "task_id": str(task)} for task in range(FAN_OUT)],
+        "responses": [
+            {"message": "Hello World!", "task_id": str(task), "page": NONCE.decode()} for task in range(FAN_OUT)
+        ],
     }
 ).encode()
 START = {
@@ -22,7 +25,6 @@ START = {
     "status": 200,
     "headers": [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(PAGE))],
 }
-BODY = {"type": "http.response.body", "body": PAGE}
 
 
 async def app(
@@ -37,4 +39,5 @@ async def app(
             if message["type"] == "lifespan.shutdown":
                 return
     await send(START)
-    await send(BODY)
+    nonce = scope["query_string"].rpartition(b"page=")[2] or NONCE
+    await send({"type": "http.response.body", "body": PAGE.replace(NONCE, nonce)})

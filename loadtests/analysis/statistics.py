@@ -9,11 +9,12 @@ from statistics import median
 
 from hdrh.histogram import HdrHistogram
 
+from loadtests.analysis.balance import Balance
 from loadtests.analysis.inside import Inside, together
 from loadtests.experiments import Arm
 from loadtests.knobs import Settings
 from loadtests.plan import Measurement
-from loadtests.record import merged
+from loadtests.record import Page, merged
 from loadtests.step import Step
 
 PERCENTILES = {"p50": 50.0, "p95": 95.0, "p99": 99.0, "max": 100.0}
@@ -23,10 +24,12 @@ PERCENTILES = {"p50": 50.0, "p95": 95.0, "p99": 99.0, "max": 100.0}
 class Measured:
     """One measurement done. `seconds` is the window's true length.
 
-    `pages` are those whose response time counts: ended in the window (closed loop) or arrived in it (open). `early`
-    and `late` ended whole in the window's first and second half. `generator_cpu` is in cores; `generator_throttled`,
-    `clock_step` (what the wall clock jumped) and `arrival_lateness` (p99, of an open loop) in seconds;
-    `generator_memory` in bytes, None where nothing limits it. `load_average` of the machine, over a minute, at the end.
+    `log`: the pages that began or ended in the window. `pages`: the whole ones that began in it (arrived in it, in an
+    open loop), whose response times count. `early` and `late` ended whole in the window's first and second half.
+    `balance`: what was counted from the step's first page to its last. `generator_cpu` is in cores;
+    `generator_throttled`, `clock_step` (what the wall clock jumped) and `arrival_lateness` (p99, of an open loop) in
+    seconds; `generator_memory` in bytes, None where nothing limits it. `load_average` of the machine, over a minute, at
+    the end.
     """
 
     measurement: Measurement
@@ -45,6 +48,8 @@ class Measured:
     arrival_lateness: float | None = None
     load_average: float | None = None
     inside: Inside = field(default_factory=Inside)
+    log: Sequence[Page] = ()
+    balance: Balance | None = None
 
     @property
     def ended(self) -> int:

@@ -18,6 +18,7 @@ import httpx2
 from django.conf import settings
 from httpx_aiohttp import AiohttpTransport
 
+from services.aggregator.parameters import Call
 from services.aggregator.strategies import PageFailed
 from services.aggregator.upstream import (
     CALLS,
@@ -99,18 +100,18 @@ def make_httpx2_client() -> httpx2.AsyncClient:
     return httpx2.AsyncClient(verify=SSL_CONTEXT, timeout=timeout, limits=limits, trust_env=False)
 
 
-async def attempt(client: Any, call: str) -> Any:
+async def attempt(client: Any, call: Call) -> Any:
     try:
         return await fetch(client, call)
     except CallFailed as error:
         return error
 
 
-async def fetch(client: Any, call: str) -> Any:
+async def fetch(client: Any, call: Call) -> Any:
     """The api's answer to one call. Raises CallFailed."""
     with CALLS.one():
         try:
-            response = await client.get(f"{settings.API_URL}?{call}")
+            response = await client.get(f"{settings.API_URL}?{call.query}", headers=call.headers)
         except (httpx.HTTPError, httpx2.HTTPError, aiohttp.ClientError) as error:
             raise failure(call, error, (*TIMED_OUT, httpx2.TimeoutException)) from error
         connection = response.extensions.get("network_stream")  # aiohttp's transport counts its own
@@ -135,18 +136,20 @@ AIOHTTP_TIMEOUT = aiohttp.ClientTimeout(
 )
 
 
-async def attempt_aiohttp(client: aiohttp.ClientSession, call: str) -> Any:
+async def attempt_aiohttp(client: aiohttp.ClientSession, call: Call) -> Any:
     try:
         return await fetch_aiohttp(client, call)
     except CallFailed as error:
         return error
 
 
-async def fetch_aiohttp(client: aiohttp.ClientSession, call: str) -> Any:
+async def fetch_aiohttp(client: aiohttp.ClientSession, call: Call) -> Any:
     """The api's answer to one call. Raises CallFailed."""
     with CALLS.one():
         try:
-            async with client.get(f"{settings.API_URL}?{call}", timeout=AIOHTTP_TIMEOUT) as response:
+            async with client.get(
+                f"{settings.API_URL}?{call.query}", headers=call.headers, timeout=AIOHTTP_TIMEOUT
+            ) as response:
                 content = await response.read()
         except (aiohttp.ClientError, TimeoutError) as error:
             raise failure(call, error) from error

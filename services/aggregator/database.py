@@ -23,7 +23,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
 from services import telemetry
-from services.aggregator.models import Row, slowly
+from services.aggregator.models import slowly
 from services.aggregator.parameters import PASSED_ON, Page
 from services.aggregator.registry import register_view, url_path
 from services.aggregator.strategies import Results, Strategy
@@ -59,39 +59,39 @@ class Asked:
 
 
 def orm_sync(asked: Asked) -> Results:
-    return [read(task, asked.latency) for task in range(asked.page.fan_out)]
+    return [read(task, asked) for task in range(asked.page.fan_out)]
 
 
 async def orm_to_async(asked: Asked) -> Results:
-    return [await sync_to_async(read)(task, asked.latency) for task in range(asked.page.fan_out)]
+    return [await sync_to_async(read)(task, asked) for task in range(asked.page.fan_out)]
 
 
 async def orm_async(asked: Asked) -> Results:
-    return [await aread(task, asked.latency) for task in range(asked.page.fan_out)]
+    return [await aread(task, asked) for task in range(asked.page.fan_out)]
 
 
 async def orm_gather(asked: Asked) -> Results:
     """Takes as long as one after the other: the queries of a request share its thread, one at a time."""
     with QUERIES.one():
-        return list(await asyncio.gather(*(aread_uncounted(task, asked.latency) for task in range(asked.page.fan_out))))
+        return list(await asyncio.gather(*(aread_uncounted(task, asked) for task in range(asked.page.fan_out))))
 
 
-def read(task: int, seconds: float) -> Any:
+def read(task: int, asked: Asked) -> Any:
     """Raises QueryFailed."""
     with QUERIES.one(), query(task):
-        return answer(slowly(seconds).get(task_id=task))
+        return answer(slowly(asked.latency, asked.page.nonce).get(task_id=task))
 
 
-async def aread(task: int, seconds: float) -> Any:
+async def aread(task: int, asked: Asked) -> Any:
     """Raises QueryFailed."""
     with QUERIES.one():
-        return await aread_uncounted(task, seconds)
+        return await aread_uncounted(task, asked)
 
 
-async def aread_uncounted(task: int, seconds: float) -> Any:
+async def aread_uncounted(task: int, asked: Asked) -> Any:
     """Raises QueryFailed."""
     with query(task):
-        return answer(await slowly(seconds).aget(task_id=task))
+        return answer(await slowly(asked.latency, asked.page.nonce).aget(task_id=task))
 
 
 @contextmanager
@@ -103,9 +103,9 @@ def query(task: int) -> Iterator[None]:
         raise QueryFailed(task, error) from error
 
 
-def answer(row: Row) -> dict[str, str]:
+def answer(row: Any) -> dict[str, str]:
     """As the api answers a call."""
-    return {"message": row.message, "task_id": str(row.task_id)}
+    return {"message": row.message, "task_id": str(row.task_id), **({"page": row.page} if row.page else {})}
 
 
 def page_view(name: str, path: str, function: Callable[[Asked], Any]) -> View:

@@ -44,9 +44,10 @@ class Sleep(models.Func):
         return self.as_sql(compiler, connection, function="pg_sleep", **context)
 
 
-def slowly(seconds: float) -> models.QuerySet[Row]:
-    """Rows that take so long each."""
-    return Row.objects.annotate(slept=Sleep(models.Value(seconds)))
+def slowly(seconds: float, nonce: str) -> models.QuerySet[Row]:
+    """Rows that take so long each, and hold the nonce of the page that asks."""
+    page = models.Value(nonce, output_field=models.TextField())
+    return Row.objects.annotate(slept=Sleep(models.Value(seconds)), page=page)
 
 
 def add_sleep(connection: BaseDatabaseWrapper, **_: Any) -> None:

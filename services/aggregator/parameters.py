@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from services import query
 from services.bounds import FAIL, FAN_OUT, HANG, HANGING, JITTER, LATENCY, WORK
 
+NONCE = re.compile(r"[\w-]{0,64}", re.ASCII)
 PASSED_ON = {bound.name: bound for bound in (LATENCY, JITTER, FAIL, HANG)}
-KNOWN = (FAN_OUT.name, *PASSED_ON, HANGING.name, WORK.name)
+KNOWN = (FAN_OUT.name, *PASSED_ON, HANGING.name, WORK.name, "page")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What one call asks of the api. `page`: its page's nonce, which the api gives back; empty where it has none."""
+
+    task: int
+    behaviour: str
+    page: str = ""
+
+    @property
+    def task_id(self) -> str:
+        return str(self.task)
+
+    @property
+    def query(self) -> str:
+        return f"task_id={self.task}{self.behaviour}"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"x-page": self.page} if self.page else {}
+
+    def __str__(self) -> str:
+        return self.query
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,19 +43,20 @@ class Page:
     """What one page asks for: so many calls, and what each call asks of the api.
 
     `hanging`: how many of the calls, from the first on, the api never answers. `work`: CPU seconds that the page
-    computes before its calls.
+    computes before its calls. `nonce`: what tells this page from every other one.
     """
 
     fan_out: int
     behaviour: Mapping[str, float]
     hanging: int
     work: float
+    nonce: str = ""
 
     @property
-    def calls(self) -> list[str]:
-        """The query string of each call, in task order."""
+    def calls(self) -> list[Call]:
+        """In task order."""
         usual, hanging = passed_on(self.behaviour), passed_on({**self.behaviour, HANG.name: HANG.maximum})
-        return [f"task_id={task}{hanging if task < self.hanging else usual}" for task in range(self.fan_out)]
+        return [Call(task, hanging if task < self.hanging else usual, self.nonce) for task in range(self.fan_out)]
 
 
 def passed_on(behaviour: Mapping[str, float]) -> str:
@@ -39,10 +66,13 @@ def passed_on(behaviour: Mapping[str, float]) -> str:
 def read_page(query_string: str, default_fan_out: int, default_work: float = 0.0) -> Page:
     """Raises BadQuery and OutOfBounds; what is not given is left to the api's own defaults."""
     texts = query.read(query_string, KNOWN)
+    if not NONCE.fullmatch(nonce := texts.pop("page", "")):
+        raise query.BadQuery("page may have 64 ASCII letters, digits, - and _", {"parameter": "page", "maximum": 64})
     fan_out, hanging, work = (texts.pop(bound.name, None) for bound in (FAN_OUT, HANGING, WORK))
     return Page(
         fan_out=default_fan_out if fan_out is None else int(FAN_OUT.parse(fan_out)),
         behaviour={name: PASSED_ON[name].parse(text) for name, text in texts.items()},
         hanging=0 if hanging is None else int(HANGING.parse(hanging)),
         work=default_work if work is None else WORK.parse(work),
+        nonce=nonce,
     )

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_safe
 from services import query
 from services.aggregator import clients
 from services.aggregator.middleware import server_timing
+from services.aggregator.parameters import Call
 from services.aggregator.registry import PAGES, variant
 from services.aggregator.strategies import Results, aattempt, gather
 from services.aggregator.upstream import AsyncClient
@@ -29,7 +30,7 @@ BLOCKED = 0.1  # seconds
 
 
 @variant
-async def blocking_call(calls: list[str], client: AsyncClient) -> Results:
+async def blocking_call(calls: list[Call], client: AsyncClient) -> Results:
     # Wrong: a call that waits without `await`. Nothing else happens on this event loop meanwhile, in any page. Under
     # WSGI, where a page has a loop of its own, it harms itself only.
     time.sleep(BLOCKED)  # noqa: ASYNC251  # the pitfall itself
@@ -40,14 +41,14 @@ async def blocking_call(calls: list[str], client: AsyncClient) -> Results:
 
 
 @variant
-async def client_per_page(calls: list[str], client: AsyncClient) -> Results:
+async def client_per_page(calls: list[Call], client: AsyncClient) -> Results:
     # Wrong: every page makes an SSL context (10 ms of CPU and more) and opens all its connections anew.
     async with httpx.AsyncClient() as client_of_this_page:
         return await asyncio.gather(*(clients.attempt(client_of_this_page, call) for call in calls))
 
 
 @variant
-async def client_default_limits(calls: list[str], client: AsyncClient) -> Results:
+async def client_default_limits(calls: list[Call], client: AsyncClient) -> Results:
     # Wrong: 100 connections for all pages together, and 5 s for everything, also for waiting for one of them. Ten
     # pages of ten calls fill it; the next wait, and from some load on their calls time out inside the client.
     default_client = clients.shared.get(httpx.AsyncClient)
@@ -61,7 +62,7 @@ RANDOM = Random(1)
 
 
 @variant
-async def self_call(calls: list[str], client: AsyncClient) -> Results:
+async def self_call(calls: list[Call], client: AsyncClient) -> Results:
     # Wrong where slots are few: with as many such pages as slots, every page waits for a slot that none of them will
     # give back before its calls time out. Where each request has its own thread, as under ASGI, it doubles the work.
     return await asyncio.gather(*(aattempt(client, call, own_url()) for call in calls))
@@ -84,7 +85,13 @@ def own_view(request: HttpRequest) -> HttpResponse:
     time.sleep(settings.CALL_TIMEOUT if outcome.hangs else outcome.wait)
     if outcome.fails or outcome.hangs:
         return problem_response(HTTPStatus.SERVICE_UNAVAILABLE, "failed as asked", task_id=task)
-    return json_response({"message": "Hello World!", "task_id": task})
+    return json_response({"message": "Hello World!", "task_id": task, **page_of(request)})
+
+
+def page_of(request: HttpRequest) -> dict[str, str]:
+    """The nonce of the page that calls."""
+    nonce = request.headers.get("x-page")
+    return {"page": nonce} if nonce else {}
 
 
 # --- middleware ---------------------------------------------------------------------------------

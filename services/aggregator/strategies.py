@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from django.conf import settings
 
+from services.aggregator.parameters import Call
 from services.aggregator.upstream import AsyncClient, CallFailed, afetch, fetch
 
 PAGES = "/api/aggregated/"
@@ -49,7 +50,7 @@ class PageFailed(Exception):
 class Missing:
     """In the place of a result that the page did not wait for."""
 
-    call: str
+    call: Call
 
 
 STRATEGIES: dict[str, Strategy] = {}
@@ -65,7 +66,7 @@ def strategy(path: str) -> Callable[[Function], Function]:
 
 
 @strategy(path="sync/")
-def sequential(calls: list[str]) -> Results:
+def sequential(calls: list[Call]) -> Results:
     """One call after the other; the first that fails is the last that is made."""
     results: Results = []
     for call in calls:
@@ -80,25 +81,25 @@ executor = ThreadPoolExecutor(max_workers=settings.THREADPOOL, thread_name_prefi
 
 
 @strategy(path="threadpool/")
-def threadpool(calls: list[str]) -> Results:
+def threadpool(calls: list[Call]) -> Results:
     """All calls at once, a thread each."""
     return list(executor.map(attempt, calls))
 
 
 @strategy(path="")
-async def gather(calls: list[str], client: AsyncClient) -> Results:
+async def gather(calls: list[Call], client: AsyncClient) -> Results:
     """All calls at once, on one event loop."""
     return await asyncio.gather(*(aattempt(client, call) for call in calls))
 
 
-def attempt(call: str, url: str | None = None) -> Any:
+def attempt(call: Call, url: str | None = None) -> Any:
     try:
         return fetch(call, url)
     except CallFailed as error:
         return error
 
 
-async def aattempt(client: AsyncClient, call: str, url: str | None = None) -> Any:
+async def aattempt(client: AsyncClient, call: Call, url: str | None = None) -> Any:
     try:
         return await afetch(client, call, url)
     except CallFailed as error:

@@ -35,6 +35,7 @@ from django.conf import settings
 from httpx_aiohttp import AiohttpTransport
 
 from services import telemetry
+from services.aggregator.parameters import Call
 
 LONGEST_DETAIL = 200  # characters of an error that are passed on
 
@@ -58,14 +59,10 @@ TIMEOUTS = telemetry.counter("lab_upstream_timeouts", "calls that timed out")
 class CallFailed(Exception):
     """A call that did not bring its answer: refused, cut off, or answered with nonsense."""
 
-    def __init__(self, call: str, why: str) -> None:
+    def __init__(self, call: Call, why: str) -> None:
         self.call = call
         self.why = why[:LONGEST_DETAIL]
         super().__init__(f"{call}: {self.why}")
-
-    @property
-    def task_id(self) -> str:
-        return task_id(self.call)
 
 
 class CallTimedOut(CallFailed):
@@ -79,9 +76,9 @@ class CallTimedOut(CallFailed):
 parsed = lru_cache(maxsize=4096)(httpx.URL)
 
 
-def request(call: str, url: str | None = None) -> httpx.Request:
+def request(call: Call, url: str | None = None) -> httpx.Request:
     """To the api, where no other url is given."""
-    return httpx.Request("GET", parsed(f"{url or settings.API_URL}?{call}"))
+    return httpx.Request("GET", parsed(f"{url or settings.API_URL}?{call.query}"), headers=call.headers)
 
 
 class NoCookies(httpx.Cookies):
@@ -145,7 +142,7 @@ class ClientPool:
 clients = ClientPool()
 
 
-def fetch(call: str, url: str | None = None) -> Any:
+def fetch(call: Call, url: str | None = None) -> Any:
     """The answer to one call, from the api where no other url is given. Raises CallFailed."""
     with clients.one() as client, CALLS.one():
         try:
@@ -214,7 +211,7 @@ def pool_trace() -> Trace:
     return Trace(None, WATCHED, SimpleNamespace())  # type: ignore[arg-type]  # nobody asks for its session
 
 
-async def afetch(client: AsyncClient, call: str, url: str | None = None) -> Any:
+async def afetch(client: AsyncClient, call: Call, url: str | None = None) -> Any:
     """The answer to one call, from the api where no other url is given. Raises CallFailed."""
     with CALLS.one():
         try:
@@ -230,7 +227,7 @@ async def afetch(client: AsyncClient, call: str, url: str | None = None) -> Any:
 TIMED_OUT = (httpx.TimeoutException, TimeoutError)
 
 
-def failure(call: str, error: Exception, timed_out_as: tuple[type[Exception], ...] = TIMED_OUT) -> CallFailed:
+def failure(call: Call, error: Exception, timed_out_as: tuple[type[Exception], ...] = TIMED_OUT) -> CallFailed:
     """Which failure it was; `timed_out_as`: how the client says that it took too long.
 
     The aiohttp transport reports every broken connection as httpx.ConnectTimeout; the cause it
@@ -244,26 +241,22 @@ def failure(call: str, error: Exception, timed_out_as: tuple[type[Exception], ..
     return (CallTimedOut if timed_out else CallFailed)(call, why)
 
 
-def answer(call: str, response: httpx.Response) -> Any:
+def answer(call: Call, response: httpx.Response) -> Any:
     """The JSON of a good answer. Raises CallFailed for any other."""
     return checked(call, response.status_code, response.reason_phrase, response.content)
 
 
-def checked(call: str, status: int, reason: str | None, content: bytes) -> Any:
+def checked(call: Call, status: int, reason: str | None, content: bytes) -> Any:
     if status != HTTPStatus.OK:
         raise CallFailed(call, f"the api answered {status} {reason}")
     try:
         body = json.loads(content)
     except ValueError:
         raise CallFailed(call, f"the api's answer is not JSON: {beginning(content)}") from None
-    if not isinstance(body, dict) or body.get("task_id") != task_id(call):
-        raise CallFailed(call, f"the api's answer is not for task {task_id(call)}: {beginning(content)}")
+    if not isinstance(body, dict) or body.get("task_id") != call.task_id:
+        raise CallFailed(call, f"the api's answer is not for task {call.task_id}: {beginning(content)}")
     return body
 
 
 def beginning(content: bytes) -> str:
     return repr(content[:80].decode(errors="replace"))
-
-
-def task_id(call: str) -> str:
-    return call.partition("&")[0].removeprefix("task_id=")

@@ -82,7 +82,7 @@ def response(request: HttpRequest, strategy: Strategy, page: Page, results: Resu
     """The page, or the problem: a page one of whose calls failed is not a page."""
     if failures := [result for result in results if isinstance(result, CallFailed)]:
         return bad_gateway(page, failures)
-    missing = [upstream.task_id(result.call) for result in results if isinstance(result, Missing)]
+    missing = [result.call.task_id for result in results if isinstance(result, Missing)]
     return json_response(
         {
             "message": MESSAGE,
@@ -109,7 +109,7 @@ def bad_gateway(page: Page, failures: list[CallFailed]) -> HttpResponse:
         HTTPStatus.GATEWAY_TIMEOUT if late else HTTPStatus.BAD_GATEWAY,
         f"{len(failures)} of {page.fan_out} calls to the api failed; the first: {failures[0]}",
         fan_out=page.fan_out,
-        failures=[{"call": failed.call, "why": failed.why} for failed in failures],
+        failures=[{"call": str(failed.call), "why": failed.why} for failed in failures],
     )
 
 

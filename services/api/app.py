@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import Iterable
 from functools import lru_cache
 from http import HTTPStatus
 from random import Random
@@ -17,7 +18,7 @@ from services.bare import Receive, Scope, Send, dispatch, send_json, send_proble
 from services.bounds import FAIL, HANG, JITTER, LATENCY, OutOfBounds
 from services.query import BadQuery, read
 
-LONGEST_TASK_ID = 64  # characters
+LONGEST_TASK_ID = LONGEST_NONCE = 64  # characters
 
 DEFAULTS = Behaviour(
     latency=env.number("LATENCY", LATENCY),
@@ -44,6 +45,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 async def answer_call(scope: Scope, receive: Receive, send: Send) -> None:
     try:
         task_id, behaviour = read_call(scope["query_string"])
+        page = read_page(scope["headers"])
     except (BadQuery, OutOfBounds) as error:
         await send_problem(send, HTTPStatus.BAD_REQUEST, str(error), **error.problem)
         return
@@ -58,7 +60,7 @@ async def answer_call(scope: Scope, receive: Receive, send: Send) -> None:
             await send_problem(send, HTTPStatus.SERVICE_UNAVAILABLE, "failed as asked", task_id=task_id)
         else:
             ANSWERED.inc()
-            await send_json(send, HTTPStatus.OK, {"message": "Hello World!", "task_id": task_id})
+            await send_json(send, HTTPStatus.OK, {"message": "Hello World!", "task_id": task_id, **page})
     LATENESS.observe(perf_counter() - arrived - outcome.wait)
 
 
@@ -76,6 +78,17 @@ def read_call(query_string: bytes) -> tuple[str, Behaviour]:
             {"parameter": "task_id", "maximum": LONGEST_TASK_ID, "came": len(task_id)},
         )
     return task_id, DEFAULTS.changed(texts)
+
+
+def read_page(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """The nonce of the page that calls, which proves that its answer was made for it. Raises BadQuery."""
+    for name, value in headers:
+        if name == b"x-page":
+            if len(value) > LONGEST_NONCE:
+                detail = f"the header x-page may have {LONGEST_NONCE} characters; it has {len(value)}"
+                raise BadQuery(detail, {"header": "x-page", "maximum": LONGEST_NONCE, "came": len(value)})
+            return {"page": value.decode("latin-1")}
+    return {}
 
 
 async def still_there_after(seconds: float | None, receive: Receive) -> bool:

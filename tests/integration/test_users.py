@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import socket
+import struct
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -19,12 +22,15 @@ HEADERS = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 CHUNKED = HEADERS + b"Transfer-Encoding: chunked\r\n\r\n"
 BROKEN = {
     "refuses": None,
+    "resets": b"",
     "closes at once": b"",
     "closes after the headers": CHUNKED,
     "closes after the headers of a known length": HEADERS + b"Content-Length: 90\r\n\r\n",
     "closes in the body": CHUNKED + b'9\r\n{"strateg\r\n',
     "closes in a body of a known length": HEADERS + b'Content-Length: 90\r\n\r\n{"strateg',
 }
+HOW = dict.fromkeys(BROKEN, "cut off")
+HOW |= {"refuses": "refused", "resets": "reset", "closes at once": "closed before the answer"}
 BEGUN = {name for name, sent in BROKEN.items() if sent and b"strateg" in sent}
 
 # In a process of its own, because Locust patches the one that imports it. A line of JSON for each URL.
@@ -34,50 +40,73 @@ from argparse import Namespace
 from locust.env import Environment
 from loadtests.record import Recorder
 from loadtests.targets import Target
-from loadtests.users import Users, user_class
+from loadtests.users import user_class
 options = Namespace(strategy="stream", fan_out=1, latency=0, jitter=0, fail=0, work=0)
-for url in sys.argv[1:]:
+streams = sys.argv[1] == "streams"
+for url in sys.argv[2:]:
     target = Target("asgi", url, "ASGI", None, {"stream": "/"}, 1, {}, {})
     recorder = Recorder()
-    one = user_class(target, first_byte=recorder.first_byte)
+    one = user_class(target, recorder=recorder, streams=streams, pause_after_failure=0)
     environment = Environment(user_classes=[one], parsed_options=options)
-    Users(environment, 1, recorder)
     recorder.open()
-    fault = one(environment).ask()
-    print(json.dumps([fault, recorder.pages, recorder.failures, recorder.first_bytes.total_count]))
+    one(environment).page()
+    print(json.dumps([recorder.ended, recorder.failures, recorder.first_bytes.total_count]))
 """
 
 
-@pytest.fixture(scope="module")
-def seen() -> dict[str, Any]:
-    """What one user counts at each of the broken servers."""
+@dataclass
+class Seen:
+    """What one user counts at each of the broken servers, and how often it asked there."""
+
+    users: dict[str, Any]
+    asked: dict[str, int]
+
+
+@pytest.fixture(scope="module", params=["whole", "streams"])
+def seen(request: pytest.FixtureRequest) -> Seen:
+    asked: Counter[str] = Counter()
     with ExitStack() as servers:
-        urls = [servers.enter_context(broken_server(sent)) for sent in BROKEN.values()]
-        command = [sys.executable, "-c", ASKS_EACH_ONCE, *urls]
+        urls = [servers.enter_context(broken_server(way, asked)) for way in BROKEN]
+        command = [sys.executable, "-c", ASKS_EACH_ONCE, request.param, *urls]
         ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LONGEST, check=False)
     assert ended.returncode == 0, ended.stderr
     assert "Traceback" not in ended.stderr
-    return dict(zip(BROKEN, map(json.loads, ended.stdout.splitlines()), strict=True))
+    users = dict(zip(BROKEN, map(json.loads, ended.stdout.splitlines()), strict=True))
+    return Seen(users, asked)
 
 
 @pytest.mark.parametrize("way", BROKEN)
-def test_a_streamed_page_whose_connection_breaks_is_a_failure(seen: dict[str, Any], way: str) -> None:
-    fault, pages, failures, first_bytes = seen[way]
-    assert fault == "no answer: the connection failed or was cut off"
-    assert (pages, failures) == (0, {fault: 1})
-    assert first_bytes == (way in BEGUN)
+def test_a_page_whose_connection_breaks_is_one_failure_that_says_how(seen: Seen, way: str) -> None:
+    faults, failures, _ = seen.users[way]
+    [fault] = faults
+    assert fault.startswith("no answer: ")
+    assert HOW[way] in fault
+    assert failures == {fault: 1}
+
+
+@pytest.mark.parametrize("way", [way for way in BROKEN if way != "refuses"])
+def test_nothing_asks_again_by_itself(seen: Seen, way: str) -> None:
+    """A second request that looks like part of the first would hide the fault, and double the time."""
+    assert seen.asked[way] == 1
+
+
+@pytest.mark.parametrize("way", BROKEN)
+def test_the_first_byte_of_a_page_is_seen_where_it_is_streamed(seen: Seen, way: str) -> None:
+    _, _, first_bytes = seen.users[way]
+    assert first_bytes in (0, way in BEGUN)
 
 
 @contextmanager
-def broken_server(sent: bytes | None) -> Iterator[str]:
-    """The URL of one that answers every request with these bytes and hangs up; None: that nobody listens at."""
+def broken_server(way: str, asked: Counter[str]) -> Iterator[str]:
+    """The URL of one that breaks every connection in this way, and counts them."""
+    sent = BROKEN[way]
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         if sent is None:
             listener.close()
             yield url
             return
-        server = threading.Thread(target=hang_up, args=(listener, sent))
+        server = threading.Thread(target=hang_up, args=(listener, way, asked))
         server.start()
         try:
             yield url
@@ -86,7 +115,7 @@ def broken_server(sent: bytes | None) -> Iterator[str]:
             server.join()
 
 
-def hang_up(listener: socket.socket, sent: bytes) -> None:
+def hang_up(listener: socket.socket, way: str, asked: Counter[str]) -> None:
     while True:
         try:
             connection, _ = listener.accept()
@@ -94,4 +123,7 @@ def hang_up(listener: socket.socket, sent: bytes) -> None:
             return
         with connection:
             connection.recv(65536)
-            connection.sendall(sent)
+            asked[way] += 1
+            if way == "resets":
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.sendall(BROKEN[way] or b"")

@@ -17,6 +17,15 @@ def test_a_whole_page_has_no_fault() -> None:
     assert fault(200, body(), "gather", 2) is None
 
 
+def test_an_answer_that_was_not_made_for_this_page_is_none() -> None:
+    """A page from a cache holds another page's nonce, an invented one none; one of many answers is enough."""
+    own, other, none = ({"task_id": "0", **more} for more in ({"page": "own"}, {"page": "other"}, {}))
+    assert fault(200, body(responses=[own, {**own, "task_id": "1"}]), "gather", 2, "own") is None
+    for response in (other, none, {**own, "page": None}, {**own, "page": ["own"]}):
+        answer = body(responses=[own, {**response, "task_id": "1"}])
+        assert fault(200, answer, "gather", 2, "own") == "an answer was not made for this page: its nonce is not there"
+
+
 @pytest.mark.parametrize(
     ("status", "answer", "why"),
     [

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
 
 from services import telemetry
+from services.aggregator.parameters import Call
 from services.aggregator.registry import variant
 from services.aggregator.strategies import Results, aattempt, attempt, gather
 from services.aggregator.upstream import AsyncClient, async_client
@@ -21,7 +23,7 @@ tasks: set[asyncio.Task[Any]] = set()  # the event loop itself does not keep a t
 
 
 @variant
-async def fire_and_forget(calls: list[str], client: AsyncClient) -> Results:
+async def fire_and_forget(calls: list[Call], client: AsyncClient) -> Results:
     """Left to the event loop. Right under ASGI, where the loop lives on; under WSGI the loop ends with the page."""
     results = await gather(calls, client)
     task = asyncio.create_task(on_its_own(one_more(calls)))
@@ -31,7 +33,7 @@ async def fire_and_forget(calls: list[str], client: AsyncClient) -> Results:
     return results
 
 
-async def on_its_own(call: str) -> None:
+async def on_its_own(call: Call) -> None:
     async with async_client() as client:  # under WSGI the page's client is closed with the page
         await aattempt(client, call)
 
@@ -41,17 +43,16 @@ threads = ThreadPoolExecutor(max_workers=settings.THREADPOOL, thread_name_prefix
 
 
 @variant
-async def hand_over(calls: list[str], client: AsyncClient) -> Results:
+async def hand_over(calls: list[Call], client: AsyncClient) -> Results:
     """Handed to a thread that belongs to the process, not to the page. Right under both."""
     results = await gather(calls, client)
     count(threads.submit(attempt, one_more(calls)))
     return results
 
 
-def one_more(calls: list[str]) -> str:
+def one_more(calls: list[Call]) -> Call:
     """The call after the last: the next task, which asks the same of the api."""
-    _, separator, behaviour = calls[-1].partition("&")
-    return f"task_id={len(calls)}{separator}{behaviour}"
+    return replace(calls[-1], task=len(calls))
 
 
 def count(job: asyncio.Task[Any] | Future[Any]) -> None:

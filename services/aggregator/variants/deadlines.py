@@ -8,13 +8,14 @@ from http import HTTPStatus
 
 from django.conf import settings
 
+from services.aggregator.parameters import Call
 from services.aggregator.registry import variant
 from services.aggregator.strategies import Missing, PageFailed, Results, aattempt, attempt, executor, gather
 from services.aggregator.upstream import AsyncClient
 
 
 @variant
-async def deadline(calls: list[str], client: AsyncClient) -> Results:
+async def deadline(calls: list[Call], client: AsyncClient) -> Results:
     """All or nothing: what has not come by then is cancelled, and there is no page."""
     try:
         async with asyncio.timeout(settings.DEADLINE):
@@ -25,7 +26,7 @@ async def deadline(calls: list[str], client: AsyncClient) -> Results:
 
 
 @variant
-async def partial(calls: list[str], client: AsyncClient) -> Results:
+async def partial(calls: list[Call], client: AsyncClient) -> Results:
     """What has come by then; the calls still under way are cancelled, and the api sees them end."""
     tasks = [asyncio.create_task(aattempt(client, call)) for call in calls]
     try:
@@ -38,7 +39,7 @@ async def partial(calls: list[str], client: AsyncClient) -> Results:
 
 
 @variant
-def partial_threads(calls: list[str]) -> Results:
+def partial_threads(calls: list[Call]) -> Results:
     """What has come by then. A thread cannot be cancelled: it stays busy until its call ends or times out."""
     futures = [executor.submit(attempt, call) for call in calls]
     done, late = wait(futures, timeout=settings.DEADLINE)
