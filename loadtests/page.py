@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 NO_ANSWER = "no answer"  # what every fault begins with that is none of an answer that came
+UNANSWERED = f"{NO_ANSWER}: it had not come when the step had to end"
 PARTIAL = {"partial", "partial_threads"}  # pages that say which calls they did not wait for
 STREAMED = {"stream", "stream_threads"}  # pages that hold their responses in order of arrival
 

@@ -34,6 +34,7 @@ from loadtests.analysis.statistics import Measured, difference, percentile
 from loadtests.errors import ExitCode, Interrupted, LabError
 from loadtests.experiments import Arm, Experiment
 from loadtests.knobs import Settings
+from loadtests.page import UNANSWERED
 from loadtests.plan import NORMAL, QUICK, Measurement, first_page_after, plan
 from loadtests.probe import Answer
 from loadtests.progress import Progress
@@ -43,7 +44,7 @@ from loadtests.report.delivery import deliver, reason
 from loadtests.report.summary import Run
 from loadtests.step import Step
 from loadtests.targets import Target
-from loadtests.users import LONGEST_WAIT, UNANSWERED, Arrivals, Users, user_class
+from loadtests.users import LONGEST_WAIT, Arrivals, Users, user_class
 
 LONGEST_DRAIN = 2.0  # times as long as pages are expected to need after the window
 DRAIN_EXTRA = 40.0  # seconds beyond a step's length until abandoned pages must have ended; hanging calls take long

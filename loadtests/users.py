@@ -27,7 +27,6 @@ from loadtests.targets import Target
 
 MOST_WAITING = 10_000  # pages of an open loop, each with a connection of its own
 LONGEST_WAIT = 120.0  # seconds after the window until every page of it has to have ended
-UNANSWERED = f"{page.NO_ANSWER}: it had not come when the step had to end"
 NOT_SENT = f"{page.NO_ANSWER}: not sent, {MOST_WAITING:,} pages waited already"
 
 # How a connection fails, the more special first.

@@ -16,11 +16,12 @@ class Balance:
     """Counts from a step's first page until nothing of it was in flight any more, with the warm-up and what came after
     the window. So nothing is on its way at an edge. None where a service did not say it.
 
-    `received`: answers, whole pages or not, that came to their end; `broken`: pages without one; `cut_off`: those of
-    them that the load generator left itself, at the step's end. `finished` and `cancelled`: the target's own count.
-    `calls`: those that ended at the api, in whichever way.
+    `whole`: whole pages; `received`: answers, whole pages or not, that came to their end; `broken`: pages without one;
+    `cut_off`: those of them that the load generator left itself, at the step's end. `finished` and `cancelled`: the
+    target's own count. `calls`: those that ended at the api, in whichever way.
     """
 
+    whole: int
     received: int
     broken: int
     cut_off: int
@@ -34,6 +35,7 @@ def balance(faults: Sequence[str | None], cut_off: int, before: Readings, after:
     broken = sum(fault is not None and fault.startswith(NO_ANSWER) for fault in faults)
     (target, api), (target_after, api_after) = before, after
     return Balance(
+        whole=sum(fault is None for fault in faults),
         received=len(faults) - broken,
         broken=broken,
         cut_off=cut_off,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from loadtests.analysis.check import Check
+from loadtests.analysis.conservation import CALLS, laws
 from loadtests.analysis.gaps import BUSY_MACHINE
 from loadtests.analysis.statistics import Measured, percentile
 from loadtests.units import digits, duration, size
@@ -19,22 +21,6 @@ FAILURES = 0.01  # share of pages beyond those that are meant to fail
 TURNS = 3.0  # times the median response time that a window has to last
 UNSTEADY = 0.25  # by this share the window's halves may differ …
 UNSTEADY_PAGES = 10  # … and by so many pages: a burst may end on either side of the middle
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """`measurement` is its name; `value` and `limit` are sentences' parts with their unit."""
-
-    name: str
-    measurement: str
-    passed: bool
-    value: str
-    limit: str
-    remedy: str
-
-    @property
-    def sentence(self) -> str:
-        return f"{self.name} in {self.measurement}: {self.value} ({self.limit}). {self.remedy}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +39,11 @@ class Limits:
 
 
 def checks(measured: Iterable[Measured], limits: Limits) -> list[Check]:
-    return [check for one in measured for check in (*checks_of_load(one, limits), *checks_of_machine(one, limits))]
+    return [
+        check
+        for one in measured
+        for check in (*laws(one), *checks_of_load(one, limits), *checks_of_machine(one, limits))
+    ]
 
 
 def checks_of_machine(one: Measured, limits: Limits) -> Iterator[Check]:
@@ -143,8 +133,8 @@ def checks_of_lateness(one: Measured, limits: Limits) -> Iterator[Check]:
     where = one.measurement.name
     limit = max(LATENESS_SECONDS, LATENESS_SHARE * one.measurement.settings.latency)
     late = one.inside.api_lateness_p99
-    # Where nobody waited for an answer of the api, or nobody asked it, there is nothing to say.
-    if late is not None or not (one.measurement.arm.fails or one.inside.most_calls_in_flight == 0):
+    # Where nobody waited for an answer of the api, or nobody is meant to ask it, there is nothing to say.
+    if late is not None or not (one.measurement.arm.fails or CALLS in one.measurement.arm.breaks):
         yield Check(
             "api response time",
             where,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from loadtests.analysis.validity import Check
+from loadtests.analysis.check import Check
 from loadtests.errors import ExitCode
 from loadtests.experiments import CannotJudge, Experiment, Point
 from loadtests.step import amounts

@@ -33,7 +33,7 @@ class Arm:
     `holds`: seconds for which a page has the whole process to itself. `pool`: connections that its client has. `takes`:
     seconds that a page is known to take, where the formula does not know. `timeout`: seconds after which its client
     gives up a call, or the wait for a connection, where that is not the deployment's. `unknown`: why the formula cannot
-    predict its pages; empty where it can.
+    predict its pages; empty where it can. `breaks`: which laws of conservation.py its pages break on purpose, and why.
     """
 
     target: str
@@ -50,6 +50,7 @@ class Arm:
     pool: int | None = None
     timeout: float | None = None
     unknown: str = ""
+    breaks: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def name(self) -> str:

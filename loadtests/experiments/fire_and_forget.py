@@ -19,8 +19,9 @@ from collections.abc import Sequence
 from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, judged, last
 from loadtests.step import users
 
-WSGI, ASGI = Arm("wsgi", "fire_and_forget"), Arm("asgi", "fire_and_forget")
-HANDED = (Arm("wsgi", "hand_over"), Arm("asgi", "hand_over"))
+ONE_MORE = {"calls": "each page leaves one more call behind, which is made or cancelled"}
+WSGI, ASGI = (Arm(target, "fire_and_forget", breaks=ONE_MORE) for target in ("wsgi", "asgi"))
+HANDED = tuple(Arm(target, "hand_over", breaks=ONE_MORE) for target in ("wsgi", "asgi"))
 MOST, HARDLY_ANY = 0.8, 0.1  # of the tasks that were started
 
 

@@ -22,8 +22,12 @@ from loadtests.experiments.timeouts import CALL_TIMEOUT, SHORT_TIMEOUTS
 from loadtests.step import users
 
 NO_SLOT_LEFT = "its calls wait for slots that its own pages hold, and the formula knows no such circle"
-WSGI = Arm("wsgi", "self_call", fails=True, takes=CALL_TIMEOUT, unknown=NO_SLOT_LEFT)
-ASGI = Arm("asgi", "self_call")
+OWN_CALLS = {
+    "calls": "the target itself answers them, and not the api",
+    "pages": "the target counts each call that it answers as a page",
+}
+WSGI = Arm("wsgi", "self_call", fails=True, takes=CALL_TIMEOUT, unknown=NO_SLOT_LEFT, breaks=OWN_CALLS)
+ASGI = Arm("asgi", "self_call", breaks=OWN_CALLS)
 MOSTLY = 0.5  # of the pages
 
 

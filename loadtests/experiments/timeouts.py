@@ -30,8 +30,12 @@ HANGS = "one of its calls hangs, and the formula does not know which of the page
 THREADS = Arm("wsgi", "threadpool", query=HANGING, fails=True, takes=1.5 * CALL_TIMEOUT, unknown=HANGS)
 GATHER = Arm("asgi", "gather", query=HANGING, fails=True, takes=CALL_TIMEOUT, unknown=HANGS)
 GIVES_UP = Arm("asgi", "deadline", query=HANGING, fails=True, takes=DEADLINE, unknown=HANGS)
-PARTIAL = Arm("asgi", "partial", query=HANGING, takes=DEADLINE, unknown=HANGS)
-PARTIAL_THREADS = Arm("wsgi", "partial_threads", query=HANGING, takes=2 * DEADLINE, unknown=HANGS)
+SHORT = {"physical minimum": "it is answered at its deadline, whatever has come by then"}
+NOT_MADE = {"calls": "calls that no thread has begun at the deadline are not made"}
+PARTIAL = Arm("asgi", "partial", query=HANGING, takes=DEADLINE, unknown=HANGS, breaks=SHORT)
+PARTIAL_THREADS = Arm(
+    "wsgi", "partial_threads", query=HANGING, takes=2 * DEADLINE, unknown=HANGS, breaks={**SHORT, **NOT_MADE}
+)
 IN_TIME = 1.5  # times the deadline in which a page has to be there, or given up, without a queue
 HELD = 1.15  # times slots / deadline, which partial pages under WSGI must not pass
 

@@ -13,9 +13,9 @@ from statistics import median
 from typing import Any
 
 from loadtests import manifest, raw
+from loadtests.analysis.check import Check
 from loadtests.analysis.inside import inside
 from loadtests.analysis.statistics import Measured, difference
-from loadtests.analysis.validity import Check
 from loadtests.errors import BadInput
 from loadtests.experiments import Arm, Experiment, Judgement, Point
 from loadtests.knobs import strategy_for

@@ -13,10 +13,11 @@ from typing import Any
 from loadtests import files
 from loadtests.analysis import capacity, noise
 from loadtests.analysis.capacity import Deployment, Prediction
+from loadtests.analysis.check import Check
 from loadtests.analysis.cost import Cost, calibrated, cost, match, measured_match, slots_needed
 from loadtests.analysis.gaps import Gap, gap, limited_by, notices
 from loadtests.analysis.statistics import Measured, StepFigures, steps
-from loadtests.analysis.validity import Check, Limits, checks
+from loadtests.analysis.validity import Limits, checks
 from loadtests.analysis.verdict import Verdict, verdict
 from loadtests.experiments import Answers, Arm, Experiment, Point, Probe, highest
 from loadtests.knobs import Settings

@@ -11,7 +11,7 @@ from loadtests.analysis.statistics import Measured
 from loadtests.experiments import Arm, find
 from loadtests.knobs import Settings
 from loadtests.plan import Measurement
-from loadtests.record import histogram
+from loadtests.record import Page, histogram
 from loadtests.report.summary import Run
 from loadtests.step import Step
 from loadtests.targets import Target
@@ -68,6 +68,7 @@ def measured(
         "late": pages - pages // 2,
         "generator_cpu": 0.1,
         "inside": replace(INSIDE, cpu_seconds=pages * 0.006),
+        "log": [Page(0.0, seconds, None)] * (step.users or 0),  # all of them always have a page
     }
     return Measured(**values | changes)
 

@@ -1,0 +1,162 @@
+"""Laws that no measurement can break, whatever the target: where one is broken, something is not what it seems. Pure.
+
+Each is broken by a fault that otherwise looks like speed: a cache, an invented page, a page that never ends, a client
+or a proxy that asks again. An arm whose pages break one on purpose says which and why (`Arm.breaks`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from loadtests.analysis.balance import Balance
+from loadtests.analysis.capacity import ONE_AFTER_THE_OTHER
+from loadtests.analysis.check import Check
+from loadtests.analysis.statistics import Measured
+from loadtests.knobs import Settings
+from loadtests.page import UNANSWERED
+from loadtests.record import Page
+from loadtests.step import PAUSE_AFTER_FAILURE
+from loadtests.units import digits, duration
+
+CALLS, MINIMUM, USERS, PAGES = LAWS = ("calls", "physical minimum", "users", "pages")
+
+STRAY = 0.01  # share by which two counts of the same may differ: a probe of a service's health is a page, too …
+STRAY_PAGES = 3  # … or so many pages
+EARLY_SHARE, EARLY_SECONDS = 0.01, 0.002  # clocks tick: so much sooner may a page end than it can
+MISSING = 0.05  # share of the users' time that may pass in pages that are not whole, beyond those that are meant to be
+
+SILENT = "A sampler is silent: see the service's log, and whether TELEMETRY is on."
+FINE = "Nothing to do."
+
+
+def laws(one: Measured) -> Iterator[Check]:
+    """Yield a check for each law that this measurement has to obey, and one for what is under way at its end."""
+    broken = one.measurement.arm.breaks
+    yield ended(one)
+    if one.balance is not None:
+        if PAGES not in broken:
+            yield pages(one, one.balance)
+        if CALLS not in broken:
+            yield calls(one, one.balance)
+    if MINIMUM not in broken:
+        yield from physical_minimum(one)
+    if USERS not in broken and not one.measurement.arm.fails and not one.measurement.step.is_open:
+        yield users(one, one.measurement.step.users or 0)
+
+
+def ended(one: Measured) -> Check:
+    """What nobody waited for to its end has no response time, and would be missing among the slow."""
+    out = [page for page in one.log if page.fault == UNANSWERED]
+    longest = max((page.took for page in out), default=0.0)
+    return Check(
+        "pages under way",
+        one.measurement.name,
+        not out,
+        f"{len(out)} pages had not ended when the step had to" + (f", after up to {duration(longest)}" if out else ""),
+        "none",
+        "Nobody knows how long they would have taken: ask for less load, or find out what holds them up.",
+    )
+
+
+def pages(one: Measured, balance: Balance) -> Check:
+    """What the users received is what the target finished, and that is what they asked for."""
+    asked = balance.received + balance.broken
+    stray = STRAY_PAGES + STRAY * asked
+    finished, made = balance.finished, added(balance.finished, balance.cancelled)
+    if finished is None or made is None:
+        remedy = SILENT
+    elif balance.received > finished + stray:
+        remedy = "It is not the target that answers, but something before it, as a cache."
+    elif made > asked + stray:
+        remedy = "Something asks again where a page fails (a client, a proxy), or somebody else uses the lab."
+    else:
+        remedy = ""
+    return Check(
+        PAGES,
+        one.measurement.name,
+        not remedy,
+        f"{asked:,} pages were asked for and {balance.received:,} answers came; the target made {counted(made)}",
+        f"within {STRAY:.0%} and {STRAY_PAGES} pages",
+        remedy or FINE,
+    )
+
+
+def calls(one: Measured, balance: Balance) -> Check:
+    """A whole page has made all of its calls, and no page makes more."""
+    fan_out = one.measurement.settings.fan_out
+    asked = balance.received + balance.broken
+    stray = (STRAY_PAGES + STRAY * asked) * fan_out
+    if balance.calls is None:
+        remedy = SILENT
+    elif balance.calls < balance.whole * fan_out - stray:
+        remedy = "Pages are answered without their calls: a cache, or a wrong page?"
+    elif balance.calls > asked * fan_out + stray:
+        remedy = "Calls are made more than once: a client or a proxy that repeats them, or somebody else uses the api."
+    else:
+        remedy = ""
+    return Check(
+        CALLS,
+        one.measurement.name,
+        not remedy,
+        f"{balance.whole:,} of {asked:,} pages were whole, and the api had {counted(balance.calls)} calls",
+        f"{fan_out} a page, within {STRAY:.0%} and {STRAY_PAGES} pages",
+        remedy or FINE,
+    )
+
+
+def added(*counts: float | None) -> float | None:
+    """Return their sum; None where one of them is not known."""
+    return None if None in counts else sum(count or 0.0 for count in counts)
+
+
+def counted(count: float | None) -> str:
+    return "nobody knows how many" if count is None else f"{count:,.0f}"
+
+
+def physical_minimum(one: Measured) -> Iterator[Check]:
+    """No page ends before its calls can have been answered."""
+    whole = [page.took for page in one.log if page.fault is None]
+    if not whole:
+        return
+    shortest, fastest = min(whole), fastest_page(one.measurement.settings, one.measurement.arm.strategy)
+    yield Check(
+        MINIMUM,
+        one.measurement.name,
+        shortest >= fastest * (1 - EARLY_SHARE) - EARLY_SECONDS,
+        f"the fastest page took {duration(shortest)}",
+        f"at least {duration(fastest)}, which its calls take",
+        "It was there before its calls can have been answered: a cache, or an api that does not wait?",
+    )
+
+
+def fastest_page(settings: Settings, strategy: str) -> float:
+    """Return the seconds that a page's calls take at the least."""
+    return settings.latency * (settings.fan_out if strategy in ONE_AFTER_THE_OTHER else 1)
+
+
+def users(one: Measured, number: int) -> Check:
+    """Little's law (1961): users = pages/s × response time, where all of them always wait for a page.
+
+    Taken over the window alone, so that a page counts with the part of its time that is inside it.
+    """
+    whole = [inside(page, one.seconds) for page in one.log if page.fault is None]
+    other = [page for page in one.log if page.fault is not None]
+    busy = sum(whole)
+    if one.measurement.settings.fail:  # as the api was asked to
+        busy += sum(inside(page, one.seconds) for page in other) + PAUSE_AFTER_FAILURE * len(other)
+    share = busy / one.seconds if one.seconds else 0.0
+    longest = max((page.took for page in other), default=0.0)
+    missing = f"; {len(other)} pages were not whole, the slowest after {duration(longest)}" if other else ""
+    return Check(
+        USERS,
+        one.measurement.name,
+        share >= number * (1 - MISSING),
+        f"{digits(share)} of {number} users had a page that became whole{missing}",
+        f"at least {1 - MISSING:.0%}",
+        "The others waited for pages that failed or never ended: find out why before asking how fast the rest is.",
+    )
+
+
+def inside(page: Page, window: float) -> float:
+    """Return the seconds of a page's time that are inside the window."""
+    return max(0.0, min(page.ended, window) - max(0.0, page.began))
