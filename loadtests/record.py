@@ -136,14 +136,15 @@ class Recorder:
     @property
     def failure_times(self) -> HdrHistogram:
         times = histogram()
-        for page in self._begun():
+        for page in self.log:
             if page.fault is not None:
                 times.record_value(microseconds(page.took))
         return times
 
     @property
     def failures(self) -> Counter[str]:
-        return Counter(page.fault for page in self._begun() if page.fault is not None)
+        """By reason, of all pages of the window: one that began before it and failed inside it failed, too."""
+        return Counter(page.fault for page in self.log if page.fault is not None)
 
     @property
     def intervals(self) -> list[Interval]:

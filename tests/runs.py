@@ -42,8 +42,8 @@ class Ended:
 class Lab:
     """Starts commands of the lab with their own results folder; leaves no process behind."""
 
-    def __init__(self, environment: Mapping[str, str], results: Path) -> None:
-        self.results = results
+    def __init__(self, environment: Mapping[str, str], results: Path, root: Path = ROOT) -> None:
+        self.results, self.root = results, root
         temporary = results.parent / "tmp"
         temporary.mkdir(parents=True, exist_ok=True)
         own = {"RESULTS": str(results), "VENV": sys.prefix, "TMPDIR": str(temporary)}  # its locks are there
@@ -60,7 +60,7 @@ class Lab:
     ) -> Iterator[subprocess.Popen[str]]:
         process = subprocess.Popen(
             [sys.executable, "-m", "loadtests", *words],
-            cwd=ROOT,
+            cwd=self.root,
             env={**self._environment, **variables},
             stdin=subprocess.DEVNULL,
             stdout=stdout,

@@ -137,24 +137,29 @@ def fastest_page(settings: Settings, strategy: str) -> float:
 def users(one: Measured, number: int) -> Check:
     """Little's law (1961): users = pages/s × response time, where all of them always wait for a page.
 
-    Taken over the window alone, so that a page counts with the part of its time that is inside it.
+    Taken over the window alone, so that a page counts with the part of its time that is inside it. One that lasts all
+    through the window is neither among the pages/s nor among the response times, and is missed like one that fails.
     """
-    whole = [inside(page, one.seconds) for page in one.log if page.fault is None]
-    other = [page for page in one.log if page.fault is not None]
+    whole = [inside(page, one.seconds) for page in one.log if page.fault is None and seen(page, one.seconds)]
+    other = [page for page in one.log if page.fault is not None or not seen(page, one.seconds)]
     busy = sum(whole)
     if one.measurement.settings.fail:  # as the api was asked to
         busy += sum(inside(page, one.seconds) for page in other) + PAUSE_AFTER_FAILURE * len(other)
     share = busy / one.seconds if one.seconds else 0.0
     longest = max((page.took for page in other), default=0.0)
-    missing = f"; {len(other)} pages were not whole, the slowest after {duration(longest)}" if other else ""
+    missing = f"; {len(other)} pages were not, the slowest after {duration(longest)}" if other else ""
     return Check(
         USERS,
         one.measurement.name,
         share >= number * (1 - MISSING),
-        f"{digits(share)} of {number} users had a page that became whole{missing}",
+        f"{digits(share)} of {number} users had pages that were whole and seen to begin or end{missing}",
         f"at least {1 - MISSING:.0%}",
-        "The others waited for pages that failed or never ended: find out why before asking how fast the rest is.",
+        "The others waited for pages that failed or hung: find out why before asking how fast the rest is.",
     )
+
+
+def seen(page: Page, window: float) -> bool:
+    return page.began >= 0 or page.ended < window
 
 
 def inside(page: Page, window: float) -> float:

@@ -42,7 +42,12 @@ def checks(measured: Iterable[Measured], limits: Limits) -> list[Check]:
     return [
         check
         for one in measured
-        for check in (*laws(one), *checks_of_load(one, limits), *checks_of_machine(one, limits))
+        for check in (
+            *checks_of_failures(one),
+            *laws(one),
+            *checks_of_load(one, limits),
+            *checks_of_machine(one, limits),
+        )
     ]
 
 
@@ -99,10 +104,13 @@ def checks_of_memory(one: Measured, limits: Limits) -> Iterator[Check]:
         )
 
 
-def checks_of_load(one: Measured, limits: Limits) -> Iterator[Check]:
-    where = one.measurement.name
+def checks_of_failures(one: Measured) -> Iterator[Check]:
     if not one.measurement.arm.fails:
         yield failed_pages(one)
+
+
+def checks_of_load(one: Measured, limits: Limits) -> Iterator[Check]:
+    where = one.measurement.name
     most = GENERATOR_CPU * min(1.0, limits.generator_cpus or 1.0)  # it computes on one core at a time
     yield Check(
         "generator CPU",

@@ -151,6 +151,6 @@ async def fetch_aiohttp(client: aiohttp.ClientSession, call: Call) -> Any:
                 f"{settings.API_URL}?{call.query}", headers=call.headers, timeout=AIOHTTP_TIMEOUT
             ) as response:
                 content = await response.read()
-        except (aiohttp.ClientError, TimeoutError) as error:
+        except (aiohttp.ClientError, httpx.PoolTimeout, TimeoutError) as error:
             raise failure(call, error) from error
         return checked(call, response.status, response.reason, content)

@@ -20,10 +20,10 @@ import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
 from time import perf_counter
-from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -171,7 +171,10 @@ def session() -> aiohttp.ClientSession:
         ttl_dns_cache=ADDRESS_KEPT,
         ssl=SSL_CONTEXT,
     )
-    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+    made = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+    # It would repeat a call whose connection breaks before the answer: two calls that look like one.
+    made._retry_connection = False  # noqa: SLF001  # there is no option for it
+    return made
 
 
 class Connector(aiohttp.TCPConnector):
@@ -182,9 +185,17 @@ class Connector(aiohttp.TCPConnector):
     """
 
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:  # noqa: ASYNC109  # aiohttp's signature
-        if CALLS.now > settings.MAX_CONNECTIONS:
-            traces = [pool_trace()]
-        return await super().connect(req, traces, timeout)
+        if CALLS.now <= settings.MAX_CONNECTIONS:
+            return await super().connect(req, traces, timeout)
+        wait = PoolWait()
+        try:
+            trace = Trace(None, WATCHED, wait)  # type: ignore[arg-type]  # nobody asks for its session
+            return await super().connect(req, [trace], timeout)
+        except TimeoutError:
+            if wait.queued_at is None:
+                raise
+            why = f"waited for one of {settings.MAX_CONNECTIONS} pooled connections"
+            raise httpx.PoolTimeout(why) from None  # aiohttp would say that it could not connect
 
     async def _create_connection(self, *arguments: Any, **more: Any) -> Any:
         protocol = await super()._create_connection(*arguments, **more)
@@ -192,23 +203,28 @@ class Connector(aiohttp.TCPConnector):
         return protocol
 
 
-async def queued(session: Any, context: SimpleNamespace, params: Any) -> None:
-    context.queued_at = perf_counter()
+@dataclass
+class PoolWait:
+    """`queued_at`: a moment of time.perf_counter(), while a call waits for a pooled connection."""
+
+    queued_at: float | None = None
 
 
-async def served(session: Any, context: SimpleNamespace, params: Any) -> None:
+async def queued(session: Any, wait: Any, params: Any) -> None:
     POOL_WAITS.inc()
-    POOL_WAIT.inc(perf_counter() - context.queued_at)
+    wait.queued_at = perf_counter()
+
+
+async def served(session: Any, wait: Any, params: Any) -> None:
+    if wait.queued_at is not None:
+        POOL_WAIT.inc(perf_counter() - wait.queued_at)
+    wait.queued_at = None
 
 
 WATCHED = aiohttp.TraceConfig()
 WATCHED.on_connection_queued_start.append(queued)
 WATCHED.on_connection_queued_end.append(served)
 WATCHED.freeze()
-
-
-def pool_trace() -> Trace:
-    return Trace(None, WATCHED, SimpleNamespace())  # type: ignore[arg-type]  # nobody asks for its session
 
 
 async def afetch(client: AsyncClient, call: Call, url: str | None = None) -> Any:

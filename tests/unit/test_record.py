@@ -41,7 +41,7 @@ def test_a_page_that_never_ends_is_a_failure_with_all_that_it_waited_and_is_note
     recorder.close()
     recorder.give_up("no answer")
     recorder.end(inside, None)
-    assert recorder.failures == {"no answer": 1}
+    assert recorder.failures == {"no answer": 2}
     assert [one.fault for one in recorder.log] == ["no answer", "no answer"]
     assert recorder.log[0].took >= 30
     assert recorder.ended == ["no answer", "no answer"]
