@@ -12,8 +12,10 @@ import socket
 import struct
 from typing import Any
 
+from services import telemetry
 from services.connections import has_left
 
+SLOTS = telemetry.InFlight("lab_slots", "slots of the server that are taken")
 REQUEST_TIMEOUT = 10.0  # seconds without a byte of a request that has begun
 ANSWER_TIMEOUT = 30.0  # seconds without room for a byte of an answer
 
@@ -23,6 +25,17 @@ def when_ready(server: Any) -> None:
     for listener in server.LISTENERS:
         for option, seconds in ((socket.SO_RCVTIMEO, REQUEST_TIMEOUT), (socket.SO_SNDTIMEO, ANSWER_TIMEOUT)):
             listener.sock.setsockopt(socket.SOL_SOCKET, option, timeval(seconds))
+
+
+def post_worker_init(worker: Any) -> None:
+    """Count a slot as busy for as long as a thread has a connection, also while it waits for the rest of a request."""
+    handle = worker.handle
+
+    def counted(connection: Any) -> Any:
+        with SLOTS.one():
+            return handle(connection)
+
+    worker.handle = counted
 
 
 def pre_request(worker: Any, request: Any) -> None:

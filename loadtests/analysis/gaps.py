@@ -14,6 +14,7 @@ BUSY_CORES = 0.85  # of the cores that a target can have: they are spent
 BUSY_MACHINE = 2.0  # times the cores: a load average at which processes wait for one
 HELD_BACK = 0.05  # share of the time that a CPU limit takes away
 OFTEN = 0.1  # share of pages that fail beyond those that were predicted to
+HELD = 0.2  # share of the slots in use that have no page
 UNEVEN = 0.5  # by this share of an even share a worker may part from it
 PAGES_EACH = 3  # for each worker, to tell whether they share the pages evenly
 
@@ -144,6 +145,12 @@ def notices(arm: str, step: StepFigures, predicted: Prediction | None, apart: Ga
     """Say what nobody should have to look for, whatever the goodput; `apart`: the gap, which may have said it."""
     if predicted is not None and predicted.reason and step.failures:
         yield f"{arm} at {step.step.name}: pages fail as predicted: {predicted.reason}."
+    held = (step.inside.slots_busy or 0.0) - (step.inside.pages_in_flight or 0.0)
+    if held >= max(1.0, HELD * (step.inside.slots_busy or 0.0)):
+        yield (
+            f"{arm} at {step.step.name}: {digits(held)} slots are taken by connections whose request has not come "
+            "whole, or whose answer is not read."
+        )
     if step.inside.workers_started and not (apart and apart.limited_by == RESTARTS):
         yield f"{arm} at {step.step.name}: {workers_replaced(step)}."
 

@@ -29,10 +29,11 @@ class Worker:
 class Inside:
     """One measurement seen from inside; None where a service did not say it.
 
-    Seconds, bytes and counts. `pages_in_flight`, `calls_in_flight` and `requests_queued` are medians over the
-    window's readings; `threads`, `memory` and the `most_` their highest; CPU, throttling, waits, connections and what
-    is counted are sums over the window. `memory` is what the server's processes take, `memory_limited` all that counts
-    against the container's limit. `workers_started`: workers that were not there when the window was opened.
+    Seconds, bytes and counts. `pages_in_flight`, `calls_in_flight`, `requests_queued` and `slots_busy` (those with a
+    connection, also one whose request has not come whole) are medians over the window's readings; `threads`, `memory`
+    and the `most_` their highest; CPU, throttling, waits, connections and what is counted are sums over the window.
+    `memory` is what the server's processes take, `memory_limited` all that counts against the container's limit.
+    `workers_started`: workers that were not there when the window was opened.
     """
 
     pages_in_flight: float | None = None
@@ -40,6 +41,7 @@ class Inside:
     calls_in_flight: float | None = None
     most_calls_in_flight: float | None = None
     requests_queued: float | None = None
+    slots_busy: float | None = None
     threads: float | None = None
     memory: float | None = None
     memory_limited: float | None = None
@@ -80,7 +82,7 @@ SUMS = {
     "api_calls_abandoned",
     "workers_started",
 }
-MEDIANS = {"pages_in_flight", "calls_in_flight", "requests_queued"}
+MEDIANS = {"pages_in_flight", "calls_in_flight", "requests_queued", "slots_busy"}
 
 
 def inside(target: Readings, api: Readings) -> Inside:
@@ -93,6 +95,7 @@ def inside(target: Readings, api: Readings) -> Inside:
         calls_in_flight=middle(api, "lab_calls_in_flight"),
         most_calls_in_flight=highest(api, "lab_calls_in_flight"),
         requests_queued=middle(target, "lab_requests_queued"),
+        slots_busy=middle(target, "lab_slots_in_flight"),
         threads=highest(target, "lab_threads"),
         memory=highest(target, "lab_memory_bytes"),
         memory_limited=highest(target, "lab_memory_limited_bytes"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -50,6 +51,16 @@ def test_as_many_pages_as_slots_are_worked_on_the_others_wait_and_without_slots_
     wait_until_idle(lab, target)
     if target == "wsgi":
         assert read(lab, target).number("lab_pages_in_flight_peak") == SLOTS
+
+
+def test_a_slot_that_waits_for_the_rest_of_a_request_is_busy_without_a_page(lab: Mapping[str, str]) -> None:
+    wait_until_idle(lab, "wsgi")
+    url = httpx.URL(lab["wsgi"])
+    with socket.create_connection((url.host, url.port or 0)) as half:
+        half.sendall(b"GET /api/aggregated/ HTTP/1.1\r\nHost: lab\r\n")
+        wait_until(lambda: read(lab, "wsgi").number("lab_slots_in_flight") == 1)
+        assert read(lab, "wsgi").number("lab_pages_in_flight") == 0
+    wait_until(lambda: read(lab, "wsgi").number("lab_slots_in_flight") == 0)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from loadtests.analysis.capacity import Deployment, predict
-from loadtests.analysis.gaps import Gap, gap, limited_by
+from loadtests.analysis.gaps import Gap, gap, limited_by, notices
 from loadtests.analysis.inside import Worker
 from loadtests.analysis.statistics import StepFigures, steps
 from loadtests.step import Step
@@ -104,3 +104,13 @@ def test_pages_where_none_were_predicted_are_a_gap() -> None:
     some = gap("wsgi threadpool", step(4.0), none, FOUR, 0.05)
     assert some is not None
     assert some.sentence.endswith("4.00 pages/s measured, 0 predicted (limited by failures).")
+
+
+def test_slots_that_have_a_connection_and_no_page_are_told() -> None:
+    def said(**seen: float | None) -> list[str]:
+        return list(notices("wsgi threadpool", step(7.9, **seen), EXPECTED, None))
+
+    [sentence] = said(slots_busy=10.0, pages_in_flight=6.0)
+    assert "4.00 slots are taken by connections whose request has not come whole" in sentence
+    assert not said(slots_busy=10.0, pages_in_flight=9.0)  # it reads and writes, too
+    assert not said(slots_busy=None, pages_in_flight=30.0)
