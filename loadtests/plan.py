@@ -6,13 +6,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from loadtests.analysis.capacity import Prediction
+from loadtests.analysis.capacity import Prediction, page_time
 from loadtests.experiments import Arm, Experiment
 from loadtests.knobs import Settings
 from loadtests.step import Step
 
 TURNS_OF_FAILURES = 1.5  # pages that fail have no response time to be sure of, but each has to fail once
-TURNS = 3.2  # a step lasts this many times the response time it is expected to produce
+TURNS = 1.2  # a step lasts this many times the response time it is expected to produce
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ QUICK = Pace(warm_up=0.2, window=1.2)
 class Measurement:
     """One arm held at one step: `warm_up` seconds thrown away, then `window` seconds that count.
 
-    `drain`: seconds that the pages of an open step are expected to need after it to end.
+    `drain`: seconds that its pages are expected to need after it to end.
     """
 
     arm: Arm
@@ -45,6 +45,11 @@ class Measurement:
     @property
     def seconds(self) -> float:
         return self.warm_up + self.window + self.drain
+
+    @property
+    def turn(self) -> float:
+        """Seconds after which users in lockstep do the same again: a page that nothing holds up."""
+        return self.arm.takes or page_time(self.settings, self.arm.strategy)
 
     @property
     def name(self) -> str:
@@ -71,19 +76,20 @@ def plan(experiment: Experiment, settings: Settings, repeats: int, predict: Pred
 def lengths(arm: Arm, step: Step, predicted: Prediction, pace: Pace) -> tuple[float, float, float]:
     """Seconds of warm-up, window and drain, long enough for what is expected.
 
-    Users: the warm-up fills the queue of a target that is out of slots, and the window lets that queue turn over
-    three times. A page that fails late has to fail within the window, or nobody would see it. Arrivals beyond what a
-    target can serve queue for as long as they go on: there is nothing to wait for, but the queue has to drain
-    afterwards.
+    Users queue from the first moment on where a target is out of slots, so that after one page time each page meets
+    as many as the next; pages that began in the window are followed to their end afterwards. A page that fails late
+    has to fail within the window, or nobody would see it. Arrivals beyond what a target can serve queue for as long as
+    they go on: there is nothing to wait for, but the queue has to drain afterwards.
     """
-    expected = arm.takes or (predicted.page_time if step.is_open else predicted.response_time)
+    unhurried = arm.takes or predicted.page_time
+    expected = unhurried if step.is_open else arm.takes or predicted.response_time
     turns = TURNS_OF_FAILURES if arm.fails or predicted.failing == 1 else TURNS
     fails_after = 0.0 if arm.takes else predicted.failure_time or 0.0
     if math.isinf(fails_after):  # arrivals queue without an end
         fails_after = 0.0
-    warm_up = pace.warm_up + max(expected, fails_after)
+    warm_up = pace.warm_up + max(unhurried, fails_after)
     window = max(pace.window, turns * expected, TURNS_OF_FAILURES * fails_after)
-    drain = 0.0
+    drain = max(expected, fails_after)
     if step.is_open:
         drain = max(expected, fails_after) + max(0.0, step.amount / predicted.ended - 1) * (warm_up + window)
     return warm_up, window, drain

@@ -26,7 +26,7 @@ from gevent.util import wrap_errors
 from locust.env import Environment
 
 from loadtests import experiments, knobs, manifest, probe, raw, targets, witness
-from loadtests.analysis import capacity, validity
+from loadtests.analysis import capacity, uncertainty, validity
 from loadtests.analysis.balance import balance
 from loadtests.analysis.inside import inside
 from loadtests.analysis.readings import Reading
@@ -46,6 +46,7 @@ from loadtests.step import Step
 from loadtests.targets import Target
 from loadtests.users import LONGEST_WAIT, Arrivals, Users, user_class
 
+SURE_ENOUGH = 0.03  # of a figure, to either side, in its 95 % interval
 LONGEST_DRAIN = 2.0  # times as long as pages are expected to need after the window
 DRAIN_EXTRA = 40.0  # seconds beyond a step's length until abandoned pages must have ended; hanging calls take long
 
@@ -266,19 +267,17 @@ def measure(generator: Generator, step: Measurement) -> tuple[Measured, list[Int
     recorder.give_up(UNANSWERED)
     left_over(generator, step)  # what does not end is seen before the next step
     after = witness.read(generator.witnesses[step.arm.target]), witness.read(generator.api)
-    middle, log = recorder.seconds / 2, recorder.log
-    ends, response_times = recorder.ends, recorder.response_times
+    response_times = recorder.response_times
     measured = Measured(
         measurement=step,
         seconds=recorder.seconds,
-        log=log,
+        log=recorder.log,
         pages=response_times.get_total_count(),
         failures=recorder.failures,
         response_times=response_times,
         first_bytes=recorder.first_bytes,
         failure_times=recorder.failure_times,
-        early=sum(end < middle for end in ends),
-        late=sum(end >= middle for end in ends),
+        ended=len(recorder.ends),
         balance=balance(recorder.ended, cut_off, before, after),
         generator_cpu=cpu / recorder.seconds,
         generator_throttled=throttled,
@@ -327,12 +326,18 @@ def follow(generator: Generator, step: Measurement, load: Users | Arrivals, reco
 
 
 def seconds_missing(recorder: Recorder, step: Measurement) -> float:
-    """How much longer a window has to be, because pages take longer than expected; twice as long at the most."""
+    """How much longer a window has to be, because its pages take longer than expected, or its figures are not sure
+    enough; twice as long as planned at the most.
+    """
     if step.step.is_open:
         return 0.0
     median = percentile(recorder.response_times, 50) or 0.0
-    wanted = min(validity.TURNS * median * 1.02, 2 * step.window)
-    return max(0.0, wanted - recorder.seconds)
+    wanted = validity.TURNS * median * 1.02
+    drawn = uncertainty.draws(recorder.log, recorder.seconds, step.turn)
+    sure = [uncertainty.of_draws(drawn.goodput), uncertainty.of_draws(drawn.p50)]
+    if any(interval is not None and interval.width > SURE_ENOUGH for interval in sure):
+        wanted = max(wanted, recorder.seconds + step.window / 4)
+    return max(0.0, min(wanted, 2 * step.window) - recorder.seconds)
 
 
 def delays(generator: Generator, step: Measurement) -> Iterator[float]:

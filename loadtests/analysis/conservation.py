@@ -40,7 +40,7 @@ def laws(one: Measured) -> Iterator[Check]:
             yield calls(one, one.balance)
     if MINIMUM not in broken:
         yield from physical_minimum(one)
-    if USERS not in broken and not one.measurement.arm.fails and not one.measurement.step.is_open:
+    if one.log and USERS not in broken and not one.measurement.arm.fails and not one.measurement.step.is_open:
         yield users(one, one.measurement.step.users or 0)
 
 

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
 from hdrh.histogram import HdrHistogram
 
+from loadtests.analysis import uncertainty
 from loadtests.analysis.balance import Balance
 from loadtests.analysis.inside import Inside, together
+from loadtests.analysis.uncertainty import Draws, Interval
 from loadtests.experiments import Arm
 from loadtests.knobs import Settings
 from loadtests.plan import Measurement
 from loadtests.record import Page, merged
 from loadtests.step import Step
 
+ENOUGH = {"p95": 100, "p99": 1000}  # pages
 PERCENTILES = {"p50": 50.0, "p95": 95.0, "p99": 99.0, "max": 100.0}
 
 
@@ -25,7 +28,7 @@ class Measured:
     """One measurement done. `seconds` is the window's true length.
 
     `log`: the pages that began or ended in the window. `pages`: the whole ones that began in it (arrived in it, in an
-    open loop), whose response times count. `early` and `late` ended whole in the window's first and second half.
+    open loop), whose response times count. `ended`: whole pages that ended in the window.
     `balance`: what was counted from the step's first page to its last. `generator_cpu` is in cores;
     `generator_throttled`, `clock_step` (what the wall clock jumped) and `arrival_lateness` (p99, of an open loop) in
     seconds; `generator_memory` in bytes, None where nothing limits it. `load_average` of the machine, over a minute, at
@@ -39,8 +42,7 @@ class Measured:
     response_times: HdrHistogram
     first_bytes: HdrHistogram | None = None
     failure_times: HdrHistogram | None = None
-    early: int = 0
-    late: int = 0
+    ended: int = 0
     generator_cpu: float = 0.0
     generator_throttled: float | None = None
     generator_memory: int | None = None
@@ -50,11 +52,6 @@ class Measured:
     inside: Inside = field(default_factory=Inside)
     log: Sequence[Page] = ()
     balance: Balance | None = None
-
-    @property
-    def ended(self) -> int:
-        """Whole pages that ended in the window."""
-        return self.early + self.late
 
     @property
     def goodput(self) -> float:
@@ -69,6 +66,9 @@ class StepFigures:
     arm: Arm
     step: Step
     goodputs: Sequence[float]
+    times: Mapping[str, Sequence[float]]  # seconds: percentiles of each repeat, by name; those that can be said
+    intervals: Mapping[str, Interval | None]  # 95 %, of goodput (pages/s) and of percentiles (seconds)
+    drawn: Draws | None  # of one repeat
     pages: int
     ended: int
     failures: Counter[str]
@@ -106,8 +106,8 @@ class StepFigures:
 
     @property
     def response_time(self) -> dict[str, float | None]:
-        """Percentiles in seconds; None where no page was whole."""
-        return {name: percentile(self.response_times, share) for name, share in PERCENTILES.items()}
+        """Percentiles in seconds; None where too few pages were whole to say it."""
+        return percentiles(self.response_times)
 
     @property
     def first_byte(self) -> dict[str, float | None]:
@@ -118,6 +118,15 @@ class StepFigures:
     def failure_time(self) -> dict[str, float | None]:
         """Percentiles of the time to an answer that was not a whole page, in seconds; None where there was none."""
         return {name: percentile(self.failure_times, share) for name, share in PERCENTILES.items()}
+
+
+def percentiles(histogram: HdrHistogram) -> dict[str, float | None]:
+    """In seconds; None where there are too few values: of 100, five are beyond p95, and of 1,000 ten beyond p99."""
+    number = histogram.get_total_count()
+    return {
+        name: percentile(histogram, share) if number >= ENOUGH.get(name, 1) else None
+        for name, share in PERCENTILES.items()
+    }
 
 
 def percentile(histogram: HdrHistogram, share: float) -> float | None:
@@ -142,10 +151,17 @@ def steps(measured: Iterable[Measured], arm: Arm) -> list[StepFigures]:
 
 
 def figures(arm: Arm, step: Step, group: Sequence[Measured]) -> StepFigures:
+    goodputs = [one.goodput for one in group]
+    each = [percentiles(one.response_times) for one in group]
+    times = {name: [value for one in each if (value := one[name]) is not None] for name in PERCENTILES}
+    drawn = uncertainty.draws(group[0].log, group[0].seconds, group[0].measurement.turn) if len(group) == 1 else None
     return StepFigures(
         arm=arm,
         step=step,
-        goodputs=[one.goodput for one in group],
+        goodputs=goodputs,
+        times=times,
+        intervals=intervals(goodputs, times, drawn),
+        drawn=drawn,
         pages=sum(one.pages for one in group),
         ended=sum(one.ended for one in group),
         failures=sum((one.failures for one in group), Counter()),
@@ -158,3 +174,17 @@ def figures(arm: Arm, step: Step, group: Sequence[Measured]) -> StepFigures:
         generator_cpu=sum(one.generator_cpu * one.seconds for one in group),
         load_average=max((one.load_average for one in group if one.load_average is not None), default=None),
     )
+
+
+def intervals(
+    goodputs: Sequence[float], times: Mapping[str, Sequence[float]], drawn: Draws | None
+) -> dict[str, Interval | None]:
+    """Return the 95 % intervals of goodput (pages/s), p50 and p95 (seconds): of repeats, or drawn from one."""
+    if drawn is None:
+        found = {name: uncertainty.of_repeats(times[name]) for name in ("p50", "p95")}
+        return {"goodput": uncertainty.of_repeats(goodputs), **found}
+    return {
+        "goodput": uncertainty.of_draws(drawn.goodput),
+        "p50": uncertainty.of_draws(drawn.p50),
+        "p95": uncertainty.of_draws(drawn.p95) if times["p95"] else None,
+    }

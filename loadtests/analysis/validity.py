@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from loadtests.analysis import uncertainty
 from loadtests.analysis.check import Check
 from loadtests.analysis.conservation import CALLS, laws
 from loadtests.analysis.gaps import BUSY_MACHINE
@@ -18,9 +19,8 @@ CLOCK_STEP = 0.05  # seconds
 FEWEST_PAGES = 3
 LATENESS_SHARE, LATENESS_SECONDS = 0.05, 0.020  # of the latency, or at least so much; api and arrivals alike
 FAILURES = 0.01  # share of pages beyond those that are meant to fail
-TURNS = 3.0  # times the median response time that a window has to last
-UNSTEADY = 0.25  # by this share the window's halves may differ …
-UNSTEADY_PAGES = 10  # … and by so many pages: a burst may end on either side of the middle
+ENOUGH_TO_MISS = {False: 8, True: 20}  # pages: users who wait end theirs regularly, arrivals (open loop) at random
+TURNS = 1.0  # times the median response time that a window has to last: its pages are followed to their ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,16 +197,28 @@ def checks_of_sample(one: Measured, limits: Limits) -> Iterator[Check]:
             where,
             one.seconds >= TURNS * median,
             f"{duration(one.seconds)} for a median response time of {duration(median)}",
-            f"at least {TURNS:g} times as long",
+            "at least as long",
             "Longer steps are needed: leave QUICK out, or ask for fewer users."
             if limits.quick
             else "The step was made as long as a step may be, and its pages take longer: ask for fewer users.",
         )
+    is_open = one.measurement.step.is_open
+    if not is_open:  # where a queue grows, so do the response times
+        drift = uncertainty.drift(one.log)
+        yield Check(
+            "steadiness",
+            where,
+            drift is None,
+            "response times stayed" if drift is None else f"response times changed by {drift:+.0%} over the window",
+            f"no trend beyond {uncertainty.DRIFT:.0%}",
+            "The target was still warming up, or something else used the machine: run again.",
+        )
+    stall = uncertainty.stall(one.log, one.seconds, one.measurement.turn, ENOUGH_TO_MISS[is_open])
     yield Check(
-        "steadiness",
+        "interruption",
         where,
-        abs(one.early - one.late) <= UNSTEADY * one.ended / 2 + UNSTEADY_PAGES,
-        f"{one.early} pages in the first half of the window, {one.late} in the second",
-        f"within {UNSTEADY:.0%} and {UNSTEADY_PAGES} pages",
-        "Something else used the machine, or the target was still warming up: run again.",
+        stall is None,
+        "pages ended all along" if stall is None else f"from {duration(stall)} on hardly a page ended for a while",
+        f"at least {uncertainty.STALL:.0%} of as many as elsewhere",
+        "The target was stopped, or had to wait for the machine: run again.",
     )

@@ -20,6 +20,7 @@ from loadtests.analysis.inside import Inside
 from loadtests.errors import BadInput, did_you_mean
 from loadtests.knobs import Settings
 from loadtests.step import Step
+from loadtests.units import digits, duration
 
 STANDARD_PLOTS = ("Goodput", "Response time", "External concurrency", "CPU per page")
 
@@ -66,8 +67,9 @@ class Arm:
 class Point:
     """What is known of one arm at one step.
 
-    Goodput in pages/s: the median, and each repeat. Percentiles of the response time, and the median time to the
-    first byte of what is streamed and to an answer that was not whole, in seconds, NaN where there was none.
+    Goodput in pages/s: the median, each repeat, and what one repeat could have been as well (`drawn`). Percentiles of
+    the response time, and the median time to the first byte of what is streamed and to an answer that was not whole, in
+    seconds, NaN where there was none, or too few pages to say it.
     `cpu_per_page` in CPU seconds.
     `noise_floor`: the share of goodput that a difference means nothing below.
     """
@@ -80,6 +82,7 @@ class Point:
     predicted: Prediction | None
     p50: float
     p95: float
+    drawn: Any = ()
     pages: int = 0
     failures: int = 0
     seconds: float = 0.0
@@ -213,6 +216,21 @@ class Experiment:
     @property
     def question(self) -> str:
         return self.lesson.partition("\n")[0]
+
+
+def how_long(point: Point) -> str:
+    """How long pages take, as a sentence says it: the slow ones, or half of them where too few came to tell."""
+    return f"median {duration(point.p50)}" if math.isnan(point.p95) else f"p95 {duration(point.p95)}"
+
+
+def times_as_many(more: Point, less: Point) -> str:
+    """How many times the goodput, as a sentence says it, with its 95 % interval."""
+    from loadtests.analysis import uncertainty  # noqa: PLC0415  # not on the system's Python: it takes numpy
+
+    ratio = more.goodput / less.goodput if less.goodput else 0.0
+    sure = uncertainty.of_ratio(more.goodputs, less.goodputs, (more.drawn, less.drawn))
+    interval = f" (95 %: {digits(sure.low)} to {digits(sure.high)})" if sure else ""
+    return f"{digits(ratio)} times as many{interval}"
 
 
 def expected(point: Point) -> Prediction:

@@ -53,7 +53,7 @@ def answered(point: Point) -> float:
 
 EXPERIMENT = Experiment(
     name="client-gone",
-    seconds=(22, 8),
+    seconds=(26, 11),
     arms=(WSGI, SYNC, ASYNC),
     steps=users(6),
     knobs={"latency": 2 * PATIENCE},

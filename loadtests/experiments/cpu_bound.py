@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, judged, last
+from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, how_long, judged, last
 from loadtests.step import users
 from loadtests.units import digits, duration
 
@@ -28,8 +28,8 @@ NO_MORE = 1.1  # times what one core can compute
 def judge(points: Sequence[Point]) -> Judgement:
     wsgi, asgi = last(points, WSGI), last(points, ASGI)
     figures = (
-        f"at {wsgi.step.name} WSGI served {digits(wsgi.goodput)} pages/s (p95 {duration(wsgi.p95)}) and ASGI "
-        f"{digits(asgi.goodput)} (p95 {duration(asgi.p95)}); {duration(WORK)} a page end at {1 / WORK:.0f} pages/s for "
+        f"at {wsgi.step.name} WSGI served {digits(wsgi.goodput)} pages/s ({how_long(wsgi)}) and ASGI "
+        f"{digits(asgi.goodput)} ({how_long(asgi)}); {duration(WORK)} a page end at {1 / WORK:.0f} pages/s for "
         "one core"
     )
     fast, slow = max(wsgi.goodput, asgi.goodput), min(wsgi.goodput, asgi.goodput)
@@ -39,7 +39,7 @@ def judge(points: Sequence[Point]) -> Judgement:
 
 EXPERIMENT = Experiment(
     name="cpu-bound",
-    seconds=(28, 7),
+    seconds=(28, 5),
     arms=(WSGI, ASGI),
     steps=users(1, 16),
     knobs={"work": WORK, "latency": 0.02, "fan_out": 1},

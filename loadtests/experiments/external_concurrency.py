@@ -20,9 +20,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from loadtests.analysis import noise
-from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, expected, highest
+from loadtests.experiments import (
+    Arm,
+    Claim,
+    Experiment,
+    Judgement,
+    Point,
+    Quick,
+    expected,
+    highest,
+    how_long,
+    times_as_many,
+)
 from loadtests.step import users
-from loadtests.units import digits, duration
+from loadtests.units import digits
 
 HELD = (0.8, 1.1)  # WSGI counts as held at its slots within these shares of slots / page time
 CLEARLY_MORE = 2.0  # times WSGI's goodput that ASGI has to reach, where users allow it
@@ -33,8 +44,8 @@ def judge(points: Sequence[Point]) -> Judgement:
     load, limit = wsgi.step, expected(wsgi)
     predicted = limit.goodput
     figures = (
-        f"at {load.name} {asgi.arm.target} served {digits(asgi.goodput)} pages/s (p95 {duration(asgi.p95)}) and "
-        f"{wsgi.arm.target} {digits(wsgi.goodput)} (p95 {duration(wsgi.p95)})"
+        f"at {load.name} {asgi.arm.target} served {digits(asgi.goodput)} pages/s ({how_long(asgi)}) and "
+        f"{wsgi.arm.target} {digits(wsgi.goodput)} ({how_long(wsgi)})"
     )
     if noise.no_difference(wsgi.goodputs, asgi.goodputs, wsgi.noise_floor):
         return Judgement(
@@ -54,7 +65,7 @@ def judge(points: Sequence[Point]) -> Judgement:
     if held and ratio >= asked:
         return Judgement(
             confirmed=True,
-            sentence=f"External concurrency decides: {figures}, {ratio:.1f} times as many; WSGI is held at its "
+            sentence=f"External concurrency decides: {figures}, {times_as_many(asgi, wsgi)}; WSGI is held at its "
             f"{wsgi.slots} slots ({digits(predicted)} pages/s predicted).",
         )
     why = (
@@ -67,7 +78,7 @@ def judge(points: Sequence[Point]) -> Judgement:
 
 EXPERIMENT = Experiment(
     name="external-concurrency",
-    seconds=(111, 12),
+    seconds=(89, 12),
     arms=(Arm("wsgi", "threadpool"), Arm("asgi", "gather")),
     steps=users(1, 10, 50, 100),
     quick=Quick(steps=users(1, 10, 50)),

@@ -20,9 +20,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from loadtests.analysis import noise
-from loadtests.experiments import Arm, CannotJudge, Claim, Experiment, Judgement, Point, Quick, judged, of
+from loadtests.experiments import Arm, CannotJudge, Claim, Experiment, Judgement, Point, Quick, how_long, judged, of
 from loadtests.step import turned
-from loadtests.units import duration
 
 ONE, TEN = (
     (Arm("wsgi", strategy, label, {"fan_out": calls}), Arm("asgi", "gather", label, {"fan_out": calls}))
@@ -37,7 +36,7 @@ def judge(points: Sequence[Point]) -> Judgement:
     sentence = "; ".join(f"with {name} a page {described(lead)}" for name, lead in ahead.items())
     quick_wsgi, quick_asgi = (of(points, arm)[0] for arm in ONE)
     sentence += (
-        f"; one fast call took p95 {duration(quick_wsgi.p95)} under WSGI and {duration(quick_asgi.p95)} under ASGI; a "
+        f"; one fast call took {how_long(quick_wsgi)} under WSGI and {how_long(quick_asgi)} under ASGI; a "
         f"difference below {quick_wsgi.noise_floor:.0%} is none here"
     )
     (_, fast), *_, (_, slow) = ahead["one call"]

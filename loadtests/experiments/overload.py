@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, expected
+from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, expected, how_long
 from loadtests.step import rates, users
 from loadtests.units import digits, duration
 
@@ -43,16 +43,18 @@ def judge(points: Sequence[Point]) -> Judgement:
     same_arm = [point for point in closed if point.arm == over.arm]
     twin = min(same_arm, key=lambda point: abs(point.step.amount / unhurried - over.step.amount))
     others = [point for point in arriving if point.step == over.step and expected(point).bottleneck == "arrivals"]
-    ratio = over.p95 / twin.p95
+    waited, shown = (point.p50 for point in (over, twin))
+    ratio = waited / shown
     hidden = ratio >= HIDDEN
     keep_up = all(point.goodput >= KEEPS_UP * point.step.amount for point in others)
     served = "; ".join(
-        f"{other.arm.target} served {digits(other.goodput)} of them at p95 {duration(other.p95)}" for other in others
+        f"{other.arm.target} served {digits(other.goodput)} of them ({how_long(other)})" for other in others
     )
     sentence = (
         f"{over.arm.target} serves {digits(over.goodput)} pages/s when {over.step.name} arrive and "
-        f"{digits(twin.goodput)} with {twin.step.name}, but p95 is {duration(over.p95)} and still growing, against "
-        f"{duration(twin.p95)}: users who wait hide a queue {ratio:.1f} times as long{f'; {served}' if served else ''}."
+        f"{digits(twin.goodput)} with {twin.step.name}, but the median is {duration(waited)} and still growing, "
+        f"against {duration(shown)}: users who wait hide a queue {ratio:.1f} times as long"
+        f"{f'; {served}' if served else ''}."
     )
     return Judgement(hidden and keep_up, sentence if hidden and keep_up else f"Not as predicted: {sentence}")
 

@@ -20,9 +20,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loadtests.experiments import Arm, CannotJudge, Claim, Experiment, Judgement, Point, Quick, judged, last
+from loadtests.experiments import Arm, CannotJudge, Claim, Experiment, Judgement, Point, Quick, how_long, judged, last
 from loadtests.step import users
-from loadtests.units import digits, duration, size
+from loadtests.units import digits, size
 
 TEN, FIFTY, HUNDRED, TWO_HUNDRED = (Arm(target, "threadpool") for target in ("wsgi", "wsgi-50", "wsgi-100", "wsgi-200"))
 PILED, SPREAD = Arm("wsgi-4x25", "threadpool"), Arm("wsgi-4x25-spread", "threadpool")
@@ -41,8 +41,8 @@ def judge(points: Sequence[Point]) -> Judgement:
         f"at {asgi.step.name} 10 threads served {digits(ten.goodput)} pages/s, 50 "
         f"{digits(last(points, FIFTY).goodput)}, 100 {digits(hundred.goodput)}, 200 "
         f"{digits(last(points, TWO_HUNDRED).goodput)}, ASGI {digits(asgi.goodput)}; 4 × 25 threads served "
-        f"{digits(piled.goodput)} (p95 {duration(piled.p95)}), spread evenly {digits(spread.goodput)} (p95 "
-        f"{duration(spread.p95)}); 100 threads took {size(memory[0])}, 4 × 25 {size(memory[1])}, ASGI {size(memory[2])}"
+        f"{digits(piled.goodput)} ({how_long(piled)}), spread evenly {digits(spread.goodput)} "
+        f"({how_long(spread)}); 100 threads took {size(memory[0])}, 4 × 25 {size(memory[1])}, ASGI {size(memory[2])}"
     )
     caught_up = hundred.goodput >= CAUGHT_UP * asgi.goodput and ten.goodput <= BEHIND * asgi.goodput
     seen = caught_up and memory[0] < memory[1]

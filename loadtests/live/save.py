@@ -17,9 +17,9 @@ from loadtests.analysis.check import Check
 from loadtests.analysis.inside import inside
 from loadtests.analysis.statistics import Measured, difference
 from loadtests.errors import BadInput
-from loadtests.experiments import Arm, Experiment, Judgement, Point
+from loadtests.experiments import Arm, Experiment, Judgement, Point, how_long
 from loadtests.knobs import strategy_for
-from loadtests.live.second import Load, merged
+from loadtests.live.second import merged
 from loadtests.live.stretch import Stretch, Tick
 from loadtests.live.wanted import Wanted
 from loadtests.plan import Measurement
@@ -30,7 +30,7 @@ from loadtests.results import new_folder
 from loadtests.runtime import ROOT
 from loadtests.step import Step
 from loadtests.targets import Target
-from loadtests.units import digits, duration
+from loadtests.units import digits
 
 NAME = "live"
 CLOSE = 0.15  # share by which goodput may part from the prediction
@@ -116,7 +116,7 @@ def judge(points: Sequence[Point]) -> Judgement:
         confirmed = confirmed and abs(point.goodput - expected) <= CLOSE * expected
         said.append(
             f"{point.arm.target} served {digits(point.goodput)} pages/s at {point.step.name} "
-            f"(p95 {duration(point.p95)}), {digits(expected)} predicted"
+            f"({how_long(point)}), {digits(expected)} predicted"
         )
     return Judgement(confirmed, f"{'As' if confirmed else 'Not as'} predicted: {'; '.join(said)}.")
 
@@ -136,7 +136,6 @@ def command(wanted: Wanted) -> str:
 def measure(target: Target, edge: Tick, window: Sequence[Tick], wanted: Wanted, warm_up: float) -> Measured:
     name, seconds = target.name, sum(tick.length for tick in window)
     loads = [tick.of[name].load for tick in window]
-    early = early_pages(loads, window, seconds / 2)
     pages = sum(load.pages for load in loads)
     arm = Arm(name, strategy_for(wanted.strategy, target.interface))
     clocks = [tick.clock for tick in (edge, *window)]
@@ -152,24 +151,13 @@ def measure(target: Target, edge: Tick, window: Sequence[Tick], wanted: Wanted, 
         pages=pages,
         failures=sum((Counter(load.failures) for load in loads), Counter()),
         response_times=merged(loads),
-        early=early,
-        late=pages - early,
+        ended=pages,
         generator_cpu=sum(tick.generator_cpu * tick.length for tick in window) / seconds,
         generator_throttled=difference(edge.throttled, window[-1].throttled),
         generator_memory=window[-1].memory,
         clock_step=max(clocks) - min(clocks),
         inside=seen,
     )
-
-
-def early_pages(loads: Sequence[Load], window: Sequence[Tick], half: float) -> int:
-    """Of the window's first half."""
-    passed, pages = 0.0, 0.0
-    for load, tick in zip(loads, window, strict=True):
-        share = min(1.0, max(0.0, (half - passed) / tick.length))
-        pages += load.pages * share
-        passed += tick.length
-    return round(pages)
 
 
 def intervals(one: Measured, window: Sequence[Tick]) -> list[Interval]:

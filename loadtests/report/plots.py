@@ -200,12 +200,13 @@ def family(arm: Arm) -> int:
 
 def curve(axis: Axis, index: int, steps: Sequence[Step], line: Line, name: str) -> Iterator[go.Scatter]:
     error = {}
-    if line.spread is not None and any(len(line.spread(step)) > 1 for step in steps):
+    if line.spread is not None and any(line.spread(step) for step in steps):
+        spreads = [(line.value(step) or 0.0, line.spread(step)) for step in steps]
         error["error_y"] = {
             "type": "data",
             "symmetric": False,
-            "array": [max(line.spread(step)) - (line.value(step) or 0) for step in steps],
-            "arrayminus": [(line.value(step) or 0) - min(line.spread(step)) for step in steps],
+            "array": [max(0.0, max(spread, default=value) - value) for value, spread in spreads],
+            "arrayminus": [max(0.0, value - min(spread, default=value)) for value, spread in spreads],
             "thickness": 1,
         }
     yield go.Scatter(
@@ -296,8 +297,8 @@ def predicted(name: str) -> Value:
 @plot(
     "Goodput",
     "Whole pages per second against the load outside. A line that follows the load has room; a line that "
-    "turns flat has met its limit. Dotted: what load, slots, pool and CPU predict. Thin bars: the lowest "
-    "and highest repeat, where there was more than one.",
+    "turns flat has met its limit. Dotted: what load, slots, pool and CPU predict. Thin bars: the 95 % interval, of "
+    "the repeats or, of one, of blocks of its pages.",
     "Whole pages per second, a bar for each arm. Short black line: what load, slots, pool and CPU predict.",
 )
 def goodput(summary: Summary, axis: Axis) -> go.Figure:
@@ -305,7 +306,7 @@ def goodput(summary: Summary, axis: Axis) -> go.Figure:
         lambda step: step["goodput"],
         "pages/s",
         predicted=predicted("goodput"),
-        spread=lambda step: step["goodput_repeats"],
+        spread=lambda step: step.get("goodput_interval") or [],
     )
     return figure_of(summary, axis, "pages/s", line)
 
@@ -315,7 +316,8 @@ def goodput(summary: Summary, axis: Axis) -> go.Figure:
     "What a user waits for a page: half of the pages are faster than p50 (solid), 95 of 100 faster than p95 (dashed), "
     "99 of 100 faster than p99 (dashes and dots). Where the goodput is flat every further user only lengthens "
     "the queue, and the line climbs. In an open loop time counts from when a page was due, and beyond the limit it "
-    "grows for as long as the load goes on. Dotted: predicted. Of fewer than 20 pages p95 is the slowest.",
+    "grows for as long as the load goes on. Dotted: predicted. Thin bars: 95 % intervals. p95 takes 100 pages, p99 "
+    "1,000; of fewer they are not known.",
     "What a user waits for a page, in an open loop from when it was due: half of the pages are faster (p50). The table "
     "below has p95, p99 and the slowest. "
     f"{PREDICTED}",
@@ -323,7 +325,12 @@ def goodput(summary: Summary, axis: Axis) -> go.Figure:
 def response_time(summary: Summary, axis: Axis) -> go.Figure:
     def line(percentile: str, dash: str, expected: Value | None = None) -> Line:
         return Line(
-            lambda step: step["response_time"][percentile], "s", dash=dash, label=percentile, predicted=expected
+            lambda step: step["response_time"][percentile],
+            "s",
+            dash=dash,
+            label=percentile,
+            predicted=expected,
+            spread=lambda step: step.get("response_time_interval", {}).get(percentile) or [],
         )
 
     p50 = line("p50", "solid", predicted("response_time"))

@@ -11,12 +11,13 @@ from statistics import median
 from typing import Any
 
 from loadtests import files
-from loadtests.analysis import capacity, noise
+from loadtests.analysis import capacity, noise, uncertainty
 from loadtests.analysis.capacity import Deployment, Prediction
 from loadtests.analysis.check import Check
 from loadtests.analysis.cost import Cost, calibrated, cost, match, measured_match, slots_needed
 from loadtests.analysis.gaps import Gap, gap, limited_by, notices
 from loadtests.analysis.statistics import Measured, StepFigures, steps
+from loadtests.analysis.uncertainty import Interval
 from loadtests.analysis.validity import Limits, checks
 from loadtests.analysis.verdict import Verdict, verdict
 from loadtests.experiments import Answers, Arm, Experiment, Point, Probe, highest
@@ -25,7 +26,7 @@ from loadtests.step import PATIENCE
 from loadtests.targets import Target
 from loadtests.units import UNKNOWN
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 
 @dataclass(frozen=True)
@@ -275,7 +276,10 @@ def step_of(step: StepFigures, predicted: Prediction | None, apart: Gap | None) 
         "knobs": dict(step.step.knobs),
         "goodput": step.goodput,
         "goodput_repeats": list(step.goodputs),
+        "goodput_interval": ends(step.intervals["goodput"]),
         "response_time": step.response_time,
+        "response_time_repeats": dict(step.times),
+        "response_time_interval": {name: ends(step.intervals[name]) for name in ("p50", "p95")},
         "first_byte": step.first_byte,
         "failure_time": step.failure_time,
         "pages": step.pages,
@@ -288,6 +292,10 @@ def step_of(step: StepFigures, predicted: Prediction | None, apart: Gap | None) 
         "predicted": predicted_of(predicted),
         "limited_by": limited_by(apart, predicted),
     }
+
+
+def ends(interval: Interval | None) -> list[float] | None:
+    return None if interval is None else list(interval)
 
 
 def predicted_of(predicted: Prediction | None) -> dict[str, Any]:
@@ -326,6 +334,7 @@ def point(arm: ArmFigures, step: StepFigures, predicted: Prediction | None, nois
         slots=arm.deployment.slots,
         goodput=step.goodput,
         goodputs=tuple(step.goodputs),
+        drawn=step.drawn.goodput if step.drawn else uncertainty.NOTHING,
         predicted=predicted,
         p50=times["p50"],
         p95=times["p95"],
@@ -348,13 +357,14 @@ def or_nan(value: float | None) -> float:
 def comparison(points: Sequence[Point]) -> dict[str, Any]:
     """How many times the first arm's goodput the last arm's is, at the highest step."""
     if not points or not points[0].goodput:
-        return {"step": None, "of": None, "to": None, "ratio": None}
+        return {"step": None, "of": None, "to": None, "ratio": None, "ratio_interval": None}
     first, last = points[0], points[-1]
     return {
         "step": first.step.name,
         "of": last.arm.target,
         "to": first.arm.target,
         "ratio": last.goodput / first.goodput,
+        "ratio_interval": ends(uncertainty.of_ratio(last.goodputs, first.goodputs, (last.drawn, first.drawn))),
     }
 
 

@@ -116,11 +116,18 @@ def cells(arm: Mapping[str, Any], step: Mapping[str, Any]) -> list[str]:
         f"{arm['target']} {arm['label'] or arm['strategy'].replace('_', ' ')}",
         str(arm["slots"] or UNKNOWN),
         step["name"].partition(", ")[2] or step["name"],
-        digits(step["goodput"]),
+        plus_minus(step["goodput"], step["goodput_interval"]),
         f"{at_most}{digits(predicted['goodput'])}",
         *(duration(step["response_time"][name]) for name in ("p50", "p95", "p99")),
         str(step["failures"]),
     ]
+
+
+def plus_minus(value: float, interval: Sequence[float] | None) -> str:
+    """With the wider side of its 95 % interval."""
+    if interval is None:
+        return digits(value)
+    return f"{digits(value)} ±{digits(max(value - interval[0], interval[1] - value, 0.0))}"
 
 
 def probed(probe: Mapping[str, Any]) -> Table:

@@ -64,8 +64,7 @@ def measured(
         "pages": pages,
         "failures": Counter(),
         "response_times": times,
-        "early": pages // 2,
-        "late": pages - pages // 2,
+        "ended": pages,
         "generator_cpu": 0.1,
         "inside": replace(INSIDE, cpu_seconds=pages * 0.006),
         "log": [Page(0.0, seconds, None)] * (step.users or 0),  # all of them always have a page

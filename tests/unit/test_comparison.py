@@ -272,6 +272,6 @@ def test_a_manifest_of_another_form_is_compared_as_it_is(services: object) -> No
 
 def test_what_the_lab_writes_can_be_compared() -> None:
     found = compared(summarize(good_run()), summarize(good_run()))
-    assert len(found.figures) == 4 * 4
+    assert len(found.figures) == 4 * 3  # no p99: of fewer than 1,000 pages nobody knows it
     assert {figure.verdict for figure in found.figures} == {"no difference"}
     assert (found.changes, found.failures, found.only) == ([], [], ([], []))

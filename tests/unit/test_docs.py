@@ -126,7 +126,7 @@ def test_locks_agree_and_name_no_index() -> None:
         assert "index-url" not in text
         assert "http" not in re.sub(r"^[a-z0-9-]*http[a-z0-9-]*==", "", text, flags=re.MULTILINE)
         for name, version in re.findall(r"^([a-z0-9-]+)==(\S+)", text, flags=re.MULTILINE):
-            if name != "django":  # two of them, for two ranges of Python
+            if name not in {"django", "numpy", "scipy"}:  # two of each, for two ranges of Python
                 assert pins.setdefault(name, version) == version, f"{name} differs in {lock.name}"
     assert "django==6.1" in (ROOT / "requirements" / "aggregator.txt").read_text()
     assert "django==5.2" in (ROOT / "requirements" / "aggregator.txt").read_text()

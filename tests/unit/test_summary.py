@@ -53,8 +53,8 @@ def test_open_steps_match_the_schema_and_are_above_the_closed_ones(schema: dict[
 def test_what_the_users_who_wait_hide_is_said_in_a_sentence() -> None:
     result = summarize(overload_run())
     assert result["verdict"]["status"] == "confirmed"
-    assert "p95 is 8.00 s and still growing, against 2.00 s" in result["verdict"]["sentence"]
-    assert "asgi served 20.0 of them at p95 1.00 s" in result["verdict"]["sentence"]
+    assert "the median is 8.00 s and still growing, against 2.00 s" in result["verdict"]["sentence"]
+    assert "asgi served 20.0 of them (p95 1.00 s)" in result["verdict"]["sentence"]
 
 
 @pytest.mark.parametrize(("changes", "why"), [({"took": 2.1}, "Not as predicted"), ({"rate": 8.0}, "Not shown")])

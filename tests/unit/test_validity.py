@@ -10,10 +10,17 @@ from loadtests.analysis.inside import Inside
 from loadtests.analysis.statistics import Measured
 from loadtests.analysis.validity import Limits, checks
 from loadtests.experiments import Arm
+from loadtests.record import Page
 from loadtests.step import Step
 from tests.unit.factories import SETTINGS, measured
 
 LIMITS = Limits(memory={"wsgi": 512_000_000, "api": 512_000_000, "locust": 512_000_000}, generator_cpus=1.0)
+
+
+# Five users, page after page, in a window of ten seconds.
+PAGES = [Page(turn + user / 10 - 0.5, 1.0, None) for turn in range(11) for user in range(5)]
+WARMING_UP = [page._replace(took=1.0 + max(0.0, 5 - page.began) / 8) for page in PAGES]
+STOPPED = [page._replace(took=4.0) if 3 < page.ended < 6 else page for page in PAGES if not 4 < page.began < 6]
 
 
 def changed(**changes: Any) -> Measured:
@@ -47,8 +54,9 @@ def test_a_good_measurement_passes_every_check() -> None:
         ({"api_memory_limited": 500e6}, "memory"),
         ({"generator_memory": 500_000_000}, "memory"),
         ({"clock_step": 0.2}, "clock"),
-        ({"took": 3.5}, "step length"),
-        ({"early": 70, "late": 30}, "steadiness"),
+        ({"took": 10.5}, "step length"),
+        ({"log": WARMING_UP, "load": 5}, "steadiness"),
+        ({"log": STOPPED, "load": 5}, "interruption"),
         ({"load": Step(rate=20), "arrival_lateness": 0.051}, "arrivals"),
     ],
 )
@@ -139,7 +147,7 @@ def test_a_remedy_fits_what_was_seen(limits: Limits, changes: dict[str, Any], re
 
 @pytest.mark.parametrize("quick", [True, False])
 def test_quick_is_to_be_left_out_only_where_it_is_there(quick: bool) -> None:  # noqa: FBT001
-    [check] = [check for check in checks([changed(took=9.0)], replace(LIMITS, quick=quick)) if not check.passed]
+    [check] = [check for check in checks([changed(took=11.0)], replace(LIMITS, quick=quick)) if not check.passed]
     assert check.name == "step length"
     assert ("QUICK" in check.remedy) == quick
 

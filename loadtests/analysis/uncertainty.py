@@ -1,0 +1,202 @@
+"""How sure a figure is: 95 % intervals, and whether a window was steady. Pure. The only module that imports scipy.
+
+One repeat is cut into blocks, because pages follow each other: users in lockstep end their pages together, and a page
+that waits is followed by one that waits. Moving blocks (H. R. Künsch, 1989) that hold at least one page time keep both
+together. Several repeats are independent, so their values are enough: Student's t.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from scipy import stats
+
+from loadtests.record import Page
+
+SURE = 0.95
+FEWEST_BLOCKS, MOST_BLOCKS = 4, 100  # of fewer no interval is worth anything
+RESAMPLES, MOST_NUMBERS = 1000, 4_000_000  # resamples, as far as they hold so many numbers in all
+
+Array: TypeAlias = "np.ndarray[Any, np.dtype[np.float64]]"
+
+
+class Interval(NamedTuple):
+    low: float
+    high: float
+
+    @property
+    def width(self) -> float:
+        """Of one side, as a share of the middle."""
+        middle = (self.low + self.high) / 2
+        return (self.high - self.low) / 2 / middle if middle else math.inf
+
+
+@dataclass(frozen=True)
+class Draws:
+    """What a figure could have been as well, by resampling; empty where too little is known to say."""
+
+    goodput: Array
+    p50: Array
+    p95: Array
+
+
+NOTHING: Array = np.empty(0)
+
+
+def draws(pages: Sequence[Page], window: float, turn: float) -> Draws:
+    """Return what the pages of a window of so many seconds say of goodput (pages/s), and of percentiles (seconds).
+
+    `turn`: seconds after which what users in lockstep do repeats itself, a page that nothing holds up. The draws are
+    always the same for the same pages.
+    """
+    random = np.random.default_rng(len(pages))
+    whole = [page for page in pages if page.fault is None]
+    if not whole or window <= 0:
+        return Draws(NOTHING, NOTHING, NOTHING)
+    ends = np.sort([page.ended for page in whole if 0 <= page.ended < window])
+    begun = sorted(page for page in whole if page.began >= 0)
+    took = np.array([page.took for page in begun])
+    block = max(round(len(took) ** (1 / 3)), round(len(took) * turn / window))
+    times = resampled(took, block, random)
+    return Draws(
+        goodput=goodputs(ends, turn, window, random),
+        p50=np.percentile(times, 50, axis=1) if times.size else NOTHING,
+        p95=np.percentile(times, 95, axis=1) if times.size else NOTHING,
+    )
+
+
+def goodputs(ends: Array, turn: float, window: float, random: np.random.Generator) -> Array:
+    """Resample blocks of time, and count what ends in each."""
+    length = max(turn, window / MOST_BLOCKS)
+    number = int(window / length)
+    if number < FEWEST_BLOCKS or not ends.size:
+        return NOTHING
+    starts = random.uniform(0, window - length, (RESAMPLES, number))
+    counted = np.searchsorted(ends, starts + length) - np.searchsorted(ends, starts)
+    return np.asarray(counted.mean(axis=1) / length)
+
+
+def resampled(values: Array, block: int, random: np.random.Generator) -> Array:
+    """Return as many series of blocks of successive values as RESAMPLES and MOST_NUMBERS allow; a row each."""
+    blocks = len(values) // block if block else 0
+    if blocks < FEWEST_BLOCKS:
+        return NOTHING
+    rows = max(100, min(RESAMPLES, MOST_NUMBERS // len(values)))
+    starts = random.integers(0, len(values) - block + 1, (rows, blocks, 1))
+    return np.asarray(values[(starts + np.arange(block)).reshape(rows, -1)])
+
+
+def of_draws(found: Array) -> Interval | None:
+    if not found.size:
+        return None
+    low, high = np.percentile(found, [50 * (1 - SURE), 50 * (1 + SURE)])
+    return Interval(float(low), float(high))
+
+
+def of_repeats(values: Sequence[float]) -> Interval | None:
+    """Student's t interval of the mean; None for fewer than two."""
+    if len(values) < 2:
+        return None
+    middle, error = float(np.mean(values)), float(stats.sem(values))
+    reach = float(stats.t.ppf((1 + SURE) / 2, len(values) - 1)) * error
+    return Interval(max(0.0, middle - reach), middle + reach)
+
+
+def of_ratio(above: Sequence[float], below: Sequence[float], drawn: tuple[Array, Array]) -> Interval | None:
+    """Return how many times the one's goodput the other's is: of repeats where both have some, else of draws.
+
+    Of repeats by logarithms and Welch's t, since a ratio of 2 is as far from 1 as one of 0.5.
+    """
+    if min(len(above), len(below)) >= 2 and min(*above, *below) > 0:
+        found = welch([math.log(value) for value in above], [math.log(value) for value in below])
+        reach = found.reach
+        return Interval(math.exp(found.difference - reach), math.exp(found.difference + reach))
+    one, other = drawn
+    rows = min(len(one), len(other))
+    if not rows or not other[:rows].min():
+        return None
+    return of_draws(one[:rows] / other[:rows])
+
+
+class Welch(NamedTuple):
+    """`difference` of two means, its standard `error`, and its degrees of `freedom` (B. L. Welch, 1947)."""
+
+    difference: float
+    error: float
+    freedom: float
+
+    @property
+    def reach(self) -> float:
+        """To either side, of the 95 % interval."""
+        return float(stats.t.ppf((1 + SURE) / 2, self.freedom)) * self.error if self.error else 0.0
+
+    @property
+    def p(self) -> float:
+        """That two samples of the same thing differ by so much or more."""
+        if not self.error:
+            return float(self.difference == 0)
+        return float(2 * stats.t.sf(abs(self.difference) / self.error, self.freedom))
+
+
+def welch(one: Sequence[float], other: Sequence[float]) -> Welch:
+    """Compare two samples of two values at the least; they may spread differently."""
+    shares = [float(np.var(values, ddof=1)) / len(values) for values in (one, other)]
+    spread = sum(shares)
+    beyond = sum(share**2 / (len(values) - 1) for share, values in zip(shares, (one, other), strict=True))
+    return Welch(float(np.mean(one) - np.mean(other)), math.sqrt(spread), spread**2 / beyond if beyond else 1.0)
+
+
+# --- steadiness ---------------------------------------------------------------------------------
+
+GROUPS = 12  # of successive pages, whose medians are looked at
+FEWEST_IN_A_GROUP = 5
+UNLIKELY = 0.01  # that steady pages seem to have a trend
+DRIFT = 0.15  # share of the median response time by which they may change over the window
+STALL = 0.25  # where enough pages are to end, at least this share of them does
+
+
+def drift(pages: Sequence[Page]) -> float | None:
+    """Return by which share of their median the response times change over the window; None where they do not.
+
+    Mann and Kendall's test of the medians of successive groups of pages (H. B. Mann, 1945), and Theil and Sen's slope,
+    which a few outliers do not move.
+    """
+    begun = sorted(page for page in pages if page.fault is None and page.began >= 0)
+    number = min(GROUPS, len(begun) // FEWEST_IN_A_GROUP)
+    if number < FEWEST_BLOCKS:
+        return None
+    medians = [float(np.median([page.took for page in group])) for group in groups(begun, number)]
+    if stats.kendalltau(range(number), medians).pvalue > UNLIKELY:
+        return None
+    slope, *_ = stats.theilslopes(medians)
+    change = float(slope) * (number - 1) / float(np.median(medians))
+    return change if abs(change) > DRIFT else None
+
+
+def groups(pages: Sequence[Page], number: int) -> list[Sequence[Page]]:
+    edges = [round(index * len(pages) / number) for index in range(number + 1)]
+    return [pages[start:end] for start, end in itertools.pairwise(edges)]
+
+
+def stall(pages: Sequence[Page], window: float, turn: float, enough: int) -> float | None:
+    """Return where in the window (seconds) hardly a page ended although many were to; None where pages ended all along.
+
+    Looked at are stretches in which `enough` pages are to end, and of two turns at least, in which users in lockstep
+    end theirs, too.
+    """
+    whole = [page for page in pages if page.fault is None]
+    ends = np.sort([page.ended for page in whole if 0 <= page.ended < window])
+    if not ends.size:
+        return None
+    length = max(2 * turn, enough * window / len(ends))
+    if length > window / 2:
+        return None
+    starts = np.concatenate(([0.0], ends[ends <= window - length], [window - length]))
+    counted = np.searchsorted(ends, starts + length) - np.searchsorted(ends, starts, side="right")
+    fewest = int(counted.argmin())
+    return float(starts[fewest]) if counted[fewest] < STALL * len(ends) * length / window else None
