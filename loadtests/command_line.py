@@ -269,8 +269,11 @@ def list_command(options: argparse.Namespace) -> int:
 
 
 def compare_command(options: argparse.Namespace) -> int:
-    from loadtests.report import compare  # noqa: PLC0415  # the standard library's alone
+    from loadtests import launch  # noqa: PLC0415
+    from loadtests.report import compare  # noqa: PLC0415
 
+    if compare.have_repeats(options.a, options.b):
+        launch.in_virtualenv(["compare", f"--a={options.a}", f"--b={options.b}"])
     return compare.main(options.a, options.b)
 
 

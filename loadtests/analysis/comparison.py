@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
 from loadtests.analysis import noise
@@ -20,6 +20,7 @@ NO_DIFFERENCE, WITHIN, BEYOND = "no difference", "within the noise", "beyond the
 ABOVE = "above the floor"  # without repeats on both sides nobody knows the noise
 NOT_COMPARABLE = "not comparable"
 ABSENT = "not there"
+TIMES = "response_time_repeats"
 
 FIRST = ("runtime", "commit", "knobs", "services")  # of the manifest: what a person changes most
 # When a run began, and how it was typed: all that this sets stands elsewhere in the manifest.
@@ -54,10 +55,10 @@ class Failures(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """`goodput` and its `repeats` in pages/s; `times` are percentiles in seconds, None where no page was whole."""
+    """`goodput` in pages/s; `times` are percentiles in seconds, None of too few pages None; `repeats` of each."""
 
     goodput: float
-    repeats: tuple[float, ...]
+    repeats: Mapping[str, tuple[float, ...]]
     times: Mapping[str, float | None]
     failures: Failures
 
@@ -93,7 +94,11 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One number of both runs: `goodput` in pages/s or a percentile in seconds. `floor` is a share."""
+    """One number of both runs: `goodput` in pages/s or a percentile in seconds. `floor` is a share.
+
+    `p`: the chance that repeats of the same thing differ so much, corrected for how many figures are compared; None
+    where one of the two has no repeats.
+    """
 
     place: Place
     name: str
@@ -101,6 +106,7 @@ class Figure:
     after: float | None
     floor: float
     repeats: tuple[Sequence[float], Sequence[float]] = ((), ())
+    p: float | None = None
 
     @property
     def unit(self) -> str:
@@ -131,11 +137,9 @@ class Figure:
             return NOT_COMPARABLE
         if abs(self.change) <= self.floor:
             return NO_DIFFERENCE
-        if not self.has_spread:
+        if self.p is None:
             return ABOVE
-        before, after = self.repeats
-        apart = max(before) < min(after) or max(after) < min(before)
-        return BEYOND if apart else WITHIN
+        return BEYOND if self.p <= noise.SIGNIFICANT else WITHIN
 
     @property
     def changed(self) -> bool:
@@ -187,7 +191,7 @@ def compare(a: Run, b: Run) -> Comparison:
     both = [place for place in a.steps if place in b.steps]
     return Comparison(
         changes=changes(a.manifest, b.manifest),
-        figures=[figure for place in both for figure in figures(place, a.steps[place], b.steps[place], floor)],
+        figures=tested([figure for place in both for figure in figures(place, a.steps[place], b.steps[place], floor)]),
         failures=[
             (place, a.steps[place].failures, b.steps[place].failures)
             for place in both
@@ -203,10 +207,25 @@ def compare(a: Run, b: Run) -> Comparison:
 
 
 def figures(place: Place, a: Measured, b: Measured, floor: float) -> Iterator[Figure]:
-    yield Figure(place, "goodput", a.goodput, b.goodput, floor, (a.repeats, b.repeats))
+    yield Figure(place, "goodput", a.goodput, b.goodput, floor, (a.repeats["goodput"], b.repeats["goodput"]))
     for name in PERCENTILES:
         if a.times[name] is not None or b.times[name] is not None:
-            yield Figure(place, name, a.times[name], b.times[name], floor)
+            yield Figure(place, name, a.times[name], b.times[name], floor, (a.repeats[name], b.repeats[name]))
+
+
+def tested(found: Sequence[Figure]) -> list[Figure]:
+    """Return the figures with their `p`: Welch's t, since three repeats are too few for a test by ranks, which cannot
+    go below 0.1 there; corrected by Y. Benjamini and Y. Hochberg (1995).
+    """
+    spread = [figure for figure in found if figure.has_spread]
+    if not spread:
+        return list(found)
+    from scipy import stats  # noqa: PLC0415  # the system's Python lacks it, and can compare what has no repeats
+
+    from loadtests.analysis import uncertainty  # noqa: PLC0415  # likewise
+
+    corrected = iter(stats.false_discovery_control([uncertainty.difference(*figure.repeats).p for figure in spread]))
+    return [replace(figure, p=float(next(corrected))) if figure.has_spread else figure for figure in found]
 
 
 def changes(a: Mapping[str, str], b: Mapping[str, str]) -> list[Change]:
@@ -315,10 +334,18 @@ def step_of(step: Mapping[str, Any]) -> Measured:
     failures = take(step, "failures", int)
     return Measured(
         goodput=number(step.get("goodput"), "goodput"),
-        repeats=tuple(number(value, "goodput_repeats") for value in take(step, "goodput_repeats", list)),
+        repeats={
+            "goodput": each(take(step, "goodput_repeats", list), "goodput_repeats"),
+            # Until schema_version 4 they were not kept.
+            **{name: each(step.get(TIMES, {}).get(name, []), TIMES) for name in PERCENTILES},
+        },
         times={name: None if times.get(name) is None else number(times[name], name) for name in PERCENTILES},
         failures=Failures(failures, failures + take(step, "pages", int), reasons),
     )
+
+
+def each(values: Sequence[object], key: str) -> tuple[float, ...]:
+    return tuple(number(value, key) for value in values)
 
 
 def take(source: Any, key: str, kind: type[T]) -> T:

@@ -9,6 +9,8 @@ from statistics import median
 # What two runs of the same arm differ by on a shared machine; `make loadtest EXPERIMENT=noise` measures yours, which
 # then stands in its place.
 FLOOR = 0.05
+ENOUGH = 4  # repeats to tell how much they spread
+SIGNIFICANT = 0.05
 
 
 def relative(first: float, second: float) -> float:
@@ -20,8 +22,17 @@ def relative(first: float, second: float) -> float:
 
 
 def floor(first: Sequence[float], second: Sequence[float]) -> float:
-    """The largest difference between any two repeats of what is the same thing."""
-    return max((relative(a, b) for a, b in product((*first, *second), repeat=2)), default=0.0)
+    """By how much two repeats of what is the same thing differ at the most, 19 times of 20.
+
+    Of few repeats it is wide, since nobody knows then how much they spread; of fewer than four it is the largest
+    difference that was seen.
+    """
+    values = (*first, *second)
+    if len(values) >= ENOUGH and min(values) > 0:
+        from loadtests.analysis import uncertainty  # noqa: PLC0415  # takes numpy, which the system's Python lacks
+
+        return uncertainty.between_two(values)
+    return max((relative(a, b) for a, b in product(values, repeat=2)), default=0.0)
 
 
 def at_least(measured: float | None) -> float:
@@ -30,8 +41,11 @@ def at_least(measured: float | None) -> float:
 
 
 def no_difference(first: Sequence[float], second: Sequence[float], floor: float = FLOOR) -> bool:
-    """Whether the medians differ by less than the floor, or the repeats' ranges overlap."""
+    """Whether the medians differ by less than the floor, or by no more than the repeats of the same thing may."""
     if relative(median(first), median(second)) <= floor:
         return True
-    several = len(first) > 1 and len(second) > 1
-    return several and min(first) <= max(second) and min(second) <= max(first)
+    if min(len(first), len(second)) < 2:
+        return False
+    from loadtests.analysis import uncertainty  # noqa: PLC0415  # takes numpy, which the system's Python lacks
+
+    return uncertainty.difference(first, second).p > SIGNIFICANT

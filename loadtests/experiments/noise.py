@@ -35,8 +35,8 @@ def judge(points: Sequence[Point]) -> Judgement:
     repeats = len(points[0].goodputs)
     words = "repeat" if repeats == 1 else "repeats"
     figures = (
-        f"the same target differed from itself by up to {worst:.1%} over {repeats} {words} ({each}), "
-        f"and in CPU a page by up to {max(cpu):.1%}"
+        f"two measurements of the same target differ by {worst:.1%} at the most, 19 times of 20 ({each}; from "
+        f"{repeats} {words} of each), and in CPU a page by up to {max(cpu):.1%}"
     )
     quiet = worst <= noise.FLOOR
     sentence = (

@@ -1,7 +1,4 @@
-"""`make compare`: what changed between two runs, as the terminal shows it.
-
-The system's Python runs it, with nothing but the standard library: no rich here.
-"""
+"""`make compare`: what changed between two runs, as the terminal shows it."""
 
 from __future__ import annotations
 
@@ -32,12 +29,25 @@ FILE = "summary.json"
 USAGE = "name two runs: make compare A=results/… B=results/latest"
 
 
-def main(a: str, b: str) -> int:
-    """Prints what changed from run `a` to run `b`: each a run's folder or its summary.json. Raises BadInput."""
+def have_repeats(a: str, b: str) -> bool:
+    """Return whether any figure of both runs has repeats to be tested, which takes scipy. Raises BadInput."""
+    return all(
+        any(len(repeats) > 1 for step in run.steps.values() for repeats in step.repeats.values())
+        for run in both(a, b)[1].values()
+    )
+
+
+def both(a: str, b: str) -> tuple[dict[str, Path], dict[str, Run]]:
+    """Raises BadInput."""
     paths = {"A": find(a, "A"), "B": find(b, "B")}
     if paths["A"].resolve() == paths["B"].resolve():
         raise BadInput(f"A and B are the same run, {brief(str(paths['A'].resolve().parent))}; {USAGE}")
-    runs = {name: read(path, name) for name, path in paths.items()}
+    return paths, {name: read(path, name) for name, path in paths.items()}
+
+
+def main(a: str, b: str) -> int:
+    """Prints what changed from run `a` to run `b`: each a run's folder or its summary.json. Raises BadInput."""
+    paths, runs = both(a, b)
     found = compare(runs["A"], runs["B"])
     unfit = [f"{name} is {run.why_not}" for name, run in runs.items() if run.why_not]
     if not unfit and not found.figures:
@@ -159,11 +169,8 @@ def notes(found: Comparison) -> Iterator[str]:
     yield (
         f"No difference: at most {floor}, the floor "
         f"({'measured by a noise run' if found.floor_measured else 'the default; EXPERIMENT=noise measures yours'}). "
-        "In brackets: the lowest and highest of the repeats; beyond the noise is what keeps them apart."
-    )
-    yield (
-        "Response times are without a spread: their percentiles come from all repeats merged, and the floor alone "
-        "judges them."
+        "In brackets: the lowest and highest of the repeats. Beyond the noise: Welch's t-test, p of 0.05 at the most, "
+        "corrected for the number of figures."
     )
     if not all(figure.has_spread for figure in found.goodputs):
         yield "One repeat cannot tell noise from change, and A or B has only one: run both with REPEATS=3."
@@ -194,7 +201,9 @@ def conclusion(found: Comparison) -> str:
     goodputs, times = found.goodputs, found.response_times
     beyond_floor = f"by more than the floor of {found.floor * 100:.3g} %"
     said = f"{changed(goodputs)} goodput figures"
-    if all(figure.has_spread for figure in goodputs):
+    if all(figure.has_spread for figure in (*goodputs, *times)):
+        said += f" and {changed(times)} response times changed beyond the noise"
+    elif all(figure.has_spread for figure in goodputs):
         said += f" changed beyond the noise, {changed(times)} response times {beyond_floor}"
     else:
         said += f" and {changed(times)} response times changed {beyond_floor}"

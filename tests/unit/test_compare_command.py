@@ -53,7 +53,7 @@ def test_it_ends_with_what_changed_in_one_sentence(tmp_path: Path, capsys: pytes
     assert " 100 users pages/s 94.0 (93.1–94.5) 71.2 (70.0–72.0)    −24 %  beyond the noise" in lines
     assert "           p95 s               1.00             1.30    +30 %  above the floor" in lines
     assert not any("One repeat" in line for line in lines)
-    assert "without a spread" in " ".join(lines)
+    assert "Welch's t-test" in " ".join(lines)
 
 
 def test_a_pipe_is_not_wrapped_and_a_narrow_terminal_loses_no_word(
@@ -247,7 +247,7 @@ def alone(root: Path, a: str, b: str) -> subprocess.Popen[str]:
     return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def test_it_needs_the_standard_library_alone(good: str, tmp_path: Path, root: Path) -> None:
+def test_without_repeats_it_needs_the_standard_library_alone(good: str, tmp_path: Path, root: Path) -> None:
     output, errors = alone(root, good, write(tmp_path / "b", summary(arm(step(100, 50.0))))).communicate()
     assert errors == ""
     assert "goodput 94.0 → 50.0 pages/s (−47 %)" in " ".join(output.split())
