@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from loadtests import experiments, knobs, variables
+from loadtests.arrivals import SHAPES
 from loadtests.errors import BadInput, ExitCode, Interrupted, LabError
 from loadtests.output import Output
 from loadtests.step import amounts
@@ -131,6 +132,8 @@ def add_load(command: argparse.ArgumentParser, asked: Mapping[str, str]) -> None
     option("experiment", "which questions to ask, as in fan-out,slots (`list` shows them)", DEFAULT_EXPERIMENT)
     option("users", "the steps of load, as in 1,10,50 (default: the experiment's)")
     option("rate", "pages per second that arrive whether or not the target keeps up, as in 20,40,80, in place of users")
+    option("think", "seconds that users think after a page, on average (exponential; default: none)")
+    option("arrivals", f"the shape of what arrives: {', '.join(SHAPES)} (default: the experiment's, mostly poisson)")
     option("repeats", "how often to measure everything (default: the experiment's, mostly 1)")
     for knob in knobs.KNOBS:
         option(knob.name.replace("_", "-"), f"{knob.help} ({knob.minimum:g}–{knob.maximum:g})")
@@ -159,11 +162,14 @@ def check_load(options: argparse.Namespace) -> None:
     options.experiments = experiments.names(options.experiment)
     options.users = knobs.users(options.users) if options.users else ()
     options.rate = knobs.rates(options.rate) if options.rate else ()
+    options.think = knobs.THINK.parse(options.think) if options.think else None
+    options.arrivals = knobs.arrivals(options.arrivals) if options.arrivals else ""
     options.repeats = knobs.repeats(options.repeats) if options.repeats else None
     asked = {knob.variable for knob in knobs.KNOBS if getattr(options, knob.name)}
     asked |= {name for name in options.given.known if options.given.environment.get(name)} if options.given else set()
     for name in options.experiments:
         experiments.refuse_other_steps(experiments.find(name), (*options.users, *options.rate))
+        experiments.refuse_shape(experiments.find(name), options)
         experiments.refuse_decided(experiments.find(name), asked)
     for knob in knobs.KNOBS:
         if text := getattr(options, knob.name):
@@ -176,6 +182,8 @@ def load_arguments(options: argparse.Namespace, experiment: str) -> list[str]:
     if options.repeats:
         words.append(f"--repeats={options.repeats}")
     words += [f"--{name}={amounts(steps)}" for name in ("users", "rate") if (steps := getattr(options, name))]
+    words += [f"--think={options.think:g}"] if options.think is not None else []
+    words += [f"--arrivals={options.arrivals}"] if options.arrivals else []
     if options.quick:
         words.append("--quick")
     asked = {knob.name: getattr(options, knob.name) for knob in knobs.KNOBS}

@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from loadtests.arrivals import SHAPES
 from loadtests.errors import BadInput, did_you_mean
 from loadtests.step import Step
 
@@ -173,6 +174,16 @@ def users(text: str) -> tuple[Step, ...]:
 def rates(text: str) -> tuple[Step, ...]:
     """'20,40,80' → the open steps, ascending, in pages/s. Raises BadInput."""
     return tuple(Step(rate=number) for number in numbers(Knob("rate", LOWEST_RATE, HIGHEST_RATE, ""), text))
+
+
+THINK = Knob("think", 0, 60, "seconds that a user thinks after a page, on average")
+
+
+def arrivals(text: str) -> str:
+    """Raises BadInput."""
+    if text not in SHAPES:
+        raise BadInput(f"ARRIVALS must be one of {', '.join(SHAPES)}; it is {text[:80]!r}{did_you_mean(text, SHAPES)}")
+    return text
 
 
 def numbers(knob: Knob, text: str) -> list[float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from random import Random
 
 from loadtests.analysis.capacity import Prediction, page_time
 from loadtests.experiments import Arm, Experiment
@@ -51,6 +52,10 @@ class Measurement:
         """Seconds after which users in lockstep do the same again: a page that nothing holds up."""
         return self.arm.takes or page_time(self.settings, self.arm.strategy)
 
+    def random(self) -> Random:
+        """Random numbers of this step and repeat: the same for each arm, so that all of them meet the same load."""
+        return Random(f"{self.step.slug} {self.repeat}")
+
     @property
     def name(self) -> str:
         return f"{self.arm.name}-{self.step.slug}-{self.repeat + 1}"
@@ -87,7 +92,7 @@ def lengths(arm: Arm, step: Step, predicted: Prediction, pace: Pace) -> tuple[fl
     fails_after = 0.0 if arm.takes else predicted.failure_time or 0.0
     if math.isinf(fails_after):  # arrivals queue without an end
         fails_after = 0.0
-    warm_up = pace.warm_up + max(unhurried, fails_after)
+    warm_up = pace.warm_up + max(unhurried, fails_after) + step.think
     window = max(pace.window, turns * expected, TURNS_OF_FAILURES * fails_after)
     drain = max(expected, fails_after)
     if step.is_open:
@@ -95,12 +100,12 @@ def lengths(arm: Arm, step: Step, predicted: Prediction, pace: Pace) -> tuple[fl
     return warm_up, window, drain
 
 
-def first_page_after(user: int, users: int, slots: int | None, page_time: float) -> float:
+def first_page_after(user: int, users: int, slots: int | None, page_time: float, random: Random) -> float:
     """Seconds that a user waits before its first page.
 
-    Spread evenly over one page time, as far as there are slots, so that pages do not end in bursts
-    and a window's count does not depend on where its edges fall. Who would queue starts right away
-    behind them.
+    At random within one page time, as far as there are slots: where the latency is constant users keep their distance
+    for ever, so one that is chosen, all at once or evenly spread, would be the worst or the best for one side. Who
+    would queue starts right behind them.
     """
     at_once = min(users, slots or users)
-    return page_time * min(user, at_once) / at_once
+    return page_time * random.random() if user < at_once else page_time

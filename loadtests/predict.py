@@ -71,7 +71,7 @@ def main(options: Namespace) -> ExitCode:
         experiment = experiment.quickened()
     lab = described(experiment, options.runtime)
     settings = experiments.settings(experiment, options, lab.services[GENERATOR].environment)
-    steps = (*options.users, *options.rate) or experiment.steps
+    steps = experiments.asked_steps(experiment, options)
     found = list(rows(experiment, steps, settings, lab, measured_cpu()))
     console = console_for_people()
     console.print(introduction(settings, found, lab))

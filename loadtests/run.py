@@ -6,7 +6,6 @@ others) and finds its targets in the environment. `launch.py` brings the service
 
 from __future__ import annotations
 
-import itertools
 import os
 import signal
 import stat
@@ -15,6 +14,7 @@ from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,6 +31,7 @@ from loadtests.analysis.balance import balance
 from loadtests.analysis.inside import inside
 from loadtests.analysis.readings import Reading
 from loadtests.analysis.statistics import Measured, difference, percentile
+from loadtests.arrivals import SHAPES
 from loadtests.errors import ExitCode, Interrupted, LabError
 from loadtests.experiments import Arm, Experiment
 from loadtests.knobs import Settings
@@ -77,7 +78,7 @@ def main(options: Namespace) -> ExitCode:
     if options.quick:
         experiment = experiment.quickened()
     options.repeats = options.repeats or experiment.repeats
-    experiment = replace(experiment, steps=(*options.users, *options.rate) or experiment.steps)
+    experiment = replace(experiment, steps=experiments.asked_steps(experiment, options))
     settings = experiments.settings(experiment, options, os.environ)
     urls = targets.urls(" ".join((os.environ["TARGETS"], os.environ.get("OTHER_TARGETS", ""))))
     targets.check_named(experiment.targets, urls, "TARGETS or OTHER_TARGETS")
@@ -306,6 +307,8 @@ def begin_load(generator: Generator, step: Measurement, recorder: Recorder) -> U
         "method": arm.method,
         "recorder": recorder,
         "streams": arm.streams,
+        "think": step.step.think,
+        "random": step.random(),
     }
     if arm.patience is not None:
         attributes |= {"network_timeout": arm.patience, "connection_timeout": arm.patience, "pause_after_failure": 0.0}
@@ -313,7 +316,9 @@ def begin_load(generator: Generator, step: Measurement, recorder: Recorder) -> U
         user_classes=[user_class(generator.targets[step.arm.target], **attributes)],
         parsed_options=Namespace(strategy=step.arm.strategy, **asdict(step.settings)),
     )
-    return (Arrivals if step.step.is_open else Users)(environment, step.step.amount, recorder)
+    if step.step.is_open:
+        return Arrivals(environment, SHAPES[step.step.arrivals](step.step.amount, step.random()), recorder)
+    return Users(environment, step.step.amount, recorder)
 
 
 def follow(generator: Generator, step: Measurement, load: Users | Arrivals, recorder: Recorder) -> None:
@@ -342,6 +347,6 @@ def seconds_missing(recorder: Recorder, step: Measurement) -> float:
 
 def delays(generator: Generator, step: Measurement) -> Iterator[float]:
     slots = generator.targets[step.arm.target].slots
-    page_time = capacity.page_time(step.settings, step.arm.strategy)
-    users = step.step.users or 1
-    return (first_page_after(user, users, slots, page_time) for user in itertools.count())
+    users, random = step.step.users or 1, step.random()
+    for user in count():
+        yield first_page_after(user, users, slots, step.turn, random) + step.step.think * random.random()

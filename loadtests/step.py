@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 PATIENCE = 1200.0  # seconds; longer than the slowest page, so that the target decides and not the user
 PAUSE_AFTER_FAILURE = 0.5  # seconds; a target that fails at once must not be asked as fast as it fails
@@ -14,11 +14,14 @@ class Step:
     """`users` who each wait for their page before they ask for the next (a closed loop), or `rate`, the pages/s that
     arrive whether or not the target keeps up (an open one). One of the two.
 
-    `knobs`: what is turned besides, where an experiment sweeps something else than load.
+    `think`: seconds that a user thinks after a page, on average (exponential). `arrivals`: their shape, a name of
+    arrivals.py. `knobs`: what is turned besides, where an experiment sweeps something else than load.
     """
 
     users: int | None = None
     rate: float | None = None
+    think: float = 0.0
+    arrivals: str = "poisson"
     knobs: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     @property
@@ -32,7 +35,12 @@ class Step:
 
     @property
     def name(self) -> str:
-        load = f"{self.rate:g} pages/s" if self.is_open else f"{self.users} user{'' if self.users == 1 else 's'}"
+        if self.is_open:
+            load = f"{self.rate:g} pages/s" + ("" if self.arrivals == "poisson" else f" ({self.arrivals})")
+        else:
+            one = self.users == 1
+            load = f"{self.users} user{'' if one else 's'}"
+            load += f" who think{'s' if one else ''} {self.think:g} s" if self.think else ""
         return ", ".join([load, *(f"{name.replace('_', ' ')} {value:g}" for name, value in self.knobs.items())])
 
     @property
@@ -44,11 +52,13 @@ class Step:
     def slug(self) -> str:
         """For the name of a file."""
         load = f"{self.rate:g}-per-second" if self.is_open else f"{self.users}-users"
+        load += f"-{self.arrivals}" if self.is_open and self.arrivals != "poisson" else ""
+        load += f"-think-{self.think:g}" if self.think else ""
         return "-".join([load, *(f"{name.replace('_', '-')}-{value:g}" for name, value in self.knobs.items())])
 
     @property
-    def _order(self) -> tuple[bool, float, tuple[float, ...]]:
-        return self.is_open, self.amount, tuple(self.knobs.values())
+    def _order(self) -> tuple[bool, float, float, str, tuple[float, ...]]:
+        return self.is_open, self.amount, self.think, self.arrivals, tuple(self.knobs.values())
 
     def __lt__(self, other: Step) -> bool:
         return self._order < other._order
@@ -65,6 +75,16 @@ def turned(number: int, knob: str, *values: float) -> tuple[Step, ...]:
 
 def rates(*pages_per_second: float) -> tuple[Step, ...]:
     return tuple(Step(rate=rate) for rate in pages_per_second)
+
+
+def shaped(steps: Sequence[Step], think: float | None, arrivals: str) -> tuple[Step, ...]:
+    """The same steps, with users who think and arrivals of this shape where they are asked for."""
+    return tuple(
+        replace(step, arrivals=arrivals or step.arrivals)
+        if step.is_open
+        else replace(step, think=step.think if think is None else think)
+        for step in steps
+    )
 
 
 def amounts(steps: Sequence[Step]) -> str:

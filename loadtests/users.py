@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import secrets
 import time
@@ -10,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import repeat
 from operator import attrgetter
+from random import Random
 from typing import Any, cast
 
 import gevent
@@ -56,10 +56,12 @@ class Request:
 
 
 class PageUser(FastHttpUser):
-    """Asks its target for one page after the other, without think time (a closed loop)."""
+    """Asks its target for one page after the other, and thinks in between where it is told to (a closed loop)."""
 
     abstract = True
     target: Target
+    think = 0.0  # seconds after a page, on average
+    random = Random()
     first_page_after: Iterator[float] = repeat(0.0)  # seconds, one value for each user that starts
     query = ""  # added to what its pages ask for
     method = "GET"
@@ -83,6 +85,8 @@ class PageUser(FastHttpUser):
             self.recorder.end(number, fault)
         if fault:
             gevent.sleep(self.pause_after_failure)
+        if self.think:
+            gevent.sleep(self.random.expovariate(1 / self.think))
 
     def ask(self) -> str | None:
         """One page; why it is not whole, or None."""
@@ -171,16 +175,16 @@ class Users:
 
 
 class Arrivals:
-    """Pages asked for at equal intervals, whether or not the target keeps up (an open loop).
+    """Pages asked for at given moments (seconds from now), whether or not the target keeps up (an open loop).
 
     Response time counts from when a page was due, so nothing that holds up the load generator or the target is
     left out. A page takes a connection that is free, or opens one.
     """
 
-    def __init__(self, environment: Environment, rate: float, recorder: Recorder) -> None:
+    def __init__(self, environment: Environment, moments: Iterator[float], recorder: Recorder) -> None:
         self._environment = environment
         self._user_class = cast("type[PageUser]", environment.user_classes[0])
-        self._rate = rate  # pages/s
+        self._moments = moments
         self._recorder = recorder
         self._idle: list[PageUser] = []
         self._late: list[float] = []  # seconds from being due to being sent, in the window
@@ -206,8 +210,8 @@ class Arrivals:
 
     def _arrive(self) -> None:
         begun = time.perf_counter()
-        for number in itertools.count():
-            due = begun + number / self._rate
+        for moment in self._moments:
+            due = begun + moment
             gevent.sleep(max(0.0, due - time.perf_counter()))
             page_number = self._recorder.begin(due)
             if self._recorder.under_way <= MOST_WAITING:

@@ -20,7 +20,8 @@ TYPED = "TYPED_AFTER_MAKE"
 TYPED_NAME = re.compile(r"(?:^|(?<!\\)\s)([^\s:=?+!]+)[:?+!]*=")
 OF_OTHERS = re.compile(r"\.?SHELL(FLAGS)?|MAKE|COMPOSE_\w+|DOCKER_\w+")  # of make, Compose and Docker themselves
 
-LOAD = ("EXPERIMENT", "USERS", "RATE", "REPEATS", "QUICK")  # and the knobs, which are compose.yaml's
+# And the knobs, which are compose.yaml's.
+LOAD = ("EXPERIMENT", "USERS", "THINK", "RATE", "ARRIVALS", "REPEATS", "QUICK")
 OPTIONS = (*LOAD, "RUNTIME", "A", "B")
 EVERYWHERE = ("PYTHON", "VENV", "RESULTS", "DOCKER")  # read by every command, or by make
 BEFORE_DOTENV = ("PYTHON", "VENV")  # they decide what reads the file

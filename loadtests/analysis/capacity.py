@@ -177,7 +177,7 @@ def predict(  # noqa: PLR0913  # the formula has that many terms
         return gives_up(whole, patience, deployment, step, page)
     pause = 0.0 if step.is_open else page.failing * PAUSE_AFTER_FAILURE
     pool = deployment.pools.get(strategy)
-    offered = step.amount if step.is_open else per_second(step.amount, mean + pause)
+    offered = step.amount if step.is_open else per_second(step.amount, mean + pause + step.think)
     limits = {
         "arrivals" if step.is_open else "users": offered,
         "slots": math.inf if deployment.slots is None else per_second(deployment.slots, mean),
@@ -194,8 +194,8 @@ def predict(  # noqa: PLR0913  # the formula has that many terms
         queued = backlog / ended
         asked_for = ended * mean + backlog
     else:
-        queued = max(0.0, step.amount / ended - mean - pause) if ended else 0.0
-        asked_for = step.amount
+        queued = max(0.0, step.amount / ended - mean - pause - step.think) if ended else 0.0
+        asked_for = step.amount - ended * step.think
     # A page out of slots waits outside; one that waits for CPU or for a pooled connection does so inside.
     inside = asked_for if deployment.slots is None else min(asked_for, deployment.slots)
     unhurried = whole if page.failing < 1 or failed is None else failed

@@ -19,7 +19,7 @@ from loadtests.analysis.capacity import Prediction
 from loadtests.analysis.inside import Inside
 from loadtests.errors import BadInput, did_you_mean
 from loadtests.knobs import Settings
-from loadtests.step import Step
+from loadtests.step import Step, shaped
 from loadtests.units import digits, duration
 
 STANDARD_PLOTS = ("Goodput", "Response time", "External concurrency", "CPU per page")
@@ -265,6 +265,20 @@ def refuse_other_steps(experiment: Experiment, asked: Sequence[Step]) -> None:
         raise BadInput(
             f"{experiment.name} turns {', '.join(sorted(turned))} from step to step, so it takes no USERS= and no RATE="
         )
+
+
+def asked_steps(experiment: Experiment, options: Any) -> tuple[Step, ...]:
+    """What the options ask for, else the experiment's own, in the shape that they ask for."""
+    return shaped((*options.users, *options.rate) or experiment.steps, options.think, options.arrivals)
+
+
+def refuse_shape(experiment: Experiment, options: Any) -> None:
+    """Raise BadInput where THINK= or ARRIVALS= is asked for and no step of the experiment has any."""
+    steps = (*options.users, *options.rate) or experiment.steps
+    if options.arrivals and not any(step.is_open for step in steps):
+        raise BadInput(f"ARRIVALS is the shape of what arrives (RATE=), and nothing arrives in {experiment.name}")
+    if options.think is not None and all(step.is_open for step in steps):
+        raise BadInput(f"THINK is what users do after a page (USERS=), and {experiment.name} has none")
 
 
 def refuse_decided(experiment: Experiment, asked: Collection[str]) -> None:

@@ -46,7 +46,7 @@ def judge(points: Sequence[Point]) -> Judgement:
     waited, shown = (point.p50 for point in (over, twin))
     ratio = waited / shown
     hidden = ratio >= HIDDEN
-    keep_up = all(point.goodput >= KEEPS_UP * point.step.amount for point in others)
+    keep_up = all(point.goodput * point.seconds >= KEEPS_UP * (point.pages + point.failures) for point in others)
     served = "; ".join(
         f"{other.arm.target} served {digits(other.goodput)} of them ({how_long(other)})" for other in others
     )

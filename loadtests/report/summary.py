@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -155,11 +155,12 @@ def prediction(
     """None where the formula does not know; `known`: the step whose CPU per page it takes."""
     if arm.unknown:
         return None
+    came = (step.pages + sum(step.failures.values())) / step.seconds if step.seconds else 0.0
     return capacity.predict(
         step.settings,
         arm.strategy,
         limited,
-        step.step,
+        replace(step.step, rate=came) if step.step.is_open and came else step.step,  # chance decides how many arrive
         (known and known.cpu_per_page) or 0.0,
         cpu_beside=(known and known.cpu_beside) or 0.0,
         holds=arm.holds,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from random import Random
 
 import pytest
 
@@ -8,7 +9,7 @@ from loadtests.analysis.capacity import Deployment, Prediction, predict
 from loadtests.experiments import Arm, find
 from loadtests.knobs import Settings
 from loadtests.plan import NORMAL, Measurement, first_page_after, plan
-from loadtests.step import Step, rates, turned, users
+from loadtests.step import Step, rates, shaped, turned, users
 
 PLAIN = Settings(fan_out=10, latency=1.0, jitter=0.0, fail=0.0)
 WSGI, ASGI = Arm("wsgi", "threadpool"), Arm("asgi", "gather")
@@ -94,12 +95,31 @@ def test_what_an_arm_and_a_step_turn_is_measured_at_that_value() -> None:
     assert second.window > 2 * 2.0
 
 
-def test_first_pages_are_spread_over_one_page_time_as_far_as_there_are_slots() -> None:
-    starts = [first_page_after(user, 100, 10, 1.0) for user in range(100)]
-    assert starts[:10] == pytest.approx([n / 10 for n in range(10)])
+def test_first_pages_come_at_random_within_one_page_time_as_far_as_there_are_slots() -> None:
+    random = Random(1)
+    starts = [first_page_after(user, 100, 10, 1.0, random) for user in range(100)]
+    assert len(set(starts[:10])) == 10
+    assert all(0 <= start < 1 for start in starts[:10])
     assert starts[10:] == [1.0] * 90
+    without_slots = [first_page_after(user, 400, None, 2.0, random) for user in range(400)]
+    assert min(without_slots) < 0.1
+    assert 1.9 < max(without_slots) < 2
 
 
-def test_without_slots_all_users_are_spread() -> None:
-    starts = [first_page_after(user, 4, None, 2.0) for user in range(4)]
-    assert starts == pytest.approx([0.0, 0.5, 1.0, 1.5])
+def test_all_arms_meet_the_same_random_load_and_each_repeat_another() -> None:
+    steps = planned([WSGI, ASGI], users(10), 2)
+    numbers = {(step.arm.target, step.repeat): step.random().random() for step in steps}
+    assert numbers["wsgi", 0] == numbers["asgi", 0] != numbers["wsgi", 1]
+
+
+def test_users_who_think_are_warmed_up_for_longer_and_said_to() -> None:
+    [plain, thinking] = (planned([ASGI], shaped(users(10), think, ""), 1)[0] for think in (None, 3.0))
+    assert thinking.warm_up == plain.warm_up + 3
+    assert (plain.step.name, thinking.step.name) == ("10 users", "10 users who think 3 s")
+    assert thinking.name == "asgi-gather-10-users-think-3-1"
+
+
+def test_arrivals_that_are_not_at_random_are_said_to_be_so() -> None:
+    [random, even] = (shaped(rates(20), None, shape)[0] for shape in ("", "even"))
+    assert (random.name, even.name) == ("20 pages/s", "20 pages/s (even)")
+    assert (random.slug, even.slug) == ("20-per-second", "20-per-second-even")

@@ -21,6 +21,8 @@ OPTIONS = Namespace(
     experiments=["external-concurrency"],
     users=(Step(users=200),),
     rate=(),
+    think=None,
+    arrivals="",
     quick=False,
     fan_out="4",
     latency="0.3",

@@ -68,8 +68,8 @@ def overload_run(rate: float = 20.0, took: float = 8.0) -> Run:
     return run(
         measured(WSGI, 20, 10.0, took=2.0),
         measured(ASGI, 20, 20.0),
-        measured(ASGI, Step(rate=rate), 20.0, arrival_lateness=0.001),
-        measured(WSGI, Step(rate=rate), 10.0, took=took, arrival_lateness=0.001),
+        measured(ASGI, Step(rate=rate), min(rate, 20.0), arrival_lateness=0.001),
+        measured(WSGI, Step(rate=rate), min(rate, 10.0), took=took, arrival_lateness=0.001),
         experiment=experiments.find("overload"),
     )
 
