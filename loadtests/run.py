@@ -337,7 +337,7 @@ def seconds_missing(recorder: Recorder, step: Measurement) -> float:
     if step.step.is_open:
         return 0.0
     median = percentile(recorder.response_times, 50) or 0.0
-    wanted = validity.TURNS * median * 1.02
+    wanted = validity.TURNS * median * 1.02 if median else 2 * step.window  # nothing that began has ended
     drawn = uncertainty.draws(recorder.log, recorder.seconds, step.turn)
     sure = [uncertainty.of_draws(drawn.goodput), uncertainty.of_draws(drawn.p50)]
     if any(interval is not None and interval.width > SURE_ENOUGH for interval in sure):

@@ -121,7 +121,8 @@ def test_the_images_add_little_to_the_base(stack: Stack) -> None:
         return int(stack.docker("image", "inspect", "--format", "{{.Size}}", image))
 
     base = size("python:3.13-slim")
-    for service, most in (("api", 90), ("wsgi", 90), ("asgi", 90), ("locust", 220)):
+    # numpy and scipy, for the load generator's statistics, are 130 MB of the last.
+    for service, most in (("api", 90), ("wsgi", 90), ("asgi", 90), ("locust", 350)):
         assert size(stack.inspect(service)["Image"]) - base <= most * MEGABYTE
 
 

@@ -120,15 +120,24 @@ def test_an_api_that_does_not_answer_every_call_fails_pages(lab_command: Lab) ->
         assert check["remedy"] == "Find out why pages fail before asking how fast they are."
 
 
-def test_a_queue_that_the_plan_does_not_expect_leaves_too_short_a_step_and_too_small_a_sample(tmp_path: Path) -> None:
-    """Two pages of ten calls share four connections: each takes five times as long as the plan expects."""
+def with_a_pool_that_the_plan_does_not_know(tmp_path: Path, *load: str) -> Ended:
+    """Calls share four connections, so that pages take several times as long as the plan expects."""
     with running(["wsgi", "asgi"], tmp_path / "logs", MAX_CONNECTIONS="4", CONNECT_TIMEOUT="30") as lab:
-        load = ("--users=2", "--latency=0.5")
-        ended = measure(lab, tmp_path, ["-c", GENERATOR_THAT_KNOWS_NO_POOL], lab.witnesses, *load)
-    assert at("asgi-gather-2-users-1", refused(ended, "sample"))["remedy"] == (
+        return measure(lab, tmp_path, ["-c", GENERATOR_THAT_KNOWS_NO_POOL], lab.witnesses, *load)
+
+
+def test_a_page_that_the_plan_does_not_expect_to_take_so_long_leaves_too_small_a_sample(tmp_path: Path) -> None:
+    """Ten calls of half a second by four connections: a second and a half a page."""
+    ended = with_a_pool_that_the_plan_does_not_know(tmp_path, "--users=1", "--latency=0.5")
+    assert at("asgi-gather-1-users-1", refused(ended, "sample"))["remedy"] == (
         "Too few to say anything: lower LATENCY=, or raise USERS=."
     )
-    assert at("asgi-gather-2-users-1", refused(ended, "step length"))["remedy"] == (
+
+
+def test_a_queue_that_the_plan_does_not_expect_leaves_too_short_a_step(tmp_path: Path) -> None:
+    """Eighty calls of a fifth of a second by four connections: each of eight users waits four seconds."""
+    ended = with_a_pool_that_the_plan_does_not_know(tmp_path, "--users=8", "--latency=0.2")
+    assert at("asgi-gather-8-users-1", refused(ended, "step length"))["remedy"] == (
         "Longer steps are needed: leave QUICK out, or ask for fewer users."
     )
 

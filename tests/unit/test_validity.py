@@ -41,7 +41,7 @@ def test_a_good_measurement_passes_every_check() -> None:
     ("changes", "name"),
     [
         ({"failures": Counter({"502": 5})}, "failed pages"),
-        ({"goodput": 0.0}, "failed pages"),
+        ({"goodput": 0.0}, "sample"),
         ({"generator_cpu": 0.81}, "generator CPU"),
         ({"api_lateness_p99": 0.051}, "api response time"),
         ({"api_lateness_p99": None}, "api response time"),
