@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-from scipy import stats
+import scipy  # its parts are loaded when they are first used: the web UI never does
 
 from loadtests.record import Page
 
@@ -102,8 +102,8 @@ def of_repeats(values: Sequence[float]) -> Interval | None:
     """Student's t interval of the mean; None for fewer than two."""
     if len(values) < 2:
         return None
-    middle, error = float(np.mean(values)), float(stats.sem(values))
-    reach = float(stats.t.ppf((1 + SURE) / 2, len(values) - 1)) * error
+    middle, error = float(np.mean(values)), float(scipy.stats.sem(values))
+    reach = float(scipy.stats.t.ppf((1 + SURE) / 2, len(values) - 1)) * error
     return Interval(max(0.0, middle - reach), middle + reach)
 
 
@@ -133,14 +133,14 @@ class Welch(NamedTuple):
     @property
     def reach(self) -> float:
         """To either side, of the 95 % interval."""
-        return float(stats.t.ppf((1 + SURE) / 2, self.freedom)) * self.error if self.error else 0.0
+        return float(scipy.stats.t.ppf((1 + SURE) / 2, self.freedom)) * self.error if self.error else 0.0
 
     @property
     def p(self) -> float:
         """That two samples of the same thing differ by so much or more."""
         if not self.error:
             return float(self.difference == 0)
-        return float(2 * stats.t.sf(abs(self.difference) / self.error, self.freedom))
+        return float(2 * scipy.stats.t.sf(abs(self.difference) / self.error, self.freedom))
 
 
 def welch(one: Sequence[float], other: Sequence[float]) -> Welch:
@@ -164,7 +164,7 @@ def between_two(values: Sequence[float]) -> float:
     The prediction interval of a difference: t · s · √2, of logarithms, with what is not known of s in t.
     """
     spread = float(np.std(np.log(values), ddof=1))
-    return math.expm1(float(stats.t.ppf((1 + SURE) / 2, len(values) - 1)) * spread * math.sqrt(2))
+    return math.expm1(float(scipy.stats.t.ppf((1 + SURE) / 2, len(values) - 1)) * spread * math.sqrt(2))
 
 
 # --- steadiness ---------------------------------------------------------------------------------
@@ -187,9 +187,9 @@ def drift(pages: Sequence[Page]) -> float | None:
     if number < FEWEST_BLOCKS:
         return None
     medians = [float(np.median([page.took for page in group])) for group in groups(begun, number)]
-    if stats.kendalltau(range(number), medians).pvalue > UNLIKELY:
+    if scipy.stats.kendalltau(range(number), medians).pvalue > UNLIKELY:
         return None
-    slope, *_ = stats.theilslopes(medians)
+    slope, *_ = scipy.stats.theilslopes(medians)
     change = float(slope) * (number - 1) / float(np.median(medians))
     return change if abs(change) > DRIFT else None
 
