@@ -174,6 +174,10 @@ def check_load(options: argparse.Namespace) -> None:
     for knob in knobs.KNOBS:
         if text := getattr(options, knob.name):
             knob.parse(text)
+    # Inside the load generator's service the environment holds every default.
+    defaults = variables.declared(variables.topology()) if options.given else {}
+    for name in options.experiments:
+        experiments.refuse_together(experiments.find(name), options, {**defaults, **os.environ})
 
 
 def load_arguments(options: argparse.Namespace, experiment: str) -> list[str]:

@@ -59,6 +59,8 @@ KNOBS = (
     Knob("fan_out", 1, 100, "calls per page", whole=True),
     Knob("latency", 0, 10, "seconds the api waits before it answers a call"),
     Knob("jitter", 0, 10, "seconds, at random up to this, that it waits longer"),
+    Knob("latency_p99", 0, 60, "seconds that one call of 100 passes: lognormal, with the latency as its median; 0: no"),
+    Knob("correlated", 0, 1, "1: all calls of a page are slow together", whole=True),
     Knob("fail", 0, 1, "share of calls that the api answers with 503"),
     Knob("work", 0, 1, "seconds that a page computes"),
 )
@@ -91,6 +93,18 @@ class Settings:
     jitter: float
     fail: float
     work: float = 0.0
+    latency_p99: float = 0.0
+    correlated: int = 0
+
+    def __post_init__(self) -> None:
+        """Raise BadInput where two values do not go together; the api refuses the same."""
+        if self.latency_p99 and self.jitter:
+            raise BadInput("JITTER and LATENCY_P99 are two ways in which calls differ: leave one of them at 0")
+        if self.latency_p99 and not 0 < self.latency <= self.latency_p99:
+            raise BadInput(
+                f"LATENCY_P99 must be 0 or at least LATENCY, the median, which must be above 0; they are "
+                f"{self.latency_p99:g} and {self.latency:g}"
+            )
 
     def turned(self, changes: Mapping[str, float]) -> Settings:
         """With some knobs at other values. Raises BadInput."""
@@ -101,7 +115,9 @@ class Settings:
     @property
     def words(self) -> str:
         """What a page has to wait for."""
-        return f"{self.fan_out} call{'' if self.fan_out == 1 else 's'} × {self.latency:g} s a page"
+        slowest = f" (p99 {self.latency_p99:g} s)" if self.latency_p99 else ""
+        together = ", slow together," if self.correlated and self.latency_p99 + self.jitter else ""
+        return f"{self.fan_out} call{'' if self.fan_out == 1 else 's'} × {self.latency:g} s{slowest}{together} a page"
 
     @property
     def query(self) -> str:

@@ -61,6 +61,8 @@ class Bound:
 # One call of the api, as both services read it from a query string or the environment.
 LATENCY = Bound("latency", 0, 10, "seconds")
 JITTER = Bound("jitter", 0, 10, "seconds")
+LATENCY_P99 = Bound("latency_p99", 0, 60, "seconds")
+CORRELATED = Bound("correlated", 0, 1, whole=True)
 FAIL = Bound("fail", 0, 1, "(a share)")
 HANG = Bound("hang", 0, 1, "(a share)")
 

@@ -29,6 +29,8 @@ SETTINGS = {
     "MIDDLEWARE_SET": "lab",
     "LATENCY": "0.05",
     "JITTER": "0",
+    "LATENCY_P99": "0",
+    "CORRELATED": "0",
     "FAIL": "0",
     "HANG": "0",
     "SEED": "1",

@@ -4,7 +4,7 @@ With latency L, jitter J, fan-out F, S slots, N users without think time or A ar
 cores, i CPU seconds that the instrument (api and load generator) takes per page on the m cores of the machine, and a
 pool of P connections or threads that make calls; seconds and pages/s:
 
-    R  = L + J·F/(F+1) + c           side by side;  F·(L + J/2) + c  one call after the other
+    R  = L + J·F/(F+1) + c           side by side;  F·(L + J/2) + c  one call after the other (answers.py)
     X  = min(N/R, S/R, k/c, m/(c+i), P/(F·L))
                                      Little's law; the smallest term is the bottleneck; A in the place of N/R when open
     response time = N/X              beyond the knee (closed loop), R before it
@@ -20,6 +20,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from loadtests.analysis import answers
 from loadtests.knobs import Settings
 from loadtests.step import PATIENCE, PAUSE_AFTER_FAILURE, Step
 from loadtests.units import digits
@@ -115,19 +116,18 @@ class Calls:
 def calls(settings: Settings, strategy: str, deployment: Deployment) -> Calls:
     """Return how long a page waits for its calls, whose timeout may be shorter than their answers take.
 
-    Jitter is uniform on [0, J]: its mean is J/2, the mean of the largest of F draws is J·F/(F+1). Queries have no
-    timeout, never hang and never fail.
+    Queries have no timeout, never hang and never fail.
     """
-    fan_out, latency, timeout = settings.fan_out, settings.latency, deployment.call_timeout
-    serial, fails = strategy in ONE_AFTER_THE_OTHER, strategy not in OF_QUERIES
-    if not fails:
-        timeout = math.inf
-    jitter = max(0.0, min(settings.jitter, timeout - latency))  # of the answers that come in time
-    answer = min(latency + jitter / 2, timeout)
-    whole = fan_out * answer if serial else min(latency + jitter * fan_out / (fan_out + 1), timeout)
-    late = (settings.jitter - jitter) / settings.jitter if settings.jitter else 0.0
-    if latency >= timeout:  # an answer takes a moment more than the latency
-        late = 1.0
+    fan_out, serial, fails = settings.fan_out, strategy in ONE_AFTER_THE_OTHER, strategy not in OF_QUERIES
+    timeout = deployment.call_timeout if fails else math.inf
+    soon = answers.in_time(settings, timeout)
+    answer = min(answers.slowest(settings, 1, soon), timeout)
+    whole = (
+        fan_out * answer
+        if serial
+        else min(answers.slowest(settings, 1 if settings.correlated else fan_out, soon), timeout)
+    )
+    late = 0.0 if settings.correlated else 1 - soon  # of calls; those of a page are late together, or each by itself
     hang = deployment.hang if math.isfinite(timeout) else 0.0  # else such a page never ends
     silent = 1 - (1 - late) * (1 - hang) if fails else 0.0
     good = (1 - silent) * (1 - settings.fail) if fails else 1.0
@@ -141,6 +141,10 @@ def calls(settings: Settings, strategy: str, deployment: Deployment) -> Calls:
         any_silent = 1 - (1 - silent) ** fan_out
         mean = (any_silent * timeout if any_silent else 0.0) + (1 - any_silent) * whole
         busy = fan_out * (good * answer + ends_badly)
+    if settings.correlated and soon < 1:  # then the first call is late, or all of them
+        share_whole *= soon
+        mean = soon * mean + (1 - soon) * timeout
+        busy = soon * busy + (1 - soon) * timeout * (1 if serial else fan_out)
     failed = (mean - share_whole * whole) / (1 - share_whole) if share_whole < 1 else None
     return Calls(whole, mean, failed, busy, 1 - share_whole)
 
@@ -263,12 +267,11 @@ def gives_up(whole: float, patience: float, deployment: Deployment, step: Step, 
 def why_calls_fail(settings: Settings, deployment: Deployment) -> str:
     """Return the reason, with the variables' values that make it one."""
     reasons = []
-    slowest = settings.latency + settings.jitter
-    if slowest > deployment.call_timeout or settings.latency >= deployment.call_timeout:
-        reasons.append(
-            f"calls are given up after {deployment.call_timeout:g} s, and the api takes "
-            f"{'up to ' if settings.jitter else ''}{slowest:g} s"
-        )
+    if answers.in_time(settings, deployment.call_timeout) < 1:
+        takes = f"{'up to ' if settings.jitter else ''}{settings.latency + settings.jitter:g} s"
+        if answers.lognormal(settings):
+            takes = f"{settings.latency_p99:g} s and more for one of 100"
+        reasons.append(f"calls are given up after {deployment.call_timeout:g} s, and the api takes {takes}")
     if deployment.hang:
         reasons.append(f"the api never answers {digits(100 * deployment.hang)} % of all calls")
     if settings.fail:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from loadtests.analysis import answers
 from loadtests.analysis.balance import Balance
 from loadtests.analysis.capacity import ONE_AFTER_THE_OTHER
 from loadtests.analysis.check import Check
@@ -21,6 +22,7 @@ from loadtests.units import digits, duration
 
 CALLS, MINIMUM, USERS, PAGES = LAWS = ("calls", "physical minimum", "users", "pages")
 
+RARELY = 1e-6  # the share of honest measurements whose fastest page passes for impossible
 STRAY = 0.01  # share by which two counts of the same may differ: a probe of a service's health is a page, too …
 STRAY_PAGES = 3  # … or so many pages
 EARLY_SHARE, EARLY_SECONDS = 0.01, 0.002  # clocks tick: so much sooner may a page end than it can
@@ -119,7 +121,8 @@ def physical_minimum(one: Measured) -> Iterator[Check]:
     whole = [page.took for page in one.log if page.fault is None]
     if not whole:
         return
-    shortest, fastest = min(whole), fastest_page(one.measurement.settings, one.measurement.arm.strategy)
+    shortest = min(whole)
+    fastest = fastest_page(one.measurement.settings, one.measurement.arm.strategy, len(one.log))
     yield Check(
         MINIMUM,
         one.measurement.name,
@@ -130,8 +133,10 @@ def physical_minimum(one: Measured) -> Iterator[Check]:
     )
 
 
-def fastest_page(settings: Settings, strategy: str) -> float:
-    """Return the seconds that a page's calls take at the least."""
+def fastest_page(settings: Settings, strategy: str, pages: int) -> float:
+    """Return the seconds that the calls of the fastest of so many pages take at the least."""
+    if answers.lognormal(settings):
+        return answers.fastest(settings, pages, RARELY)
     return settings.latency * (settings.fan_out if strategy in ONE_AFTER_THE_OTHER else 1)
 
 

@@ -294,6 +294,15 @@ def refuse_decided(experiment: Experiment, asked: Collection[str]) -> None:
         raise BadInput(f"{name} is set by {experiment.name} itself. Leave {name} out, or choose another EXPERIMENT.")
 
 
+def refuse_together(experiment: Experiment, options: Any, defaults: Mapping[str, str]) -> None:
+    """Raise BadInput where the knobs of one of the experiment's measurements do not go together."""
+    asked = experiment.quickened() if options.quick else experiment
+    found = settings(asked, options, defaults)
+    for arm in asked.arms:
+        for step in asked.steps:
+            found.turned({**arm.knobs, **step.knobs})
+
+
 def highest(points: Sequence[Point]) -> list[Point]:
     """Those of the highest step, in the arms' order; open steps are above closed ones."""
     top = max((point.step for point in points), default=None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from loadtests import knobs
@@ -47,7 +47,8 @@ def read(
         )
     text = {field: texts[0].strip() for field, texts in form.items()}
     targets = chosen(form["user_classes"], classes) if "user_classes" in form else now.targets
-    settings = {knob.name: knob.parse(text[knob.name]) for knob in knobs.KNOBS if knob.name in text}
+    settings: dict[str, Any] = {knob.name: knob.parse(text[knob.name]) for knob in knobs.KNOBS if knob.name in text}
+    replace(now.settings, **settings)  # raises BadInput where they do not go together
     strategy = text.get("strategy", now.strategy)
     knobs.check_strategy(strategy, strategies)
     user_count = Knob("user_count", 1, knobs.MOST_USERS * len(targets), "users of all targets", whole=True)

@@ -49,12 +49,13 @@ def read(said: object, targets: Collection[str], strategies: Collection[str]) ->
     """From what the page sends: texts and numbers by the names of its controls. Raises BadField."""
     if not isinstance(said, Mapping):
         raise BadField("", "What was sent is not a set of controls.")
-    return Wanted(
-        users=int(number(USERS, said)),
-        targets=chosen(said, targets),
-        strategy=strategy(said, strategies),
-        settings=Settings(**{knob.name: number(knob, said) for knob in knobs.KNOBS}),  # type: ignore[arg-type]
-    )
+    users, chosen_targets, chosen_strategy = int(number(USERS, said)), chosen(said, targets), strategy(said, strategies)
+    values: dict[str, Any] = {knob.name: number(knob, said) for knob in knobs.KNOBS}
+    try:
+        settings = Settings(**values)
+    except BadInput as error:
+        raise BadField("latency_p99", f"{error}.") from None
+    return Wanted(users, chosen_targets, chosen_strategy, settings)
 
 
 def number(knob: Knob, said: Mapping[str, Any]) -> float:

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from services import query
-from services.bounds import FAIL, FAN_OUT, HANG, HANGING, JITTER, LATENCY, WORK
+from services.bounds import CORRELATED, FAIL, FAN_OUT, HANG, HANGING, JITTER, LATENCY, LATENCY_P99, WORK
 
 NONCE = re.compile(r"[\w-]{0,64}", re.ASCII)
-PASSED_ON = {bound.name: bound for bound in (LATENCY, JITTER, FAIL, HANG)}
+PASSED_ON = {bound.name: bound for bound in (LATENCY, JITTER, LATENCY_P99, CORRELATED, FAIL, HANG)}
 KNOWN = (FAN_OUT.name, *PASSED_ON, HANGING.name, WORK.name, "page")
 
 

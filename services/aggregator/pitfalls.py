@@ -78,7 +78,7 @@ def own_view(request: HttpRequest) -> HttpResponse:
     try:
         texts = query.read(request.META["QUERY_STRING"], ("task_id", *BOUNDS))
         task = texts.pop("task_id", "")
-        outcome = Behaviour(latency=0, jitter=0, fail=0, hang=0).changed(texts).outcome(RANDOM)
+        outcome = Behaviour(latency=0, jitter=0, fail=0, hang=0).changed(texts).outcome(RANDOM, **page_of(request))
     except NO_PAGE as error:
         return refusal(error)
     # A thread that hangs for ever could not be stopped: it does so until nobody waits any longer.

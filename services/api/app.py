@@ -15,17 +15,22 @@ from prometheus_client import Counter
 from services import env, telemetry
 from services.api.behaviour import BOUNDS, Behaviour
 from services.bare import Receive, Scope, Send, dispatch, send_json, send_problem
-from services.bounds import FAIL, HANG, JITTER, LATENCY, OutOfBounds
+from services.bounds import CORRELATED, FAIL, HANG, JITTER, LATENCY, LATENCY_P99, OutOfBounds
 from services.query import BadQuery, read
 
 LONGEST_TASK_ID = LONGEST_NONCE = 64  # characters
 
-DEFAULTS = Behaviour(
-    latency=env.number("LATENCY", LATENCY),
-    jitter=env.number("JITTER", JITTER),
-    fail=env.number("FAIL", FAIL),
-    hang=env.number("HANG", HANG),
-)
+try:
+    DEFAULTS = Behaviour(
+        latency=env.number("LATENCY", LATENCY),
+        jitter=env.number("JITTER", JITTER),
+        fail=env.number("FAIL", FAIL),
+        hang=env.number("HANG", HANG),
+        latency_p99=env.number("LATENCY_P99", LATENCY_P99),
+        correlated=env.number("CORRELATED", CORRELATED),
+    )
+except OutOfBounds as error:
+    raise env.BadEnvironment(f"environment: {error}") from None
 RANDOM = Random(env.whole("SEED", 0, 2**31))
 
 CALLS = telemetry.InFlight("lab_calls", "calls of the api")
@@ -49,7 +54,7 @@ async def answer_call(scope: Scope, receive: Receive, send: Send) -> None:
     except (BadQuery, OutOfBounds) as error:
         await send_problem(send, HTTPStatus.BAD_REQUEST, str(error), **error.problem)
         return
-    outcome = behaviour.outcome(RANDOM)
+    outcome = behaviour.outcome(RANDOM, page.get("page", ""))
     arrived = perf_counter()  # the event loop's own clock ticks in milliseconds
     with CALLS.one():
         if not await still_there_after(None if outcome.hangs else outcome.wait, receive):

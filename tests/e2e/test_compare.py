@@ -347,6 +347,8 @@ def test_the_keyboard_reaches_every_control(compare: Watched) -> None:
         "fan_out",
         "latency",
         "jitter",
+        "latency_p99",
+        "correlated",
     }
     assert controls | {"fail", "work", "Many users, slow api"} <= reached
 

@@ -7,6 +7,7 @@ from statistics import fmean
 
 import pytest
 
+from loadtests.analysis import answers
 from loadtests.analysis.capacity import Deployment, calls, cores, page_time, predict, waits
 from loadtests.knobs import Settings
 from loadtests.step import Step
@@ -130,9 +131,11 @@ def simulated(settings: Settings, strategy: str, deployment: Deployment, pages: 
     failed: list[float] = []
     busy: list[float] = []
     for _ in range(pages):
-        taken, bad = [], False
+        taken: list[float] = []
+        bad, place = False, 0.0
         for _ in range(settings.fan_out):
-            answer = settings.latency + settings.jitter * random.random()
+            place = random.random() if not settings.correlated or not taken else place
+            answer = answers.quantile(settings, place)
             hangs = random.random() < deployment.hang or answer > deployment.call_timeout
             taken.append(deployment.call_timeout if hangs else answer)
             bad = bad or hangs or random.random() < settings.fail
@@ -151,6 +154,9 @@ def simulated(settings: Settings, strategy: str, deployment: Deployment, pages: 
         (Settings(4, 0.2, 0.0, 0.0), Deployment(None, call_timeout=2.0, hang=0.1)),
         (Settings(4, 0.2, 0.5, 0.1), Deployment(None, call_timeout=2.0)),
         (Settings(3, 0.2, 0.5, 0.1), Deployment(None, call_timeout=0.6, hang=0.1)),
+        (Settings(10, 0.2, 0.0, 0.0, latency_p99=1.0), Deployment(None, call_timeout=1.0)),
+        (Settings(4, 0.2, 0.0, 0.01, latency_p99=1.0, correlated=1), Deployment(None, call_timeout=1.0)),
+        (Settings(4, 0.1, 1.0, 0.0, correlated=1), Deployment(None, call_timeout=1.0)),
     ],
 )
 def test_pages_whose_calls_fail_take_as_long_and_fail_as_often_as_when_it_is_played(

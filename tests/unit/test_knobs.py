@@ -10,7 +10,8 @@ from services.aggregator.strategies import STRATEGIES
 
 
 def test_the_knobs_have_the_bounds_that_the_services_enforce() -> None:
-    turned_by_hand = (bounds.FAN_OUT, bounds.LATENCY, bounds.JITTER, bounds.FAIL, bounds.WORK)
+    api = (bounds.LATENCY, bounds.JITTER, bounds.LATENCY_P99, bounds.CORRELATED, bounds.FAIL)
+    turned_by_hand = (bounds.FAN_OUT, *api, bounds.WORK)
     enforced = {bound.name: bound for bound in turned_by_hand}
     assert {knob.name for knob in knobs.KNOBS} == set(enforced)
     for knob in knobs.KNOBS:

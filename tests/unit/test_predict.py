@@ -27,6 +27,8 @@ OPTIONS = Namespace(
     fan_out="4",
     latency="0.3",
     jitter="",
+    latency_p99="",
+    correlated="",
     fail="",
     work="",
     runtime="docker",
@@ -36,7 +38,7 @@ OPTIONS = Namespace(
 @pytest.fixture(autouse=True)
 def _no_run_yet(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(results, "FOLDER", tmp_path)
-    for name in ("THREADPOOL", "MAX_CONNECTIONS", "JITTER", "FAIL", "WORK"):
+    for name in ("THREADPOOL", "MAX_CONNECTIONS", "JITTER", "LATENCY_P99", "CORRELATED", "FAIL", "WORK"):
         monkeypatch.delenv(name, raising=False)
 
 

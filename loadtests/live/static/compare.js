@@ -329,7 +329,7 @@ function pressed(button) {
 
 for (const button of form.querySelectorAll(".preset")) {
   button.addEventListener("click", () => {
-    const knobs = { jitter: 0, fail: 0, work: 0, ...JSON.parse(button.dataset.knobs) };
+    const knobs = { jitter: 0, latency_p99: 0, correlated: 0, fail: 0, work: 0, ...JSON.parse(button.dataset.knobs) };
     for (const [name, value] of Object.entries(knobs)) form.elements[name].value = value;
     pressed(button);
     start();
