@@ -3,43 +3,81 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean, linear_regression
 
 from loadtests import experiments, results
 from loadtests.analysis.comparison import number
+from loadtests.analysis.cost import ENOUGH_PAGES
 from loadtests.experiments import Arm, Experiment
 from loadtests.knobs import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class MeasuredCpu:
-    """CPU seconds per page of an arm and, `beside` it, of the api and the load generator, as a run measured them.
+    """CPU seconds per page of an arm and, `beside` it, of the api and the load generator, as a step of a run took them.
 
-    `fan_out` and `work` are those of the pages that cost so much.
+    `run`: its folder. `fan_out` and `work` are those of its pages, of which `goodput` (pages/s) were served. `at_most`:
+    nothing is known of pages with another fan-out, so that what these cost is a lower bound, and what is served an
+    upper one.
     """
 
+    run: str
     arm: tuple[str, str]  # target and strategy
     fan_out: int
     work: float
+    goodput: float
     cpu_per_page: float
     beside: float = 0.0
+    at_most: bool = False
 
 
-def cpu_of_earlier_runs(measured: Iterable[MeasuredCpu], arm: Arm, turned: Settings) -> MeasuredCpu | None:
-    """What these pages cost, from such pages with the nearest fan-out; of equals the first. None where there are none.
+def cpu_of_earlier_runs(
+    measured: Iterable[MeasuredCpu], arm: Arm, turned: Settings, goodput: float
+) -> MeasuredCpu | None:
+    """Return what these pages cost where so many pages/s are served. None where there are no such pages.
 
-    Scaled to this fan-out as if a page cost nothing but its calls and its work, which is most of the truth where it was
-    near.
+    A page costs something by itself and something for each call: a straight line through the fan-outs that were
+    measured, of each the first run's step with the nearest goodput, since a busy server takes less CPU a page. Where
+    one fan-out was measured, its pages cost no less for more calls, and for fewer no less than in proportion.
     """
-    such = [one for one in measured if one.arm == (arm.target, arm.strategy) and one.work == turned.work]
-    if not such:
+    nearest: dict[int, MeasuredCpu] = {}
+    for one in measured:
+        if one.arm != (arm.target, arm.strategy) or one.work != turned.work:
+            continue
+        known = nearest.setdefault(one.fan_out, one)
+        if one.run == known.run and apart(one.goodput, goodput) < apart(known.goodput, goodput):
+            nearest[one.fan_out] = one
+    if not nearest:
         return None
-    nearest = min(such, key=lambda one: abs(math.log(one.fan_out / turned.fan_out)))
-    share = turned.fan_out / nearest.fan_out
-    cpu = turned.work + max(0.0, nearest.cpu_per_page - turned.work) * share
-    return replace(nearest, fan_out=turned.fan_out, cpu_per_page=cpu, beside=nearest.beside * share)
+    if turned.fan_out in nearest:
+        return nearest[turned.fan_out]
+    if len(nearest) == 1:
+        [only] = nearest.values()
+        share = min(1.0, turned.fan_out / only.fan_out)
+        cpu = turned.work + max(0.0, only.cpu_per_page - turned.work) * share
+        return replace(only, fan_out=turned.fan_out, cpu_per_page=cpu, beside=only.beside * share, at_most=True)
+    fan_outs = list(nearest)
+    cpu = on_the_line(fan_outs, [one.cpu_per_page for one in nearest.values()], turned.fan_out)
+    beside = on_the_line(fan_outs, [one.beside for one in nearest.values()], turned.fan_out)
+    first = next(iter(nearest.values()))
+    return replace(first, fan_out=turned.fan_out, cpu_per_page=max(cpu, turned.work), beside=beside)
+
+
+def apart(one: float, other: float) -> float:
+    return abs(math.log(one / other))
+
+
+def on_the_line(fan_outs: Sequence[int], seconds: Sequence[float], fan_out: int) -> float:
+    """Return a + b·fan_out by least squares, neither of them negative: no call gives CPU back, and no page."""
+    slope, intercept = linear_regression(fan_outs, seconds)
+    if slope < 0:
+        return fmean(seconds)
+    if intercept < 0:
+        slope, intercept = linear_regression(fan_outs, seconds, proportional=True)
+    return intercept + slope * fan_out
 
 
 def measured_cpu() -> list[MeasuredCpu]:
@@ -60,18 +98,23 @@ def measured_cpu_of(path: Path, catalogue: Mapping[str, Experiment]) -> list[Mea
         knobs_of_arms = {(arm.target, arm.strategy, arm.label): arm.knobs for arm in asked.arms}
         found = []
         for arm in summary["arms"]:
-            cpu = arm["cpu_per_page_calibrated"]
-            if cpu is None:
-                continue
-            step = next(step for step in arm["steps"] if step["cpu_per_page"] == cpu)
-            turned = summary["manifest"]["knobs"] | knobs_of_arms.get(
-                (arm["target"], arm["strategy"], arm["label"]), {}
-            )
-            turned |= step["knobs"]
             key = (arm["target"], arm["strategy"])
-            fan_out, work = (number(turned[name], name) for name in ("fan_out", "work"))
-            beside = number(arm.get("cpu_beside_calibrated") or 0.0, "cpu_beside_calibrated")
-            found.append(MeasuredCpu(key, max(1, int(fan_out)), work, number(cpu, "cpu_per_page"), beside))
-    except (ValueError, KeyError, TypeError, AttributeError, StopIteration):
+            own = knobs_of_arms.get((*key, arm["label"]), {})
+            for step in arm["steps"]:
+                if step["cpu_per_page"] is None or step["pages"] < ENOUGH_PAGES or not step["goodput"]:
+                    continue
+                turned = summary["manifest"]["knobs"] | own | step["knobs"]
+                found.append(
+                    MeasuredCpu(
+                        run=path.parent.name,
+                        arm=key,
+                        fan_out=max(1, int(number(turned["fan_out"], "fan_out"))),
+                        work=number(turned["work"], "work"),
+                        goodput=number(step["goodput"], "goodput"),
+                        cpu_per_page=number(step["cpu_per_page"], "cpu_per_page"),
+                        beside=number(step.get("cpu_beside") or 0.0, "cpu_beside"),
+                    )
+                )
+    except (ValueError, KeyError, TypeError, AttributeError):
         return []
     return found

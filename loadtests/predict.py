@@ -7,6 +7,7 @@ import os
 from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from loadtests import experiments
 from loadtests.analysis import capacity
@@ -102,18 +103,19 @@ def rows(
             continue
         for step in steps:
             turned = settings.turned({**arm.knobs, **step.knobs})
-            cpu = cpu_of_earlier_runs(measured, arm, turned)
-            predicted = capacity.predict(
+            predicted = partial(
+                capacity.predict,
                 turned,
                 arm.strategy,
                 limits(lab, arm),
                 step,
-                cpu.cpu_per_page if cpu else 0.0,
-                cpu_beside=cpu.beside if cpu else 0.0,
                 holds=arm.holds,
                 patience=arm.patience or PATIENCE,
             )
-            yield Row(arm, step, turned.fan_out, cpu, predicted)
+            without = predicted().ended  # which tells how busy the target will be
+            cpu = cpu_of_earlier_runs(measured, arm, turned, without) if 0 < without < math.inf else None
+            known = predicted(cpu_per_page=cpu.cpu_per_page, cpu_beside=cpu.beside) if cpu else predicted()
+            yield Row(arm, step, turned.fan_out, cpu, known)
 
 
 def limits(lab: Lab, arm: Arm) -> Deployment:
@@ -157,7 +159,7 @@ def introduction(settings: Settings, found: Sequence[Row], lab: Lab) -> str:
             said.append(cost)
     cpu = ", ".join(f"{arm} {' and '.join(said)}" for arm, said in costs.items() if said)
     of = (
-        f"CPU per page from earlier runs, scaled to its fan-out ({cpu})"
+        f"CPU per page from earlier runs ({cpu})"
         if cpu
         else "CPU left out, but for WORK: no valid run has measured it yet"
         if settings.work
@@ -172,7 +174,7 @@ def introduction(settings: Settings, found: Sequence[Row], lab: Lab) -> str:
 
 def cells(row: Row) -> list[str]:
     predicted = row.prediction
-    at_most = "≤ " if predicted.failing is None else ""
+    at_most = "≤ " if predicted.failing is None or (row.cpu and row.cpu.at_most) else ""
     response = "no end" if math.isinf(predicted.response_time) else duration(predicted.response_time)
     return [
         row.arm.target,

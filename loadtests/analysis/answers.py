@@ -56,6 +56,19 @@ def slowest(settings: Settings, calls: int, among: float = 1.0) -> float:
     return fmean(quantile(settings, among * point ** (1 / calls)) for point in points) if among else math.inf
 
 
+def variation(settings: Settings, calls: int) -> float:
+    """Return the squared coefficient of variation of how long the slowest of so many calls takes: 0 where always alike.
+
+    Beyond it a page has nothing that varies, so that it is an upper bound of the page's.
+    """
+    if not lognormal(settings):
+        mean, spread = slowest(settings, calls), settings.jitter**2 * calls / ((calls + 1) ** 2 * (calls + 2))
+        return spread / mean**2 if mean else 0.0
+    points = ((number + 0.5) / POINTS for number in range(POINTS))
+    square = fmean(quantile(settings, point ** (1 / calls)) ** 2 for point in points)
+    return max(0.0, square / slowest(settings, calls) ** 2 - 1)
+
+
 def fastest(settings: Settings, pages: int, rarely: float) -> float:
     """Return what the fastest of so many pages takes at the least, but for this share of all measurements.
 

@@ -1,14 +1,16 @@
 """What theory predicts for a page that waits. Pure.
 
-With latency L, jitter J, fan-out F, S slots, N users without think time or A arrivals per second, CPU per page c on k
-cores, i CPU seconds that the instrument (api and load generator) takes per page on the m cores of the machine, and a
-pool of P connections or threads that make calls; seconds and pages/s:
+With latency L, jitter J, fan-out F, S slots, N users or A arrivals per second, CPU per page c on k cores, i CPU seconds
+that the instrument (api and load generator) takes per page on the m cores of the machine, and a pool of P connections
+or threads that make calls; seconds and pages/s:
 
-    R  = L + J·F/(F+1) + c           side by side;  F·(L + J/2) + c  one call after the other (answers.py)
-    X  = min(N/R, S/R, k/c, m/(c+i), P/(F·L))
-                                     Little's law; the smallest term is the bottleneck; A in the place of N/R when open
-    response time = N/X              beyond the knee (closed loop), R before it
-                  = R + (A/X − 1)·t  open loop, t seconds after the load began: it has no end
+    R = L + J·F/(F+1) + c            side by side;  F·(L + J/2) + c  one call after the other (answers.py)
+    D = max(c/k, (c+i)/m)            a page's time at the cores that it shares with all others
+    X ≤ min(N/R, S/R, 1/D, P/(F·L))  Little's law; the smallest term is the bottleneck; A in the place of N/R when open
+
+Closed loop: X is that of the network of queues (queues.py), in which at most S pages share the cores and the others
+wait outside; P/(F·L) is a bound. Open loop: X is the smallest term, and a page waits as in an open queue while that is
+A, else A/X − 1 seconds for every second since the load began.
 
 A call that is not answered within its timeout T fails after T, and its page with it. So R becomes the mean over whole
 and failed pages, X counts both, and goodput is the share of X that is whole.
@@ -20,7 +22,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from loadtests.analysis import answers
+from loadtests.analysis import answers, queues
 from loadtests.knobs import Settings
 from loadtests.step import PATIENCE, PAUSE_AFTER_FAILURE, Step
 from loadtests.units import digits
@@ -181,25 +183,28 @@ def predict(  # noqa: PLR0913  # the formula has that many terms
         return gives_up(whole, patience, deployment, step, page)
     pause = 0.0 if step.is_open else page.failing * PAUSE_AFTER_FAILURE
     pool = deployment.pools.get(strategy)
-    offered = step.amount if step.is_open else per_second(step.amount, mean + pause + step.think)
+    demand = max(cpu_per_page / deployment.cores, (cpu_per_page + cpu_beside) / deployment.machine)
+    loop = holds / deployment.workers if deployment.slots is None else 0.0  # of an event loop that pages block
     limits = {
-        "arrivals" if step.is_open else "users": offered,
+        "arrivals" if step.is_open else "users": step.amount
+        if step.is_open
+        else per_second(step.amount, mean + pause + step.think),
         "slots": math.inf if deployment.slots is None else per_second(deployment.slots, mean),
-        "blocking": per_second(deployment.workers, holds) if deployment.slots is None else math.inf,
-        "cpu": min(
-            per_second(deployment.cores, cpu_per_page), per_second(deployment.machine, cpu_per_page + cpu_beside)
-        ),
+        "blocking": per_second(1, loop),
+        "cpu": per_second(1, demand),
         "pool": math.inf if pool is None else per_second(pool, page.busy),
     }
     bottleneck = min(limits, key=lambda name: limits[name])  # of equals the first
-    ended = limits[bottleneck]  # pages/s, whole or not
+    shared = max(demand, loop)  # seconds at what all pages of the target share
     if step.is_open:
-        backlog = (offered - ended) * after if offered > ended else 0.0
-        queued = backlog / ended
-        asked_for = ended * mean + backlog
+        ended = limits[bottleneck]
+        backlog = (step.amount - ended) * after if step.amount > ended else 0.0
+        queued = backlog / ended if backlog else open_wait(settings, strategy, deployment, ended, mean, shared)
+        asked_for = ended * (mean + queued)
     else:
+        ended = min(limits["pool"], closed(step, deployment.slots, mean - shared, shared, pause))
         queued = max(0.0, step.amount / ended - mean - pause - step.think) if ended else 0.0
-        asked_for = step.amount - ended * step.think
+        asked_for = step.amount - ended * (step.think + pause) if math.isfinite(ended) else step.amount
     # A page out of slots waits outside; one that waits for CPU or for a pooled connection does so inside.
     inside = asked_for if deployment.slots is None else min(asked_for, deployment.slots)
     unhurried = whole if page.failing < 1 or failed is None else failed
@@ -216,6 +221,32 @@ def predict(  # noqa: PLR0913  # the formula has that many terms
         reason=why_calls_fail(settings, deployment) if page.failing else "",
     )
     return cut_short(predicted, strategy, deployment, queued, patience)
+
+
+def closed(step: Step, slots: int | None, delay: float, shared: float, pause: float) -> float:
+    """Return the pages/s, whole or not, of users who each wait for their page before they ask for the next.
+
+    `delay`: seconds of a page during which it holds up no other; `shared`: at what all pages share; `pause`: before its
+    user asks again.
+    """
+    users, away = step.users or 0, step.think + pause
+    if slots is None:
+        return queues.throughputs(users, delay + away, shared)[-1]
+    rates = queues.throughputs(min(users, slots), delay, shared)
+    return queues.with_think_time(users, away, rates) if away else rates[-1]
+
+
+def open_wait(  # noqa: PLR0913, PLR0917  # what a page waits for
+    settings: Settings, strategy: str, deployment: Deployment, rate: float, mean: float, shared: float
+) -> float:
+    """Return the seconds that pages which arrive at random wait on average, for the cores and then for a slot."""
+    at_cores = shared * rate * shared / (1 - rate * shared) if rate * shared < 1 else 0.0  # beyond there is no mean
+    if deployment.slots is None:
+        return at_cores
+    held = mean + at_cores
+    waits_for = 1 if strategy in ONE_AFTER_THE_OTHER or settings.correlated else settings.fan_out
+    wait = queues.mean_wait(deployment.slots, rate * held, held, answers.variation(settings, waits_for))
+    return at_cores + (wait if math.isfinite(wait) else 0.0)
 
 
 def cut_short(

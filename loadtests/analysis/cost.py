@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from loadtests.analysis import queues
 from loadtests.analysis.capacity import Deployment
 from loadtests.analysis.statistics import StepFigures
 from loadtests.units import digits, size
@@ -24,9 +25,13 @@ class Cost:
     memory_per_page_in_flight: float | None
 
 
-def calibrated(steps: Sequence[StepFigures]) -> StepFigures | None:
-    """Return the first step that has pages enough to tell what CPU a page takes, before the load bends it."""
-    return next((step for step in steps if step.ended >= ENOUGH_PAGES and step.cpu_per_page is not None), None)
+def calibrated(steps: Sequence[StepFigures], at: StepFigures) -> StepFigures | None:
+    """Return the step that tells what CPU a page takes at this load: itself, or the nearest with pages enough to tell.
+
+    A busy server takes about half the CPU a page of an idle one, so what is measured at another load misleads.
+    """
+    known = [step for step in steps if step.ended >= ENOUGH_PAGES and step.cpu_per_page]
+    return min(known, key=lambda step: abs(math.log(step.goodput / at.goodput)) if at.goodput else 0.0, default=None)
 
 
 def cost(steps: Sequence[StepFigures]) -> Cost:
@@ -43,9 +48,9 @@ def cost(steps: Sequence[StepFigures]) -> Cost:
     return Cost(steps[-1].cpu_per_page, last.memory, None if each is None else max(0.0, each))
 
 
-def slots_needed(free: StepFigures, page_time: float) -> int:
-    """To serve what an arm without slots serves. Little's law: pages in flight = pages/s × page time."""
-    return math.ceil(free.goodput * page_time)
+def slots_busy(free: StepFigures, page_time: float) -> float:
+    """Return the slots that are busy on average while an arm with slots serves what one without serves (Little)."""
+    return free.goodput * page_time
 
 
 def measured_match(matching: StepFigures, slots: int, free: StepFigures) -> str:
@@ -64,20 +69,23 @@ def match(
 ) -> str | None:
     """The sentence a team needs: what would make the arm with slots serve what the one without does.
 
-    None when there is nothing to catch up with. It says nothing of CPU: a busy server takes about half the CPU a page
-    of an idle one, so the low steps cannot tell where it ends.
+    None when there is nothing to catch up with. Arrivals come at random, so that they need more slots than are busy on
+    average. It says nothing of CPU: a busy server takes about half the CPU a page of an idle one, so the low steps
+    cannot tell where it ends.
     """
     slots = deployment.slots
-    needed = slots_needed(free, page_time)
-    if slots is None or needed <= slots or free.goodput <= slotted.goodput * 1.05:
+    busy = slots_busy(free, page_time)
+    if slots is None or busy <= slots or free.goodput <= slotted.goodput * 1.05:
         return None
-    target, other = slotted.arm.target, free.arm.target
+    target, other, needed = slotted.arm.target, free.arm.target, queues.slots_for(busy)
     sentence = (
-        f"To serve {digits(free.goodput)} pages/s like {other}, {target} would need {needed} threads instead of {slots}"
+        f"To serve {digits(free.goodput)} pages/s like {other}, {target} would need {needed} threads instead of "
+        f"{slots}: {math.ceil(busy)} would be busy on average, and with {needed} of them {queues.FREE_AT_ONCE:.0%} of "
+        f"pages that arrive at random find one free (Erlang C)"
     )
     if slotted_cost.memory is not None and slotted_cost.memory_per_page_in_flight is not None:
         memory = slotted_cost.memory + (needed - slots) * slotted_cost.memory_per_page_in_flight
-        sentence += f", about {size(memory)} of memory"
-    if free.inside.memory is not None:
-        sentence += f" ({other} took {size(free.inside.memory)})"
+        sentence += f". They take about {size(memory)} of memory"
+        if free.inside.memory is not None:
+            sentence += f", and {other} took {size(free.inside.memory)}"
     return f"{sentence} (predicted, not measured)."

@@ -14,7 +14,7 @@ from loadtests import files
 from loadtests.analysis import capacity, noise, uncertainty
 from loadtests.analysis.capacity import Deployment, Prediction
 from loadtests.analysis.check import Check
-from loadtests.analysis.cost import Cost, calibrated, cost, match, measured_match, slots_needed
+from loadtests.analysis.cost import Cost, calibrated, cost, match, measured_match, slots_busy
 from loadtests.analysis.gaps import Gap, gap, limited_by, notices
 from loadtests.analysis.statistics import Measured, StepFigures, steps
 from loadtests.analysis.uncertainty import Interval
@@ -26,7 +26,7 @@ from loadtests.step import PATIENCE
 from loadtests.targets import Target
 from loadtests.units import UNKNOWN
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 
 @dataclass(frozen=True)
@@ -131,22 +131,18 @@ class ArmFigures:
     predicted: Sequence[Prediction | None]
     gaps: Sequence[Gap | None]
     cost: Cost
-    calibrated: float | None  # CPU seconds per page, and beside it those of the api and the load generator
-    calibrated_beside: float | None
 
 
 def arm_figures(run: Run, arm: Arm, floor: float) -> ArmFigures:
     target = run.targets[arm.target]
     found = steps(run.measured, arm)
     limited = deployment(target, run.manifest).with_client(arm.strategy, arm.pool, arm.timeout)
-    known = calibrated(found)
-    predicted = [prediction(run, arm, limited, step, known) for step in found]
+    predicted = [prediction(run, arm, limited, step, calibrated(found, step)) for step in found]
     apart = [
         None if arm.fails or expected is None else gap(arm.words, step, expected, limited, floor)
         for step, expected in zip(found, predicted, strict=True)
     ]
-    cpu, beside = (known.cpu_per_page, known.cpu_beside) if known else (None, None)
-    return ArmFigures(arm, target, limited, found, predicted, apart, cost(found), cpu, beside)
+    return ArmFigures(arm, target, limited, found, predicted, apart, cost(found))
 
 
 def prediction(
@@ -239,13 +235,13 @@ def match_of(arm: ArmFigures, free: ArmFigures, others: Sequence[ArmFigures]) ->
     same = {step.step: step for step in arm.steps}.get(target.step)
     if same is None:
         return None
-    waited = capacity.page_time(same.settings, arm.arm.strategy) + (arm.calibrated or 0.0)
+    waited = capacity.page_time(same.settings, arm.arm.strategy) + (same.cpu_per_page or 0.0)
     predicted = match(same, arm.cost, arm.deployment, target, waited)
     if predicted is None:
         return None
     for other in sorted(others, key=lambda one: one.deployment.slots or 0):
         step = {step.step: step for step in other.steps}.get(target.step)
-        if step is not None and (other.deployment.slots or 0) >= slots_needed(target, waited):
+        if step is not None and (other.deployment.slots or 0) >= slots_busy(target, waited):
             return measured_match(step, other.deployment.slots or 0, target)
     return predicted
 
@@ -262,8 +258,6 @@ def arm_of(arm: ArmFigures) -> dict[str, Any]:
         "server": arm.target.identity["server"],
         "slots": arm.target.slots,
         "cores": arm.deployment.cores if math.isfinite(arm.deployment.cores) else None,
-        "cpu_per_page_calibrated": arm.calibrated,
-        "cpu_beside_calibrated": arm.calibrated_beside,
         "cost": asdict(arm.cost),
         "steps": [step_of(*figures) for figures in zip(arm.steps, arm.predicted, arm.gaps, strict=True)],
     }
@@ -274,6 +268,8 @@ def step_of(step: StepFigures, predicted: Prediction | None, apart: Gap | None) 
         "name": step.step.name,
         "users": step.step.users,
         "rate": step.step.rate,
+        "think": step.step.think,
+        "arrivals": step.step.arrivals if step.step.is_open else None,
         "knobs": dict(step.step.knobs),
         "goodput": step.goodput,
         "goodput_repeats": list(step.goodputs),
@@ -288,6 +284,7 @@ def step_of(step: StepFigures, predicted: Prediction | None, apart: Gap | None) 
         "failure_reasons": dict(step.failures.most_common(10)),
         "seconds": step.seconds,
         "cpu_per_page": step.cpu_per_page,
+        "cpu_beside": step.cpu_beside,
         "load_average": step.load_average,
         "inside": {**asdict(step.inside), "workers": [asdict(worker) for worker in step.inside.workers]},
         "predicted": predicted_of(predicted),

@@ -42,20 +42,21 @@ class Behaviour:
     latency_p99: float = 0.0
     correlated: float = 0
 
-    def __post_init__(self) -> None:
-        """Raise OutOfBounds where two values do not go together."""
-        if not self.latency_p99:
-            return
-        if self.latency_p99 < self.latency:
-            raise OutOfBounds(replace(LATENCY_P99, minimum=self.latency), f"{self.latency_p99:g}")
-        if not self.latency:
-            raise OutOfBounds(replace(LATENCY_P99, maximum=0, unit="without a latency"), f"{self.latency_p99:g}")
-        if self.jitter:
-            raise OutOfBounds(replace(JITTER, maximum=0, unit="with a latency_p99"), f"{self.jitter:g}")
-
     def changed(self, texts: Mapping[str, str]) -> Behaviour:
-        """This behaviour with the values that a query string gives. Raises OutOfBounds."""
-        return replace(self, **{name: BOUNDS[name].parse(text) for name, text in texts.items()})
+        """This behaviour with the values that a query string gives.
+
+        Raises OutOfBounds, also where two values do not go together.
+        """
+        found = replace(self, **{name: BOUNDS[name].parse(text) for name, text in texts.items()})
+        if not (p99 := found.latency_p99):
+            return found
+        if p99 < found.latency:
+            raise OutOfBounds(replace(LATENCY_P99, minimum=found.latency), f"{p99:g}")
+        if not found.latency:
+            raise OutOfBounds(replace(LATENCY_P99, maximum=0, unit="without a latency"), f"{p99:g}")
+        if found.jitter:
+            raise OutOfBounds(replace(JITTER, maximum=0, unit="with a latency_p99"), f"{found.jitter:g}")
+        return found
 
     def outcome(self, random: Random, page: str = "") -> Outcome:
         """The fate of the next call, of this page where it has a name.

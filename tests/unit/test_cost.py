@@ -20,11 +20,13 @@ def step(*, users: int, goodput: float, cpu: float = 0.006, **seen: Any) -> Step
     return steps([replace(one, inside=known)], WSGI)[0]
 
 
-def test_cpu_is_calibrated_where_there_are_pages_enough_to_tell() -> None:
+def test_cpu_is_that_of_the_step_itself_or_of_the_nearest_with_pages_enough_to_tell() -> None:
     few = step(users=1, goodput=1, pages_in_flight=1, memory=5e7, cpu=0.02)
     many = step(users=10, goodput=10, pages_in_flight=10, memory=6e7, cpu=0.008)
-    assert calibrated([few, many]) is many
-    assert calibrated([few]) is None
+    busy = step(users=100, goodput=90, pages_in_flight=90, memory=6e7, cpu=0.005)
+    every = [few, many, busy]
+    assert [calibrated(every, one) for one in every] == [many, many, busy]
+    assert calibrated([few], few) is None
 
 
 def test_memory_per_page_in_flight_is_what_each_further_page_took() -> None:
@@ -37,13 +39,17 @@ def test_memory_per_page_in_flight_is_what_each_further_page_took() -> None:
     assert cost([]).memory is None
 
 
-def test_matching_takes_as_many_threads_as_pages_are_in_flight() -> None:
+def test_matching_takes_as_many_threads_as_pages_are_in_flight_and_some_for_chance() -> None:
     low = step(users=1, goodput=1, pages_in_flight=1, memory=50e6)
     high = step(users=100, goodput=10, pages_in_flight=10, memory=59e6)
     free = steps([measured(ASGI, 100, 97.0)], ASGI)[0]
     sentence = match(high, cost([low, high]), SLOTTED, free, page_time=1.0)
     assert sentence is not None
-    assert "wsgi would need 97 threads instead of 10, about 146 MB of memory" in sentence
+    assert (
+        "wsgi would need 115 threads instead of 10: 97 would be busy on average, and with 115 of them 95% of"
+        in sentence
+    )
+    assert "They take about 164 MB of memory, and asgi took 60.0 MB" in sentence
     assert sentence.endswith("(predicted, not measured).")
 
 

@@ -5,6 +5,7 @@ from argparse import Namespace
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from statistics import linear_regression
 from typing import Any
 
 import pytest
@@ -74,13 +75,14 @@ def ran(  # noqa: PLR0913  # what a summary says of an arm
     fan_out: int = 10,
     work: float = 0.0,
     beside: float | None = None,
+    goodput: float = 100.0,
     status: str = "confirmed",
     passed: bool = True,
 ) -> None:
     """A run whose first step had too few pages to tell."""
-    steps = [{"cpu_per_page": None, "knobs": {}}, {"cpu_per_page": cpu, "knobs": of_step or {}}]
-    arm = {"target": "asgi", "strategy": strategy, "label": label, "cpu_per_page_calibrated": cpu, "steps": steps}
-    arm["cpu_beside_calibrated"] = beside
+    few = {"cpu_per_page": 0.07, "cpu_beside": 0.0, "pages": 19, "goodput": 1.0, "knobs": {}}
+    enough = {"cpu_per_page": cpu, "cpu_beside": beside, "pages": 200, "goodput": goodput, "knobs": of_step or {}}
+    arm = {"target": "asgi", "strategy": strategy, "label": label, "steps": [few, enough]}
     knobs = {"fan_out": fan_out, "work": work}
     summary = {"experiment": experiment, "arms": [arm], "manifest": {"knobs": knobs}}
     keep(name, json.dumps(summary | {"complete": True, "verdict": {"status": status}, "checks": [{"passed": passed}]}))
@@ -94,8 +96,9 @@ def test_the_cpu_that_the_latest_run_of_such_pages_measured_is_taken_into_accoun
     ran("20260103T000000Z-nothing-measured", None)
     ran("20260104T000000Z-other-pages", 0.03, strategy="orm_sync")
     ran("20260105T000000Z-pages-that-compute", 0.05, work=0.05)
-    ran("20260106T000000Z-far-from-this-fan-out", 0.003, fan_out=1)
-    assert printed(capsys)[1] == ["asgi", "gather", "200", "users", "200", "1.00", "s", "cpu", "0", "240"]
+    ran("20260106T000000Z-another-fan-out", 0.0035, fan_out=1)
+    # 2.5 ms a page and 1 ms a call: 6.5 ms for four calls.
+    assert printed(capsys)[1] == ["asgi", "gather", "200", "users", "154", "1.30", "s", "cpu", "0", "185"]
 
 
 def lines(capsys: pytest.CaptureFixture[str], experiment: str, **changes: Any) -> list[str]:
@@ -109,22 +112,48 @@ def test_a_page_of_one_call_is_charged_with_the_cpu_of_one(capsys: pytest.Captur
     said = lines(capsys, "fast-api", users=(Step(users=1000),), latency="0.1")
     one, ten = (line.split() for line in said if line.split()[:1] == ["asgi"])
     assert (one[1:3], ten[1:3]) == (["one", "call"], ["ten", "calls"])
-    assert one[-6:-1] == ["500", "2.00", "s", "cpu", "0"]
-    assert ten[-6:-1] == ["50.0", "20.0", "s", "cpu", "0"]
+    assert one[-7:-1] == ["≤", "500", "2.00", "s", "cpu", "0"], "a page costs something without its calls"
+    assert ten[-7:-1] == ["users", "50.0", "20.0", "s", "cpu", "0"]
     assert "asgi gather 2.00 ms at fan-out 1 and 20.0 ms" in " ".join(said)
 
 
-def test_the_run_with_the_nearest_fan_out_is_asked_whether_an_arm_or_a_step_turned_it() -> None:
+def test_a_page_costs_something_and_each_call_whether_an_arm_or_a_step_turned_the_fan_out() -> None:
     ran("20260101T000000Z-ten-calls", 0.02)
     ran("20260102T000000Z-one-call", 0.003, experiment="fast-api", label="one call")
     ran("20260103T000000Z-fifty-calls", 0.04, experiment="fan-out", of_step={"fan_out": 50})
     ran("20260104T000000Z-two-calls-of-nobody-knows-what", 0.03, strategy="orm_sync", fan_out=2)
     measured, arm = earlier.measured_cpu(), Arm("asgi", "gather")
-    for fan_out, cpu in ((1, 0.003), (2, 0.006), (8, 0.016), (10, 0.02), (25, 0.02), (50, 0.04)):
-        found = earlier.cpu_of_earlier_runs(measured, arm, replace(SETTINGS, fan_out=fan_out))
+    slope, intercept = linear_regression([1, 10, 50], [0.003, 0.02, 0.04])
+    for fan_out, cpu in ((1, 0.003), (10, 0.02), (50, 0.04), (4, intercept + 4 * slope), (25, intercept + 25 * slope)):
+        found = earlier.cpu_of_earlier_runs(measured, arm, replace(SETTINGS, fan_out=fan_out), 100.0)
         assert found is not None
         assert found.cpu_per_page == pytest.approx(cpu), fan_out
-    assert earlier.cpu_of_earlier_runs(measured, arm, replace(SETTINGS, work=0.1)) is None
+    assert earlier.cpu_of_earlier_runs(measured, arm, replace(SETTINGS, work=0.1), 100.0) is None
+
+
+def test_cpu_is_taken_where_the_target_was_about_as_busy_and_of_the_latest_run() -> None:
+    ran("20260101T000000Z-old", 0.009, goodput=250.0)
+    ran("20260102T000000Z-new", 0.012, goodput=5.0)
+    ran("20260103T000000Z-one-call", 0.002, goodput=300.0, fan_out=1)
+    measured, arm = earlier.measured_cpu(), Arm("asgi", "gather")
+    assert {one.cpu_per_page for one in measured} == {0.009, 0.012, 0.002}, "not of 19 pages"
+    busy = [replace(one, run="same") for one in measured]
+    for goodput, cpu in ((2.0, 0.012), (400.0, 0.009)):
+        found = earlier.cpu_of_earlier_runs(busy, arm, SETTINGS, goodput)
+        assert found is not None
+        assert found.cpu_per_page == cpu
+        latest = earlier.cpu_of_earlier_runs(measured, arm, SETTINGS, goodput)
+        assert latest is not None
+        assert latest.cpu_per_page == 0.012
+
+
+@pytest.mark.parametrize(("costs", "of_four"), [((0.02, 0.01), 0.015), ((0.0001, 0.02), 0.008)])
+def test_neither_a_page_nor_a_call_gives_cpu_back(costs: tuple[float, float], of_four: float) -> None:
+    for fan_out, cpu in zip((1, 10), costs, strict=True):
+        ran(f"20260101T0000{fan_out:02}Z-run", cpu, fan_out=fan_out)
+    found = earlier.cpu_of_earlier_runs(earlier.measured_cpu(), Arm("asgi", "gather"), replace(SETTINGS, fan_out=4), 9)
+    assert found is not None
+    assert found.cpu_per_page == pytest.approx(of_four, rel=0.01)
 
 
 def test_what_a_page_computes_is_not_scaled(capsys: pytest.CaptureFixture[str]) -> None:
