@@ -36,6 +36,9 @@ def read(
 
     `now`: what a field that is missing stays at; `classes`: targets by user class.
     """
+    # The form turns names into others and back, and makes latency_p9_9 of latency_p99.
+    offered = {name.replace("_", ""): name for name in OFFERED}
+    form = {offered.get(field.replace("_", ""), field): texts for field, texts in form.items()}
     # Fields that the form has and the lab does not use: the form sends them as it found them.
     unused = {"host": {"", *(target.url for target in classes.values())}, "shape_class": {"Default"}, "profile": {""}}
     for field, texts in form.items():

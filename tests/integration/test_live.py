@@ -28,7 +28,16 @@ from tests.integration.waiting import wait_until
 from tests.processes import running
 
 ROOT = Path(__file__).resolve().parents[2]
-KNOBS = {"strategy": "parallel", "fan_out": 5, "latency": 0.2, "jitter": 0, "fail": 0, "work": 0}
+KNOBS = {
+    "strategy": "parallel",
+    "fan_out": 5,
+    "latency": 0.2,
+    "jitter": 0,
+    "latency_p99": 0,
+    "correlated": 0,
+    "fail": 0,
+    "work": 0,
+}
 BOTH = {**KNOBS, "users": 20, "targets": ["wsgi", "asgi"]}
 
 

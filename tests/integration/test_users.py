@@ -41,7 +41,7 @@ from locust.env import Environment
 from loadtests.record import Recorder
 from loadtests.targets import Target
 from loadtests.users import user_class
-options = Namespace(strategy="stream", fan_out=1, latency=0, jitter=0, fail=0, work=0)
+options = Namespace(strategy="stream", fan_out=1, latency=0, jitter=0, latency_p99=0, correlated=0, fail=0, work=0)
 streams = sys.argv[1] == "streams"
 for url in sys.argv[2:]:
     target = Target("asgi", url, "ASGI", None, {"stream": "/"}, 1, {}, {})

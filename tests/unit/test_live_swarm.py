@@ -33,6 +33,12 @@ def test_the_whole_form_is_read() -> None:
     assert (asked.values["strategy"], asked.values["fan_out"], asked.values["latency"]) == ("gather", 3, 0.5)
 
 
+def test_the_name_that_the_form_makes_of_latency_p99_is_understood_and_its_value_checked() -> None:
+    assert swarm(latency="0.5", latency_p9_9="2").values["latency_p99"] == 2.0
+    with pytest.raises(BadInput, match="LATENCY_P99 must be 0 or at least LATENCY"):
+        swarm(latency="3", latency_p9_9="2")
+
+
 def test_fields_that_nobody_filled_in_are_taken_as_the_form_sends_them() -> None:
     assert swarm(host="", shape_class="Default", profile="", run_time="") == swarm()
     assert swarm(host=TARGETS["asgi"].url) == swarm()
