@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
+import time
 from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -18,7 +19,9 @@ from typing import Any, TypeVar
 import psutil
 import uvloop
 
-from loadtests import launch
+from benchmarks.result import Result
+from loadtests import launch, witness
+from loadtests.analysis.machine import between
 from loadtests.errors import Interrupted
 from loadtests.results import FOLDER as RESULTS
 from loadtests.runtime import ROOT
@@ -154,6 +157,26 @@ def undisturbed(
     while len(measured) < ATTEMPTS and (not measured or quality(measured[-1]) < least):
         measured.append(run(measure()))
     return max(measured, key=quality), len(measured) - 1
+
+
+def undisturbed_by_others(benchmark: Callable[[], Result]) -> Result:
+    """Return what it found, which says nothing where something else used the machine meanwhile.
+
+    All that it started has ended by then, so that the CPU which that took is known: that of this process's children.
+    """
+    before, began, children = witness.moment(), time.monotonic(), children_cpu_seconds()
+    result = benchmark()
+    used = children_cpu_seconds() - children
+    machine = between(before, witness.moment(), time.monotonic() - began, [used], [None])
+    if result.invalid or not machine.disturbed:
+        return result
+    return replace(result, invalid=f"something else used the machine: {machine.words}")
+
+
+def children_cpu_seconds() -> float:
+    """Return the CPU seconds of those that have ended, and of theirs."""
+    times = psutil.Process().cpu_times()
+    return float(times.children_user + times.children_system)
 
 
 def output_of(command: list[str], seconds: float) -> str:

@@ -86,7 +86,7 @@ def peers() -> Result:
         table=grid,
         notes=[
             f"threads: the most a process had, with {PEERS_PACE.users} pages in flight",
-            *disturbance(disturbed, accepted),
+            *([f"measured again, because the machine was busy: {disturbed} rounds"] if disturbed else []),
             "CPU of the asgi target, by whose code it is (uvloop's, which no profile sees, shared out): "
             + ", ".join(f"{name} {share:.0%}" for name, share in parts.items() if share >= SMALLEST_SHARE),
             f"{started:.1f} threads started a page. {DJANGO}",
@@ -100,19 +100,13 @@ def peers() -> Result:
             "windows": as_figures(measured.items()),
             "services": {name: described[name] for name in ("api", *PEERS)},
         },
+        invalid=f"disturbed in all of {lab.ATTEMPTS} attempts: {', '.join(accepted)}" if accepted else None,
     )
 
 
 def goodput_share(window: Window) -> float:
     """Of what these users get when no page waits for CPU."""
     return window.goodput * PEERS_PAGE.latency / window.users
-
-
-def disturbance(refused: int, accepted: list[str]) -> list[str]:
-    words = [f"measured again, because the machine was busy: {refused} rounds"] if refused else []
-    if accepted:
-        words.append(f"DISTURBED in all of {lab.ATTEMPTS} attempts, and counted all the same: {', '.join(accepted)}")
-    return words
 
 
 def cpu_shares(seconds: Mapping[str, float]) -> dict[str, float]:

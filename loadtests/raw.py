@@ -35,7 +35,7 @@ def keep(folder: Path, measured: Measured, intervals: Iterable[Interval]) -> Non
         "generator_memory": measured.generator_memory,
         "clock_step": measured.clock_step,
         "arrival_lateness": measured.arrival_lateness,
-        "load_average": measured.load_average,
+        "machine": measured.machine and asdict(measured.machine),
         "inside": asdict(measured.inside),
         "balance": measured.balance and asdict(measured.balance),
     }

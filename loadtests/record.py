@@ -111,6 +111,11 @@ class Recorder:
         return sum(began < self._closed_at for began in self._under_way.values())
 
     @property
+    def number_ended(self) -> int:
+        """How many pages have ended, whenever it was."""
+        return len(self._ended)
+
+    @property
     def ended(self) -> list[str | None]:
         """Why each page that has ended is not whole, whenever it was: also in the warm-up and after the window."""
         return [fault for _, _, fault in self._ended]

@@ -19,18 +19,17 @@ from pathlib import Path
 from typing import Any, cast
 
 import gevent
-import psutil
 from gevent.event import Event
 from gevent.monkey import get_original
 from gevent.util import wrap_errors
 from locust.env import Environment
 
 from loadtests import experiments, knobs, manifest, probe, raw, targets, witness
-from loadtests.analysis import capacity, uncertainty, validity
+from loadtests.analysis import capacity, machine, uncertainty, validity
 from loadtests.analysis.balance import balance
 from loadtests.analysis.inside import inside
-from loadtests.analysis.readings import Reading
-from loadtests.analysis.statistics import Measured, difference, percentile
+from loadtests.analysis.readings import Reading, difference
+from loadtests.analysis.statistics import Measured
 from loadtests.arrivals import SHAPES
 from loadtests.errors import ExitCode, Interrupted, LabError
 from loadtests.experiments import Arm, Experiment
@@ -113,6 +112,7 @@ def main(options: Namespace) -> ExitCode:
         measured=(),
         manifest=described,
     )
+    uncertainty.load()
     console.print(introduction(experiment, settings, found, steps))
     with Progress(console, steps) as progress:
         generator = Generator(found, witnesses, witnesses["api"], settings, folder, progress, interrupted)
@@ -233,7 +233,6 @@ def measure(generator: Generator, step: Measurement) -> tuple[Measured, list[Int
     """Return what was measured, and its interval log."""
     recorder = Recorder()
     load = begin_load(generator, step, recorder)
-    process = psutil.Process()
     generator.progress.begin(step)
     before = witness.read(generator.witnesses[step.arm.target]), witness.read(generator.api)
     try:
@@ -245,10 +244,10 @@ def measure(generator: Generator, step: Measurement) -> tuple[Measured, list[Int
         def status() -> str:
             inner.append(witness.read(generator.witnesses[step.arm.target]))
             api.append(witness.read(generator.api))
-            return f"{len(recorder.ends)} pages"
+            return f"{recorder.number_ended} pages"
 
         status()
-        cpu_before, throttled_before = sum(process.cpu_times()[:2]), witness.own_throttled_seconds()
+        machine_before, throttled_before = witness.moment(), witness.own_throttled_seconds()
         clock_before = time.time() - time.monotonic()
         recorder.open()
         generator.progress.wait(step.window, generator.pause, status)
@@ -256,7 +255,7 @@ def measure(generator: Generator, step: Measurement) -> tuple[Measured, list[Int
             generator.progress.lengthen(missing)
             generator.progress.wait(missing, generator.pause, status)
         recorder.close()
-        cpu = sum(process.cpu_times()[:2]) - cpu_before
+        machine_after = witness.moment()
         throttled = difference(throttled_before, witness.own_throttled_seconds())
         clock_step = abs(time.time() - time.monotonic() - clock_before)
         status()
@@ -268,7 +267,7 @@ def measure(generator: Generator, step: Measurement) -> tuple[Measured, list[Int
     recorder.give_up(UNANSWERED)
     left_over(generator, step)  # what does not end is seen before the next step
     after = witness.read(generator.witnesses[step.arm.target]), witness.read(generator.api)
-    response_times = recorder.response_times
+    response_times, seen = recorder.response_times, inside(inner, api)
     measured = Measured(
         measurement=step,
         seconds=recorder.seconds,
@@ -280,23 +279,21 @@ def measure(generator: Generator, step: Measurement) -> tuple[Measured, list[Int
         failure_times=recorder.failure_times,
         ended=len(recorder.ends),
         balance=balance(recorder.ended, cut_off, before, after),
-        generator_cpu=cpu / recorder.seconds,
+        generator_cpu=(machine_after.generator - machine_before.generator) / recorder.seconds,
         generator_throttled=throttled,
         generator_memory=memory,
         clock_step=clock_step,
         arrival_lateness=load.lateness,
-        load_average=load_average(),
-        inside=inside(inner, api),
+        machine=machine.between(
+            machine_before,
+            machine_after,
+            recorder.seconds,
+            (seen.cpu_seconds, seen.api_cpu_seconds),
+            (seen.run_queue_seconds, seen.api_run_queue_seconds),
+        ),
+        inside=seen,
     )
     return measured, recorder.intervals
-
-
-def load_average() -> float | None:
-    """None where the machine does not say."""
-    try:
-        return os.getloadavg()[0]
-    except OSError:
-        return None
 
 
 def begin_load(generator: Generator, step: Measurement, recorder: Recorder) -> Users | Arrivals:
@@ -332,17 +329,16 @@ def follow(generator: Generator, step: Measurement, load: Users | Arrivals, reco
 
 def seconds_missing(recorder: Recorder, step: Measurement) -> float:
     """How much longer a window has to be, because its pages take longer than expected, or its figures are not sure
-    enough; twice as long as planned at the most.
+    enough; twice as long as planned at the most. Users go on meanwhile, so it must not take long.
     """
     if step.step.is_open:
         return 0.0
-    median = percentile(recorder.response_times, 50) or 0.0
+    log, seconds = recorder.log, recorder.seconds
+    median = uncertainty.median_time(log)
     wanted = validity.TURNS * median * 1.02 if median else 2 * step.window  # nothing that began has ended
-    drawn = uncertainty.draws(recorder.log, recorder.seconds, step.turn)
-    sure = [uncertainty.of_draws(drawn.goodput), uncertainty.of_draws(drawn.p50)]
-    if any(interval is not None and interval.width > SURE_ENOUGH for interval in sure):
-        wanted = max(wanted, recorder.seconds + step.window / 4)
-    return max(0.0, min(wanted, 2 * step.window) - recorder.seconds)
+    if uncertainty.half_width(log, seconds, step.turn) > SURE_ENOUGH:
+        wanted = max(wanted, seconds + step.window / 4)
+    return max(0.0, min(wanted, 2 * step.window) - seconds)
 
 
 def delays(generator: Generator, step: Measurement) -> Iterator[float]:

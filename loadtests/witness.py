@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
 from loadtests import targets
+from loadtests.analysis.machine import Moment
 from loadtests.analysis.readings import Reading
 
+PRESSURE, TASKS = Path("/proc/pressure/cpu"), Path("/proc/self/task")
 CGROUP = Path("/sys/fs/cgroup")
 UNLIMITED = 2**60  # bytes; version 1 says "no limit" with a number beyond it
 
@@ -35,6 +41,41 @@ def parse(text: str) -> Reading:
                 for name in (sample.name, *labelled):
                     values[name] = values.get(name, 0.0) + sample.value
     return Reading(values, buckets)
+
+
+def moment() -> Moment:
+    """Return what this machine and this process have used and waited for until now."""
+    times = psutil.cpu_times()
+    try:
+        load_average = os.getloadavg()[0]
+    except OSError:
+        load_average = None
+    return Moment(
+        busy=times.user + times.system + getattr(times, "nice", 0.0),
+        steal=getattr(times, "steal", 0.0),
+        pressure=pressure(),
+        generator=time.process_time(),
+        generator_waited=own_wait(),
+        cores=os.cpu_count() or 1,
+        load_average=load_average,
+    )
+
+
+def pressure() -> float | None:
+    """Seconds in which at least one thread of the machine waited for a core (Linux); None where it is not said."""
+    with suppress(OSError, ValueError, IndexError):
+        some, _, total = PRESSURE.read_text().splitlines()[0].rpartition(" total=")
+        return int(total) / 1e6 if some.startswith("some ") else None
+    return None
+
+
+def own_wait() -> float | None:
+    """Seconds that the threads of this process were ready to run and had no core; None where nobody says it."""
+    try:
+        files = [path.read_bytes() for path in TASKS.glob("*/schedstat")]
+        return sum(int(file.split()[1]) for file in files) / 1e9 if files else None
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def own_throttled_seconds() -> float | None:

@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,43 @@ NO_SUCH_COMMAND = 127  # as a shell says it
 KILLED = 128  # likewise, and the signal's number
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 LAST_WORDS = 2.0  # seconds to pass on what the server wrote before it ended
+CPUCLOCK_SCHED = 2  # linux/posix-timers.h: the clock of all threads of a process
+MOST_THREADS = 256  # whose waiting is read: 10 µs each
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
+
+
+class RunQueue:
+    """How long threads were ready to run and had to wait for a core, since the start: a counter that never falls."""
+
+    def __init__(self) -> None:
+        self._waited = 0.0
+        self._by_thread: dict[Path, int] = {}  # nanoseconds
+
+    def seconds(self, processes: Sequence[psutil.Process]) -> float | None:
+        """Return the sum over the threads of all processes; None where the kernel does not say it (Linux)."""
+        before, self._by_thread = self._by_thread, {}
+        for path in islice(chain.from_iterable(schedstats(process.pid) for process in processes), MOST_THREADS):
+            with suppress(OSError, ValueError, IndexError):  # a thread that has ended
+                waited = int(path.read_bytes().split()[1])
+                self._by_thread[path] = waited
+                self._waited += max(0, waited - before.get(path, 0)) / 1e9
+        return self._waited if self._by_thread else None
+
+
+def schedstats(process: int) -> Iterator[Path]:
+    with suppress(OSError):
+        yield from (thread / "schedstat" for thread in Path(f"/proc/{process}/task").iterdir())
+
+
+def cpu_seconds(process: psutil.Process) -> float:
+    """Return the CPU time of a process: to the nanosecond where its clock can be read (Linux), else to 10 ms.
+
+    Not that of the control group, which holds this process too, and probes.
+    """
+    try:
+        return time.clock_gettime((~process.pid << 3) | CPUCLOCK_SCHED)
+    except OSError:
+        return float(sum(process.cpu_times()[:2]))  # raises psutil.NoSuchProcess where it has ended
 
 
 class ServerTree(Collector):
@@ -48,6 +85,7 @@ class ServerTree(Collector):
 
     def __init__(self, server: psutil.Process) -> None:
         self._server = server
+        self._run_queue = RunQueue()
         self._ports: set[int] = set()
         self._processes: list[psutil.Process] = []
         self._looked = 0.0
@@ -65,7 +103,7 @@ class ServerTree(Collector):
             processes = self._family()
             ended = self._server.cpu_times()
             cpu = ended.children_user + ended.children_system  # of workers that have ended
-            cpu += sum(sum(process.cpu_times()[:2]) for process in processes)
+            cpu += sum(map(cpu_seconds, processes))
             memory = sum(proportional_memory(process) for process in processes)
             threads = sum(process.num_threads() for process in processes)
             self._ports = self._ports or set(listening_ports(processes))
@@ -73,6 +111,8 @@ class ServerTree(Collector):
             self._looked = 0.0
             return
         yield CounterMetricFamily("lab_cpu_seconds", "CPU time of the server's processes", value=cpu)
+        if (waited := self._run_queue.seconds(processes)) is not None:
+            yield CounterMetricFamily("lab_run_queue_seconds", "time that threads waited for a core", value=waited)
         yield GaugeMetricFamily("lab_memory_bytes", "memory of the server's processes, shared pages once", value=memory)
         yield GaugeMetricFamily("lab_threads", "threads of the server's processes", value=threads)
         yield GaugeMetricFamily("lab_processes", "processes of the server", value=len(processes))

@@ -11,7 +11,6 @@ from loadtests.units import digits
 
 MISSED = 0.7  # of the predicted goodput: below it, something else limited the target, whether it was seen or not
 BUSY_CORES = 0.85  # of the cores that a target can have: they are spent
-BUSY_MACHINE = 2.0  # times the cores: a load average at which processes wait for one
 HELD_BACK = 0.05  # share of the time that a CPU limit takes away
 OFTEN = 0.1  # share of pages that fail beyond those that were predicted to
 HELD = 0.2  # share of the slots in use that have no page
@@ -69,6 +68,9 @@ def gap(arm: str, step: StepFigures, predicted: Prediction, deployment: Deployme
     share = step.goodput / predicted.goodput - 1 if predicted.goodput else float(bool(step.goodput))
     if predicted.failing is None and share < 0:
         return None  # it is an upper bound
+    likely = step.intervals["goodput"]
+    if likely is not None and likely.low <= predicted.goodput <= likely.high:
+        return None
     one_page = len(step.goodputs) / step.pages if step.pages else 1.0  # what a window's edge can cut off
     if abs(share) <= max(floor, step.spread, 1.5 * one_page):
         return None
@@ -127,12 +129,9 @@ def spent_cores(step: StepFigures, deployment: Deployment) -> Cause | None:
 
 
 def busy_machine(step: StepFigures, deployment: Deployment) -> Cause | None:
-    if step.load_average is None or step.load_average < BUSY_MACHINE * deployment.machine:
+    if step.machine is None or not step.machine.disturbed:
         return None
-    return Cause(
-        "busy machine",
-        f"the machine was busy, with a load average of {digits(step.load_average)} on {deployment.machine:g} cores",
-    )
+    return Cause("busy machine", f"something else used the machine: {step.machine.words}")
 
 
 def workers_replaced(step: StepFigures) -> str:

@@ -32,8 +32,9 @@ class Inside:
     Seconds, bytes and counts. `pages_in_flight`, `calls_in_flight`, `requests_queued` and `slots_busy` (those with a
     connection, also one whose request has not come whole) are medians over the window's readings; `threads`, `memory`
     and the `most_` their highest; CPU, throttling, waits, connections and what is counted are sums over the window.
-    `memory` is what the server's processes take, `memory_limited` all that counts against the container's limit.
-    `workers_started`: workers that were not there when the window was opened.
+    `run_queue_seconds`: that threads were ready to run and had no core. `memory` is what the server's processes take,
+    `memory_limited` all that counts against the container's limit. `workers_started`: workers that were not there when
+    the window was opened.
     """
 
     pages_in_flight: float | None = None
@@ -47,12 +48,14 @@ class Inside:
     memory_limited: float | None = None
     cpu_seconds: float | None = None
     throttled_seconds: float | None = None
+    run_queue_seconds: float | None = None
     connections_opened: float | None = None
     pool_wait_seconds: float | None = None
     loop_lag_p99: float | None = None
     api_lateness_p99: float | None = None
     api_cpu_seconds: float | None = None
     api_throttled_seconds: float | None = None
+    api_run_queue_seconds: float | None = None
     api_memory: float | None = None
     pages_finished: float | None = None
     pages_cancelled: float | None = None
@@ -69,10 +72,12 @@ class Inside:
 SUMS = {
     "cpu_seconds",
     "throttled_seconds",
+    "run_queue_seconds",
     "connections_opened",
     "pool_wait_seconds",
     "api_cpu_seconds",
     "api_throttled_seconds",
+    "api_run_queue_seconds",
     "pages_finished",
     "pages_cancelled",
     "background_started",
@@ -101,12 +106,14 @@ def inside(target: Readings, api: Readings) -> Inside:
         memory_limited=highest(target, "lab_memory_limited_bytes"),
         cpu_seconds=grown(first, last, "lab_cpu_seconds_total"),
         throttled_seconds=grown(first, last, "lab_cpu_throttled_seconds_total"),
+        run_queue_seconds=grown(first, last, "lab_run_queue_seconds_total"),
         connections_opened=grown(first, last, "lab_upstream_connections_opened_total"),
         pool_wait_seconds=grown(first, last, "lab_upstream_pool_wait_seconds_total"),
         loop_lag_p99=p99(first, last, LOOP_LAG),
         api_lateness_p99=p99(api_first, api_last, LATENESS),
         api_cpu_seconds=grown(api_first, api_last, "lab_cpu_seconds_total"),
         api_throttled_seconds=grown(api_first, api_last, "lab_cpu_throttled_seconds_total"),
+        api_run_queue_seconds=grown(api_first, api_last, "lab_run_queue_seconds_total"),
         api_memory=highest(api, "lab_memory_bytes"),
         pages_finished=grown(first, last, "lab_pages_finished_total"),
         pages_cancelled=grown(first, last, "lab_pages_cancelled_total"),

@@ -40,6 +40,11 @@ def grown(before: Reading | None, after: Reading | None, name: str) -> float | N
     return growth if growth >= 0 else None
 
 
+def difference(before: float | None, after: float | None) -> float | None:
+    """None where one of them is not known."""
+    return None if before is None or after is None else after - before
+
+
 def p99(before: Reading | None, after: Reading | None, histogram: str) -> float | None:
     """Seconds that 99 % of what a histogram counted between two readings did not exceed.
 

@@ -12,6 +12,7 @@ from hdrh.histogram import HdrHistogram
 from loadtests.analysis import uncertainty
 from loadtests.analysis.balance import Balance
 from loadtests.analysis.inside import Inside, together
+from loadtests.analysis.machine import Machine
 from loadtests.analysis.uncertainty import Draws, Interval
 from loadtests.experiments import Arm
 from loadtests.knobs import Settings
@@ -31,8 +32,7 @@ class Measured:
     open loop), whose response times count. `ended`: whole pages that ended in the window.
     `balance`: what was counted from the step's first page to its last. `generator_cpu` is in cores;
     `generator_throttled`, `clock_step` (what the wall clock jumped) and `arrival_lateness` (p99, of an open loop) in
-    seconds; `generator_memory` in bytes, None where nothing limits it. `load_average` of the machine, over a minute, at
-    the end.
+    seconds; `generator_memory` in bytes, None where nothing limits it. `machine`: None where nobody looked.
     """
 
     measurement: Measurement
@@ -48,7 +48,7 @@ class Measured:
     generator_memory: int | None = None
     clock_step: float = 0.0
     arrival_lateness: float | None = None
-    load_average: float | None = None
+    machine: Machine | None = None
     inside: Inside = field(default_factory=Inside)
     log: Sequence[Page] = ()
     balance: Balance | None = None
@@ -79,7 +79,7 @@ class StepFigures:
     inside: Inside
     settings: Settings
     generator_cpu: float = 0.0  # CPU seconds of the load generator, over all repeats
-    load_average: float | None = None  # of the machine, the highest
+    machine: Machine | None = None  # of the repeat from which most was taken
 
     @property
     def goodput(self) -> float:
@@ -136,11 +136,6 @@ def percentile(histogram: HdrHistogram, share: float) -> float | None:
     return float(value) / 1e6
 
 
-def difference(before: float | None, after: float | None) -> float | None:
-    """None where one of them is not known."""
-    return None if before is None or after is None else after - before
-
-
 def steps(measured: Iterable[Measured], arm: Arm) -> list[StepFigures]:
     """The arm's steps, in ascending order."""
     by_step: dict[Step, list[Measured]] = {}
@@ -172,7 +167,7 @@ def figures(arm: Arm, step: Step, group: Sequence[Measured]) -> StepFigures:
         inside=together([one.inside for one in group]),
         settings=group[0].measurement.settings,
         generator_cpu=sum(one.generator_cpu * one.seconds for one in group),
-        load_average=max((one.load_average for one in group if one.load_average is not None), default=None),
+        machine=max((one.machine for one in group if one.machine is not None), key=lambda one: one.taken, default=None),
     )
 
 

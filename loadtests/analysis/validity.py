@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from loadtests.analysis import uncertainty
 from loadtests.analysis.check import Check
 from loadtests.analysis.conservation import CALLS, laws
-from loadtests.analysis.gaps import BUSY_MACHINE
+from loadtests.analysis.machine import MOST_TAKEN
 from loadtests.analysis.statistics import Measured, percentile
 from loadtests.units import digits, duration, size
 
@@ -27,14 +27,13 @@ TURNS = 1.0  # times the median response time that a window has to last: its pag
 class Limits:
     """What the services are allowed: `memory` in bytes by service, the generator's cores; None: no limit.
 
-    `contained`: whether compose.yaml's limits hold, as they do for containers. `cores`: of the machine. `quick`:
+    `contained`: whether compose.yaml's limits hold, as they do for containers. `quick`:
     whether steps are short on purpose.
     """
 
     memory: Mapping[str, int | None] = field(default_factory=dict)
     generator_cpus: float | None = None
     contained: bool = True
-    cores: float | None = None
     quick: bool = False
 
 
@@ -45,14 +44,28 @@ def checks(measured: Iterable[Measured], limits: Limits) -> list[Check]:
         for check in (
             *checks_of_failures(one),
             *laws(one),
+            *checks_of_others(one),
             *checks_of_load(one, limits),
-            *checks_of_machine(one, limits),
+            *checks_of_limits(one, limits),
         )
     ]
 
 
-def checks_of_machine(one: Measured, limits: Limits) -> Iterator[Check]:
-    """What the machine and the limits did to the instrument itself."""
+def checks_of_others(one: Measured) -> Iterator[Check]:
+    """One number of a step decides, before any other cause is looked for: what the lab wanted and others had."""
+    if one.machine is not None:
+        yield Check(
+            "machine",
+            one.measurement.name,
+            not one.machine.disturbed,
+            f"something else used the machine: {one.machine.words}" if one.machine.disturbed else one.machine.words,
+            f"at most {MOST_TAKEN:g} cores",
+            "End what else runs on the machine (or on its host, where there is steal), and run again.",
+        )
+
+
+def checks_of_limits(one: Measured, limits: Limits) -> Iterator[Check]:
+    """What the limits and the clock did to the instrument itself."""
     where = one.measurement.name
     for service, throttled, variable in (
         ("the load generator", one.generator_throttled, "LOCUST_CPUS"),
@@ -129,11 +142,8 @@ def more_cpu(one: Measured, limits: Limits, variable: str, throttled: float | No
     """Return what helps a service that came too late, as far as it was seen what held it up."""
     if limits.contained and throttled and throttled > THROTTLED * one.seconds:
         return f"raise its CPU limit, which held it back ({variable}=)"
-    if one.load_average is not None and limits.cores and one.load_average >= BUSY_MACHINE * limits.cores:
-        busy = f"the machine is busy, with a load average of {digits(one.load_average)} on {limits.cores:g} cores"
-        return f"{busy}: end what else runs on it, or ask for fewer pages"
-    if limits.contained:
-        return f"give it more CPU ({variable}=), or ask for fewer pages"
+    if one.machine is not None and one.machine.disturbed:
+        return f"something else used the machine ({one.machine.words}): end it and run again"
     return "ask for fewer pages, or measure on a machine with more cores"
 
 
@@ -213,7 +223,10 @@ def checks_of_sample(one: Measured, limits: Limits) -> Iterator[Check]:
             f"no trend beyond {uncertainty.DRIFT:.0%}",
             "The target was still warming up, or something else used the machine: run again.",
         )
-    stall = uncertainty.stall(one.log, one.seconds, one.measurement.turn, ENOUGH_TO_MISS[is_open])
+    # Pages that share a core end in bursts, each after all of them have had it: so long do they stay (Little's law).
+    stay = (one.inside.pages_in_flight or 0.0) / one.goodput if one.goodput else 0.0
+    turn = max(one.measurement.turn, stay)
+    stall = uncertainty.stall(one.log, one.seconds, turn, ENOUGH_TO_MISS[is_open])
     yield Check(
         "interruption",
         where,

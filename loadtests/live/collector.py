@@ -156,6 +156,7 @@ class Collector:
             throttled=witness.own_throttled_seconds(),
             clock=time.time() - time.monotonic(),
             memory=witness.own_limited_memory(),
+            machine=witness.moment(),
         )
 
     def _notice(self) -> bool:

@@ -15,7 +15,9 @@ from typing import Any
 from loadtests import manifest, raw
 from loadtests.analysis.check import Check
 from loadtests.analysis.inside import inside
-from loadtests.analysis.statistics import Measured, difference
+from loadtests.analysis.machine import Machine, between
+from loadtests.analysis.readings import difference, grown
+from loadtests.analysis.statistics import Measured
 from loadtests.errors import BadInput
 from loadtests.experiments import Arm, Experiment, Judgement, Point, how_long
 from loadtests.knobs import strategy_for
@@ -156,7 +158,22 @@ def measure(target: Target, edge: Tick, window: Sequence[Tick], wanted: Wanted, 
         generator_throttled=difference(edge.throttled, window[-1].throttled),
         generator_memory=window[-1].memory,
         clock_step=max(clocks) - min(clocks),
+        machine=machine_of(edge, window[-1], seconds),
         inside=seen,
+    )
+
+
+def machine_of(edge: Tick, end: Tick, seconds: float) -> Machine | None:
+    """Return what the machine did from the edge to the end; all that is loaded is the lab's."""
+    if edge.machine is None or end.machine is None:
+        return None
+    services = [(edge.readings.get(name), end.readings.get(name)) for name in end.readings]
+    return between(
+        edge.machine,
+        end.machine,
+        seconds,
+        [grown(*readings, "lab_cpu_seconds_total") for readings in services],
+        [grown(*readings, "lab_run_queue_seconds_total") for readings in services],
     )
 
 

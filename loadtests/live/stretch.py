@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from loadtests.analysis.machine import Moment
 from loadtests.analysis.readings import Reading
 from loadtests.errors import BadInput
 from loadtests.live.second import Second
@@ -30,6 +31,7 @@ class Tick:
     generator_cpu: float
     throttled: float | None = None
     clock: float = 0.0
+    machine: Moment | None = None
     memory: int | None = None
 
 

@@ -192,7 +192,6 @@ def limits(run: Run) -> Limits:
     return Limits(
         contained=run.manifest["runtime"] != "process",
         quick=run.manifest.get("knobs", {}).get("quick", False),
-        cores=run.manifest.get("generator", {}).get("cores"),
         memory={name: of.get("memory_bytes") for name, of in services.items() if isinstance(of, Mapping)},
         generator_cpus=services.get("locust", {}).get("cpus"),
     )
@@ -285,7 +284,7 @@ def step_of(step: StepFigures, predicted: Prediction | None, apart: Gap | None) 
         "seconds": step.seconds,
         "cpu_per_page": step.cpu_per_page,
         "cpu_beside": step.cpu_beside,
-        "load_average": step.load_average,
+        "machine": step.machine and {**asdict(step.machine), "taken": step.machine.taken},
         "inside": {**asdict(step.inside), "workers": [asdict(worker) for worker in step.inside.workers]},
         "predicted": predicted_of(predicted),
         "limited_by": limited_by(apart, predicted),

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -157,6 +158,29 @@ while True:
     assert seen.workers_started == 1
     assert {worker.process for worker in seen.workers if worker.ended} == {killed}
     assert max(worker.pages for worker in seen.workers) == 5
+
+
+TWO_ON_ONE_CORE = """
+import os
+os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+os.fork()
+while True: pass
+"""
+
+
+def test_threads_that_are_ready_to_run_and_have_no_core_are_seen_to_wait() -> None:
+    with witnessed(TWO_ON_ONE_CORE) as url:
+        before, began = witness.read(url), time.monotonic()
+
+        def grew(name: str) -> float:
+            return grown(before, witness.read(url), name) or 0.0
+
+        wait_until(lambda: grew("lab_run_queue_seconds_total") > 1)
+        assert grew("lab_run_queue_seconds_total") < 2.5 * (time.monotonic() - began), "there are two of them"
+    with witnessed("import time; time.sleep(600)") as url:
+        asleep = witness.read(url)
+        assert asleep is not None
+        assert asleep.values["lab_run_queue_seconds_total"] < asleep.values["lab_cpu_seconds_total"] + 1
 
 
 def test_a_signal_goes_to_the_server_whose_exit_status_is_passed_on(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from loadtests.analysis.inside import Inside
+from loadtests.analysis.machine import Machine
 from loadtests.analysis.statistics import Measured
 from loadtests.experiments import Arm, find
 from loadtests.knobs import Settings
@@ -36,6 +37,10 @@ INSIDE = Inside(
     api_throttled_seconds=0.0,
     api_memory=30_000_000,
 )
+
+
+QUIET = Machine(2, lab=1.4, others=0.1, waited=0.5, steal=0.0, pressure=0.3, load_average=1.0)
+HOG = Machine(2, lab=1.0, others=0.9, waited=1.4, steal=0.0, pressure=0.8, load_average=3.1)
 
 
 def target(name: str, slots: int | None) -> Target:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import timeit
 from collections.abc import Callable
 from itertools import count
 
@@ -62,6 +63,32 @@ def test_an_interval_becomes_narrow_with_more_pages() -> None:
     drawn = [uncertainty.draws(pages, WINDOW, 0.1) for pages in (few, many)]
     widths = [interval.width for one in drawn if (interval := uncertainty.of_draws(one.p95))]
     assert widths[1] < widths[0] / 2
+
+
+def width(pages: list[Page], turn: float) -> float:
+    found = uncertainty.of_draws(uncertainty.draws(pages, WINDOW, turn).goodput)
+    assert found is not None
+    return found.width
+
+
+def test_the_quick_look_at_a_window_says_about_what_the_draws_say() -> None:
+    random = np.random.default_rng(3)
+    for rate in (20, 400):
+        arrived = np.cumsum(random.exponential(1 / rate, 7 * rate)) - 1
+        pages = [Page(float(moment), 0.01, None) for moment in arrived if moment < WINDOW]
+        assert uncertainty.half_width(pages, WINDOW, 0.01) == pytest.approx(width(pages, 0.01), rel=0.5)
+    for phase in (lambda _: 0.0, lambda user: user / 100, at_random(1)):
+        assert uncertainty.half_width(closed_loop(100, 1.0, phase, noise=0.001), WINDOW, 1.0) < 0.03
+    assert uncertainty.half_width([], WINDOW, 1.0) == 0.0
+    assert uncertainty.half_width(closed_loop(1, 4.0, lambda _: 0.0), WINDOW, 4.0) == 0.0
+
+
+def test_the_quick_look_does_not_hold_up_the_users() -> None:
+    """It runs in the load generator, between their pages; a ratio, because a time would depend on the machine."""
+    pages = closed_loop(100, 0.02, at_random(1))
+    look = min(timeit.repeat(lambda: uncertainty.half_width(pages, WINDOW, 0.02), number=1, repeat=5))
+    draws = min(timeit.repeat(lambda: uncertainty.draws(pages, WINDOW, 0.02), number=1, repeat=2))
+    assert look < draws / 5
 
 
 def test_where_too_little_is_known_there_is_no_interval() -> None:
