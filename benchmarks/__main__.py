@@ -13,6 +13,7 @@ from importlib import metadata
 from rich.console import Console
 
 from benchmarks import lab, overhead
+from benchmarks.agreement import agreement
 from benchmarks.api import api
 from benchmarks.result import Result
 from benchmarks.telemetry import telemetry
@@ -22,6 +23,7 @@ from loadtests.results import FOLDER as RESULTS
 from loadtests.runtime import ROOT
 
 BENCHMARKS: Mapping[str, Callable[[], Result]] = {
+    "agreement": agreement,
     "api": api,
     "harness": overhead.harness,
     "peers": overhead.peers,

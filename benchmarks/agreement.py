@@ -1,0 +1,140 @@
+"""Does the lab measure what others measure? Beside it wrk, and a generator of forty lines with asyncio."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+from statistics import median
+
+from benchmarks import lab
+from benchmarks.lab import PinnedRuntime
+from benchmarks.load import Wanted
+from benchmarks.result import Goal, Result, figures_table
+from loadtests import manifest, results, targets
+from loadtests.errors import LabDown
+from loadtests.runtime import ROOT
+
+USERS = 30
+# With jitter users forget their phase, so that it does not matter when a generator lets them begin.
+PAGE = {"wsgi": Wanted("threadpool", 10, 0.1), "asgi": Wanted("gather", 10, 0.1)}
+JITTER = 0.1  # seconds
+ROUNDS = 3
+WARM_UP, SECONDS = 2, 10
+WITHIN = 0.03
+PATIENCE = 120.0  # seconds until a generator has to have ended
+FIGURES = ("goodput", "p50", "p95")
+LAB, FORTY_LINES, WRK = "lab", "forty lines", "wrk"
+WRK_PRINTS = """
+done = function(summary, latency, requests)
+  local errors = summary.errors
+  io.stderr:write(string.format(
+    '{"pages": %d, "seconds": %f, "failed": %d, "p50": %f, "p95": %f}',
+    summary.requests, summary.duration / 1e6,
+    errors.connect + errors.read + errors.write + errors.status + errors.timeout,
+    latency:percentile(50) / 1e6, latency:percentile(95) / 1e6))
+end
+"""
+
+
+def agreement() -> Result:
+    """Do goodput, p50 and p95 of the lab agree within 3 % with those of two other load generators?"""
+    runtime = PinnedRuntime(list(PAGE))
+    measured: dict[tuple[str, str], list[dict[str, float]]] = defaultdict(list)
+    generators = [LAB, FORTY_LINES, *([WRK] if shutil.which("wrk") else [])]
+    with lab.running(runtime), tempfile.TemporaryDirectory(prefix="agreement-") as folder:
+        runtime.prepare()
+        runtime.up(list(PAGE))
+        urls = {
+            name: f"{page.url(runtime.published()[name], paths_of(runtime, name)[page.strategy])}&jitter={JITTER}"
+            for name, page in PAGE.items()
+        }
+        for turn, generator in lab.alternating(generators, ROUNDS):
+            if generator == LAB:
+                figures = by_the_lab(runtime, Path(folder) / str(turn))
+            else:
+                figures = {name: (by_wrk if generator == WRK else by_forty_lines)(url) for name, url in urls.items()}
+            for target, found in figures.items():
+                measured[target, generator].append(found)
+    goals = [agrees(target, other, name, measured) for target in PAGE for other in generators[1:] for name in FIGURES]
+    grid = figures_table("target", "generator", "pages/s", "p50", "p95")
+    for (target, generator), rounds in sorted(measured.items(), reverse=True):
+        times = (f"{middle(rounds, name) * 1e3:.0f} ms" for name in ("p50", "p95"))
+        grid.add_row(target, generator, f"{middle(rounds, 'goodput'):.1f}", *times)
+    return Result(
+        title=f"{USERS} users, 10 calls × {PAGE['wsgi'].latency:g} s and up to {JITTER:g} s more, {ROUNDS} rounds",
+        goals=goals,
+        table=grid,
+        notes=[] if WRK in generators else ["wrk is not installed (Debian has it): it was left out."],
+        figures={"measured": {f"{target}: {generator}": rounds for (target, generator), rounds in measured.items()}},
+    )
+
+
+def paths_of(runtime: PinnedRuntime, name: str) -> dict[str, str]:
+    return dict(targets.ask(name, runtime.published()[name]).paths)
+
+
+def middle(rounds: list[dict[str, float]], name: str) -> float:
+    return median(figures[name] for figures in rounds)
+
+
+def agrees(target: str, other: str, name: str, measured: dict[tuple[str, str], list[dict[str, float]]]) -> Goal:
+    ratio = middle(measured[target, LAB], name) / middle(measured[target, other], name)
+    return Goal(
+        f"{target}, {name}: lab / {other}",
+        f"{1 - WITHIN:.2f}–{1 + WITHIN:.2f}",
+        f"{ratio:.3f}",
+        abs(ratio - 1) <= WITHIN,
+        {"ratio": ratio},
+    )
+
+
+def by_the_lab(runtime: PinnedRuntime, folder: Path) -> dict[str, dict[str, float]]:
+    """Run the lab's own load generator, and read what it wrote. Raises LabDown."""
+    folder.mkdir()
+    manifest.write(manifest.launched(ROOT, runtime.name, runtime.describe(), "make bench"), folder)
+    page = PAGE["wsgi"]
+    asked = [f"--users={USERS}", f"--fan-out={page.fan_out}", f"--latency={page.latency:g}", f"--jitter={JITTER:g}"]
+    process = runtime.generate(["measure", "--experiment=external-concurrency", *asked], folder)
+    try:
+        process.wait(PATIENCE)  # its standard input stays open: that is what it lives by
+    except subprocess.TimeoutExpired:
+        runtime.interrupt(process)
+    summary = results.summary(folder / "summary.json") or {"complete": False}
+    if not summary["complete"]:
+        raise LabDown("the lab's load generator did not measure to its end")
+    steps = {arm["target"]: arm["steps"][0] for arm in summary["arms"]}
+    return {name: {"goodput": step["goodput"], **step["response_time"]} for name, step in steps.items()}
+
+
+def by_forty_lines(url: str) -> dict[str, float]:
+    words = [sys.executable, "benchmarks/peers/forty_lines.py", url, str(USERS), str(WARM_UP), str(SECONDS)]
+    return figures_of(lab.output_of(words, PATIENCE))
+
+
+def by_wrk(url: str) -> dict[str, float]:
+    """wrk counts from a standstill, so its goodput is that of a long run less that of a short one."""
+    short, long = (wrk(url, seconds) for seconds in (WARM_UP, WARM_UP + SECONDS))
+    goodput = (long["pages"] - short["pages"]) / (long["seconds"] - short["seconds"])
+    return {"goodput": goodput, "p50": long["p50"], "p95": long["p95"]}
+
+
+def wrk(url: str, seconds: int) -> dict[str, float]:
+    """Raises LabDown where a page failed."""
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
+        script.write(WRK_PRINTS)
+        script.flush()
+        command = ["wrk", "-t1", f"-c{USERS}", f"-d{seconds}s", "--timeout=60s", f"--script={script.name}", url]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
+    said = figures_of(ended.stderr)
+    if said["failed"]:
+        raise LabDown(f"wrk saw {said['failed']:.0f} failures at {url}")
+    return said
+
+
+def figures_of(text: str) -> dict[str, float]:
+    return {name: float(value) for name, value in json.loads(text).items()}
