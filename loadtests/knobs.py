@@ -81,7 +81,11 @@ DEPLOYMENT = (
     Knob("threadpool", 1, 10_000, "threads that make calls", whole=True),
     Knob("database_pool", 1, 10_000, "connections of a worker to PostgreSQL", whole=True),
 )
-CHOICES = {"TELEMETRY": ("on", "off"), "MIDDLEWARE_SET": ("lab", "none", "sync_only", "django")}
+CHOICES = {
+    "TELEMETRY": ("on", "off"),
+    "MIDDLEWARE_SET": ("lab", "none", "sync_only", "django"),
+    "DJANGO_THREADS": ("each", "no_receivers", "shared"),
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ SETTINGS = {
     "DEADLINE": "0.5",
     "SELF_URL": "http://127.0.0.1:9",
     "MIDDLEWARE_SET": "lab",
+    "DJANGO_THREADS": "each",
     "LATENCY": "0.05",
     "JITTER": "0",
     "LATENCY_P99": "0",

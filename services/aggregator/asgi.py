@@ -6,21 +6,22 @@ import asyncio
 import os
 from typing import Any
 
+import django
 from asgiref.sync import sync_to_async
-from django.core.asgi import get_asgi_application
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "services.aggregator.settings"
 
-django_application = get_asgi_application()
+django.setup()
 
 from services import telemetry  # noqa: E402  # like the next, it needs Django's settings
-from services.aggregator import clients, models, upstream  # noqa: E402
+from services.aggregator import clients, models, settings, upstream  # noqa: E402
 from services.aggregator.counting import Receive, Send, count_asgi  # noqa: E402
+from services.aggregator.django_threads import asgi_application  # noqa: E402
 from services.aggregator.startup import settle  # noqa: E402
 
 LOOP_LAG = telemetry.lateness("lab_event_loop_lag_seconds", "how late the event loop came back to a task")
 
-counted_application = count_asgi(django_application)
+counted_application = count_asgi(asgi_application(settings.DJANGO_THREADS))
 
 
 async def application(scope: dict[str, Any], receive: Receive, send: Send) -> None:

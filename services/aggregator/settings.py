@@ -58,6 +58,10 @@ MIDDLEWARE = MIDDLEWARE_SETS[MIDDLEWARE_SET]
 INSTALLED_APPS = ["django.contrib.auth", "django.contrib.contenttypes"] if MIDDLEWARE_SET == "django" else []
 SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
 
+# Who runs what is sync around an async page (under ASGI): a thread for each request, as Django has it; the same without
+# its sync receivers, which call for it before the page; one thread for all requests, and no receivers.
+DJANGO_THREADS = env.choice("DJANGO_THREADS", ("each", "no_receivers", "shared"))
+
 USE_I18N = False
 USE_TZ = True
 DEFAULT_CHARSET = "utf-8"

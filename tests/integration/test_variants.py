@@ -317,6 +317,25 @@ def test_pages_are_the_same_with_any_set_of_middleware(name: str, tmp_path: Path
                 assert client.post(VARIANTS["gather_class"].url_path).status_code == 200
 
 
+@pytest.mark.parametrize(("threads", "each"), [("each", True), ("no_receivers", False), ("shared", False)])
+def test_an_async_page_holds_a_thread_of_django_only_where_django_is_as_it_comes(
+    threads: str,
+    each: bool,  # noqa: FBT001
+    tmp_path: Path,
+) -> None:
+    pages = 20
+    with running(["asgi"], tmp_path, DJANGO_THREADS=threads) as runtime:
+        lab = urls(runtime)
+        url = f"{lab['asgi']}{STRATEGIES['gather'].url_path}?fan_out=1&latency=3"
+        with ThreadPoolExecutor(pages) as pool, httpx.Client(timeout=60, trust_env=False) as client:
+            before = read(lab, "asgi").number("lab_threads") or 0
+            asking = [pool.submit(client.get, url) for _ in range(pages)]
+            wait_until(lambda: read(lab, "asgi").number("lab_pages_in_flight") == pages)
+            more = (read(lab, "asgi").number("lab_threads") or 0) - before
+            assert all(one.result().status_code == 200 for one in asking)
+    assert (more >= pages) if each else (more < pages / 2)
+
+
 def test_a_set_of_middleware_that_does_not_exist_stops_the_start_by_name() -> None:
     done = subprocess.run(
         [sys.executable, "-c", "import services.aggregator.settings"],

@@ -1,0 +1,69 @@
+"""What do the threads cost that Django starts for each request under ASGI?
+
+An async page needs no thread, and Django starts two for it: before and after the page it calls its sync receivers of
+request_started and request_finished in a thread of the request's own, which waits beside the page until that ends, and
+a second one ends the first. Three targets serve the same async page: Django as it comes; without these receivers, where
+only the response's closing starts the two; and without a thread of the request's own (asgiref's
+ThreadSensitiveContext), where all requests share one.
+
+Predict: as it comes there is a thread for each page in flight, in the others there are a few in all. To start two of
+them costs some tenths of a millisecond of CPU: little beside a page that computes, much beside one that only waits.
+
+You will see threads that follow the users in the first arm alone, and CPU per page that falls where no request has a
+thread of its own any more.
+
+In your project: a page that computes does not feel it. Where many short async pages a second are served it is the
+first thing that Django itself costs, and no setting turns it off: the arms change its handler.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from loadtests.experiments import Arm, CannotJudge, Claim, Experiment, Judgement, Point, Quick, cpu_of, judged, last
+from loadtests.step import users
+from loadtests.units import digits, duration
+
+EACH, NO_RECEIVERS, SHARED = ARMS = tuple(
+    Arm(target, "gather") for target in ("asgi", "asgi-no-receivers", "asgi-shared-thread")
+)
+FEWER = 0.5  # of the threads of Django as it comes, which the others stay below
+CHEAPER = 0.97  # of its CPU per page, likewise
+
+
+def judge(points: Sequence[Point]) -> Judgement:
+    threads = [last(points, arm).inside.threads for arm in ARMS]
+    known = [number for number in threads if number is not None]
+    if len(known) < len(ARMS):
+        raise CannotJudge("nobody could read how many threads there were")
+    cpu = [cpu_of(points, arm) for arm in ARMS]
+    load = last(points, EACH).step.name
+    figures = (
+        f"at {load} a page took {duration(cpu[0])} of CPU and Django had {known[0]:.0f} threads; without its receivers "
+        f"{duration(cpu[1])} and {known[1]:.0f}, without a thread of the request's own {duration(cpu[2])} and "
+        f"{known[2]:.0f}: {digits(100 * (1 - cpu[2] / cpu[0]))} % less CPU"
+    )
+    seen = max(known[1:]) < FEWER * known[0] and cpu[2] < CHEAPER * cpu[0]
+    return judged(seen, "Django's threads cost CPU", figures)
+
+
+EXPERIMENT = Experiment(
+    name="django-threads",
+    seconds=(21, 5),
+    arms=ARMS,
+    steps=users(50),
+    knobs={"latency": 0.2, "fan_out": 1},
+    fresh=True,
+    judge=judge,
+    plots=("CPU per page", "Threads", "Memory", "Goodput"),
+    claims=(
+        Claim(
+            "Since asgiref ends a request's thread by another thread, every ASGI request of Django starts two short "
+            "lived threads, also for an async view that needs none: 5 % in a page that does nothing else.",
+            "bufke, on asgiref pull request 563 (2026)",
+            "https://github.com/django/asgiref/pull/563",
+            confirmed="holds for the threads; their CPU stands beside it",
+        ),
+    ),
+    quick=Quick(knobs={"latency": 0.2, "fan_out": 1}),
+)
