@@ -8,6 +8,7 @@ import re
 import sys
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from loadtests import experiments, knobs, variables
@@ -241,6 +242,7 @@ def claims_command(options: argparse.Namespace) -> int:
         return ExitCode.INTERRUPTED
     results = [claims.result(ended[name].experiment, ended[name].folder) for name in sorted(ended)]
     launch.write_document(options.write_to, claims.document(results, typed))
+    launch.write_document(str(Path(options.write_to).with_suffix(".json")), claims.kept(results, typed))
     return max(one.code for one in ended.values())
 
 

@@ -278,8 +278,11 @@ def check_document(name: str) -> None:
         possible = not path.is_dir() and path.parent.is_dir() and os.access(path.parent, os.W_OK)
     except (OSError, ValueError):  # a name that is too long, or no name at all
         possible = False
-    if not name or not possible:
-        raise BadInput(f"--write-to must be a file in a folder that exists and can be written to; it is {name[:120]!r}")
+    if not name or not possible or path.suffix == ".json":  # which the figures behind it are written to
+        raise BadInput(
+            "--write-to must be a file in a folder that exists and can be written to, and not .json; "
+            f"it is {name[:120]!r}"
+        )
 
 
 def write_document(name: str, text: str) -> None:

@@ -268,6 +268,15 @@ def measure(generator: Generator, step: Measurement) -> tuple[Measured, list[Int
     left_over(generator, step)  # what does not end is seen before the next step
     after = witness.read(generator.witnesses[step.arm.target]), witness.read(generator.api)
     response_times, seen = recorder.response_times, inside(inner, api)
+    used = machine.between(
+        machine_before,
+        machine_after,
+        recorder.seconds,
+        (seen.cpu_seconds, seen.api_cpu_seconds),
+        (seen.run_queue_seconds, seen.api_run_queue_seconds),
+    )
+    if any(query in generator.targets[step.arm.target].pools for query in capacity.OF_QUERIES):
+        used = replace(used, others=None)  # a database server is the lab's, and nobody counts its CPU
     measured = Measured(
         measurement=step,
         seconds=recorder.seconds,
@@ -284,13 +293,7 @@ def measure(generator: Generator, step: Measurement) -> tuple[Measured, list[Int
         generator_memory=memory,
         clock_step=clock_step,
         arrival_lateness=load.lateness,
-        machine=machine.between(
-            machine_before,
-            machine_after,
-            recorder.seconds,
-            (seen.cpu_seconds, seen.api_cpu_seconds),
-            (seen.run_queue_seconds, seen.api_run_queue_seconds),
-        ),
+        machine=used,
         inside=seen,
     )
     return measured, recorder.intervals

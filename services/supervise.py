@@ -60,7 +60,8 @@ class RunQueue:
             with suppress(OSError, ValueError, IndexError):  # a thread that has ended
                 waited = int(path.read_bytes().split()[1])
                 self._by_thread[path] = waited
-                self._waited += max(0, waited - before.get(path, 0)) / 1e9
+                earlier = before.get(path, 0)
+                self._waited += (waited - earlier if waited >= earlier else waited) / 1e9  # an id may be used again
         return self._waited if self._by_thread else None
 
 

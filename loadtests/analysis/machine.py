@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from loadtests.analysis.readings import difference
 
 MOST_TAKEN = 0.25  # cores that others may have while the lab waits for one
+MOST_USED = 0.2  # share of all cores that others may use: two of them may be one in truth, and share its caches
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +35,14 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Of one step. `lab`: what target, api and load generator used; `others`: what all else did; `waited`: how many of
-    the lab's threads waited for a core on average, None where nobody says it. `steal`, and `pressure` as a share of the
-    time. `load_average` over a minute, at the end.
+    """Of one step. `lab`: what target, api and load generator used; `others`: what all else did, None where that is not
+    known; `waited`: how many of the lab's threads waited for a core on average, None where nobody says it. `steal`, and
+    `pressure` as a share of the time. `load_average` over a minute, at the end.
     """
 
     cores: int
     lab: float
-    others: float
+    others: float | None
     waited: float | None
     steal: float
     pressure: float | None
@@ -50,18 +51,20 @@ class Machine:
     @property
     def taken(self) -> float:
         """Cores that the lab wanted and somebody else had: as much as others used, and no more than it waited for."""
-        return (self.others if self.waited is None else min(self.others, self.waited)) + self.steal
+        used = self.others or 0.0
+        return (used if self.waited is None else min(used, self.waited)) + self.steal
 
     @property
     def disturbed(self) -> bool:
-        return self.taken > MOST_TAKEN
+        return self.taken > MOST_TAKEN or (self.others or 0.0) > MOST_USED * self.cores
 
     @property
     def words(self) -> str:
         """As a sentence says it."""
         load = "" if self.load_average is None else f", a load average of {self.load_average:.1f}"
         steal = f", steal {self.steal / self.cores:.0%}" if self.cores else ""
-        return f"others had {self.taken:.2f} of {self.cores:g} cores that the lab waited for{load}{steal}"
+        used = "" if self.others is None else f"others used {self.others:.2f} of {self.cores:g} cores, "
+        return f"{used}{self.taken:.2f} that the lab waited for{load}{steal}"
 
 
 def between(

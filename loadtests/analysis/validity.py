@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from loadtests.analysis import uncertainty
 from loadtests.analysis.check import Check
 from loadtests.analysis.conservation import CALLS, laws
-from loadtests.analysis.machine import MOST_TAKEN
+from loadtests.analysis.machine import MOST_TAKEN, MOST_USED
 from loadtests.analysis.statistics import Measured, percentile
 from loadtests.units import digits, duration, size
 
@@ -59,7 +59,7 @@ def checks_of_others(one: Measured) -> Iterator[Check]:
             one.measurement.name,
             not one.machine.disturbed,
             f"something else used the machine: {one.machine.words}" if one.machine.disturbed else one.machine.words,
-            f"at most {MOST_TAKEN:g} cores",
+            f"at most {MOST_USED:.0%} of the cores, and {MOST_TAKEN:g} that the lab waited for",
             "End what else runs on the machine (or on its host, where there is steal), and run again.",
         )
 

@@ -32,7 +32,7 @@ from loadtests.experiments import (
     how_long,
     times_as_many,
 )
-from loadtests.step import users
+from loadtests.step import Step, users
 from loadtests.units import digits
 
 HELD = (0.8, 1.1)  # WSGI counts as held at its slots within these shares of slots / page time
@@ -66,7 +66,7 @@ def judge(points: Sequence[Point]) -> Judgement:
         return Judgement(
             confirmed=True,
             sentence=f"External concurrency decides: {figures}, {times_as_many(asgi, wsgi)}; WSGI is held at its "
-            f"{wsgi.slots} slots ({digits(predicted)} pages/s predicted).",
+            f"{wsgi.slots} slots ({digits(predicted)} pages/s predicted).{made_of(load, wsgi.slots)}",
         )
     why = (
         f"{asked:.1f} times were asked for and {ratio:.1f} seen"
@@ -74,6 +74,18 @@ def judge(points: Sequence[Point]) -> Judgement:
         else f"WSGI should be held at its {wsgi.slots} slots, {digits(predicted)} pages/s"
     )
     return Judgement(confirmed=False, sentence=f"Not as predicted: {figures}; {why}.")
+
+
+def made_of(load: Step, slots: int) -> str:
+    """Say what the ratio is made of, where whoever chose the load and the slots has chosen it."""
+    if load.is_open:
+        return ""
+    if load.think:
+        return f" Users think {load.think:g} s, so that fewer than all of them wait at a time."
+    return (
+        f" Users do not think, so that all of them always wait: then the ratio is users / slots, "
+        f"{digits(load.amount / slots)} here, until CPU ends it."
+    )
 
 
 EXPERIMENT = Experiment(
@@ -88,7 +100,7 @@ EXPERIMENT = Experiment(
             "What async gains is to serve hundreds of connections without a Python thread for each.",
             "Django documentation 3.1, Asynchronous support (2020)",
             "https://docs.djangoproject.com/en/3.1/topics/async",
-            confirmed="holds beyond the slots for what waits; Django itself keeps an idle thread for each request",
+            confirmed="refuted for Django, which keeps an idle thread for each request; what is gained is slots",
         ),
         Claim(
             "A WSGI server needs a thread or a process for every open request.",

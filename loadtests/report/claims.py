@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,13 +42,27 @@ def document(found: Sequence[Result], command: str) -> str:
     return "\n".join((*introduction(found, command), *table(found), *manifest(found), ""))
 
 
+def kept(found: Sequence[Result], command: str) -> str:
+    """Return the figures behind the document, as JSON: those of each summary.json, without the checks and raw plots."""
+    runs = {one.experiment.name: one.summary and slim(one.summary) for one in found}
+    return json.dumps({"command": command, "runs": runs}, indent=1, ensure_ascii=False) + "\n"
+
+
+def slim(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a reader of the figures needs: what was measured, of what, where and with what."""
+    manifest = {name: value for name, value in summary["manifest"].items() if name != "services"}
+    left_out = {"checks", "plots", "question", "noise_floor", "manifest"}
+    return {**{name: value for name, value in summary.items() if name not in left_out}, "manifest": manifest}
+
+
 def introduction(results: Sequence[Result], command: str) -> Iterator[str]:
     yield "# What was claimed, and what was measured here"
     yield ""
     yield (
         f"Written by `{command}`. Each row is an experiment that anybody can run again: `make loadtest "
         "EXPERIMENT=<name>`; what it does and why is in [experiments.md](experiments.md), how it is measured in "
-        "[method.md](method.md). A claim is given in our words; its source is linked."
+        "[method.md](method.md). A claim is given in our words; its source is linked. All figures of these runs are in "
+        "[claims.json](claims.json)."
     )
     yield ""
     judged = [found for found in results if found.summary and found.summary["verdict"]["status"] != "invalid"]

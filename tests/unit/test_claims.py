@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
@@ -74,6 +75,9 @@ def test_a_second_pass_that_cannot_begin_does_not_cost_the_first(
     assert main(words) == ExitCode.INVALID
     assert asked == [["slots", "fan-out"], ["fan-out"]]
     assert "1 of 2 experiments ended with a verdict." in document.read_text()
+    figures = json.loads(document.with_suffix(".json").read_text())
+    assert figures["runs"]["slots"]["verdict"] == HELD["verdict"]
+    assert figures["runs"]["slots"]["arms"][0]["steps"] == HELD["arms"][0]["steps"]
     said = capsys.readouterr().err
     assert "fan-out: the first result stands, because it could not be measured again: port 8001 is taken." in said
     assert "by another lab" in said

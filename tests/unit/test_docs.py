@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from loadtests import experiments, knobs
 from loadtests.analysis import validity
+from loadtests.report import claims
 from loadtests.report.plots import PLOTS
+from loadtests.units import digits
 from services.aggregator.strategies import STRATEGIES
 from services.aggregator.variants import VARIANTS
 
@@ -111,6 +114,40 @@ def test_the_readmes_figures_are_those_of_the_run_that_made_its_picture() -> Non
     assert (PICTURES / "external-concurrency.png").stat().st_size > 10_000
     assert summary["verdict"]["status"] == "confirmed"
     assert " ".join(summary["verdict"]["sentence"].split()) in " ".join(README.replace("\n> ", " ").split())
+
+
+def test_the_claims_are_written_from_the_figures_that_are_kept_beside_them() -> None:
+    figures = json.loads((ROOT / "docs" / "claims.json").read_text())
+    catalogue = experiments.catalogue()
+    found = [claims.Result(catalogue[name], summary) for name, summary in figures["runs"].items()]
+    assert (ROOT / "docs" / "claims.md").read_text() == claims.document(found, figures["command"])
+
+
+KEPT = re.compile(r"\[([^\]]*\d[^\]]*)\]\((?:docs/)?([\w/.-]+\.json)\)")
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/method.md"])
+def test_a_figure_that_links_to_a_run_is_in_it(document: str) -> None:
+    found = KEPT.findall((ROOT / document).read_text())
+    assert found or document != "README.md"
+    for words, file in found:
+        figure = re.sub(r"[^\d.,]+$", "", words.split()[0])
+        known = list(figures_of(json.loads((ROOT / "docs" / file).read_text())))
+        assert figure in known, f"{words} is not in docs/{file}"
+
+
+def figures_of(value: object) -> Iterator[str]:
+    """Every number of a kept run as a document may write it: three digits, also of thousandths; and of sentences."""
+    if isinstance(value, Mapping):
+        for one in value.values():
+            yield from figures_of(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from figures_of(one)
+    elif isinstance(value, str):
+        yield from re.findall(r"\d[\d.,]*", value.rstrip("."))
+    elif isinstance(value, float):
+        yield from (digits(value), digits(value * 1000))
 
 
 def test_the_links_of_the_documents_lead_somewhere() -> None:
