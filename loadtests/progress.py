@@ -52,12 +52,12 @@ class Progress:
             self._console.print(f"{self._headline()}; {clock(self.left)} left")
 
     def lengthen(self, seconds: float) -> None:
-        """Plan the step that is measured now for `seconds` more, and say so."""
+        """Plan the step that is measured now for `seconds` more, and say so: in a pipe once a step."""
         self._lengths[self._number - 1] += seconds
-        self._lengthened += seconds
-        if not self._moves and seconds >= TICK:
-            why = f"lengthened by {seconds:.0f} s, because pages take longer than planned"
+        if not self._moves and not self._lengthened and seconds >= TICK:
+            why = "goes on longer than planned: pages take longer, or figures are not sure yet"
             self._console.print(f"    {why}; {clock(self.left)} left")
+        self._lengthened += seconds
 
     @property
     def left(self) -> float:

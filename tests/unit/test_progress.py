@@ -68,11 +68,12 @@ def test_a_step_that_is_lengthened_makes_the_plan_longer_and_is_said() -> None:
     out = io.StringIO()
     bar = Progress(Console(file=out, width=100), STEPS)
     bar.begin(STEPS[0])
-    bar.lengthen(12)
+    bar.lengthen(10)
+    bar.lengthen(2)
     assert bar.left == pytest.approx(42, abs=1)
     assert out.getvalue().splitlines() == [
         "1/2 wsgi threadpool, 100 users; 0:30 left",
-        "    lengthened by 12 s, because pages take longer than planned; 0:42 left",
+        "    goes on longer than planned: pages take longer, or figures are not sure yet; 0:40 left",
     ]
 
 
