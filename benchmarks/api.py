@@ -52,10 +52,12 @@ def api() -> Result:
 
 def goals(step: Step) -> list[Goal]:
     late, limit, wanted = step.api_late["p99"], capacity.LATEST, capacity.GOAL
+    seen = step.client_late["p99"]
     return [
         Goal(f"calls/s at {wanted:,} in flight", f"≥ {wanted:,}", f"{step.rate:,.0f}", step.rate >= wanted),
         Goal("calls in flight", f"≥ {wanted:,}", f"{step.in_flight:,}", step.in_flight >= wanted),
         Goal("p99 beyond the latency", f"≤ {limit * 1e3:.0f} ms", f"{at_most(late)} ms", late <= limit),
+        Goal("the same at the client", f"≤ {limit * 1e3:.0f} ms", f"{seen * 1e3:.0f} ms", seen <= limit),
         Goal("calls that failed", "0", str(step.failures), step.failures == 0),
     ]
 

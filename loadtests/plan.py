@@ -13,6 +13,7 @@ from loadtests.knobs import Settings
 from loadtests.step import Step
 
 TURNS_OF_FAILURES = 1.5  # pages that fail have no response time to be sure of, but each has to fail once
+FEWEST_PAGES = 3  # that a measurement needs
 TURNS = 1.2  # a step lasts this many times the response time it is expected to produce
 
 
@@ -94,6 +95,8 @@ def lengths(arm: Arm, step: Step, predicted: Prediction, pace: Pace) -> tuple[fl
         fails_after = 0.0
     warm_up = pace.warm_up + max(unhurried, fails_after) + step.think
     window = max(pace.window, turns * expected, TURNS_OF_FAILURES * fails_after)
+    if not step.is_open:  # as many pages as few users have to begin in it
+        window = max(window, (FEWEST_PAGES + 1) * (expected + step.think) / step.amount)
     drain = max(expected, fails_after)
     if step.is_open:
         drain = max(expected, fails_after) + max(0.0, step.amount / predicted.ended - 1) * (warm_up + window)

@@ -10,13 +10,13 @@ from loadtests.analysis.check import Check
 from loadtests.analysis.conservation import CALLS, laws
 from loadtests.analysis.machine import MOST_TAKEN, MOST_USED
 from loadtests.analysis.statistics import Measured, percentile
+from loadtests.plan import FEWEST_PAGES
 from loadtests.units import digits, duration, size
 
 GENERATOR_CPU = 0.8  # of its core: beyond it the generator measures itself
 THROTTLED = 0.05  # share of the time that a CPU limit may hold back the api or the generator
 MEMORY = 0.9  # of its limit
 CLOCK_STEP = 0.05  # seconds
-FEWEST_PAGES = 3
 LATENESS_SHARE, LATENESS_SECONDS = 0.05, 0.020  # of the latency, or at least so much; api and arrivals alike
 FAILURES = 0.01  # share of pages beyond those that are meant to fail
 ENOUGH_TO_MISS = {False: 8, True: 20}  # pages: users who wait end theirs regularly, arrivals (open loop) at random

@@ -41,8 +41,7 @@ def test_an_api_with_a_tail_that_nobody_asked_for_is_late_and_one_that_was_asked
     lab: ChangedLab,
 ) -> None:
     honest = lab.measure(LATENCY_P99="0.8", FAN_OUT="10")
-    assert "api response time" not in failed(honest)
-    assert "physical minimum" not in failed(honest)
+    assert not failed(honest).keys() & {"physical minimum", "calls", "failed pages"}
     [step] = honest.summary["arms"][1]["steps"]
     longer = predict(Settings(10, 0.2, 0.0, 0.0, latency_p99=0.8), "gather", Deployment(None), Step(users=5)).page_time
     assert step["predicted"]["response_time"] == pytest.approx(longer, rel=0.2)

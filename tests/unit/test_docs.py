@@ -113,6 +113,7 @@ def test_the_readmes_figures_are_those_of_the_run_that_made_its_picture() -> Non
     summary = json.loads((PICTURES / "external-concurrency.summary.json").read_text())
     assert (PICTURES / "external-concurrency.png").stat().st_size > 10_000
     assert summary["verdict"]["status"] == "confirmed"
+    assert str(summary["manifest"]["machine"]["cpu"]) in README, "the machine that the figures are from"
     assert " ".join(summary["verdict"]["sentence"].split()) in " ".join(README.replace("\n> ", " ").split())
 
 

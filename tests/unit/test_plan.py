@@ -8,7 +8,7 @@ import pytest
 from loadtests.analysis.capacity import Deployment, Prediction, predict
 from loadtests.experiments import Arm, find
 from loadtests.knobs import Settings
-from loadtests.plan import NORMAL, Measurement, first_page_after, plan
+from loadtests.plan import FEWEST_PAGES, NORMAL, Measurement, first_page_after, plan
 from loadtests.step import Step, rates, shaped, turned, users
 
 PLAIN = Settings(fan_out=10, latency=1.0, jitter=0.0, fail=0.0)
@@ -54,6 +54,12 @@ def test_a_step_is_warmed_up_by_a_page_lasts_longer_than_the_response_time_it_pr
         assert step.warm_up > predicted.page_time
         assert step.window >= 1.2 * predicted.response_time
         assert step.drain == pytest.approx(predicted.response_time)
+
+
+def test_a_step_of_few_users_holds_pages_enough_for_a_measurement_however_long_they_take() -> None:
+    for number in (1, 2):
+        for step in planned([Arm("wsgi", "sequential")], users(number), 1):
+            assert number * step.window / expected(step.arm, step.step, step.settings).response_time > FEWEST_PAGES
 
 
 @pytest.mark.parametrize("step", [Step(users=10), Step(rate=5)], ids=["closed", "open"])
