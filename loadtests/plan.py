@@ -25,7 +25,7 @@ class Pace:
     window: float
 
 
-NORMAL = Pace(warm_up=1.5, window=5.0)
+NORMAL = Pace(warm_up=1.0, window=4.5)
 QUICK = Pace(warm_up=0.2, window=1.2)
 
 

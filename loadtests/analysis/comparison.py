@@ -332,12 +332,13 @@ def step_of(step: Mapping[str, Any]) -> Measured:
     times: dict[str, Any] = take(step, "response_time", dict)
     reasons: dict[str, Any] = take(step, "failure_reasons", dict)
     failures = take(step, "failures", int)
+    # Until schema_version 4 they were not kept.
+    repeats: dict[str, Any] = take(step, TIMES, dict) if TIMES in step else {}
     return Measured(
         goodput=number(step.get("goodput"), "goodput"),
         repeats={
             "goodput": each(take(step, "goodput_repeats", list), "goodput_repeats"),
-            # Until schema_version 4 they were not kept.
-            **{name: each(step.get(TIMES, {}).get(name, []), TIMES) for name in PERCENTILES},
+            **{name: each(take(repeats, name, list), TIMES) if name in repeats else () for name in PERCENTILES},
         },
         times={name: None if times.get(name) is None else number(times[name], name) for name in PERCENTILES},
         failures=Failures(failures, failures + take(step, "pages", int), reasons),

@@ -90,7 +90,7 @@ def made_of(load: Step, slots: int) -> str:
 
 EXPERIMENT = Experiment(
     name="external-concurrency",
-    seconds=(89, 12),
+    seconds=(82, 12),
     arms=(Arm("wsgi", "threadpool"), Arm("asgi", "gather")),
     steps=users(1, 10, 50, 100),
     quick=Quick(steps=users(1, 10, 50)),

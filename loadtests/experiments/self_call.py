@@ -45,7 +45,7 @@ def judge(points: Sequence[Point]) -> Judgement:
 
 EXPERIMENT = Experiment(
     name="self-call",
-    seconds=(30, 9),
+    seconds=(26, 11),
     arms=(WSGI, ASGI),
     steps=users(1, 10),
     knobs={"latency": 0.3},

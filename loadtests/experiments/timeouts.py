@@ -62,7 +62,7 @@ def judge(points: Sequence[Point]) -> Judgement:
 
 EXPERIMENT = Experiment(
     name="timeouts",
-    seconds=(36, 13),
+    seconds=(35, 15),
     arms=(THREADS, GATHER, GIVES_UP, PARTIAL, PARTIAL_THREADS),
     steps=users(20),
     knobs={"latency": 0.2},

@@ -70,8 +70,8 @@ def test_both_at_once_are_invalid_and_the_report_says_why(tmp_path: Path) -> Non
 def test_the_warm_up_is_dropped() -> None:
     made = stretch(30, "asgi")
     _, window = made.steady()
-    assert window[0].at == 2.0  # 1.5 s of warm-up, as nothing is predicted
-    assert len(window) == 28
+    assert window[0].at == 1.0  # 1 s of warm-up, as nothing is predicted
+    assert len(window) == 29
 
 
 def queueing(seconds: int) -> Stretch:
@@ -89,7 +89,7 @@ def test_pages_of_before_a_change_are_dropped_with_the_warm_up() -> None:
     made = queueing(20)
     made.begin(wanted("wsgi"))
     made.add(tick(0, wsgi=second(100, 0.1)))
-    assert made.warm_up == pytest.approx(11.5)
+    assert made.warm_up == pytest.approx(11.0)
     made.begin(wanted("wsgi"))
     assert made.draining == pytest.approx(9.0), "also those of before the change before"
     assert made.frozen().warm_up == made.warm_up
@@ -115,7 +115,7 @@ def test_a_long_stretch_is_saved_from_its_end() -> None:
 
 
 def test_what_is_not_steady_yet_is_not_saved(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="wait 4 s more"):
+    with pytest.raises(BadInput, match="wait 3 s more"):
         save(stretch(3, "asgi"), tmp_path)
     with pytest.raises(BadInput, match="press Start"):
         save(Stretch(), tmp_path)
