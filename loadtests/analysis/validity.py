@@ -38,16 +38,12 @@ class Limits:
 
 
 def checks(measured: Iterable[Measured], limits: Limits) -> list[Check]:
+    """Return all checks of all measurements, causes before what they cause: the first that fails is said in full."""
+    everything = list(measured)
     return [
-        check
-        for one in measured
-        for check in (
-            *checks_of_failures(one),
-            *laws(one),
-            *checks_of_others(one),
-            *checks_of_load(one, limits),
-            *checks_of_limits(one, limits),
-        )
+        *(check for one in everything for check in (*checks_of_failures(one), *laws(one))),
+        *(check for one in everything for check in checks_of_others(one)),
+        *(check for one in everything for check in (*checks_of_load(one, limits), *checks_of_limits(one, limits))),
     ]
 
 

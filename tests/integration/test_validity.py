@@ -127,8 +127,8 @@ def with_a_pool_that_the_plan_does_not_know(tmp_path: Path, *load: str) -> Ended
 
 
 def test_a_page_that_the_plan_does_not_expect_to_take_so_long_leaves_too_small_a_sample(tmp_path: Path) -> None:
-    """Ten calls of half a second by four connections: a second and a half a page."""
-    ended = with_a_pool_that_the_plan_does_not_know(tmp_path, "--users=1", "--latency=0.5")
+    """Twenty calls of half a second by four connections: two and a half seconds a page."""
+    ended = with_a_pool_that_the_plan_does_not_know(tmp_path, "--users=1", "--latency=0.5", "--fan-out=20")
     assert at("asgi-gather-1-users-1", refused(ended, "sample"))["remedy"] == (
         "Too few to say anything: lower LATENCY=, or raise USERS=."
     )

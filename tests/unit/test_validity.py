@@ -65,6 +65,13 @@ def test_each_check_fails_for_its_own_reason(changes: dict[str, Any], name: str)
     assert failed(**changes) == [name]
 
 
+def test_causes_come_before_what_they_cause_over_the_whole_run() -> None:
+    first, later = measured(generator_cpu=0.95), measured(load=50, machine=HOG)
+    lawless = measured(load=10, failures=Counter({"502": 5}))
+    names = [check.name for check in checks([first, later, lawless], LIMITS) if not check.passed]
+    assert names == ["failed pages", "machine", "generator CPU"]
+
+
 def test_arrivals_may_queue_for_longer_than_a_step() -> None:
     assert failed(load=Step(rate=20), arrival_lateness=0.001, took=9.0) == []
 
