@@ -123,6 +123,31 @@ def test_a_gain_below_the_noise_floor_is_none() -> None:
     assert verdict(experiment, slower, []).status == "confirmed"
 
 
+def django_threads(threads: tuple[float, ...], cpu: tuple[float, ...]) -> list[Point]:
+    """Return what `django-threads` measures: threads, and CPU seconds per page, of each arm in turn."""
+    points = same_everywhere(CATALOGUE["django-threads"])
+    return [
+        replace(point, cpu_per_page=seconds, inside=replace(point.inside, threads=number))
+        for point, number, seconds in zip(points, threads, cpu, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("threads", "cpu", "status"),
+    [
+        ((60, 8, 7), (0.0020, 0.0019, 0.0017), "confirmed"),
+        ((60, 8, 40), (0.0020, 0.0019, 0.0017), "not confirmed"),
+        ((60, 40, 7), (0.0020, 0.0019, 0.0017), "not confirmed"),
+        ((60, 8, 7), (0.0020, 0.0019, 0.00199), "not confirmed"),
+    ],
+    ids=["fewer and cheaper", "shared not fewer", "no receivers not fewer", "not cheaper"],
+)
+def test_django_without_a_thread_for_each_request_has_fewer_threads_and_takes_less_cpu(
+    threads: tuple[float, ...], cpu: tuple[float, ...], status: str
+) -> None:
+    assert verdict(CATALOGUE["django-threads"], django_threads(threads, cpu), []).status == status
+
+
 def hanging(**failed_after: float) -> list[Point]:
     """What `timeouts` predicts, but for how long it took an arm to fail, by its strategy."""
     experiment = CATALOGUE["timeouts"]
