@@ -15,12 +15,12 @@ import psutil
 from locust import FastHttpUser, task
 from locust.env import Environment
 
-from benchmarks.lab import cpu_seconds
 from benchmarks.peers.instant import FAN_OUT
 from loadtests.knobs import Settings
 from loadtests.record import Recorder
 from loadtests.targets import Target
 from loadtests.users import user_class
+from services.supervise import cpu_seconds
 
 STRATEGY = "gather"
 SETTINGS = Settings(fan_out=FAN_OUT, latency=1.0, jitter=0.0, fail=0.0)

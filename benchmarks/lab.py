@@ -26,6 +26,7 @@ from loadtests.errors import Interrupted
 from loadtests.results import FOLDER as RESULTS
 from loadtests.runtime import ROOT
 from loadtests.runtime.processes import ProcessRuntime, free_port
+from services.supervise import cpu_seconds
 
 T = TypeVar("T")
 
@@ -97,11 +98,6 @@ class PinnedRuntime(ProcessRuntime):
         main = next(thread for thread in server.threads() if thread.id == server.pid)
         loop = main.user_time + main.system_time
         return {"loop": loop, "threads": cpu_seconds(server) - loop, "beside": cpu_seconds(beside)}
-
-
-def cpu_seconds(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
 
 
 @contextmanager

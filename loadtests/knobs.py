@@ -103,7 +103,9 @@ class Settings:
     def __post_init__(self) -> None:
         """Raise BadInput where two values do not go together; the api refuses the same."""
         if self.latency_p99 and self.jitter:
-            raise BadInput("JITTER and LATENCY_P99 are two ways in which calls differ: leave one of them at 0")
+            raise BadInput("JITTER and LATENCY_P99 both make calls differ: set one of them to 0")
+        if self.correlated and not self.latency_p99 and not self.jitter:
+            raise BadInput("CORRELATED=1 has no effect on a constant latency: set LATENCY_P99 or JITTER, too")
         if self.latency_p99 and not 0 < self.latency <= self.latency_p99:
             raise BadInput(
                 f"LATENCY_P99 must be 0 or at least LATENCY, the median, which must be above 0; they are "
@@ -120,7 +122,7 @@ class Settings:
     def words(self) -> str:
         """What a page has to wait for."""
         slowest = f" (p99 {self.latency_p99:g} s)" if self.latency_p99 else ""
-        together = ", slow together," if self.correlated and self.latency_p99 + self.jitter else ""
+        together = ", slow together," if self.correlated else ""
         return f"{self.fan_out} call{'' if self.fan_out == 1 else 's'} × {self.latency:g} s{slowest}{together} a page"
 
     @property

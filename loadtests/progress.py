@@ -52,10 +52,10 @@ class Progress:
             self._console.print(f"{self._headline()}; {clock(self.left)} left")
 
     def lengthen(self, seconds: float) -> None:
-        """Plan the step that is measured now for `seconds` more, and say so: in a pipe once a step."""
+        """Plan `seconds` more for the current step. Print it in a pipe, once per step."""
         self._lengths[self._number - 1] += seconds
         if not self._moves and not self._lengthened and seconds >= TICK:
-            why = "goes on longer than planned: pages take longer, or figures are not sure yet"
+            why = "extended: pages take longer than planned, or figures are still uncertain"
             self._console.print(f"    {why}; {clock(self.left)} left")
         self._lengthened += seconds
 

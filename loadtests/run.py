@@ -112,7 +112,7 @@ def main(options: Namespace) -> ExitCode:
         measured=(),
         manifest=described,
     )
-    uncertainty.load()
+    uncertainty.load_scipy()
     console.print(introduction(experiment, settings, found, steps))
     with Progress(console, steps) as progress:
         generator = Generator(found, witnesses, witnesses["api"], settings, folder, progress, interrupted)

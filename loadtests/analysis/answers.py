@@ -47,6 +47,11 @@ def in_time(settings: Settings, timeout: float) -> float:
     return min(1.0, (timeout - settings.latency) / settings.jitter) if settings.jitter else 1.0
 
 
+def independent_calls(settings: Settings) -> int:
+    """Return how many of a page's calls differ: all of them, or one where they are slow together."""
+    return 1 if settings.correlated else settings.fan_out
+
+
 @lru_cache(maxsize=256)
 def slowest(settings: Settings, calls: int, among: float = 1.0) -> float:
     """Return how long the slowest of so many calls takes on average, of those that are `among` the fastest share."""
@@ -57,22 +62,21 @@ def slowest(settings: Settings, calls: int, among: float = 1.0) -> float:
 
 
 def variation(settings: Settings, calls: int) -> float:
-    """Return the squared coefficient of variation of how long the slowest of so many calls takes: 0 where always alike.
+    """Return the squared coefficient of variation of the time of the slowest of `calls` calls; 0 if it never varies.
 
-    Beyond it a page has nothing that varies, so that it is an upper bound of the page's.
+    The rest of a page's time is taken as constant, so this is an upper bound for the page.
     """
     if not lognormal(settings):
-        mean, spread = slowest(settings, calls), settings.jitter**2 * calls / ((calls + 1) ** 2 * (calls + 2))
-        return spread / mean**2 if mean else 0.0
+        mean, variance = slowest(settings, calls), settings.jitter**2 * calls / ((calls + 1) ** 2 * (calls + 2))
+        return variance / mean**2 if mean else 0.0
     points = ((number + 0.5) / POINTS for number in range(POINTS))
     square = fmean(quantile(settings, point ** (1 / calls)) ** 2 for point in points)
     return max(0.0, square / slowest(settings, calls) ** 2 - 1)
 
 
-def fastest(settings: Settings, pages: int, rarely: float) -> float:
-    """Return what the fastest of so many pages takes at the least, but for this share of all measurements.
+def fastest(settings: Settings, pages: int, false_alarms: float) -> float:
+    """Return the shortest time to expect of the fastest of `pages` pages.
 
-    A page takes as long as its slowest call, or longer; where its calls are slow together, that is any of them.
+    A page takes at least as long as its slowest call. A share `false_alarms` of correct measurements is faster.
     """
-    calls = 1 if settings.correlated else settings.fan_out
-    return quantile(settings, (rarely / pages) ** (1 / calls))
+    return quantile(settings, (false_alarms / pages) ** (1 / independent_calls(settings)))

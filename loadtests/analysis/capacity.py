@@ -124,11 +124,8 @@ def calls(settings: Settings, strategy: str, deployment: Deployment) -> Calls:
     timeout = deployment.call_timeout if fails else math.inf
     soon = answers.in_time(settings, timeout)
     answer = min(answers.slowest(settings, 1, soon), timeout)
-    whole = (
-        fan_out * answer
-        if serial
-        else min(answers.slowest(settings, 1 if settings.correlated else fan_out, soon), timeout)
-    )
+    slowest = answers.slowest(settings, answers.independent_calls(settings), soon)
+    whole = fan_out * answer if serial else min(slowest, timeout)
     late = 0.0 if settings.correlated else 1 - soon  # of calls; those of a page are late together, or each by itself
     hang = deployment.hang if math.isfinite(timeout) else 0.0  # else such a page never ends
     silent = 1 - (1 - late) * (1 - hang) if fails else 0.0
@@ -185,10 +182,9 @@ def predict(  # noqa: PLR0913  # the formula has that many terms
     pool = deployment.pools.get(strategy)
     demand = max(cpu_per_page / deployment.cores, (cpu_per_page + cpu_beside) / deployment.machine)
     loop = holds / deployment.workers if deployment.slots is None else 0.0  # of an event loop that pages block
+    offered = step.amount if step.is_open else per_second(step.amount, mean + pause + step.think)
     limits = {
-        "arrivals" if step.is_open else "users": step.amount
-        if step.is_open
-        else per_second(step.amount, mean + pause + step.think),
+        "arrivals" if step.is_open else "users": offered,
         "slots": math.inf if deployment.slots is None else per_second(deployment.slots, mean),
         "blocking": per_second(1, loop),
         "cpu": per_second(1, demand),
@@ -244,8 +240,8 @@ def open_wait(  # noqa: PLR0913, PLR0917  # what a page waits for
     if deployment.slots is None:
         return at_cores
     held = mean + at_cores
-    waits_for = 1 if strategy in ONE_AFTER_THE_OTHER or settings.correlated else settings.fan_out
-    wait = queues.mean_wait(deployment.slots, rate * held, held, answers.variation(settings, waits_for))
+    calls_at_once = 1 if strategy in ONE_AFTER_THE_OTHER else answers.independent_calls(settings)
+    wait = queues.mean_wait(deployment.slots, rate * held, held, answers.variation(settings, calls_at_once))
     return at_cores + (wait if math.isfinite(wait) else 0.0)
 
 

@@ -22,7 +22,7 @@ from loadtests.units import digits, duration
 
 CALLS, MINIMUM, USERS, PAGES = LAWS = ("calls", "physical minimum", "users", "pages")
 
-RARELY = 1e-6  # the share of honest measurements whose fastest page passes for impossible
+FALSE_ALARMS = 1e-6  # share of correct measurements that fail the physical minimum of a lognormal latency
 STRAY = 0.01  # share by which two counts of the same may differ: a probe of a service's health is a page, too …
 STRAY_PAGES = 3  # … or so many pages
 EARLY_SHARE, EARLY_SECONDS = 0.01, 0.002  # clocks tick: so much sooner may a page end than it can
@@ -136,7 +136,7 @@ def physical_minimum(one: Measured) -> Iterator[Check]:
 def fastest_page(settings: Settings, strategy: str, pages: int) -> float:
     """Return the seconds that the calls of the fastest of so many pages take at the least."""
     if answers.lognormal(settings):
-        return answers.fastest(settings, pages, RARELY)
+        return answers.fastest(settings, pages, FALSE_ALARMS)
     return settings.latency * (settings.fan_out if strategy in ONE_AFTER_THE_OTHER else 1)
 
 

@@ -69,9 +69,9 @@ def match(
 ) -> str | None:
     """The sentence a team needs: what would make the arm with slots serve what the one without does.
 
-    None when there is nothing to catch up with. Arrivals come at random, so that they need more slots than are busy on
-    average. It says nothing of CPU: a busy server takes about half the CPU a page of an idle one, so the low steps
-    cannot tell where it ends.
+    None when there is nothing to catch up with. The sentence adds head-room, because pages arrive at random. It
+    says nothing of CPU: a busy server uses about half as much per page as an idle one, so low steps do not show where
+    CPU ends.
     """
     slots = deployment.slots
     busy = slots_busy(free, page_time)
@@ -80,12 +80,11 @@ def match(
     target, other, needed = slotted.arm.target, free.arm.target, queues.slots_for(busy)
     sentence = (
         f"To serve {digits(free.goodput)} pages/s like {other}, {target} would need {needed} threads instead of "
-        f"{slots}: {math.ceil(busy)} would be busy on average, and with {needed} of them {queues.FREE_AT_ONCE:.0%} of "
-        f"pages that arrive at random find one free (Erlang C)"
+        f"{slots} (predicted, not measured): {math.ceil(busy)} are busy on average, and with {needed} of them "
+        f"{queues.FREE_AT_ONCE:.0%} of pages that arrive at random start at once (Erlang C)."
     )
     if slotted_cost.memory is not None and slotted_cost.memory_per_page_in_flight is not None:
         memory = slotted_cost.memory + (needed - slots) * slotted_cost.memory_per_page_in_flight
-        sentence += f". They take about {size(memory)} of memory"
-        if free.inside.memory is not None:
-            sentence += f", and {other} took {size(free.inside.memory)}"
-    return f"{sentence} (predicted, not measured)."
+        took = "" if free.inside.memory is None else f"; {other} took {size(free.inside.memory)}"
+        sentence += f" They take about {size(memory)} of memory{took}."
+    return sentence

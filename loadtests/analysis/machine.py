@@ -1,7 +1,7 @@
-"""What the machine did during a step, besides what it was asked to. Pure. Cores, unless they are seconds.
+"""Decide whether other processes disturbed a step. Pure. Cores, unless a figure says seconds.
 
-A process that wants a core and does not get it is starved. That is nobody's fault where the lab's own processes want
-more cores than there are: then it is what is measured. It is a fault of the measurement where somebody else had them.
+A process is starved when it is ready to run and has no core. If the lab's own processes compete, that is part of the
+result. If other processes have the cores, the measurement is invalid.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from dataclasses import dataclass
 
 from loadtests.analysis.readings import difference
 
-MOST_TAKEN = 0.25  # cores that others may have while the lab waits for one
-MOST_USED = 0.2  # share of all cores that others may use: two of them may be one in truth, and share its caches
+MOST_TAKEN = 0.25  # cores that other processes may use while the lab waits for a core
+MOST_USED = 0.2  # share of all cores that they may use at any time: cores share caches and hyperthreads
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Counters of one moment, in seconds, summed over the cores; None where the machine does not say.
+    """The machine's counters at one moment, in seconds; None where the machine does not report one.
 
-    `busy`: computing, of anybody, without interrupts, which belong to nobody. `steal`: what the hypervisor gave to
-    others. `pressure`: at least one thread waited for a core. `generator`: CPU of the load generator, and
-    `generator_waited` what its threads waited for a core. `load_average` over a minute; `cores`: that there are.
+    `busy`: CPU time of all processes, without interrupts. `steal`: CPU time that the hypervisor gave to other guests.
+    `pressure`: time in which at least one thread waited for a core. `generator`: CPU time of the load generator, and
+    `generator_waited`: how long its threads waited for a core. `load_average` is that of the last minute.
     """
 
     busy: float
@@ -35,9 +35,11 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Of one step. `lab`: what target, api and load generator used; `others`: what all else did, None where that is not
-    known; `waited`: how many of the lab's threads waited for a core on average, None where nobody says it. `steal`, and
-    `pressure` as a share of the time. `load_average` over a minute, at the end.
+    """The machine during one step.
+
+    `lab`: cores used by target, api and load generator. `others`: cores used by all other processes; None if unknown.
+    `waited`: average number of the lab's threads that waited for a core; None if unknown. `pressure` is a share of the
+    time; `load_average` is that of the last minute of the step.
     """
 
     cores: int
@@ -50,7 +52,7 @@ class Machine:
 
     @property
     def taken(self) -> float:
-        """Cores that the lab wanted and somebody else had: as much as others used, and no more than it waited for."""
+        """Cores that other processes used while the lab waited, and that the hypervisor took."""
         used = self.others or 0.0
         return (used if self.waited is None else min(used, self.waited)) + self.steal
 
@@ -60,11 +62,10 @@ class Machine:
 
     @property
     def words(self) -> str:
-        """As a sentence says it."""
-        load = "" if self.load_average is None else f", a load average of {self.load_average:.1f}"
-        steal = f", steal {self.steal / self.cores:.0%}" if self.cores else ""
-        used = "" if self.others is None else f"others used {self.others:.2f} of {self.cores:g} cores, "
-        return f"{used}{self.taken:.2f} that the lab waited for{load}{steal}"
+        """The figures, as part of a sentence."""
+        load = "" if self.load_average is None else f", load average {self.load_average:.1f}"
+        others = "" if self.others is None else f"other processes used {self.others:.2f} of {self.cores} cores, "
+        return f"{others}{self.taken:.2f} while the lab waited for a core{load}, steal {self.steal / self.cores:.0%}"
 
 
 def between(
@@ -74,9 +75,9 @@ def between(
     services_cpu: Sequence[float | None],
     services_waited: Sequence[float | None],
 ) -> Machine:
-    """Return what happened from one moment to the other; `services_…`: of the target and the api, in seconds.
+    """Return the machine between two moments; `services_cpu` and `services_waited` are the services' own, in seconds.
 
-    Of a service that says nothing nothing is known: its CPU counts as others', and all that others used as taken.
+    If a service does not report, its CPU time counts as that of other processes, and waiting is unknown.
     """
     lab = sum(used or 0.0 for used in services_cpu) + after.generator - before.generator
     waits = [*services_waited, difference(before.generator_waited, after.generator_waited)]

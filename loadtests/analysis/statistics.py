@@ -79,7 +79,7 @@ class StepFigures:
     inside: Inside
     settings: Settings
     generator_cpu: float = 0.0  # CPU seconds of the load generator, over all repeats
-    machine: Machine | None = None  # of the repeat from which most was taken
+    machine: Machine | None = None  # of the repeat that was disturbed most
 
     @property
     def goodput(self) -> float:
@@ -167,7 +167,11 @@ def figures(arm: Arm, step: Step, group: Sequence[Measured]) -> StepFigures:
         inside=together([one.inside for one in group]),
         settings=group[0].measurement.settings,
         generator_cpu=sum(one.generator_cpu * one.seconds for one in group),
-        machine=max((one.machine for one in group if one.machine is not None), key=lambda one: one.taken, default=None),
+        machine=max(
+            (one.machine for one in group if one.machine is not None),
+            key=lambda machine: (machine.disturbed, machine.taken),
+            default=None,
+        ),
     )
 
 

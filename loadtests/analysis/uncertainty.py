@@ -30,12 +30,6 @@ class Interval(NamedTuple):
     low: float
     high: float
 
-    @property
-    def width(self) -> float:
-        """Of one side, as a share of the middle."""
-        middle = (self.low + self.high) / 2
-        return (self.high - self.low) / 2 / middle if middle else math.inf
-
 
 @dataclass(frozen=True)
 class Draws:
@@ -49,8 +43,8 @@ class Draws:
 NOTHING: Array = np.empty(0)
 
 
-def load() -> None:
-    """Load the parts of scipy, which takes half a second: not while users wait for their pages."""
+def load_scipy() -> None:
+    """Load the parts of scipy that are used here. It takes half a second, which must not fall into a window."""
     scipy.stats.t.ppf(SURE, 1)
 
 
@@ -104,10 +98,10 @@ def median_time(pages: Sequence[Page]) -> float:
 
 
 def half_width(pages: Sequence[Page], window: float, turn: float) -> float:
-    """Return how unsure goodput and p50 are, the worse of the two: half of the 95 % interval, as a share.
+    """Return half of the 95 % interval of goodput or p50, whichever is wider, as a share of the figure.
 
-    By the means of up to 20 batches of the window (A. M. Law and W. D. Kelton, Simulation Modeling and Analysis), which
-    takes a thousandth of the time of the draws: it is asked for while users ask for pages. 0 where there are too few.
+    Use the means of up to 20 batches of the window (A. M. Law and W. D. Kelton, Simulation Modeling and Analysis). They
+    are much faster than `draws`, and the load generator serves its users meanwhile. Return 0 if there are too few.
     """
     length = max(1, math.ceil(window / turn / MOST_BATCHES)) * turn if turn else window / MOST_BATCHES
     number = int(window / length + 1e-9) if length else 0  # a batch holds whole turns of users in lockstep
@@ -117,6 +111,8 @@ def half_width(pages: Sequence[Page], window: float, turn: float) -> float:
     began, took = whole.T
     edges = np.arange(number + 1) * length
     ended = np.histogram(began + took, edges)[0]
+    if not ended.any():
+        return 0.0
     batches = np.digitize(began, edges)
     medians = [np.median(took[batches == batch]) for batch in range(1, number + 1) if (batches == batch).any()]
     reach = float(scipy.stats.t.ppf((1 + SURE) / 2, number - 1)) / math.sqrt(number)
@@ -236,8 +232,8 @@ def groups(pages: Sequence[Page], number: int) -> list[Sequence[Page]]:
 def stall(pages: Sequence[Page], window: float, turn: float, enough: int) -> float | None:
     """Return where in the window (seconds) hardly a page ended although many were to; None where pages ended all along.
 
-    Looked at are stretches in which `enough` pages are to end, of two turns at least, in which users in lockstep end
-    theirs, too, and of a share of the window: among the many short ones of a fast target chance leaves some empty.
+    A stretch is long enough for `enough` pages, for two turns of users in lockstep, and for a share of the window: a
+    fast target has so many shorter stretches that some are empty by chance.
     """
     whole = [page for page in pages if page.fault is None]
     ends = np.sort([page.ended for page in whole if 0 <= page.ended < window])

@@ -27,8 +27,8 @@ TURNS = 1.0  # times the median response time that a window has to last: its pag
 class Limits:
     """What the services are allowed: `memory` in bytes by service, the generator's cores; None: no limit.
 
-    `contained`: whether compose.yaml's limits hold, as they do for containers. `quick`:
-    whether steps are short on purpose.
+    `contained`: whether compose.yaml's limits hold, as they do for containers. `quick`: whether steps are short on
+    purpose.
     """
 
     memory: Mapping[str, int | None] = field(default_factory=dict)
@@ -38,7 +38,7 @@ class Limits:
 
 
 def checks(measured: Iterable[Measured], limits: Limits) -> list[Check]:
-    """Return all checks of all measurements, causes before what they cause: the first that fails is said in full."""
+    """Return the checks of all measurements, causes before effects: a verdict quotes the first that fails."""
     everything = list(measured)
     return [
         *(check for one in everything for check in (*checks_of_failures(one), *laws(one))),
@@ -48,20 +48,20 @@ def checks(measured: Iterable[Measured], limits: Limits) -> list[Check]:
 
 
 def checks_of_others(one: Measured) -> Iterator[Check]:
-    """One number of a step decides, before any other cause is looked for: what the lab wanted and others had."""
+    """Check whether other processes disturbed the step. It comes before every check that they can make fail."""
     if one.machine is not None:
         yield Check(
             "machine",
             one.measurement.name,
             not one.machine.disturbed,
             f"something else used the machine: {one.machine.words}" if one.machine.disturbed else one.machine.words,
-            f"at most {MOST_USED:.0%} of the cores, and {MOST_TAKEN:g} that the lab waited for",
-            "End what else runs on the machine (or on its host, where there is steal), and run again.",
+            f"at most {MOST_USED:.0%} of the cores, and {MOST_TAKEN:g} cores while the lab waits",
+            "Stop other programs on this machine (where there is steal, on its host), then run again.",
         )
 
 
 def checks_of_limits(one: Measured, limits: Limits) -> Iterator[Check]:
-    """What the limits and the clock did to the instrument itself."""
+    """Check CPU limits, memory limits and the clock."""
     where = one.measurement.name
     for service, throttled, variable in (
         ("the load generator", one.generator_throttled, "LOCUST_CPUS"),
@@ -139,7 +139,7 @@ def more_cpu(one: Measured, limits: Limits, variable: str, throttled: float | No
     if limits.contained and throttled and throttled > THROTTLED * one.seconds:
         return f"raise its CPU limit, which held it back ({variable}=)"
     if one.machine is not None and one.machine.disturbed:
-        return f"something else used the machine ({one.machine.words}): end it and run again"
+        return f"something else used the machine ({one.machine.words}): stop it, then run again"
     return "ask for fewer pages, or measure on a machine with more cores"
 
 
@@ -219,7 +219,7 @@ def checks_of_sample(one: Measured, limits: Limits) -> Iterator[Check]:
             f"no trend beyond {uncertainty.DRIFT:.0%}",
             "The target was still warming up, or something else used the machine: run again.",
         )
-    # Pages that share a core end in bursts, each after all of them have had it: so long do they stay (Little's law).
+    # Pages that share a core end in bursts, one burst per time that a page stays in the target (Little's law).
     stay = (one.inside.pages_in_flight or 0.0) / one.goodput if one.goodput else 0.0
     turn = max(one.measurement.turn, stay)
     stall = uncertainty.stall(one.log, one.seconds, turn, ENOUGH_TO_MISS[is_open])

@@ -77,15 +77,12 @@ def judge(points: Sequence[Point]) -> Judgement:
 
 
 def made_of(load: Step, slots: int) -> str:
-    """Say what the ratio is made of, where whoever chose the load and the slots has chosen it."""
+    """Return the sentence that says what the ratio depends on: the load and the slots that were chosen."""
     if load.is_open:
         return ""
     if load.think:
-        return f" Users think {load.think:g} s, so that fewer than all of them wait at a time."
-    return (
-        f" Users do not think, so that all of them always wait: then the ratio is users / slots, "
-        f"{digits(load.amount / slots)} here, until CPU ends it."
-    )
+        return f" Users think for {load.think:g} s between pages, so only some of them wait at a time."
+    return f" Without think time the ratio is users / slots ({digits(load.amount / slots)} here) until CPU limits it."
 
 
 EXPERIMENT = Experiment(

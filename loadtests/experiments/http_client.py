@@ -82,7 +82,7 @@ EXPERIMENT = Experiment(
             "A client for each request adds about 100 ms, because an SSL context is built even for plain HTTP.",
             "httpx issue 2298 (2022)",
             "https://github.com/encode/httpx/issues/2298",
-            confirmed="refuted as to how much: a client for each page costs some milliseconds of CPU, not 100",
+            confirmed="refuted: a client for each page costs some milliseconds of CPU, not 100",
         ),
     ),
     quick=Quick(knobs={"latency": 0.4}),

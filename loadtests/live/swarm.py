@@ -15,6 +15,7 @@ from loadtests.targets import Target
 
 SPAWN_RATE = Knob("spawn_rate", 0.01, knobs.MOST_USERS, "users that come in a second")
 RUN_TIME = re.compile(r"(?=.)(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s?)?", re.ASCII)  # 20, 20s, 3m, 1h20m
+SPLIT_NUMBER = re.compile(r"(?<=\d)_(?=\d)")  # Locust's form sends latency_p9_9 for latency_p99
 OFFERED = ("user_count", "spawn_rate", "run_time", "user_classes", "strategy", *(knob.name for knob in knobs.KNOBS))
 
 
@@ -36,9 +37,7 @@ def read(
 
     `now`: what a field that is missing stays at; `classes`: targets by user class.
     """
-    # The form turns names into others and back, and makes latency_p9_9 of latency_p99.
-    offered = {name.replace("_", ""): name for name in OFFERED}
-    form = {offered.get(field.replace("_", ""), field): texts for field, texts in form.items()}
+    form = {SPLIT_NUMBER.sub("", field): texts for field, texts in form.items()}
     # Fields that the form has and the lab does not use: the form sends them as it found them.
     unused = {"host": {"", *(target.url for target in classes.values())}, "shape_class": {"Default"}, "profile": {""}}
     for field, texts in form.items():

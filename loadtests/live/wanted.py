@@ -49,13 +49,22 @@ def read(said: object, targets: Collection[str], strategies: Collection[str]) ->
     """From what the page sends: texts and numbers by the names of its controls. Raises BadField."""
     if not isinstance(said, Mapping):
         raise BadField("", "What was sent is not a set of controls.")
-    users, chosen_targets, chosen_strategy = int(number(USERS, said)), chosen(said, targets), strategy(said, strategies)
+    return Wanted(
+        users=int(number(USERS, said)),
+        targets=chosen(said, targets),
+        strategy=strategy(said, strategies),
+        settings=settings(said),
+    )
+
+
+def settings(said: Mapping[str, Any]) -> Settings:
+    """Return the values of the knobs. Raises BadField, also where two of them do not go together."""
     values: dict[str, Any] = {knob.name: number(knob, said) for knob in knobs.KNOBS}
     try:
-        settings = Settings(**values)
+        return Settings(**values)
     except BadInput as error:
-        raise BadField("latency_p99", f"{error}.") from None
-    return Wanted(users, chosen_targets, chosen_strategy, settings)
+        variable, _, _ = str(error).replace("=", " ").partition(" ")
+        raise BadField(variable.lower(), f"{error}.") from None
 
 
 def number(knob: Knob, said: Mapping[str, Any]) -> float:

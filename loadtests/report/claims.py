@@ -43,13 +43,13 @@ def document(found: Sequence[Result], command: str) -> str:
 
 
 def kept(found: Sequence[Result], command: str) -> str:
-    """Return the figures behind the document, as JSON: those of each summary.json, without the checks and raw plots."""
+    """Return the summaries behind the document as JSON, shortened by `slim`."""
     runs = {one.experiment.name: one.summary and slim(one.summary) for one in found}
     return json.dumps({"command": command, "runs": runs}, indent=1, ensure_ascii=False) + "\n"
 
 
 def slim(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a reader of the figures needs: what was measured, of what, where and with what."""
+    """Return a summary without its checks and without the configuration of its services."""
     manifest = {name: value for name, value in summary["manifest"].items() if name != "services"}
     left_out = {"checks", "plots", "question", "noise_floor", "manifest"}
     return {**{name: value for name, value in summary.items() if name not in left_out}, "manifest": manifest}

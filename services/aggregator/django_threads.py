@@ -1,4 +1,4 @@
-"""Django's ASGI application as it comes, and without what costs a thread for each request."""
+"""Make Django's ASGI application, with or without a thread for each request."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.core.handlers.asgi import ASGIHandler
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections, reset_queries
 
-# Django's own receivers, all of them sync: to call them a request hops into a thread and back.
+# Django's own receivers are all sync, so Django calls them in a thread.
 RECEIVERS = (
     (request_started, reset_queries),
     (request_started, close_old_connections),
@@ -21,16 +21,17 @@ RECEIVERS = (
 
 
 class SharedThreadHandler(ASGIHandler):
-    """Requests share one thread for what is sync, in the place of one each (no ThreadSensitiveContext)."""
+    """Run the sync code of all requests in one thread: without ThreadSensitiveContext, asgiref shares its executor."""
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         await self.handle(scope, receive, send)
 
 
 def asgi_application(threads: str) -> ASGIHandler:
-    """Return Django's application, after setup; `threads`: of settings.DJANGO_THREADS.
+    """Return Django's application; call it after django.setup(). `threads` is a value of settings.DJANGO_THREADS.
 
-    What the receivers do is not needed here: there is no database, no cache, and no urlconf of a request's own.
+    The receivers close database connections and caches and reset the urlconf. The lab's pages use none of them; with a
+    database, settings.py refuses to disconnect the receivers.
     """
     if threads == "each":
         return ASGIHandler()

@@ -58,9 +58,14 @@ MIDDLEWARE = MIDDLEWARE_SETS[MIDDLEWARE_SET]
 INSTALLED_APPS = ["django.contrib.auth", "django.contrib.contenttypes"] if MIDDLEWARE_SET == "django" else []
 SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
 
-# Who runs what is sync around an async page (under ASGI): a thread for each request, as Django has it; the same without
-# its sync receivers, which call for it before the page; one thread for all requests, and no receivers.
+# Under ASGI Django runs its sync code in a thread for each request (each). no_receivers disconnects its receivers of
+# request_started and request_finished; shared does that too, and uses one thread for all requests.
 DJANGO_THREADS = env.choice("DJANGO_THREADS", ("each", "no_receivers", "shared"))
+if DATABASE_URL and DJANGO_THREADS != "each":
+    raise env.BadEnvironment(
+        f"environment: DJANGO_THREADS must be each where DATABASE_URL is set; it is {DJANGO_THREADS!r}. Django's "
+        "receivers close the connections of a request"
+    )
 
 USE_I18N = False
 USE_TZ = True

@@ -13,12 +13,12 @@ def test_the_verdict_says_what_the_ratio_is_made_of() -> None:
     """At 200 users it would be 20 times as many, on the same servers."""
     said = summarize(good_run())["verdict"]["sentence"]
     assert "times as many" in said
-    assert "Users do not think, so that all of them always wait: then the ratio is users / slots, 10.0 here" in said
-    assert said.endswith("until CPU ends it.")
+    assert said.endswith("Without think time the ratio is users / slots (10.0 here) until CPU limits it.")
 
 
 @pytest.mark.parametrize(
-    ("step", "said"), [(Step(users=600, think=5.0), "Users think 5 s"), (Step(rate=97), "pages/s predicted).")]
+    ("step", "said"),
+    [(Step(users=600, think=5.0), "Users think for 5 s between pages"), (Step(rate=97), "pages/s predicted).")],
 )
 def test_where_users_think_or_pages_arrive_it_is_made_of_something_else(step: Step, said: str) -> None:
     both = (measured(WSGI, step, 10.0, took=5.0), measured(ASGI, step, 97.0, settings=SETTINGS))

@@ -336,14 +336,25 @@ def test_an_async_page_holds_a_thread_of_django_only_where_django_is_as_it_comes
     assert (more >= pages) if each else (more < pages / 2)
 
 
-def test_a_set_of_middleware_that_does_not_exist_stops_the_start_by_name() -> None:
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"MIDDLEWARE_SET": "all"}, "MIDDLEWARE_SET must be lab or none or sync_only or django; it is 'all'"),
+        ({"DJANGO_THREADS": "none"}, "DJANGO_THREADS must be each or no_receivers or shared; it is 'none'"),
+        (
+            {"DJANGO_THREADS": "shared", "DATABASE_URL": "sqlite:////tmp/x", "DATABASE_POOL": "1"},
+            "DJANGO_THREADS must be each where DATABASE_URL is set; it is 'shared'",
+        ),
+    ],
+)
+def test_django_in_a_way_that_there_is_not_stops_the_start_by_name(variables: dict[str, str], said: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", "import services.aggregator.settings"],
-        env={**os.environ, "MIDDLEWARE_SET": "all"},
+        env={**os.environ, **variables},
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 3
-    assert "MIDDLEWARE_SET must be lab or none or sync_only or django; it is 'all'" in done.stderr
+    assert said in done.stderr

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -124,31 +123,19 @@ def test_the_claims_are_written_from_the_figures_that_are_kept_beside_them() -> 
     assert (ROOT / "docs" / "claims.md").read_text() == claims.document(found, figures["command"])
 
 
-KEPT = re.compile(r"\[([^\]]*\d[^\]]*)\]\((?:docs/)?([\w/.-]+\.json)\)")
+MEASURED = re.compile(r"\[([\d.,]+) (ms|s|pages/s)\]\((?:docs/)?([\w/.-]+\.json)#(/[^)]+)\)")
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/method.md"])
-def test_a_figure_that_links_to_a_run_is_in_it(document: str) -> None:
-    found = KEPT.findall((ROOT / document).read_text())
-    assert found or document != "README.md"
-    for words, file in found:
-        figure = re.sub(r"[^\d.,]+$", "", words.split()[0])
-        known = list(figures_of(json.loads((ROOT / "docs" / file).read_text())))
-        assert figure in known, f"{words} is not in docs/{file}"
-
-
-def figures_of(value: object) -> Iterator[str]:
-    """Every number of a kept run as a document may write it: three digits, also of thousandths; and of sentences."""
-    if isinstance(value, Mapping):
-        for one in value.values():
-            yield from figures_of(one)
-    elif isinstance(value, list):
-        for one in value:
-            yield from figures_of(one)
-    elif isinstance(value, str):
-        yield from re.findall(r"\d[\d.,]*", value.rstrip("."))
-    elif isinstance(value, float):
-        yield from (digits(value), digits(value * 1000))
+@pytest.mark.parametrize(("document", "fewest"), [("README.md", 1), ("docs/method.md", 3)])
+def test_a_measured_figure_is_the_one_that_its_link_points_to(document: str, fewest: int) -> None:
+    """The fragment is a JSON pointer (RFC 6901), without escapes."""
+    measured = MEASURED.findall((ROOT / document).read_text())
+    assert len(measured) >= fewest
+    for figure, unit, file, pointer in measured:
+        value = json.loads((ROOT / "docs" / file).read_text())
+        for key in pointer[1:].split("/"):
+            value = value[int(key) if isinstance(value, list) else key]
+        assert figure == digits(value * 1000 if unit == "ms" else value), f"{document}: {pointer}"
 
 
 def test_the_links_of_the_documents_lead_somewhere() -> None:

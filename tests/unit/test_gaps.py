@@ -56,7 +56,7 @@ def test_a_small_gap_is_still_limited_by_what_was_predicted() -> None:
         ({"failures": Counter({"502": 10})}, "failures", "10 of 50 pages failed"),
         ({"throttled_seconds": 4.0}, "cpu limit", "its CPU limit held it back 40% of the time"),
         ({"cpu_seconds": 19.0}, "cpu", "its processes computed on 1.90 of 2.00 cores"),
-        ({"machine": HOG}, "busy machine", "something else used the machine: others used 0.90 of 2 cores"),
+        ({"machine": HOG}, "busy machine", "something else used the machine: other processes used 0.90 of 2 cores"),
         ({"workers": workers(11, 10, 10, 9)}, "unknown", "what limited it is not known"),
         ({}, "unknown", "what limited it is not known"),
     ],

@@ -40,6 +40,7 @@ def test_what_the_page_sends_is_read_in_the_order_of_the_lab() -> None:
         ("users", "", "USERS must be a whole number"),
         ("fan_out", "1.5", "FAN_OUT must be a whole number from 1 to 100"),
         ("latency", "-1", "LATENCY must be a number from 0 to 10"),
+        ("correlated", "1", "CORRELATED=1 has no effect on a constant latency"),
         ("latency_p99", "0.5", "LATENCY_P99 must be 0 or at least LATENCY, the median"),
         ("latency", "nan", "LATENCY must be a number from 0 to 10"),
         ("fail", "2", "FAIL must be a number from 0 to 1"),

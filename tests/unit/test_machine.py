@@ -44,7 +44,7 @@ def test_a_database_server_of_the_lab_is_not_taken_for_others() -> None:
     found = replace(HOG, others=None, steal=0.02)
     assert found.taken == found.steal == pytest.approx(0.02)
     assert not found.disturbed
-    assert found.words.startswith("0.02 that the lab waited for")
+    assert found.words.startswith("0.02 while the lab waited for a core")
 
 
 def test_steal_is_taken_whether_or_not_anybody_waits() -> None:

@@ -73,7 +73,7 @@ def test_a_step_that_is_lengthened_makes_the_plan_longer_and_is_said() -> None:
     assert bar.left == pytest.approx(42, abs=1)
     assert out.getvalue().splitlines() == [
         "1/2 wsgi threadpool, 100 users; 0:30 left",
-        "    goes on longer than planned: pages take longer, or figures are not sure yet; 0:40 left",
+        "    extended: pages take longer than planned, or figures are still uncertain; 0:40 left",
     ]
 
 

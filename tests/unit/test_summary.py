@@ -142,7 +142,7 @@ def test_what_it_takes_to_match_is_measured_where_an_arm_has_slots_enough_and_el
     hundred = Arm("wsgi-100", "threadpool")
     slow, fast, matching = measured(WSGI, 100, 10.0), measured(ASGI, 100, 97.0), measured(hundred, 100, 95.0)
     (predicted,) = (text for text in summarize(run(slow, fast))["findings"] if "would need" in text)
-    assert predicted.endswith("(predicted, not measured).")
+    assert "(predicted, not measured)" in predicted
     slots = replace(experiments.find("external-concurrency"), arms=(WSGI, hundred, ASGI), judge=lambda _: HELD)
     targets = {**TARGETS, "wsgi-100": target("wsgi-100", 100)}
     found = summarize(run(slow, fast, matching, experiment=slots, targets=targets))["findings"]

@@ -36,6 +36,12 @@ def goodput(pages: list[Page], turn: float = 1.0) -> Interval | None:
     return uncertainty.of_draws(uncertainty.draws(pages, WINDOW, turn).goodput)
 
 
+def half(interval: Interval | None) -> float:
+    """Of its width, as a share of its middle."""
+    assert interval is not None
+    return (interval.high - interval.low) / (interval.high + interval.low)
+
+
 @pytest.mark.parametrize(
     "phase", [lambda _: 0.0, lambda user: user / 100, at_random(1)], ids=["lockstep", "even", "any"]
 )
@@ -43,7 +49,7 @@ def test_users_in_lockstep_are_no_uncertainty(phase: Callable[[int], float]) -> 
     """A second in which 100 pages end at once and the next in which none does are the same steady load."""
     found = goodput(closed_loop(100, 1.0, phase))
     assert found is not None
-    assert found.width < 0.06
+    assert half(found) < 0.06
     assert found.low <= 100 <= found.high * 1.02
 
 
@@ -61,14 +67,8 @@ def test_an_interval_holds_the_true_figure_about_as_often_as_it_says() -> None:
 def test_an_interval_becomes_narrow_with_more_pages() -> None:
     few, many = (closed_loop(users, 0.1, at_random(2), noise=0.3) for users in (4, 100))
     drawn = [uncertainty.draws(pages, WINDOW, 0.1) for pages in (few, many)]
-    widths = [interval.width for one in drawn if (interval := uncertainty.of_draws(one.p95))]
+    widths = [half(interval) for one in drawn if (interval := uncertainty.of_draws(one.p95))]
     assert widths[1] < widths[0] / 2
-
-
-def width(pages: list[Page], turn: float) -> float:
-    found = uncertainty.of_draws(uncertainty.draws(pages, WINDOW, turn).goodput)
-    assert found is not None
-    return found.width
 
 
 def test_the_quick_look_at_a_window_says_about_what_the_draws_say() -> None:
@@ -76,10 +76,11 @@ def test_the_quick_look_at_a_window_says_about_what_the_draws_say() -> None:
     for rate in (20, 400):
         arrived = np.cumsum(random.exponential(1 / rate, 7 * rate)) - 1
         pages = [Page(float(moment), 0.01, None) for moment in arrived if moment < WINDOW]
-        assert uncertainty.half_width(pages, WINDOW, 0.01) == pytest.approx(width(pages, 0.01), rel=0.5)
+        assert uncertainty.half_width(pages, WINDOW, 0.01) == pytest.approx(half(goodput(pages, 0.01)), rel=0.5)
     for phase in (lambda _: 0.0, lambda user: user / 100, at_random(1)):
         assert uncertainty.half_width(closed_loop(100, 1.0, phase, noise=0.001), WINDOW, 1.0) < 0.03
     assert uncertainty.half_width([], WINDOW, 1.0) == 0.0
+    assert uncertainty.half_width([Page(-1.0, 0.5, None)] * 9, WINDOW, 0.1) == 0.0, "all of them ended before"
     assert uncertainty.half_width(closed_loop(1, 4.0, lambda _: 0.0), WINDOW, 4.0) == 0.0
 
 

@@ -133,9 +133,9 @@ def test_a_failed_check_says_the_value_the_limit_and_the_remedy() -> None:
     [
         (LIMITS, {}, "or measure on a machine with more cores."),
         (LIMITS, {"api_throttled_seconds": 0.6}, "raise its CPU limit, which held it back (API_CPUS=)."),
-        (LIMITS, {"machine": HOG}, "something else used the machine (others used 0.90 of 2 cores"),
+        (LIMITS, {"machine": HOG}, "something else used the machine (other processes used 0.90 of 2 cores"),
         (LIMITS, {"machine": HOG, "api_throttled_seconds": 0.6}, "raise its CPU limit, which held it back"),
-        (Limits(contained=False), {"machine": HOG}, "steal 0%): end it and run again."),
+        (Limits(contained=False), {"machine": HOG}, "steal 0%): stop it, then run again."),
         (Limits(contained=False), {"machine": QUIET}, "or measure on a machine with more cores."),
         (Limits(contained=False), {"api_throttled_seconds": 0.2}, "or measure on a machine with more cores."),
     ],
