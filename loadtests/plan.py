@@ -25,7 +25,7 @@ class Pace:
     window: float
 
 
-NORMAL = Pace(warm_up=1.0, window=4.5)
+NORMAL = Pace(warm_up=1.0, window=4.0)
 QUICK = Pace(warm_up=0.2, window=1.2)
 
 
@@ -52,6 +52,10 @@ class Measurement:
     def turn(self) -> float:
         """Seconds after which users in lockstep do the same again: a page that nothing holds up."""
         return self.arm.takes or page_time(self.settings, self.arm.strategy)
+
+    def whole_turns(self, seconds: float) -> float:
+        """Return `seconds` rounded up to whole turns, of a window that is closed a moment late."""
+        return whole_turns(seconds - self.turn / 10, self.turn)
 
     def random(self) -> Random:
         """Random numbers of this step and repeat: the same for each arm, so that all of them meet the same load."""
@@ -95,12 +99,17 @@ def lengths(arm: Arm, step: Step, predicted: Prediction, pace: Pace) -> tuple[fl
         fails_after = 0.0
     warm_up = pace.warm_up + max(unhurried, fails_after) + step.think
     window = max(pace.window, turns * expected, TURNS_OF_FAILURES * fails_after)
-    if not step.is_open:  # as many pages as few users have to begin in it
-        window = max(window, (FEWEST_PAGES + 1) * (expected + step.think) / step.amount)
+    if not step.is_open:  # a few users have to begin pages enough in it
+        window = whole_turns(max(window, (FEWEST_PAGES + 1) * (expected + step.think) / step.amount), unhurried)
     drain = max(expected, fails_after)
     if step.is_open:
         drain = max(expected, fails_after) + max(0.0, step.amount / predicted.ended - 1) * (warm_up + window)
     return warm_up, window, drain
+
+
+def whole_turns(seconds: float, turn: float) -> float:
+    """Return `seconds` rounded up to whole turns: otherwise users in lockstep end a page too many or too few."""
+    return math.ceil(seconds / turn - 1e-9) * turn if turn else seconds
 
 
 def first_page_after(user: int, users: int, slots: int | None, page_time: float, random: Random) -> float:

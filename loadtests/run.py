@@ -341,7 +341,7 @@ def seconds_missing(recorder: Recorder, step: Measurement) -> float:
     wanted = validity.TURNS * median * 1.02 if median else 2 * step.window  # nothing that began has ended
     if uncertainty.half_width(log, seconds, step.turn) > SURE_ENOUGH:
         wanted = max(wanted, seconds + step.window / 4)
-    return max(0.0, min(wanted, 2 * step.window) - seconds)
+    return max(0.0, min(step.whole_turns(wanted), 2 * step.window) - seconds)
 
 
 def delays(generator: Generator, step: Measurement) -> Iterator[float]:

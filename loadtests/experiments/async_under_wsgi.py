@@ -52,7 +52,7 @@ def judge(points: Sequence[Point]) -> Judgement:
 
 EXPERIMENT = Experiment(
     name="async-under-wsgi",
-    seconds=(41, 11),
+    seconds=(38, 11),
     arms=(SYNC, ASYNC, ASGI),
     steps=users(1, 30),
     knobs={"latency": 0.5},

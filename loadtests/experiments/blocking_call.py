@@ -46,7 +46,7 @@ def judge(points: Sequence[Point]) -> Judgement:
 
 EXPERIMENT = Experiment(
     name="blocking-call",
-    seconds=(43, 7),
+    seconds=(41, 7),
     arms=(CLEAN, BLOCKING, THREADS),
     steps=users(1, 30),
     knobs={"latency": 0.5},

@@ -41,7 +41,7 @@ def judge(points: Sequence[Point]) -> Judgement:
 
 EXPERIMENT = Experiment(
     name="class-based",
-    seconds=(24, 7),
+    seconds=(23, 7),
     arms=(FUNCTION, GET, POST, WSGI),
     steps=users(10),
     knobs={"latency": 0.3},

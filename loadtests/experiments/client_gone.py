@@ -53,7 +53,7 @@ def answered(point: Point) -> float:
 
 EXPERIMENT = Experiment(
     name="client-gone",
-    seconds=(22, 11),
+    seconds=(21, 13),
     arms=(WSGI, SYNC, ASYNC),
     steps=users(6),
     knobs={"latency": 2 * PATIENCE},

@@ -39,7 +39,7 @@ def judge(points: Sequence[Point]) -> Judgement:
 
 EXPERIMENT = Experiment(
     name="cpu-bound",
-    seconds=(24, 5),
+    seconds=(22, 5),
     arms=(WSGI, ASGI),
     steps=users(1, 16),
     knobs={"work": WORK, "latency": 0.02, "fan_out": 1},

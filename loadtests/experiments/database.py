@@ -52,7 +52,7 @@ def judge(points: Sequence[Point]) -> Judgement:
 
 EXPERIMENT = Experiment(
     name="database",
-    seconds=(31, 10),
+    seconds=(29, 10),
     arms=(WSGI, SYNC, WRAPPED, ASYNC, SIDE_BY_SIDE),
     steps=users(40),
     knobs={"latency": 0.2, "fan_out": 1},

@@ -49,7 +49,7 @@ def judge(points: Sequence[Point]) -> Judgement:
 
 EXPERIMENT = Experiment(
     name="django-threads",
-    seconds=(18, 5),
+    seconds=(16, 5),
     arms=ARMS,
     steps=users(50),
     knobs={"latency": 0.2, "fan_out": 1},

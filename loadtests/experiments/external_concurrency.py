@@ -87,7 +87,7 @@ def made_of(load: Step, slots: int) -> str:
 
 EXPERIMENT = Experiment(
     name="external-concurrency",
-    seconds=(82, 12),
+    seconds=(79, 12),
     arms=(Arm("wsgi", "threadpool"), Arm("asgi", "gather")),
     steps=users(1, 10, 50, 100),
     quick=Quick(steps=users(1, 10, 50)),

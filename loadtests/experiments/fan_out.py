@@ -49,7 +49,7 @@ def judge(points: Sequence[Point]) -> Judgement:
 
 EXPERIMENT = Experiment(
     name="fan-out",
-    seconds=(62, 11),
+    seconds=(61, 11),
     arms=(SEQUENTIAL[0], THREADS[0], GATHER[0], SEQUENTIAL[1], THREADS[1], GATHER[1]),
     steps=users(1),
     knobs={"latency": 0.3},

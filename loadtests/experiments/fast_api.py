@@ -59,7 +59,7 @@ def described(lead: list[tuple[float, float]]) -> str:
 
 EXPERIMENT = Experiment(
     name="fast-api",
-    seconds=(89, 12),
+    seconds=(81, 12),
     arms=(*ONE, *TEN),
     steps=turned(USERS, "latency", 0.001, 0.005, 0.02, 0.1),
     judge=judge,

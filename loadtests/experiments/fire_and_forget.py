@@ -44,7 +44,7 @@ def finished(point: Point) -> float:
 
 EXPERIMENT = Experiment(
     name="fire-and-forget",
-    seconds=(24, 6),
+    seconds=(23, 6),
     arms=(WSGI, ASGI, *HANDED),
     steps=users(5),
     knobs={"latency": 0.3},

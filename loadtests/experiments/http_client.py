@@ -71,7 +71,7 @@ def opened(point: Point) -> str:
 
 EXPERIMENT = Experiment(
     name="http-client",
-    seconds=(47, 19),
+    seconds=(45, 20),
     arms=(THREADS, DEFAULT_LIMITS, PER_PAGE, *SHARED),
     steps=users(20),
     knobs={"latency": 0.4},

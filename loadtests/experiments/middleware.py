@@ -52,7 +52,7 @@ def more(seconds: float) -> str:
 
 EXPERIMENT = Experiment(
     name="middleware",
-    seconds=(45, 12),
+    seconds=(41, 12),
     arms=(*WSGI, *ASGI),
     steps=users(10),
     knobs={"latency": 0.05, "fan_out": 1},

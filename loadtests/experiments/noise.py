@@ -49,7 +49,7 @@ def judge(points: Sequence[Point]) -> Judgement:
 
 EXPERIMENT = Experiment(
     name="noise",
-    seconds=(67, 6),
+    seconds=(61, 6),
     arms=(
         Arm("wsgi", "threadpool"),
         Arm("wsgi", "threadpool", AGAIN),

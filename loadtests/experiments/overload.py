@@ -61,7 +61,7 @@ def judge(points: Sequence[Point]) -> Judgement:
 
 EXPERIMENT = Experiment(
     name="overload",
-    seconds=(68, 10),
+    seconds=(63, 10),
     arms=(Arm("wsgi", "threadpool"), Arm("asgi", "gather")),
     steps=(*users(5, 20), *rates(5, 20)),
     judge=judge,

@@ -45,7 +45,7 @@ def judge(points: Sequence[Point]) -> Judgement:
 
 EXPERIMENT = Experiment(
     name="self-call",
-    seconds=(26, 11),
+    seconds=(25, 12),
     arms=(WSGI, ASGI),
     steps=users(1, 10),
     knobs={"latency": 0.3},

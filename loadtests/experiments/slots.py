@@ -51,7 +51,7 @@ def judge(points: Sequence[Point]) -> Judgement:
 
 EXPERIMENT = Experiment(
     name="slots",
-    seconds=(70, 16),
+    seconds=(67, 16),
     arms=(TEN, FIFTY, HUNDRED, TWO_HUNDRED, PILED, SPREAD, ASGI),
     steps=users(100),
     knobs={"latency": 1.0},

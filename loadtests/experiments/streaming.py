@@ -48,7 +48,7 @@ def judge(points: Sequence[Point]) -> Judgement:
 
 EXPERIMENT = Experiment(
     name="streaming",
-    seconds=(64, 15),
+    seconds=(63, 17),
     arms=(WHOLE[0], STREAMED[0], WHOLE[1], STREAMED[1]),
     steps=users(5, 20),
     knobs={"latency": 0.2, "jitter": 1.0},

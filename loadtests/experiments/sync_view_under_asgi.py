@@ -50,7 +50,7 @@ def more_threads(alone: Point, full: Point) -> float:
 
 EXPERIMENT = Experiment(
     name="sync-view-under-asgi",
-    seconds=(30, 8),
+    seconds=(28, 8),
     arms=(SYNC, ASYNC),
     steps=users(1, 50),
     knobs={"fan_out": 1},  # by the page's own thread: it is these that count

@@ -62,7 +62,7 @@ def judge(points: Sequence[Point]) -> Judgement:
 
 EXPERIMENT = Experiment(
     name="timeouts",
-    seconds=(35, 15),
+    seconds=(33, 16),
     arms=(THREADS, GATHER, GIVES_UP, PARTIAL, PARTIAL_THREADS),
     steps=users(20),
     knobs={"latency": 0.2},

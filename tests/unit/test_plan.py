@@ -62,6 +62,13 @@ def test_a_step_of_few_users_holds_pages_enough_for_a_measurement_however_long_t
             assert number * step.window / expected(step.arm, step.step, step.settings).response_time > FEWEST_PAGES
 
 
+def test_a_window_holds_whole_turns_so_that_users_in_lockstep_are_counted_as_often_as_they_ask() -> None:
+    """In 4.5 turns each of 100 users ends four pages or five: 107 pages/s were measured where 100 users ask for 100."""
+    for step in planned([WSGI, ASGI], users(1, 10, 50, 100), 1):
+        assert step.window == pytest.approx(round(step.window / step.turn) * step.turn)
+        assert step.whole_turns(step.window * 1.005) == pytest.approx(step.window), "closed a moment late"
+
+
 @pytest.mark.parametrize("step", [Step(users=10), Step(rate=5)], ids=["closed", "open"])
 def test_pages_that_fail_late_fail_within_the_step(step: Step) -> None:
     hanging = Deployment(None, call_timeout=30.0, hang=0.01)
@@ -98,7 +105,7 @@ def test_what_an_arm_and_a_step_turn_is_measured_at_that_value() -> None:
     first, second = planned([slow], turned(10, "latency", 0.1, 2.0), 1)
     assert (first.settings.fan_out, first.settings.latency, second.settings.latency) == (1, 0.1, 2.0)
     assert first.name == "asgi-gather-one-call-10-users-latency-0.1-1"
-    assert second.window > 2 * 2.0
+    assert second.window >= 2 * 2.0
 
 
 def test_first_pages_come_at_random_within_one_page_time_as_far_as_there_are_slots() -> None:
