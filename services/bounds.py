@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?", re.ASCII)
@@ -65,6 +65,19 @@ LATENCY_P99 = Bound("latency_p99", 0, 60, "seconds")
 CORRELATED = Bound("correlated", 0, 1, whole=True)
 FAIL = Bound("fail", 0, 1, "(a share)")
 HANG = Bound("hang", 0, 1, "(a share)")
+
+
+def refuse_together(latency: float, jitter: float, latency_p99: float) -> None:
+    """Raise OutOfBounds where the values do not go together; seconds."""
+    if not latency_p99:
+        return
+    if not latency:
+        raise OutOfBounds(replace(LATENCY_P99, maximum=0, unit="without a latency"), f"{latency_p99:g}")
+    if latency_p99 < latency:
+        raise OutOfBounds(replace(LATENCY_P99, minimum=latency), f"{latency_p99:g}")
+    if jitter:
+        raise OutOfBounds(replace(JITTER, maximum=0, unit="with a latency_p99"), f"{jitter:g}")
+
 
 # One page, as the aggregator reads it.
 FAN_OUT = Bound("fan_out", 1, 100, "calls", whole=True)

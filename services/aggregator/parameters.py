@@ -7,7 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from services import query
-from services.bounds import CORRELATED, FAIL, FAN_OUT, HANG, HANGING, JITTER, LATENCY, LATENCY_P99, WORK
+from services.bounds import (
+    CORRELATED,
+    FAIL,
+    FAN_OUT,
+    HANG,
+    HANGING,
+    JITTER,
+    LATENCY,
+    LATENCY_P99,
+    WORK,
+    refuse_together,
+)
 
 NONCE = re.compile(r"[\w-]{0,64}", re.ASCII)
 PASSED_ON = {bound.name: bound for bound in (LATENCY, JITTER, LATENCY_P99, CORRELATED, FAIL, HANG)}
@@ -68,10 +79,13 @@ def read_page(query_string: str, default_fan_out: int, default_work: float = 0.0
     texts = query.read(query_string, KNOWN)
     if not NONCE.fullmatch(nonce := texts.pop("page", "")):
         raise query.BadQuery("page may have 64 ASCII letters, digits, - and _", {"parameter": "page", "maximum": 64})
+    behaviour = {name: PASSED_ON[name].parse(texts[name]) for name in PASSED_ON if name in texts}
+    if LATENCY.name in behaviour:  # else the api's default decides, which only the api knows
+        refuse_together(behaviour[LATENCY.name], behaviour.get(JITTER.name, 0.0), behaviour.get(LATENCY_P99.name, 0.0))
     fan_out, hanging, work = (texts.pop(bound.name, None) for bound in (FAN_OUT, HANGING, WORK))
     return Page(
         fan_out=default_fan_out if fan_out is None else int(FAN_OUT.parse(fan_out)),
-        behaviour={name: PASSED_ON[name].parse(text) for name, text in texts.items()},
+        behaviour=behaviour,
         hanging=0 if hanging is None else int(HANGING.parse(hanging)),
         work=default_work if work is None else WORK.parse(work),
         nonce=nonce,

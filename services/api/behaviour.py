@@ -10,7 +10,7 @@ from hashlib import blake2b
 from random import Random
 from statistics import NormalDist
 
-from services.bounds import CORRELATED, FAIL, HANG, JITTER, LATENCY, LATENCY_P99, Bound, OutOfBounds
+from services.bounds import CORRELATED, FAIL, HANG, JITTER, LATENCY, LATENCY_P99, Bound, refuse_together
 
 BOUNDS: Mapping[str, Bound] = {bound.name: bound for bound in (LATENCY, JITTER, LATENCY_P99, CORRELATED, FAIL, HANG)}
 NORMAL = NormalDist()
@@ -48,14 +48,7 @@ class Behaviour:
         Raises OutOfBounds, also where two values do not go together.
         """
         found = replace(self, **{name: BOUNDS[name].parse(text) for name, text in texts.items()})
-        if not (p99 := found.latency_p99):
-            return found
-        if p99 < found.latency:
-            raise OutOfBounds(replace(LATENCY_P99, minimum=found.latency), f"{p99:g}")
-        if not found.latency:
-            raise OutOfBounds(replace(LATENCY_P99, maximum=0, unit="without a latency"), f"{p99:g}")
-        if found.jitter:
-            raise OutOfBounds(replace(JITTER, maximum=0, unit="with a latency_p99"), f"{found.jitter:g}")
+        refuse_together(found.latency, found.jitter, found.latency_p99)
         return found
 
     def outcome(self, random: Random, page: str = "") -> Outcome:

@@ -84,6 +84,7 @@ def test_server_timing_says_how_long_the_view_took(client: httpx.Client, strateg
         ("latency=1e9", "latency", "1e9"),
         ("latency=%00", "latency", "\x00"),
         ("jitter=-1", "jitter", "-1"),
+        ("latency=1&latency_p99=0.5", "latency_p99", "0.5"),
         ("fail=2", "fail", "2"),
         ("fail=%3Cscript%3E", "fail", "<script>"),
         ("hang=x", "hang", "x"),
