@@ -60,7 +60,7 @@ def complain(sentence: str, details: str = "") -> None:
 
 def with_origin(sentence: str, words: Sequence[str], given: Variables | None) -> str:
     """Say also where the variable that begins the sentence comes from, unless an option gave its value."""
-    name = re.match(r"[A-Z_]+\b", sentence)
+    name = re.match(r"[A-Z][A-Z0-9_]*\b", sentence)
     option = f"--{name[0].lower().replace('_', '-')}" if name else ""
     if not name or given is None or any(word.partition("=")[0] == option for word in words):
         return sentence

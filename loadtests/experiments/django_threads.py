@@ -1,19 +1,19 @@
 """What do the threads cost that Django starts for each request under ASGI?
 
-An async page needs no thread, and Django starts two for it: before and after the page it calls its sync receivers of
-request_started and request_finished in a thread of the request's own, which waits beside the page until that ends, and
-a second one ends the first. Three targets serve the same async page: Django as it comes; without these receivers, where
-only the response's closing starts the two; and without a thread of the request's own (asgiref's
-ThreadSensitiveContext), where all requests share one.
+An async page needs no thread, but Django starts two for it. Before and after the page, Django calls its sync receivers
+of request_started and request_finished in a thread. This thread belongs to the request (asgiref's
+ThreadSensitiveContext) and idles until the page ends. A second thread then shuts it down. Three targets serve the same
+async page: Django as it is; without these receivers, so that the threads start only when the response is closed; and
+without ThreadSensitiveContext as well, so that all requests share one thread.
 
-Predict: as it comes there is a thread for each page in flight, in the others there are a few in all. To start two of
-them costs some tenths of a millisecond of CPU: little beside a page that computes, much beside one that only waits.
+Predict: Django as it is has one thread for each page in flight, the other two have a few in total. Starting two threads
+costs some tenths of a millisecond of CPU. That is little for a page that computes, and much for one that only waits.
 
-You will see threads that follow the users in the first arm alone, and CPU per page that falls where no request has a
-thread of its own any more.
+You will see the threads follow the users in the first arm only. CPU per page falls clearly once requests share one
+thread.
 
-In your project: a page that computes does not feel it. Where many short async pages a second are served it is the
-first thing that Django itself costs, and no setting turns it off: the arms change its handler.
+In your project: a page that computes does not notice. If you serve many short async pages per second, the threads are a
+visible part of Django's own cost, and no setting turns them off: the arms replace its handler.
 """
 
 from __future__ import annotations

@@ -259,6 +259,11 @@ def test_a_sentence_says_where_the_value_comes_from_unless_it_was_typed(
         monkeypatch.setenv(variables.TYPED, typed)
         assert main(["predict"]) == ExitCode.NOT_UP
         assert where in capsys.readouterr().err
+    monkeypatch.setenv("WORK", "0")
+    monkeypatch.setenv("LATENCY_P99", "abc")
+    assert main(["predict"]) == ExitCode.NOT_UP
+    assert "LATENCY_P99 comes from the environment" in capsys.readouterr().err, "a name may have digits"
+    monkeypatch.delenv("LATENCY_P99")
     monkeypatch.setenv("WORK", "1")
     assert main(["predict", "--work=2"]) == ExitCode.NOT_UP
     assert "comes from" not in capsys.readouterr().err
