@@ -17,10 +17,10 @@ from benchmarks.agreement import agreement
 from benchmarks.api import api
 from benchmarks.result import Result
 from benchmarks.telemetry import telemetry
-from loadtests import manifest
+from loadtests import ROOT
 from loadtests.errors import ExitCode, Interrupted, LabError
-from loadtests.results import FOLDER as RESULTS
-from loadtests.runtime import ROOT
+from loadtests.results import manifest
+from loadtests.results.folders import FOLDER as RESULTS
 
 BENCHMARKS: Mapping[str, Callable[[], Result]] = {
     "agreement": agreement,

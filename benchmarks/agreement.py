@@ -15,9 +15,10 @@ from benchmarks import lab
 from benchmarks.lab import PinnedRuntime
 from benchmarks.load import Wanted
 from benchmarks.result import Goal, Result, figures_table
-from loadtests import manifest, results, targets
+from loadtests import ROOT
 from loadtests.errors import LabDown
-from loadtests.runtime import ROOT
+from loadtests.generator import targets
+from loadtests.results import folders, manifest
 
 USERS = 30
 # With jitter users forget their phase, so it does not matter how a generator starts them. With few and slow calls the
@@ -104,7 +105,7 @@ def by_the_lab(runtime: PinnedRuntime, folder: Path) -> dict[str, dict[str, floa
         process.wait(PATIENCE)  # its standard input stays open: that is what it lives by
     except subprocess.TimeoutExpired:
         runtime.interrupt(process)
-    summary = results.summary(folder / "summary.json") or {"complete": False}
+    summary = folders.summary(folder / "summary.json") or {"complete": False}
     if not summary["complete"]:
         raise LabDown("the lab's load generator did not measure to its end")
     if summary["verdict"]["status"] == "invalid":

@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 
 from hdrh.histogram import HdrHistogram
 
-from loadtests import witness
 from loadtests.analysis.readings import LATENESS
 from loadtests.errors import LabDown
+from loadtests.generator import sampler
 
 LATENCY = 1.0  # seconds the api is asked to wait
 LADDER = (1_000, 2_500, 5_000, 7_500)  # calls in flight
@@ -228,7 +228,7 @@ async def measure(client: Client, witness_url: str, in_flight: int) -> Step:
 
 def read_api(witness_url: str) -> ApiState:
     """Raises OSError when the api does not say anything."""
-    reading = witness.read(witness_url)
+    reading = sampler.read(witness_url)
     if reading is None:
         raise OSError("no answer from the api's witness")
     return ApiState(reading.buckets[LATENESS], reading.number("lab_calls_in_flight") or 0, reading.values[CPU])

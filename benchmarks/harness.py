@@ -16,10 +16,10 @@ from locust import FastHttpUser, task
 from locust.env import Environment
 
 from benchmarks.peers.instant import FAN_OUT
-from loadtests.knobs import Settings
-from loadtests.record import Recorder
-from loadtests.targets import Target
-from loadtests.users import user_class
+from loadtests.generator.record import Recorder
+from loadtests.generator.users import user_class
+from loadtests.model.settings import Settings
+from loadtests.model.target import Target
 from services.supervise import cpu_seconds
 
 STRATEGY = "gather"

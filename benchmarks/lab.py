@@ -20,12 +20,13 @@ import psutil
 import uvloop
 
 from benchmarks.result import Result
-from loadtests import launch, witness
+from loadtests import ROOT
 from loadtests.analysis.machine import between
 from loadtests.errors import Interrupted
-from loadtests.results import FOLDER as RESULTS
-from loadtests.runtime import ROOT
-from loadtests.runtime.processes import ProcessRuntime, free_port
+from loadtests.generator import sampler
+from loadtests.host import launch
+from loadtests.host.processes import ProcessRuntime, free_port
+from loadtests.results.folders import FOLDER as RESULTS
 from services.supervise import cpu_seconds
 
 T = TypeVar("T")
@@ -160,10 +161,10 @@ def undisturbed_by_others(benchmark: Callable[[], Result]) -> Result:
 
     All that it started has ended by then, so that the CPU which that took is known: that of this process's children.
     """
-    before, began, children = witness.moment(), time.monotonic(), children_cpu_seconds()
+    before, began, children = sampler.moment(), time.monotonic(), children_cpu_seconds()
     result = benchmark()
     used = children_cpu_seconds() - children
-    machine = between(before, witness.moment(), time.monotonic() - began, [used], [None])
+    machine = between(before, sampler.moment(), time.monotonic() - began, [used], [None])
     if result.invalid or not machine.disturbed:
         return result
     return replace(result, invalid=f"something else used the machine: {machine.words}")

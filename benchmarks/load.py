@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from urllib.parse import urlsplit
 
-from loadtests import page
 from loadtests.errors import LabDown
+from loadtests.generator import page
 
 ABORTED = (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError)
 

@@ -14,8 +14,8 @@ from benchmarks import lab, profiles
 from benchmarks.lab import PinnedRuntime
 from benchmarks.load import Pace, Wanted, Window, as_figures, closed_loop
 from benchmarks.result import Goal, Result, figures_table
-from loadtests import targets
 from loadtests.errors import LabDown
+from loadtests.generator import targets
 
 FAN_OUT = 10
 ROUNDS = 5

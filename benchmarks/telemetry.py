@@ -15,7 +15,7 @@ from benchmarks import lab
 from benchmarks.lab import PinnedRuntime
 from benchmarks.load import Pace, Wanted, Window, as_figures, closed_loop
 from benchmarks.result import Goal, Result, figures_table
-from loadtests import targets, witness
+from loadtests.generator import sampler, targets
 
 FAN_OUT = 10
 # Calls so short that CPU is all that a page waits for, and users enough to keep the core busy.
@@ -127,5 +127,5 @@ async def while_read(said: str | None, loop: Callable[[], Coroutine[Any, Any, Wi
 
 async def read_again_and_again(said: str) -> None:
     while True:
-        await asyncio.to_thread(witness.read, said)
+        await asyncio.to_thread(sampler.read, said)
         await asyncio.sleep(READ_EVERY)

@@ -1,1 +1,5 @@
-"""What measures: experiments, the load, the validity of what was measured, the verdict and the report."""
+"""What measures: the launcher, the load generator, the analysis, the reports and the live page."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent  # the checkout; in the load generator's image /lab

@@ -49,7 +49,7 @@ if __name__ == "__main__":
     settle()
 try:
     from loadtests.command_line import main as main  # noqa: PLC0414  # for those that start it in their own process
-    from loadtests.output import survive_lost_output
+    from loadtests.host.output import survive_lost_output
 except ImportError as error:
     fail(
         f"{error}: this Python lacks part of its standard library, or the checkout lacks a file. Complete them, or "

@@ -11,12 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from loadtests import experiments, knobs, variables
-from loadtests.arrivals import SHAPES
+from loadtests import experiments
 from loadtests.errors import BadInput, ExitCode, Interrupted, LabError
-from loadtests.output import Output
-from loadtests.step import amounts
-from loadtests.variables import LOAD, Variables
+from loadtests.host import variables
+from loadtests.host.output import Output
+from loadtests.host.variables import LOAD, Variables
+from loadtests.model import knobs
+from loadtests.model.arrivals import SHAPES
+from loadtests.model.run_options import RunOptions
 
 DEFAULT_EXPERIMENT = "external-concurrency"
 
@@ -157,117 +159,105 @@ def add_runtime(command: argparse.ArgumentParser) -> None:
     )
 
 
-def check_load(options: argparse.Namespace) -> None:
-    """Replace the texts of the options by their values, before anything is started. Raises BadInput."""
-    options.quick = knobs.switch("QUICK", options.quick)
-    options.experiments = experiments.names(options.experiment)
-    options.users = knobs.users(options.users) if options.users else ()
-    options.rate = knobs.rates(options.rate) if options.rate else ()
-    options.think = knobs.THINK.parse(options.think) if options.think else None
-    options.arrivals = knobs.arrivals(options.arrivals) if options.arrivals else ""
-    options.repeats = knobs.repeats(options.repeats) if options.repeats else None
-    asked = {knob.variable for knob in knobs.KNOBS if getattr(options, knob.name)}
-    asked |= {name for name in options.given.known if options.given.environment.get(name)} if options.given else set()
-    for name in options.experiments:
-        experiments.refuse_other_steps(experiments.find(name), (*options.users, *options.rate))
-        experiments.refuse_shape(experiments.find(name), options)
-        experiments.refuse_decided(experiments.find(name), asked)
+def run_options(options: argparse.Namespace) -> RunOptions:
+    """Return what the options ask of a run, checked before anything is started. Raises BadInput."""
+    texts = {knob.name: text for knob in knobs.KNOBS if (text := getattr(options, knob.name))}
     for knob in knobs.KNOBS:
-        if text := getattr(options, knob.name):
-            knob.parse(text)
-    # Inside the load generator's service the environment holds every default.
-    defaults = variables.declared(variables.topology()) if options.given else {}
-    for name in options.experiments:
-        experiments.refuse_together(experiments.find(name), options, {**defaults, **os.environ})
+        if knob.name in texts:
+            knob.parse(texts[knob.name])
+    asked = RunOptions(
+        users=knobs.users(options.users) if options.users else (),
+        rate=knobs.rates(options.rate) if options.rate else (),
+        think=knobs.THINK.parse(options.think) if options.think else None,
+        arrivals=knobs.arrivals(options.arrivals) if options.arrivals else "",
+        repeats=knobs.repeats(options.repeats) if options.repeats else None,
+        quick=knobs.switch("QUICK", options.quick),
+        knobs=texts,
+    )
+    given: Variables | None = options.given  # None inside the load generator, whose environment holds every default
+    defaults = given.known if given else {}
+    for experiment in experiments.named(options.experiment):
+        asked.refuse_for(experiment, given.names if given else (), {**defaults, **os.environ})
+    return asked
 
 
-def load_arguments(options: argparse.Namespace, experiment: str) -> list[str]:
-    """The same options, for the load generator."""
-    words = [f"--experiment={experiment}"]
-    if options.repeats:
-        words.append(f"--repeats={options.repeats}")
-    words += [f"--{name}={amounts(steps)}" for name in ("users", "rate") if (steps := getattr(options, name))]
-    words += [f"--think={options.think:g}"] if options.think is not None else []
-    words += [f"--arrivals={options.arrivals}"] if options.arrivals else []
-    if options.quick:
-        words.append("--quick")
-    asked = {knob.name: getattr(options, knob.name) for knob in knobs.KNOBS}
-    return words + [f"--{name.replace('_', '-')}={text}" for name, text in asked.items() if text]
+def choose_runtime(options: argparse.Namespace, arguments: Sequence[str]) -> str:
+    """Return where the services run; local processes go on inside the virtual environment. Raises LabError."""
+    from loadtests.host import launch  # noqa: PLC0415  # not inside the load generator's container
+    from loadtests.results import folders  # noqa: PLC0415  # likewise
 
-
-def choose_runtime(options: argparse.Namespace, arguments: Sequence[str]) -> None:
-    """Settle where the services run; local processes go on inside the virtual environment. Raises LabError."""
-    from loadtests import launch, results  # noqa: PLC0415  # not inside the load generator's container
-
-    results.refuse_colon()
-    options.runtime = launch.choose_runtime(options.runtime)
-    if options.runtime == "process":
+    folders.refuse_colon()
+    runtime = launch.choose_runtime(options.runtime)
+    if runtime == "process":
         options.given.refuse_limits()
         launch.in_virtualenv([options.name, *arguments, "--runtime=process"])
+    return runtime
 
 
 def run_command(options: argparse.Namespace) -> int:
-    from loadtests import launch  # noqa: PLC0415
+    from loadtests.host import launch  # noqa: PLC0415
 
-    check_load(options)
-    choose_runtime(options, load_arguments(options, options.experiment))
-    ended = launch.measure(options, lambda experiment: load_arguments(options, experiment))
-    return max(one.code for one in ended)
+    asked = run_options(options)
+    runtime = choose_runtime(options, [f"--experiment={options.experiment}", *asked.arguments])
+    outcomes = launch.measure(experiments.named(options.experiment), asked, runtime)
+    return max(outcome.code for outcome in outcomes)
 
 
 def claims_command(options: argparse.Namespace) -> int:
-    from loadtests import launch  # noqa: PLC0415
+    from loadtests.host import launch  # noqa: PLC0415
     from loadtests.report import claims  # noqa: PLC0415
 
-    check_load(options)
-    launch.check_document(options.write_to)
-    choose_runtime(options, [*load_arguments(options, options.experiment), f"--write-to={options.write_to}"])
-
-    def arguments(experiment: str) -> list[str]:
-        return load_arguments(options, experiment)
-
-    typed = launch.claims_command_line(options)
-    ended = {one.experiment.name: one for one in launch.measure(options, arguments)}
-    disturbed = [name for name, one in ended.items() if one.code == ExitCode.INVALID]
-    if disturbed and ended_by_itself(ended.values()):
-        print(f"\nOnce more, because the measurement did not hold: {', '.join(disturbed)}", flush=True)
-        options.experiments = disturbed
+    asked = run_options(options)
+    claims.check_path(options.write_to)
+    again = [f"--experiment={options.experiment}", *asked.arguments, f"--write-to={options.write_to}"]
+    runtime = choose_runtime(options, again)
+    chosen = experiments.named(options.experiment)
+    outcomes = {outcome.experiment.name: outcome for outcome in launch.measure(chosen, asked, runtime)}
+    disturbed = [outcome.experiment for outcome in outcomes.values() if outcome.code == ExitCode.INVALID]
+    if disturbed and not interrupted(outcomes.values()):
+        names = ", ".join(experiment.name for experiment in disturbed)
+        print(f"\nOnce more, because the measurement did not hold: {names}", flush=True)
         try:
-            ended |= {one.experiment.name: one for one in launch.measure(options, arguments)}
+            outcomes |= {outcome.experiment.name: outcome for outcome in launch.measure(disturbed, asked, runtime)}
         except LabError as error:  # what was measured is not lost for it
             why = f"the first result stands, because it could not be measured again: {error}\n{error.details}"
-            print(f"{', '.join(disturbed)}: {why.rstrip()}", file=sys.stderr, flush=True)
-    if not ended_by_itself(ended.values()):
+            print(f"{names}: {why.rstrip()}", file=sys.stderr, flush=True)
+    if interrupted(outcomes.values()):
         print(f"{options.write_to} is left as it was: not all was measured.", file=sys.stderr)
         return ExitCode.INTERRUPTED
-    results = [claims.result(ended[name].experiment, ended[name].folder) for name in sorted(ended)]
-    launch.write_document(options.write_to, claims.document(results, typed))
-    launch.write_document(str(Path(options.write_to).with_suffix(".json")), claims.kept(results, typed))
-    return max(one.code for one in ended.values())
+    typed = launch.claims_command_line(chosen, asked, runtime)
+    results = [claims.result(outcomes[name].experiment, outcomes[name].folder) for name in sorted(outcomes)]
+    claims.write(Path(options.write_to), results, typed)
+    return max(outcome.code for outcome in outcomes.values())
 
 
-def ended_by_itself(runs: Iterable[Any]) -> bool:
-    return all(run.code != ExitCode.INTERRUPTED for run in runs)
+def interrupted(outcomes: Iterable[Any]) -> bool:
+    return any(outcome.code == ExitCode.INTERRUPTED for outcome in outcomes)
 
 
 def up_command(options: argparse.Namespace) -> int:
-    from loadtests import launch  # noqa: PLC0415
+    from loadtests.host import launch  # noqa: PLC0415
 
-    choose_runtime(options, [])
-    return launch.serve(options)
+    return launch.serve(choose_runtime(options, []))
 
 
 def predict_command(options: argparse.Namespace) -> int:
-    from loadtests import launch  # noqa: PLC0415
+    from loadtests.host import launch, processes  # noqa: PLC0415
 
-    check_load(options)
-    options.runtime = launch.choose_runtime(options.runtime)
-    if options.runtime == "process":
+    asked = run_options(options)
+    runtime = launch.choose_runtime(options.runtime)
+    if runtime == "process":
         options.given.refuse_limits()
-    launch.in_virtualenv(["predict", *load_arguments(options, options.experiment), f"--runtime={options.runtime}"])
-    from loadtests import predict  # noqa: PLC0415  # needs packages of the virtual environment
+    again = [f"--experiment={options.experiment}", *asked.arguments, f"--runtime={runtime}"]
+    launch.in_virtualenv(["predict", *again])
+    from loadtests.report import predict  # noqa: PLC0415  # needs packages of the virtual environment
 
-    return predict.main(options)
+    chosen = experiments.named(options.experiment)
+    if len(chosen) != 1:
+        raise BadInput(f"one EXPERIMENT is predicted at a time; there are {len(chosen)}")
+    [experiment] = chosen
+    services = processes.declared_services({**os.environ, **experiment.deployment})
+    return predict.main(experiment, asked, predict.Lab.on_this_machine(services, limited=runtime == "docker"))
 
 
 def list_command(options: argparse.Namespace) -> int:
@@ -283,7 +273,7 @@ def list_command(options: argparse.Namespace) -> int:
 
 
 def compare_command(options: argparse.Namespace) -> int:
-    from loadtests import launch  # noqa: PLC0415
+    from loadtests.host import launch  # noqa: PLC0415
     from loadtests.report import compare  # noqa: PLC0415
 
     if compare.have_repeats(options.a, options.b):
@@ -292,17 +282,17 @@ def compare_command(options: argparse.Namespace) -> int:
 
 
 def install_command(options: argparse.Namespace) -> int:
-    from loadtests.runtime import virtualenv  # noqa: PLC0415
+    from loadtests.host import virtualenv  # noqa: PLC0415
 
     virtualenv.ensure(options.lock)
     return 0
 
 
 def measure_command(options: argparse.Namespace) -> int:
-    check_load(options)
-    from loadtests import run  # noqa: PLC0415  # imports Locust, which monkey-patches
+    asked = run_options(options)
+    from loadtests.generator import run  # noqa: PLC0415  # imports Locust, which monkey-patches
 
-    return run.main(options)
+    return run.main(experiments.find(options.experiment), asked, Path(options.folder))
 
 
 def indent(text: str) -> str:

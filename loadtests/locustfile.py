@@ -10,14 +10,16 @@ from typing import Any
 from flask import Response, jsonify
 from locust import events, stats
 
-from loadtests import knobs, targets, users
 from loadtests.errors import LabError
+from loadtests.generator import targets, users
 from loadtests.live.attach import attach
 from loadtests.live.guard import guard
 from loadtests.live.login import Login, protect
 from loadtests.live.origins import TRUSTED, Origins
 from loadtests.live.server import bound
-from loadtests.runtime import LOGIN
+from loadtests.model import knobs
+from loadtests.model.knobs import LOGIN
+from loadtests.model.settings import Settings
 
 
 def whole_milliseconds(response_time: float) -> int:
@@ -36,7 +38,7 @@ try:
     origins = Origins.parse(os.environ[TRUSTED], os.environ["PUBLISHED_PORT"])
     STRATEGIES = knobs.strategies(found[0].paths)  # one Django project: the same at every target
     knobs.check_strategy(os.environ["STRATEGY"], STRATEGIES)  # argparse compares no default with its choices
-    DEFAULTS = asdict(knobs.settings({knob.name: os.environ[knob.variable] for knob in knobs.KNOBS}))
+    DEFAULTS = asdict(Settings.parse({knob.name: os.environ[knob.variable] for knob in knobs.KNOBS}))
 except LabError as error:
     raise SystemExit(f"locust: {error}") from None
 

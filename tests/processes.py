@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-from loadtests.runtime.processes import ProcessRuntime
+from loadtests.host.processes import ProcessRuntime
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import math
 from functools import lru_cache
 from statistics import NormalDist, fmean
 
-from loadtests.knobs import Settings
+from loadtests.model.settings import Settings
 
 NORMAL = NormalDist()
 Z99 = NORMAL.inv_cdf(0.99)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from loadtests.analysis.readings import Reading, grown
-from loadtests.page import NO_ANSWER
+from loadtests.model.measurement import NO_ANSWER
 
 Readings = tuple[Reading | None, Reading | None]  # of the target and of the api
 

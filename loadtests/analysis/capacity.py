@@ -20,40 +20,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from loadtests.analysis import answers, queues
-from loadtests.knobs import Settings
-from loadtests.step import PATIENCE, PAUSE_AFTER_FAILURE, Step
-from loadtests.units import digits
+from loadtests.model.load_level import PATIENCE, PAUSE_AFTER_FAILURE, LoadLevel
+from loadtests.model.prediction import Deployment, Prediction
+from loadtests.model.settings import Settings
+from loadtests.model.units import digits
 
 OF_QUERIES = ("orm_sync", "orm_to_async", "orm_async", "orm_gather")
 ONE_AFTER_THE_OTHER = {"sequential", *OF_QUERIES}
 OF_THREADS = {"threadpool", "stream_threads"}  # whose calls wait for a thread, and that for as long as it takes
-
-
-@dataclass(frozen=True, slots=True)
-class Deployment:
-    """What limits a target: `slots` pages (None: no such limit), `cores`, `workers`, and its `pools` by strategy.
-
-    A pool is what the pages of all workers share: connections or threads. `machine`: cores that the target shares with
-    the api and the load generator. `call_timeout` and `pool_timeout`: seconds that a call waits for its answer, and for
-    a pooled connection, before it fails. `hang`: the share of calls that the api never answers.
-    """
-
-    slots: int | None
-    cores: float = math.inf
-    workers: int = 1
-    pools: Mapping[str, int] = field(default_factory=dict)
-    machine: float = math.inf
-    call_timeout: float = math.inf
-    pool_timeout: float = math.inf
-    hang: float = 0.0
-
-    def with_client(self, strategy: str, pool: int | None, timeout: float | None) -> Deployment:
-        """Return the deployment for pages whose client has a pool and a timeout of its own; None: it has not."""
-        own = self if pool is None else replace(self, pools={**self.pools, strategy: pool})
-        return own if timeout is None else replace(own, call_timeout=timeout, pool_timeout=timeout)
 
 
 def cores(workers: int, limit: float | None, machine: float) -> float:
@@ -75,29 +52,6 @@ def waits(target: Mapping[str, str], api: Mapping[str, str]) -> dict[str, float]
         "hang": api.get("HANG"),
     }
     return {name: float(text) for name, text in texts.items() if text}
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """`goodput` in pages/s; `page_time` of a page that nothing holds up and `response_time`, in seconds.
-
-    `bottleneck`: 'users' or 'arrivals' (nothing limits the target), 'slots', 'cpu', 'pool', 'blocking' (one page at a
-    time has the event loop) or 'failures' (no page is whole). In flight by Little's law: pages that are worked on, and
-    their calls at the api. `ended`: pages/s, whole or failed. `failing`: the share of pages that fail, after
-    `failure_time` seconds; None where some do and the formula does not know how many: then goodput is an upper bound.
-    `reason`: why they fail.
-    """
-
-    goodput: float
-    page_time: float
-    response_time: float
-    bottleneck: str
-    pages_in_flight: float
-    calls_in_flight: float
-    ended: float
-    failing: float | None = 0.0
-    failure_time: float | None = None
-    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +111,7 @@ def predict(  # noqa: PLR0913  # the formula has that many terms
     settings: Settings,
     strategy: str,
     deployment: Deployment,
-    step: Step,
+    step: LoadLevel,
     cpu_per_page: float = 0.0,
     *,
     cpu_beside: float = 0.0,
@@ -219,7 +173,7 @@ def predict(  # noqa: PLR0913  # the formula has that many terms
     return cut_short(predicted, strategy, deployment, queued, patience)
 
 
-def closed(step: Step, slots: int | None, delay: float, shared: float, pause: float) -> float:
+def closed(step: LoadLevel, slots: int | None, delay: float, shared: float, pause: float) -> float:
     """Return the pages/s, whole or not, of users who each wait for their page before they ask for the next.
 
     `delay`: seconds of a page during which it holds up no other; `shared`: at what all pages share; `pause`: before its
@@ -274,7 +228,7 @@ def cut_short(
     return predicted
 
 
-def gives_up(whole: float, patience: float, deployment: Deployment, step: Step, page: Calls) -> Prediction:
+def gives_up(whole: float, patience: float, deployment: Deployment, step: LoadLevel, page: Calls) -> Prediction:
     """Return what is left where every user leaves before the page can be there."""
     asking = step.amount * patience if step.is_open else step.amount
     return Prediction(

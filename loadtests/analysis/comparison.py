@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from loadtests.analysis import noise
 from loadtests.errors import BadInput
-from loadtests.step import Step
+from loadtests.model.load_level import LoadLevel
 
 T = TypeVar("T")
 
@@ -324,7 +324,7 @@ def places(arms: Sequence[Any]) -> Iterator[tuple[Place, Measured]]:
 def load_of(step: Mapping[str, Any]) -> str:
     """Its name; until schema_version 2 a step had none, and was a number of users."""
     if "name" not in step and isinstance(number := step.get("users"), int):
-        return Step(users=number).name
+        return LoadLevel(users=number).name
     return take(step, "name", str)
 
 

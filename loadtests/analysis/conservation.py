@@ -14,11 +14,10 @@ from loadtests.analysis.balance import Balance
 from loadtests.analysis.capacity import ONE_AFTER_THE_OTHER
 from loadtests.analysis.check import Check
 from loadtests.analysis.statistics import Measured
-from loadtests.knobs import Settings
-from loadtests.page import UNANSWERED
-from loadtests.record import Page
-from loadtests.step import PAUSE_AFTER_FAILURE
-from loadtests.units import digits, duration
+from loadtests.model.load_level import PAUSE_AFTER_FAILURE
+from loadtests.model.measurement import UNANSWERED, Page
+from loadtests.model.settings import Settings
+from loadtests.model.units import digits, duration
 
 CALLS, MINIMUM, USERS, PAGES = LAWS = ("calls", "physical minimum", "users", "pages")
 
@@ -43,8 +42,8 @@ def laws(one: Measured) -> Iterator[Check]:
             yield calls(one, one.balance)
     if MINIMUM not in broken:
         yield from physical_minimum(one)
-    if one.log and USERS not in broken and not one.measurement.arm.fails and not one.measurement.step.is_open:
-        yield users(one, one.measurement.step.users or 0)
+    if one.log and USERS not in broken and not one.measurement.arm.fails and not one.measurement.level.is_open:
+        yield users(one, one.measurement.level.users or 0)
 
 
 def ended(one: Measured) -> Check:
@@ -151,7 +150,7 @@ def users(one: Measured, number: int) -> Check:
     busy = sum(whole)
     if one.measurement.settings.fail:  # as the api was asked to
         busy += sum(inside(page, one.seconds) for page in other) + PAUSE_AFTER_FAILURE * len(other)
-    think, ended = one.measurement.step.think, sum(0 <= page.ended < one.seconds for page in one.log)
+    think, ended = one.measurement.level.think, sum(0 <= page.ended < one.seconds for page in one.log)
     busy += think * ended
     share = busy / one.seconds if one.seconds else 0.0
     chance = 3 * think * math.sqrt(ended) / one.seconds if one.seconds else 0.0  # of exponential times, 3 deviations

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from loadtests.analysis import queues
-from loadtests.analysis.capacity import Deployment
-from loadtests.analysis.statistics import StepFigures
-from loadtests.units import digits, size
+from loadtests.analysis.statistics import LevelFigures
+from loadtests.model.prediction import Deployment
+from loadtests.model.units import digits, size
 
 ENOUGH_PAGES = 20  # the kernel counts CPU in steps of 10 ms: fewer pages say too little
 
@@ -25,7 +25,7 @@ class Cost:
     memory_per_page_in_flight: float | None
 
 
-def calibrated(steps: Sequence[StepFigures], at: StepFigures) -> StepFigures | None:
+def calibrated(steps: Sequence[LevelFigures], at: LevelFigures) -> LevelFigures | None:
     """Return the step that tells what CPU a page takes at this load: itself, or the nearest with pages enough to tell.
 
     A busy server takes about half the CPU a page of an idle one, so what is measured at another load misleads.
@@ -34,7 +34,7 @@ def calibrated(steps: Sequence[StepFigures], at: StepFigures) -> StepFigures | N
     return min(known, key=lambda step: abs(math.log(step.goodput / at.goodput)) if at.goodput else 0.0, default=None)
 
 
-def cost(steps: Sequence[StepFigures]) -> Cost:
+def cost(steps: Sequence[LevelFigures]) -> Cost:
     """At the arm's highest step."""
     if not steps:
         return Cost(None, None, None)
@@ -48,12 +48,12 @@ def cost(steps: Sequence[StepFigures]) -> Cost:
     return Cost(steps[-1].cpu_per_page, last.memory, None if each is None else max(0.0, each))
 
 
-def slots_busy(free: StepFigures, page_time: float) -> float:
+def slots_busy(free: LevelFigures, page_time: float) -> float:
     """Return the slots that are busy on average while an arm with slots serves what one without serves (Little)."""
     return free.goodput * page_time
 
 
-def measured_match(matching: StepFigures, slots: int, free: StepFigures) -> str:
+def measured_match(matching: LevelFigures, slots: int, free: LevelFigures) -> str:
     """The sentence a team needs, where an arm with slots enough was measured. Bytes."""
     sentence = (
         f"{matching.arm.target} with {slots} slots served {digits(matching.goodput)} pages/s where {free.arm.target} "
@@ -65,7 +65,7 @@ def measured_match(matching: StepFigures, slots: int, free: StepFigures) -> str:
 
 
 def match(
-    slotted: StepFigures, slotted_cost: Cost, deployment: Deployment, free: StepFigures, page_time: float
+    slotted: LevelFigures, slotted_cost: Cost, deployment: Deployment, free: LevelFigures, page_time: float
 ) -> str | None:
     """The sentence a team needs: what would make the arm with slots serve what the one without does.
 

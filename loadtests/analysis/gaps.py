@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from loadtests.analysis.capacity import Deployment, Prediction
-from loadtests.analysis.statistics import StepFigures
-from loadtests.units import digits
+from loadtests.analysis.statistics import LevelFigures
+from loadtests.model.prediction import Deployment, Prediction
+from loadtests.model.units import digits
 
 MISSED = 0.7  # of the predicted goodput: below it, something else limited the target, whether it was seen or not
 BUSY_CORES = 0.85  # of the cores that a target can have: they are spent
@@ -34,7 +34,7 @@ class Gap:
     """`share`: of the predicted goodput, by which the measured one is above or below it."""
 
     arm: str
-    step: StepFigures
+    figures: LevelFigures
     predicted: Prediction
     share: float
     cause: Cause | None
@@ -53,7 +53,7 @@ class Gap:
     @property
     def sentence(self) -> str:
         figures = (
-            f"{self.arm} at {self.step.step.name}: {digits(self.step.goodput)} pages/s measured, "
+            f"{self.arm} at {self.figures.level.name}: {digits(self.figures.goodput)} pages/s measured, "
             f"{digits(self.predicted.goodput)} predicted"
         )
         if self.predicted.goodput:
@@ -63,7 +63,7 @@ class Gap:
         return f"{figures}: {self.cause.words if self.cause else 'what limited it is not known'}."
 
 
-def gap(arm: str, step: StepFigures, predicted: Prediction, deployment: Deployment, floor: float) -> Gap | None:
+def gap(arm: str, step: LevelFigures, predicted: Prediction, deployment: Deployment, floor: float) -> Gap | None:
     """Return None where the two agree but for the noise, of which `floor` is a share."""
     share = step.goodput / predicted.goodput - 1 if predicted.goodput else float(bool(step.goodput))
     if predicted.failing is None and share < 0:
@@ -78,9 +78,9 @@ def gap(arm: str, step: StepFigures, predicted: Prediction, deployment: Deployme
     return Gap(arm, step, predicted, share, unforeseen or cause_of(step, deployment))
 
 
-def cause_of(step: StepFigures, deployment: Deployment) -> Cause | None:
+def cause_of(step: LevelFigures, deployment: Deployment) -> Cause | None:
     """Return what explains a goodput below the predicted one, the most certain first; None where nothing is seen."""
-    looks: tuple[Callable[[StepFigures, Deployment], Cause | None], ...] = (
+    looks: tuple[Callable[[LevelFigures, Deployment], Cause | None], ...] = (
         restarts,
         uneven_workers,
         throttling,
@@ -90,7 +90,7 @@ def cause_of(step: StepFigures, deployment: Deployment) -> Cause | None:
     return next((cause for look in looks if (cause := look(step, deployment)) is not None), None)
 
 
-def failures(step: StepFigures, predicted: Prediction) -> Cause | None:
+def failures(step: LevelFigures, predicted: Prediction) -> Cause | None:
     failed = sum(step.failures.values())
     asked = step.pages + failed
     if failed <= (OFTEN + (predicted.failing or 0.0)) * asked:
@@ -98,11 +98,11 @@ def failures(step: StepFigures, predicted: Prediction) -> Cause | None:
     return Cause("failures", f"{failed} of {asked} pages failed", certain=True)
 
 
-def restarts(step: StepFigures, deployment: Deployment) -> Cause | None:
+def restarts(step: LevelFigures, deployment: Deployment) -> Cause | None:
     return Cause(RESTARTS, workers_replaced(step), certain=True) if step.inside.workers_started else None
 
 
-def uneven_workers(step: StepFigures, deployment: Deployment) -> Cause | None:
+def uneven_workers(step: LevelFigures, deployment: Deployment) -> Cause | None:
     workers = step.inside.workers
     pages = [worker.pages for worker in workers] + [0.0] * (deployment.workers - len(workers))
     even = sum(pages) / len(pages)
@@ -116,42 +116,42 @@ def uneven_workers(step: StepFigures, deployment: Deployment) -> Cause | None:
     )
 
 
-def throttling(step: StepFigures, deployment: Deployment) -> Cause | None:
+def throttling(step: LevelFigures, deployment: Deployment) -> Cause | None:
     share = (step.inside.throttled_seconds or 0.0) / step.seconds if step.seconds else 0.0
     return Cause("cpu limit", f"its CPU limit held it back {share:.0%} of the time") if share > HELD_BACK else None
 
 
-def spent_cores(step: StepFigures, deployment: Deployment) -> Cause | None:
+def spent_cores(step: LevelFigures, deployment: Deployment) -> Cause | None:
     used = (step.inside.cpu_seconds or 0.0) / step.seconds if step.seconds else 0.0
     if used < BUSY_CORES * deployment.cores:
         return None
     return Cause("cpu", f"its processes computed on {digits(used)} of {digits(deployment.cores)} cores")
 
 
-def busy_machine(step: StepFigures, deployment: Deployment) -> Cause | None:
+def busy_machine(step: LevelFigures, deployment: Deployment) -> Cause | None:
     if step.machine is None or not step.machine.disturbed:
         return None
     return Cause("busy machine", f"something else used the machine: {step.machine.words}")
 
 
-def workers_replaced(step: StepFigures) -> str:
+def workers_replaced(step: LevelFigures) -> str:
     number = int(step.inside.workers_started or 0)
     ended = f"{number} workers ended and were" if number > 1 else "1 worker ended and was"
     return f"{ended} replaced, and the service's log says why"
 
 
-def notices(arm: str, step: StepFigures, predicted: Prediction | None, apart: Gap | None) -> Iterator[str]:
+def notices(arm: str, step: LevelFigures, predicted: Prediction | None, apart: Gap | None) -> Iterator[str]:
     """Say what nobody should have to look for, whatever the goodput; `apart`: the gap, which may have said it."""
     if predicted is not None and predicted.reason and step.failures:
-        yield f"{arm} at {step.step.name}: pages fail as predicted: {predicted.reason}."
+        yield f"{arm} at {step.level.name}: pages fail as predicted: {predicted.reason}."
     held = (step.inside.slots_busy or 0.0) - (step.inside.pages_in_flight or 0.0)
     if held >= max(1.0, HELD * (step.inside.slots_busy or 0.0)):
         yield (
-            f"{arm} at {step.step.name}: {digits(held)} slots are taken by connections whose request has not come "
+            f"{arm} at {step.level.name}: {digits(held)} slots are taken by connections whose request has not come "
             "whole, or whose answer is not read."
         )
     if step.inside.workers_started and not (apart and apart.limited_by == RESTARTS):
-        yield f"{arm} at {step.step.name}: {workers_replaced(step)}."
+        yield f"{arm} at {step.level.name}: {workers_replaced(step)}."
 
 
 def limited_by(gap: Gap | None, predicted: Prediction | None) -> str | None:

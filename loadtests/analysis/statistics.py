@@ -11,14 +11,15 @@ from hdrh.histogram import HdrHistogram
 
 from loadtests.analysis import uncertainty
 from loadtests.analysis.balance import Balance
-from loadtests.analysis.inside import Inside, together
+from loadtests.analysis.histograms import merged
 from loadtests.analysis.machine import Machine
+from loadtests.analysis.server_metrics import together
 from loadtests.analysis.uncertainty import Draws, Interval
-from loadtests.experiments import Arm
-from loadtests.knobs import Settings
-from loadtests.plan import Measurement
-from loadtests.record import Page, merged
-from loadtests.step import Step
+from loadtests.model.experiment import Arm
+from loadtests.model.load_level import LoadLevel
+from loadtests.model.measurement import Measurement, Page
+from loadtests.model.server_metrics import Inside
+from loadtests.model.settings import Settings
 
 ENOUGH = {"p95": 100, "p99": 1000}  # pages
 PERCENTILES = {"p50": 50.0, "p95": 95.0, "p99": 99.0, "max": 100.0}
@@ -60,11 +61,11 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class StepFigures:
+class LevelFigures:
     """One arm at one step, over all its repeats: the median goodput and the merged histogram."""
 
     arm: Arm
-    step: Step
+    level: LoadLevel
     goodputs: Sequence[float]
     times: Mapping[str, Sequence[float]]  # seconds: percentiles of each repeat, by name; those that can be said
     intervals: Mapping[str, Interval | None]  # 95 %, of goodput (pages/s) and of percentiles (seconds)
@@ -136,23 +137,23 @@ def percentile(histogram: HdrHistogram, share: float) -> float | None:
     return float(value) / 1e6
 
 
-def steps(measured: Iterable[Measured], arm: Arm) -> list[StepFigures]:
+def steps(measured: Iterable[Measured], arm: Arm) -> list[LevelFigures]:
     """The arm's steps, in ascending order."""
-    by_step: dict[Step, list[Measured]] = {}
+    by_step: dict[LoadLevel, list[Measured]] = {}
     for one in measured:
         if one.measurement.arm == arm:
-            by_step.setdefault(one.measurement.step, []).append(one)
+            by_step.setdefault(one.measurement.level, []).append(one)
     return [figures(arm, step, by_step[step]) for step in sorted(by_step)]
 
 
-def figures(arm: Arm, step: Step, group: Sequence[Measured]) -> StepFigures:
+def figures(arm: Arm, step: LoadLevel, group: Sequence[Measured]) -> LevelFigures:
     goodputs = [one.goodput for one in group]
     each = [percentiles(one.response_times) for one in group]
     times = {name: [value for one in each if (value := one[name]) is not None] for name in PERCENTILES}
     drawn = uncertainty.draws(group[0].log, group[0].seconds, group[0].measurement.turn) if len(group) == 1 else None
-    return StepFigures(
+    return LevelFigures(
         arm=arm,
-        step=step,
+        level=step,
         goodputs=goodputs,
         times=times,
         intervals=intervals(goodputs, times, drawn),

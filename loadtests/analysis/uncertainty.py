@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import scipy  # its parts are loaded when they are first used: the web UI never does
 
-from loadtests.record import Page
+from loadtests.model.measurement import Page
 
 SURE = 0.95
 FEWEST_BLOCKS, MOST_BLOCKS = 4, 100  # of fewer no interval is worth anything

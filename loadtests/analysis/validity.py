@@ -10,8 +10,8 @@ from loadtests.analysis.check import Check
 from loadtests.analysis.conservation import CALLS, laws
 from loadtests.analysis.machine import MOST_TAKEN, MOST_USED
 from loadtests.analysis.statistics import Measured, percentile
-from loadtests.plan import FEWEST_PAGES
-from loadtests.units import digits, duration, size
+from loadtests.model.measurement import FEWEST_PAGES
+from loadtests.model.units import digits, duration, size
 
 GENERATOR_CPU = 0.8  # of its core: beyond it the generator measures itself
 THROTTLED = 0.05  # share of the time that a CPU limit may hold back the api or the generator
@@ -197,7 +197,7 @@ def checks_of_sample(one: Measured, limits: Limits) -> Iterator[Check]:
         "Too few to say anything: lower LATENCY=, or raise USERS=.",
     )
     median = percentile(one.response_times, 50) or 0.0
-    if not one.measurement.step.is_open:  # a queue of arrivals grows for as long as they go on
+    if not one.measurement.level.is_open:  # a queue of arrivals grows for as long as they go on
         yield Check(
             "step length",
             where,
@@ -208,7 +208,7 @@ def checks_of_sample(one: Measured, limits: Limits) -> Iterator[Check]:
             if limits.quick
             else "The step was made as long as a step may be, and its pages take longer: ask for fewer users.",
         )
-    is_open = one.measurement.step.is_open
+    is_open = one.measurement.level.is_open
     if not is_open:  # where a queue grows, so do the response times
         drift = uncertainty.drift(one.log)
         yield Check(

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from loadtests.analysis.check import Check
 from loadtests.errors import ExitCode
-from loadtests.experiments import CannotJudge, Experiment, Point
-from loadtests.step import amounts
+from loadtests.model.experiment import CannotJudge, Experiment, Point
+from loadtests.model.load_level import amounts
 
 CODES = {
     "confirmed": ExitCode.CONFIRMED,
@@ -53,7 +53,7 @@ def verdict(
     except CannotJudge as error:
         return Verdict("invalid", f"No answer: {error}.")
     except (ArithmeticError, LookupError, ValueError):  # steps or arms that the question needs are not among the points
-        own = amounts(experiment.steps)
+        own = amounts(experiment.levels)
         return Verdict("invalid", f"No answer: {experiment.name} cannot be judged by these steps; it ran at {own}.")
     sentence = judgement.sentence
     if judgement.confirmed and missed:

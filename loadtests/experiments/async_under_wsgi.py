@@ -18,9 +18,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, expected, judged, last, of
-from loadtests.step import users
-from loadtests.units import digits, duration
+from loadtests.experiments.judging import expected, judged, last, of
+from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Point, Quick
+from loadtests.model.load_level import users
+from loadtests.model.units import digits, duration
 
 SYNC, ASYNC, ASGI = Arm("wsgi", "threadpool"), Arm("wsgi", "gather"), Arm("asgi", "gather")
 AS_FAST = 1.5  # times the page under ASGI that it may take for one user
@@ -42,8 +43,8 @@ def judge(points: Sequence[Point]) -> Judgement:
             f"sync view with threads, and {duration(full_asgi.cpu_per_page)} under ASGI"
         )
     figures = (
-        f"for {alone.step.name} an async page took {duration(alone.p50)} under WSGI and {duration(alone_asgi.p50)} "
-        f"under ASGI; at {full.step.name} WSGI served {digits(full.goodput)} pages/s with its {full.slots} slots, "
+        f"for {alone.level.name} an async page took {duration(alone.p50)} under WSGI and {duration(alone_asgi.p50)} "
+        f"under ASGI; at {full.level.name} WSGI served {digits(full.goodput)} pages/s with its {full.slots} slots, "
         f"{digits(sync.goodput)} by sync views with threads, and ASGI {digits(full_asgi.goodput)}{cost}"
     )
     seen = inside and outside and like_threads
@@ -54,7 +55,7 @@ EXPERIMENT = Experiment(
     name="async-under-wsgi",
     seconds=(38, 11),
     arms=(SYNC, ASYNC, ASGI),
-    steps=users(1, 30),
+    levels=users(1, 30),
     knobs={"latency": 0.5},
     judge=judge,
     claims=(
@@ -65,5 +66,5 @@ EXPERIMENT = Experiment(
             "https://docs.djangoproject.com/en/3.1/topics/async",
         ),
     ),
-    quick=Quick(steps=users(1, 20), knobs={"latency": 0.2}),
+    quick=Quick(levels=users(1, 20), knobs={"latency": 0.2}),
 )

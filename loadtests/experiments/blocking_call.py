@@ -17,9 +17,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, judged, last
-from loadtests.step import users
-from loadtests.units import digits, duration
+from loadtests.experiments.judging import judged, last
+from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Point, Quick
+from loadtests.model.load_level import users
+from loadtests.model.units import digits, duration
 
 BLOCKS = 0.1  # seconds, as services/aggregator/pitfalls.py has it
 CLEAN = Arm("asgi", "gather")
@@ -35,7 +36,7 @@ def judge(points: Sequence[Point]) -> Judgement:
     clean, blocking, threads = last(points, CLEAN), last(points, BLOCKING), last(points, THREADS)
     lag = blocking.inside.loop_lag_p99 or 0.0
     figures = (
-        f"at {clean.step.name} ASGI served {digits(clean.goodput)} pages/s, and {digits(blocking.goodput)} when each "
+        f"at {clean.level.name} ASGI served {digits(clean.goodput)} pages/s, and {digits(blocking.goodput)} when each "
         f"page blocks its event loop for {BLOCKS:g} s (loop lag p99 up to {duration(lag)}); WSGI served "
         f"{digits(threads.goodput)} of the same blocking pages with {threads.slots} threads"
     )
@@ -48,7 +49,7 @@ EXPERIMENT = Experiment(
     name="blocking-call",
     seconds=(41, 7),
     arms=(CLEAN, BLOCKING, THREADS),
-    steps=users(1, 30),
+    levels=users(1, 30),
     knobs={"latency": 0.5},
     judge=judge,
     plots=("Goodput", "Event-loop lag", "Response time", "External concurrency"),
@@ -59,5 +60,5 @@ EXPERIMENT = Experiment(
             "https://www.python.org/pipermail/python-checkins/2014-January/127475.html",
         ),
     ),
-    quick=Quick(steps=users(10)),
+    quick=Quick(levels=users(10)),
 )

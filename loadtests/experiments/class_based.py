@@ -15,9 +15,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
-from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, judged, last
-from loadtests.step import users
-from loadtests.units import digits, duration
+from loadtests.experiments.judging import judged, last
+from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Point, Quick
+from loadtests.model.load_level import users
+from loadtests.model.units import digits, duration
 
 FUNCTION = Arm("asgi", "gather", "function")
 GET, POST = Arm("asgi", "gather_class", "class, GET"), Arm("asgi", "gather_class", "class, POST", method="POST")
@@ -30,7 +31,7 @@ def judge(points: Sequence[Point]) -> Judgement:
     function, get, post = (last(points, arm) for arm in (FUNCTION, GET, POST))
     cpus = [point.cpu_per_page or 0.0 for point in (function, get, post)]
     figures = (
-        f"at {function.step.name} the function served {digits(function.goodput)} pages/s, the class "
+        f"at {function.level.name} the function served {digits(function.goodput)} pages/s, the class "
         f"{digits(get.goodput)} by GET and {digits(post.goodput)} by POST, at {duration(cpus[0])}, {duration(cpus[1])} "
         f"and {duration(cpus[2])} of CPU a page"
     )
@@ -43,7 +44,7 @@ EXPERIMENT = Experiment(
     name="class-based",
     seconds=(23, 7),
     arms=(FUNCTION, GET, POST, WSGI),
-    steps=users(10),
+    levels=users(10),
     knobs={"latency": 0.3},
     judge=judge,
     plots=("Goodput", "CPU per page", "Response time"),

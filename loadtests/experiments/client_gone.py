@@ -18,8 +18,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loadtests.experiments import Arm, CannotJudge, Claim, Experiment, Judgement, Point, Quick, judged, last
-from loadtests.step import users
+from loadtests.experiments.judging import judged, last
+from loadtests.model.experiment import Arm, CannotJudge, Claim, Experiment, Judgement, Point, Quick
+from loadtests.model.load_level import users
 
 PATIENCE = 0.5  # seconds; half of what a page takes
 GONE = f"its users leave after {PATIENCE:g} s, and the formula does not follow pages that go on without them"
@@ -55,7 +56,7 @@ EXPERIMENT = Experiment(
     name="client-gone",
     seconds=(21, 13),
     arms=(WSGI, SYNC, ASYNC),
-    steps=users(6),
+    levels=users(6),
     knobs={"latency": 2 * PATIENCE},
     judge=judge,
     plots=("Done for nobody", "External concurrency"),

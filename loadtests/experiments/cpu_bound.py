@@ -15,9 +15,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, how_long, judged, last
-from loadtests.step import users
-from loadtests.units import digits, duration
+from loadtests.experiments.judging import how_long, judged, last
+from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Point, Quick
+from loadtests.model.load_level import users
+from loadtests.model.units import digits, duration
 
 WSGI, ASGI = Arm("wsgi", "threadpool"), Arm("asgi", "gather")
 WORK = 0.05  # CPU seconds a page
@@ -28,7 +29,7 @@ NO_MORE = 1.1  # times what one core can compute
 def judge(points: Sequence[Point]) -> Judgement:
     wsgi, asgi = last(points, WSGI), last(points, ASGI)
     figures = (
-        f"at {wsgi.step.name} WSGI served {digits(wsgi.goodput)} pages/s ({how_long(wsgi)}) and ASGI "
+        f"at {wsgi.level.name} WSGI served {digits(wsgi.goodput)} pages/s ({how_long(wsgi)}) and ASGI "
         f"{digits(asgi.goodput)} ({how_long(asgi)}); {duration(WORK)} a page end at {1 / WORK:.0f} pages/s for "
         "one core"
     )
@@ -41,7 +42,7 @@ EXPERIMENT = Experiment(
     name="cpu-bound",
     seconds=(22, 5),
     arms=(WSGI, ASGI),
-    steps=users(1, 16),
+    levels=users(1, 16),
     knobs={"work": WORK, "latency": 0.02, "fan_out": 1},
     judge=judge,
     claims=(
@@ -51,5 +52,5 @@ EXPERIMENT = Experiment(
             "https://flask.palletsprojects.com/en/stable/async-await/",
         ),
     ),
-    quick=Quick(steps=users(16), knobs={"work": WORK, "latency": 0.02, "fan_out": 1}),
+    quick=Quick(levels=users(16), knobs={"work": WORK, "latency": 0.02, "fan_out": 1}),
 )

@@ -21,9 +21,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, judged, last
-from loadtests.step import users
-from loadtests.units import digits, duration
+from loadtests.experiments.judging import judged, last
+from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Point, Quick
+from loadtests.model.load_level import users
+from loadtests.model.units import digits, duration
 
 QUERIES_ONLY = {"calls": "its pages ask the database, and not the api"}
 WSGI = Arm("wsgi-database", "orm_sync", breaks=QUERIES_ONLY)
@@ -41,7 +42,7 @@ def judge(points: Sequence[Point]) -> Judgement:
     together = last(points, SIDE_BY_SIDE)
     served = [point.goodput for point in asgi]
     figures = (
-        f"at {wsgi.step.name} ASGI served {digits(served[0])} pages/s with sync queries, {digits(served[1])} through "
+        f"at {wsgi.level.name} ASGI served {digits(served[0])} pages/s with sync queries, {digits(served[1])} through "
         f"sync_to_async and {digits(served[2])} with the a… methods, and WSGI {digits(wsgi.goodput)} with {wsgi.slots} "
         f"slots; {QUERIES} queries by gather took a page {duration(together.p50)}, one {duration(asgi[2].p50)}"
     )
@@ -54,7 +55,7 @@ EXPERIMENT = Experiment(
     name="database",
     seconds=(29, 10),
     arms=(WSGI, SYNC, WRAPPED, ASYNC, SIDE_BY_SIDE),
-    steps=users(40),
+    levels=users(40),
     knobs={"latency": 0.2, "fan_out": 1},
     judge=judge,
     plots=("Goodput", "Threads", "CPU per page", "Memory"),
@@ -65,5 +66,5 @@ EXPERIMENT = Experiment(
             "https://docs.djangoproject.com/en/4.2/releases/4.1",
         ),
     ),
-    quick=Quick(steps=users(25), knobs={"latency": 0.2, "fan_out": 1}),
+    quick=Quick(levels=users(25), knobs={"latency": 0.2, "fan_out": 1}),
 )

@@ -20,9 +20,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loadtests.experiments import Arm, CannotJudge, Claim, Experiment, Judgement, Point, Quick, cpu_of, judged, last
-from loadtests.step import users
-from loadtests.units import digits, duration
+from loadtests.experiments.judging import cpu_of, judged, last
+from loadtests.model.experiment import Arm, CannotJudge, Claim, Experiment, Judgement, Point, Quick
+from loadtests.model.load_level import users
+from loadtests.model.units import digits, duration
 
 EACH, NO_RECEIVERS, SHARED = ARMS = tuple(
     Arm(target, "gather") for target in ("asgi", "asgi-no-receivers", "asgi-shared-thread")
@@ -37,7 +38,7 @@ def judge(points: Sequence[Point]) -> Judgement:
     if len(known) < len(ARMS):
         raise CannotJudge("nobody could read how many threads there were")
     cpu = [cpu_of(points, arm) for arm in ARMS]
-    load = last(points, EACH).step.name
+    load = last(points, EACH).level.name
     figures = (
         f"at {load} a page took {duration(cpu[0])} of CPU and Django had {known[0]:.0f} threads; without its receivers "
         f"{duration(cpu[1])} and {known[1]:.0f}, without a thread of the request's own {duration(cpu[2])} and "
@@ -51,7 +52,7 @@ EXPERIMENT = Experiment(
     name="django-threads",
     seconds=(16, 5),
     arms=ARMS,
-    steps=users(50),
+    levels=users(50),
     knobs={"latency": 0.2, "fan_out": 1},
     fresh=True,
     judge=judge,

@@ -20,20 +20,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from loadtests.analysis import noise
-from loadtests.experiments import (
-    Arm,
-    Claim,
-    Experiment,
-    Judgement,
-    Point,
-    Quick,
-    expected,
-    highest,
-    how_long,
-    times_as_many,
-)
-from loadtests.step import Step, users
-from loadtests.units import digits
+from loadtests.experiments.judging import expected, highest, how_long, times_as_many
+from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Point, Quick
+from loadtests.model.load_level import LoadLevel, users
+from loadtests.model.units import digits
 
 HELD = (0.8, 1.1)  # WSGI counts as held at its slots within these shares of slots / page time
 CLEARLY_MORE = 2.0  # times WSGI's goodput that ASGI has to reach, where users allow it
@@ -41,7 +31,7 @@ CLEARLY_MORE = 2.0  # times WSGI's goodput that ASGI has to reach, where users a
 
 def judge(points: Sequence[Point]) -> Judgement:
     wsgi, asgi = highest(points)
-    load, limit = wsgi.step, expected(wsgi)
+    load, limit = wsgi.level, expected(wsgi)
     predicted = limit.goodput
     figures = (
         f"at {load.name} {asgi.arm.target} served {digits(asgi.goodput)} pages/s ({how_long(asgi)}) and "
@@ -76,7 +66,7 @@ def judge(points: Sequence[Point]) -> Judgement:
     return Judgement(confirmed=False, sentence=f"Not as predicted: {figures}; {why}.")
 
 
-def made_of(load: Step, slots: int) -> str:
+def made_of(load: LoadLevel, slots: int) -> str:
     """Return the sentence that says what the ratio depends on: the load and the slots that were chosen."""
     if load.is_open:
         return ""
@@ -89,8 +79,8 @@ EXPERIMENT = Experiment(
     name="external-concurrency",
     seconds=(79, 12),
     arms=(Arm("wsgi", "threadpool"), Arm("asgi", "gather")),
-    steps=users(1, 10, 50, 100),
-    quick=Quick(steps=users(1, 10, 50)),
+    levels=users(1, 10, 50, 100),
+    quick=Quick(levels=users(1, 10, 50)),
     judge=judge,
     claims=(
         Claim(

@@ -17,9 +17,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, last
-from loadtests.step import users
-from loadtests.units import duration
+from loadtests.experiments.judging import last
+from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Point, Quick
+from loadtests.model.load_level import users
+from loadtests.model.units import duration
 
 SEQUENTIAL = (Arm("wsgi", "sequential"), Arm("asgi", "sequential"))
 THREADS = (Arm("wsgi", "threadpool"), Arm("asgi", "threadpool"))
@@ -51,7 +52,7 @@ EXPERIMENT = Experiment(
     name="fan-out",
     seconds=(61, 11),
     arms=(SEQUENTIAL[0], THREADS[0], GATHER[0], SEQUENTIAL[1], THREADS[1], GATHER[1]),
-    steps=users(1),
+    levels=users(1),
     knobs={"latency": 0.3},
     judge=judge,
     plots=("Response time", "CPU per page", "Threads", "Memory"),

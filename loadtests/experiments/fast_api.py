@@ -20,8 +20,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from loadtests.analysis import noise
-from loadtests.experiments import Arm, CannotJudge, Claim, Experiment, Judgement, Point, Quick, how_long, judged, of
-from loadtests.step import turned
+from loadtests.experiments.judging import how_long, judged, of
+from loadtests.model.experiment import Arm, CannotJudge, Claim, Experiment, Judgement, Point, Quick
+from loadtests.model.load_level import turned
 
 ONE, TEN = (
     (Arm("wsgi", strategy, label, {"fan_out": calls}), Arm("asgi", "gather", label, {"fan_out": calls}))
@@ -49,7 +50,7 @@ def leads(points: Sequence[Point], pair: tuple[Arm, Arm]) -> list[tuple[float, f
     """The latency of each step (seconds), and how many times WSGI's goodput ASGI had there."""
     wsgi, asgi = (of(points, arm) for arm in pair)
     return [
-        (a.step.knobs["latency"], b.goodput / a.goodput if a.goodput else 0.0) for a, b in zip(wsgi, asgi, strict=True)
+        (a.level.knobs["latency"], b.goodput / a.goodput if a.goodput else 0.0) for a, b in zip(wsgi, asgi, strict=True)
     ]
 
 
@@ -61,7 +62,7 @@ EXPERIMENT = Experiment(
     name="fast-api",
     seconds=(81, 12),
     arms=(*ONE, *TEN),
-    steps=turned(USERS, "latency", 0.001, 0.005, 0.02, 0.1),
+    levels=turned(USERS, "latency", 0.001, 0.005, 0.02, 0.1),
     judge=judge,
     plots=("Goodput", "CPU per page", "Response time"),
     claims=(
@@ -72,5 +73,5 @@ EXPERIMENT = Experiment(
             confirmed="depends on the page: at most for one fast call, not for slow ones or ten",
         ),
     ),
-    quick=Quick(steps=turned(USERS, "latency", 0.001, 0.1), knobs={}),
+    quick=Quick(levels=turned(USERS, "latency", 0.001, 0.1), knobs={}),
 )

@@ -16,8 +16,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, judged, last
-from loadtests.step import users
+from loadtests.experiments.judging import judged, last
+from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Point, Quick
+from loadtests.model.load_level import users
 
 ONE_MORE = {"calls": "each page leaves one more call behind, which is made or cancelled"}
 WSGI, ASGI = (Arm(target, "fire_and_forget", breaks=ONE_MORE) for target in ("wsgi", "asgi"))
@@ -46,7 +47,7 @@ EXPERIMENT = Experiment(
     name="fire-and-forget",
     seconds=(23, 6),
     arms=(WSGI, ASGI, *HANDED),
-    steps=users(5),
+    levels=users(5),
     knobs={"latency": 0.3},
     judge=judge,
     plots=("Work after the response", "Response time", "Goodput"),

@@ -22,9 +22,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, cpu_of, judged, last
-from loadtests.step import users
-from loadtests.units import digits, duration
+from loadtests.experiments.judging import cpu_of, judged, last
+from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Point, Quick
+from loadtests.model.load_level import users
+from loadtests.model.units import digits, duration
 
 HTTPX_TIMEOUT = 5.0  # seconds, for everything, where nothing else is asked for
 THREADS = Arm("wsgi", "threadpool")
@@ -52,8 +53,8 @@ def judge(points: Sequence[Point]) -> Judgement:
     )
     costs = [cpu_of(points, arm) for arm in SHARED]
     figures = (
-        f"at {limited.step.name} {threads.slots} threads under WSGI served {digits(threads.goodput)} pages/s; the same "
-        f"view under ASGI with {each}"
+        f"at {limited.level.name} {threads.slots} threads under WSGI served {digits(threads.goodput)} pages/s; the "
+        f"same view under ASGI with {each}"
     )
     seen = (
         limited.goodput <= NO_MORE * threads.goodput
@@ -73,7 +74,7 @@ EXPERIMENT = Experiment(
     name="http-client",
     seconds=(45, 20),
     arms=(THREADS, DEFAULT_LIMITS, PER_PAGE, *SHARED),
-    steps=users(20),
+    levels=users(20),
     knobs={"latency": 0.4},
     judge=judge,
     plots=("Goodput", "CPU per page", "Response time"),

@@ -18,9 +18,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, cpu_of, judged
-from loadtests.step import users
-from loadtests.units import duration
+from loadtests.experiments.judging import cpu_of, judged
+from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Point, Quick
+from loadtests.model.load_level import users
+from loadtests.model.units import duration
 
 SETS = ("bare", "", "hop", "django")  # of compose.yaml's targets
 WSGI, ASGI = (
@@ -54,7 +55,7 @@ EXPERIMENT = Experiment(
     name="middleware",
     seconds=(41, 12),
     arms=(*WSGI, *ASGI),
-    steps=users(10),
+    levels=users(10),
     knobs={"latency": 0.05, "fan_out": 1},
     fresh=True,
     judge=judge,

@@ -16,8 +16,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from loadtests.analysis import noise
-from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, highest
-from loadtests.step import users
+from loadtests.experiments.judging import highest
+from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Point, Quick
+from loadtests.model.load_level import users
 
 AGAIN = "again"
 
@@ -27,7 +28,7 @@ def judge(points: Sequence[Point]) -> Judgement:
     floors, cpu = {}, []
     for point in points:
         for twin in points:
-            if not point.arm.label and twin.arm == replace(point.arm, label=AGAIN) and twin.step == point.step:
+            if not point.arm.label and twin.arm == replace(point.arm, label=AGAIN) and twin.level == point.level:
                 floors[point.arm.target] = noise.floor(point.goodputs, twin.goodputs)
                 cpu.append(noise.relative(point.cpu_per_page or 0.0, twin.cpu_per_page or 0.0))
     worst = max(floors.values())
@@ -56,7 +57,7 @@ EXPERIMENT = Experiment(
         Arm("asgi", "gather"),
         Arm("asgi", "gather", AGAIN),
     ),
-    steps=users(20),
+    levels=users(20),
     knobs={"latency": 0.02},
     judge=judge,
     claims=(

@@ -21,28 +21,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, expected, how_long
-from loadtests.step import rates, users
-from loadtests.units import digits, duration
+from loadtests.experiments.judging import expected, how_long
+from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Point, Quick
+from loadtests.model.load_level import rates, users
+from loadtests.model.units import digits, duration
 
 HIDDEN = 1.5  # times the closed loop's response time at the least, at about the same offered load
 KEEPS_UP = 0.8  # of the arrivals that a target with room has to serve
 
 
 def judge(points: Sequence[Point]) -> Judgement:
-    closed = [point for point in points if not point.step.is_open]
-    arriving = [point for point in points if point.step.is_open]
+    closed = [point for point in points if not point.level.is_open]
+    arriving = [point for point in points if point.level.is_open]
     full = [point for point in arriving if expected(point).bottleneck != "arrivals"]
     if not closed or not full:
         return Judgement(
             confirmed=False,
             sentence="Not shown: it takes users (USERS=) and more arrivals (RATE=) than one of the targets can serve.",
         )
-    over = min(full, key=lambda point: point.step.amount)
+    over = min(full, key=lambda point: point.level.amount)
     unhurried = expected(over).page_time
     same_arm = [point for point in closed if point.arm == over.arm]
-    twin = min(same_arm, key=lambda point: abs(point.step.amount / unhurried - over.step.amount))
-    others = [point for point in arriving if point.step == over.step and expected(point).bottleneck == "arrivals"]
+    twin = min(same_arm, key=lambda point: abs(point.level.amount / unhurried - over.level.amount))
+    others = [point for point in arriving if point.level == over.level and expected(point).bottleneck == "arrivals"]
     waited, shown = (point.p50 for point in (over, twin))
     ratio = waited / shown
     hidden = ratio >= HIDDEN
@@ -51,8 +52,8 @@ def judge(points: Sequence[Point]) -> Judgement:
         f"{other.arm.target} served {digits(other.goodput)} of them ({how_long(other)})" for other in others
     )
     sentence = (
-        f"{over.arm.target} serves {digits(over.goodput)} pages/s when {over.step.name} arrive and "
-        f"{digits(twin.goodput)} with {twin.step.name}, but the median is {duration(waited)} and still growing, "
+        f"{over.arm.target} serves {digits(over.goodput)} pages/s when {over.level.name} arrive and "
+        f"{digits(twin.goodput)} with {twin.level.name}, but the median is {duration(waited)} and still growing, "
         f"against {duration(shown)}: users who wait hide a queue {ratio:.1f} times as long"
         f"{f'; {served}' if served else ''}."
     )
@@ -63,7 +64,7 @@ EXPERIMENT = Experiment(
     name="overload",
     seconds=(63, 10),
     arms=(Arm("wsgi", "threadpool"), Arm("asgi", "gather")),
-    steps=(*users(5, 20), *rates(5, 20)),
+    levels=(*users(5, 20), *rates(5, 20)),
     judge=judge,
     claims=(
         Claim(
@@ -72,5 +73,5 @@ EXPERIMENT = Experiment(
             "https://www.usenix.org/legacy/event/nsdi06/tech/schroeder.html",
         ),
     ),
-    quick=Quick(steps=(*users(20), *rates(60)), knobs={"latency": 0.3}),
+    quick=Quick(levels=(*users(20), *rates(60)), knobs={"latency": 0.3}),
 )

@@ -17,9 +17,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, judged, last, of
+from loadtests.experiments.judging import judged, last, of
 from loadtests.experiments.timeouts import CALL_TIMEOUT, SHORT_TIMEOUTS
-from loadtests.step import users
+from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Point, Quick
+from loadtests.model.load_level import users
 
 NO_SLOT_LEFT = "its calls wait for slots that its own pages hold, and the formula knows no such circle"
 OWN_CALLS = {
@@ -34,9 +35,9 @@ MOSTLY = 0.5  # of the pages
 def judge(points: Sequence[Point]) -> Judgement:
     (alone, *_, full), asgi = of(points, WSGI), last(points, ASGI)
     figures = (
-        f"under ASGI {asgi.pages} of {asgi.pages + asgi.failures} pages were whole at {asgi.step.name}; under WSGI "
-        f"{alone.pages} of {alone.pages + alone.failures} at {alone.step.name} and {full.pages} of "
-        f"{full.pages + full.failures} at {full.step.name}, with {full.slots} slots"
+        f"under ASGI {asgi.pages} of {asgi.pages + asgi.failures} pages were whole at {asgi.level.name}; under WSGI "
+        f"{alone.pages} of {alone.pages + alone.failures} at {alone.level.name} and {full.pages} of "
+        f"{full.pages + full.failures} at {full.level.name}, with {full.slots} slots"
     )
     deadlocked = full.failures > MOSTLY * (full.pages + full.failures)
     seen = not asgi.failures and asgi.pages and deadlocked and alone.pages > MOSTLY * (alone.pages + alone.failures)
@@ -47,7 +48,7 @@ EXPERIMENT = Experiment(
     name="self-call",
     seconds=(25, 12),
     arms=(WSGI, ASGI),
-    steps=users(1, 10),
+    levels=users(1, 10),
     knobs={"latency": 0.3},
     deployment=SHORT_TIMEOUTS,  # not one of its own: each other takes the services down and up again
     judge=judge,

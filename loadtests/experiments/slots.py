@@ -20,9 +20,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loadtests.experiments import Arm, CannotJudge, Claim, Experiment, Judgement, Point, Quick, how_long, judged, last
-from loadtests.step import users
-from loadtests.units import digits, size
+from loadtests.experiments.judging import how_long, judged, last
+from loadtests.model.experiment import Arm, CannotJudge, Claim, Experiment, Judgement, Point, Quick
+from loadtests.model.load_level import users
+from loadtests.model.units import digits, size
 
 TEN, FIFTY, HUNDRED, TWO_HUNDRED = (Arm(target, "threadpool") for target in ("wsgi", "wsgi-50", "wsgi-100", "wsgi-200"))
 PILED, SPREAD = Arm("wsgi-4x25", "threadpool"), Arm("wsgi-4x25-spread", "threadpool")
@@ -38,7 +39,7 @@ def judge(points: Sequence[Point]) -> Judgement:
     if len(memory) < 3:
         raise CannotJudge("nobody could read what memory the threads took")
     figures = (
-        f"at {asgi.step.name} 10 threads served {digits(ten.goodput)} pages/s, 50 "
+        f"at {asgi.level.name} 10 threads served {digits(ten.goodput)} pages/s, 50 "
         f"{digits(last(points, FIFTY).goodput)}, 100 {digits(hundred.goodput)}, 200 "
         f"{digits(last(points, TWO_HUNDRED).goodput)}, ASGI {digits(asgi.goodput)}; 4 × 25 threads served "
         f"{digits(piled.goodput)} ({how_long(piled)}), spread evenly {digits(spread.goodput)} "
@@ -53,7 +54,7 @@ EXPERIMENT = Experiment(
     name="slots",
     seconds=(67, 16),
     arms=(TEN, FIFTY, HUNDRED, TWO_HUNDRED, PILED, SPREAD, ASGI),
-    steps=users(100),
+    levels=users(100),
     knobs={"latency": 1.0},
     fresh=True,
     judge=judge,
@@ -72,5 +73,5 @@ EXPERIMENT = Experiment(
             "https://gunicorn.org/design",
         ),
     ),
-    quick=Quick(steps=users(20), knobs={"latency": 0.4}),
+    quick=Quick(levels=users(20), knobs={"latency": 0.4}),
 )

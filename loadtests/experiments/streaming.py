@@ -16,9 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, expected, judged, last, of
-from loadtests.step import users
-from loadtests.units import digits, duration
+from loadtests.experiments.judging import expected, judged, last, of
+from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Point, Quick
+from loadtests.model.load_level import users
+from loadtests.model.units import digits, duration
 
 WHOLE = (Arm("wsgi", "threadpool", "whole", streams=True), Arm("asgi", "gather", "whole", streams=True))
 STREAMED = (Arm("wsgi", "stream_threads", "streamed", streams=True), Arm("asgi", "stream", "streamed", streams=True))
@@ -36,7 +37,7 @@ def judge(points: Sequence[Point]) -> Judgement:
         for arm, other in zip(streamed, whole, strict=True)
     )
     figures += (
-        f"; at {full.step.name} WSGI streamed {digits(full.goodput)} pages/s with its {full.slots} slots and ASGI "
+        f"; at {full.level.name} WSGI streamed {digits(full.goodput)} pages/s with its {full.slots} slots and ASGI "
         f"{digits(free.goodput)}"
     )
     early = all(arm.first_byte <= EARLY * arm.p50 for arm in streamed)
@@ -50,7 +51,7 @@ EXPERIMENT = Experiment(
     name="streaming",
     seconds=(63, 17),
     arms=(WHOLE[0], STREAMED[0], WHOLE[1], STREAMED[1]),
-    steps=users(5, 20),
+    levels=users(5, 20),
     knobs={"latency": 0.2, "jitter": 1.0},
     judge=judge,
     plots=("First byte and last", "CPU per page", "External concurrency"),

@@ -19,9 +19,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, expected, judged, of
-from loadtests.step import users
-from loadtests.units import digits, duration
+from loadtests.experiments.judging import expected, judged, of
+from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Point, Quick
+from loadtests.model.load_level import users
+from loadtests.model.units import digits, duration
 
 SYNC, ASYNC = Arm("asgi", "sequential"), Arm("asgi", "gather")
 ALIKE = 0.85  # of what async views serve
@@ -36,7 +37,7 @@ def judge(points: Sequence[Point]) -> Judgement:
     if sync.cpu_per_page and asynchronous.cpu_per_page:
         cost = f", {duration(sync.cpu_per_page)} of CPU a page against {duration(asynchronous.cpu_per_page)}"
     figures = (
-        f"at {sync.step.name} sync views under ASGI served {digits(sync.goodput)} pages/s, where one thread for all "
+        f"at {sync.level.name} sync views under ASGI served {digits(sync.goodput)} pages/s, where one thread for all "
         f"would serve {digits(serialised)}, and async views {digits(asynchronous.goodput)}; {pages:.0f} pages more in "
         f"flight took {threads:.0f} threads more, {more_threads(alone_async, asynchronous):.0f} with async views{cost}"
     )
@@ -52,7 +53,7 @@ EXPERIMENT = Experiment(
     name="sync-view-under-asgi",
     seconds=(28, 8),
     arms=(SYNC, ASYNC),
-    steps=users(1, 50),
+    levels=users(1, 50),
     knobs={"fan_out": 1},  # by the page's own thread: it is these that count
     judge=judge,
     plots=("Goodput", "Response time", "Threads", "CPU per page"),
@@ -69,5 +70,5 @@ EXPERIMENT = Experiment(
             "https://github.com/django/channels/issues/1587",
         ),
     ),
-    quick=Quick(steps=users(1, 20), knobs={"latency": 0.3, "fan_out": 1}),
+    quick=Quick(levels=users(1, 20), knobs={"latency": 0.3, "fan_out": 1}),
 )

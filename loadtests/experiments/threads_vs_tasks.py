@@ -15,8 +15,9 @@ open connections are, outside of Django: under ASGI it keeps a thread for each r
 
 from __future__ import annotations
 
-from loadtests.experiments import Answers, Claim, Column, Experiment, Judgement, Probe, judged
-from loadtests.units import duration, size
+from loadtests.experiments.judging import judged
+from loadtests.model.experiment import Answers, Claim, Column, Experiment, Judgement, Probe
+from loadtests.model.units import duration, size
 
 TIMES = 4.0  # as much memory as a task, at the least
 

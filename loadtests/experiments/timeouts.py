@@ -19,9 +19,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loadtests.experiments import Arm, Claim, Experiment, Judgement, Point, Quick, judged, last
-from loadtests.step import users
-from loadtests.units import digits, duration
+from loadtests.experiments.judging import judged, last
+from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Point, Quick
+from loadtests.model.load_level import users
+from loadtests.model.units import digits, duration
 
 CALL_TIMEOUT, DEADLINE = 0.8, 0.4  # seconds
 SHORT_TIMEOUTS = {"CALL_TIMEOUT": f"{CALL_TIMEOUT:g}", "DEADLINE": f"{DEADLINE:g}"}
@@ -49,7 +50,7 @@ def judge(points: Sequence[Point]) -> Judgement:
         names = ", ".join(f"{point.arm.words} {point.pages}" for point in came_whole)
         return Judgement(confirmed=False, sentence=f"Not as predicted: pages came whole although a call hung: {names}.")
     figures = (
-        f"with one call in ten hanging, at {partial.step.name}, no page came whole: by gather, with a timeout of "
+        f"with one call in ten hanging, at {partial.level.name}, no page came whole: by gather, with a timeout of "
         f"{CALL_TIMEOUT:g} s, it failed after {duration(gather.failed_after)}, with a deadline of {DEADLINE:g} s after "
         f"{duration(gives_up.failed_after)}, by threads under WSGI after {duration(threads.failed_after)}; "
         f"partial pages came at {digits(partial.goodput)} pages/s in {duration(partial.p50)} under ASGI, and at "
@@ -64,7 +65,7 @@ EXPERIMENT = Experiment(
     name="timeouts",
     seconds=(33, 16),
     arms=(THREADS, GATHER, GIVES_UP, PARTIAL, PARTIAL_THREADS),
-    steps=users(20),
+    levels=users(20),
     knobs={"latency": 0.2},
     deployment=SHORT_TIMEOUTS,
     judge=judge,
@@ -77,5 +78,5 @@ EXPERIMENT = Experiment(
             confirmed="holds, for the whole page: all of it is given up",
         ),
     ),
-    quick=Quick(steps=users(15), knobs={"latency": 0.1}),
+    quick=Quick(levels=users(15), knobs={"latency": 0.1}),
 )

@@ -13,8 +13,8 @@ from locust.env import Environment
 from loadtests.live import controls, routes, workers
 from loadtests.live.blueprint import Page, blueprint, linked
 from loadtests.live.collector import Collector
-from loadtests.live.tally import Tally
-from loadtests.targets import Target
+from loadtests.live.counts import Tally
+from loadtests.model.target import Target
 
 
 def attach(

@@ -15,14 +15,14 @@ from flask import Blueprint, Response, jsonify, render_template, request, send_f
 from flask.typing import ResponseReturnValue
 from gevent.lock import BoundedSemaphore
 
-from loadtests import knobs
 from loadtests.errors import BadInput
-from loadtests.live import figures, wanted
+from loadtests.live import figures, requested
 from loadtests.live.collector import Collector
 from loadtests.live.history import Sample
 from loadtests.live.presets import PRESETS
 from loadtests.live.save import known, save
 from loadtests.live.sentence import clause, moment, reservations, sentence
+from loadtests.model import knobs
 
 MOST_SAVED = 20  # reports of 5 MB each; in a container they lie in its memory
 MOST_DRAWN = 4  # pages that are a second apart
@@ -68,7 +68,7 @@ class Page:
                 strategies=[name for name in self._controls.strategies if name not in self._variants],
                 variants=self._variants,
                 targets=self._collector.targets.values(),
-                users=wanted.USERS,
+                users=requested.USERS,
                 wanted=self._controls.wanted.values,
             )
         )
@@ -126,10 +126,10 @@ class Page:
         self._collector.reset()
         return jsonify(message="Reset: the plots begin anew.")
 
-    def _asked(self) -> wanted.Wanted:
+    def _asked(self) -> requested.Wanted:
         try:
             said = request.get_json(silent=True)
-            return wanted.read(said, self._controls.targets, self._controls.strategies)
+            return requested.read(said, self._controls.targets, self._controls.strategies)
         except RecursionError:
             raise BadInput("What was sent is nested too deeply. Send a value for each control.") from None
 

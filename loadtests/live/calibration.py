@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections import Counter
 
-from loadtests.analysis.cost import ENOUGH_PAGES
-from loadtests.knobs import Settings
+from loadtests.model.measurement import ENOUGH_PAGES
+from loadtests.model.settings import Settings
 
 SECONDS_SKIPPED = 2  # after a change: users come
 

@@ -15,23 +15,23 @@ import gevent
 import psutil
 from locust.env import Environment
 
-from loadtests import witness
 from loadtests.analysis import capacity
-from loadtests.analysis.capacity import Deployment, Prediction
 from loadtests.analysis.readings import LATENESS, LOOP_LAG, Reading, counted, grown, p99
-from loadtests.knobs import strategy_for
+from loadtests.generator import sampler
 from loadtests.live import workers
 from loadtests.live.calibration import Calibration
 from loadtests.live.controls import Controls
+from loadtests.live.counts import Tally
 from loadtests.live.figures import Arm
 from loadtests.live.history import History
+from loadtests.live.requested import Wanted, changes
 from loadtests.live.second import WINDOW, Load, Second
 from loadtests.live.sentence import Shown, Situation
-from loadtests.live.stretch import Stretch, Tick
-from loadtests.live.tally import Tally
-from loadtests.live.wanted import Wanted, changes
-from loadtests.step import Step
-from loadtests.targets import Target
+from loadtests.live.steady_window import Stretch, Tick
+from loadtests.model.knobs import strategy_for
+from loadtests.model.load_level import LoadLevel
+from loadtests.model.prediction import Deployment, Prediction
+from loadtests.model.target import Target
 
 TICK = 1.0  # seconds
 LONGEST_READ = 2.0  # seconds that a witness has to answer
@@ -153,10 +153,10 @@ class Collector:
             of=of,
             readings=self._readings,
             generator_cpu=self.generator_cpu,
-            throttled=witness.own_throttled_seconds(),
+            throttled=sampler.own_throttled_seconds(),
             clock=time.time() - time.monotonic(),
-            memory=witness.own_limited_memory(),
-            machine=witness.moment(),
+            memory=sampler.own_limited_memory(),
+            machine=sampler.moment(),
         )
 
     def _notice(self) -> bool:
@@ -205,12 +205,12 @@ class Collector:
             settings,
             strategy,
             Deployment(target.slots, capacity.cores(target.workers, None, CORES), target.workers, target.pools),
-            Step(users=users),
+            LoadLevel(users=users),
             self._calibration.cpu_per_page(name, strategy, settings),
         )
 
     def _read(self) -> dict[str, Reading | None]:
-        asked = {name: gevent.spawn(witness.read, url) for name, url in self._witnesses.items()}
+        asked = {name: gevent.spawn(sampler.read, url) for name, url in self._witnesses.items()}
         gevent.joinall(list(asked.values()), timeout=LONGEST_READ)
         return {name: one.value if one.successful() else None for name, one in asked.items()}
 

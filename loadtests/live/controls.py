@@ -11,13 +11,13 @@ from gevent.lock import BoundedSemaphore
 from locust.env import Environment
 from locust.runners import STATE_RUNNING, STATE_SPAWNING, MasterRunner, WorkerRunner
 
-from loadtests import knobs
 from loadtests.analysis import capacity
-from loadtests.knobs import Settings
+from loadtests.generator.users import PageUser
+from loadtests.live.requested import Wanted
 from loadtests.live.swarm import Swarm
-from loadtests.live.wanted import Wanted
-from loadtests.targets import Target
-from loadtests.users import PageUser
+from loadtests.model import knobs
+from loadtests.model.settings import Settings
+from loadtests.model.target import Target
 
 MESSAGE = "knobs"
 HIGHEST_SPAWN_RATE = 100.0  # users/s, beyond which Locust warns

@@ -9,8 +9,8 @@ from typing import Any
 
 from loadtests.live.history import Sample
 from loadtests.live.sentence import digits
+from loadtests.model.target import Target
 from loadtests.report.plots import COLOURS, PLOTS, TIME
-from loadtests.targets import Target
 
 Pause = Callable[[], None]
 

@@ -15,7 +15,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import UserMixin, login_user
 
 from loadtests.errors import BadInput
-from loadtests.runtime import LOGIN
+from loadtests.model.knobs import LOGIN
 
 SHORTEST = 8  # characters of a password
 PAUSE = 1.0  # seconds before a wrong password is answered, so that guessing takes its time

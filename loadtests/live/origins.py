@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from loadtests.errors import BadInput
-from loadtests.knobs import Knob
+from loadtests.model.knobs import Knob
 
 TRUSTED = "TRUSTED_ORIGINS"  # the variable: origins, separated by spaces
 READING = {"GET", "HEAD", "OPTIONS"}  # methods that change nothing

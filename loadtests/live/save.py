@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from argparse import Namespace
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,27 +11,29 @@ from shutil import rmtree
 from statistics import median
 from typing import Any
 
-from loadtests import manifest, raw
+from loadtests import ROOT
+from loadtests.analysis.capacity import page_time
 from loadtests.analysis.check import Check
-from loadtests.analysis.inside import inside
+from loadtests.analysis.histograms import Interval
 from loadtests.analysis.machine import Machine, between
 from loadtests.analysis.readings import difference, grown
+from loadtests.analysis.server_metrics import inside
 from loadtests.analysis.statistics import Measured
 from loadtests.errors import BadInput
-from loadtests.experiments import Arm, Experiment, Judgement, Point, how_long
-from loadtests.knobs import strategy_for
+from loadtests.experiments.judging import how_long
+from loadtests.live.requested import Wanted
 from loadtests.live.second import merged
-from loadtests.live.stretch import Stretch, Tick
-from loadtests.live.wanted import Wanted
-from loadtests.plan import Measurement
-from loadtests.record import Interval
-from loadtests.report import html, summary
-from loadtests.report.summary import Run
-from loadtests.results import new_folder
-from loadtests.runtime import ROOT
-from loadtests.step import Step
-from loadtests.targets import Target
-from loadtests.units import digits
+from loadtests.live.steady_window import Stretch, Tick
+from loadtests.model.experiment import Arm, Experiment, Judgement, Point
+from loadtests.model.knobs import strategy_for
+from loadtests.model.load_level import LoadLevel
+from loadtests.model.measurement import Measurement
+from loadtests.model.target import Target
+from loadtests.model.units import digits
+from loadtests.report import html
+from loadtests.results import manifest, raw, summary
+from loadtests.results.folders import new_folder
+from loadtests.results.summary import Run
 
 NAME = "live"
 CLOSE = 0.15  # share by which goodput may part from the prediction
@@ -85,7 +86,7 @@ def run_of(measured: Sequence[Measured], wanted: Wanted, targets: Mapping[str, T
         experiment=Experiment(
             name=NAME,
             arms=arms,
-            steps=tuple({one.measurement.step for one in measured}),
+            levels=tuple({one.measurement.level for one in measured}),
             judge=judge,
             lesson=LESSON,
         ),
@@ -93,7 +94,7 @@ def run_of(measured: Sequence[Measured], wanted: Wanted, targets: Mapping[str, T
         targets=targets,
         planned=len(measured),
         measured=measured,
-        manifest=manifest.complete(folder, Namespace(repeats=1, quick=False), wanted.settings, targets),
+        manifest=manifest.complete(folder, wanted.settings, targets, repeats=1, quick=False),
         objections=() if len(arms) < 2 else [together(arms)],
     )
 
@@ -117,7 +118,7 @@ def judge(points: Sequence[Point]) -> Judgement:
         expected = point.predicted.goodput if point.predicted else math.nan
         confirmed = confirmed and abs(point.goodput - expected) <= CLOSE * expected
         said.append(
-            f"{point.arm.target} served {digits(point.goodput)} pages/s at {point.step.name} "
+            f"{point.arm.target} served {digits(point.goodput)} pages/s at {point.level.name} "
             f"({how_long(point)}), {digits(expected)} predicted"
         )
     return Judgement(confirmed, f"{'As' if confirmed else 'Not as'} predicted: {'; '.join(said)}.")
@@ -148,7 +149,15 @@ def measure(target: Target, edge: Tick, window: Sequence[Tick], wanted: Wanted, 
     if len(wanted.targets) > 1 and (calls := [number for number in own if number is not None]):
         seen = replace(seen, calls_in_flight=median(calls), most_calls_in_flight=max(calls))
     return Measured(
-        measurement=Measurement(arm, Step(users=window[-1].of[name].users), wanted.settings, 0, warm_up, seconds),
+        measurement=Measurement(
+            arm,
+            LoadLevel(users=window[-1].of[name].users),
+            wanted.settings,
+            0,
+            warm_up,
+            seconds,
+            page_time(wanted.settings, arm.strategy),
+        ),
         seconds=seconds,
         pages=pages,
         failures=sum((Counter(load.failures) for load in loads), Counter()),

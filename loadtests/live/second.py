@@ -14,10 +14,10 @@ from typing import Any
 
 from hdrh.histogram import HdrHistogram
 
-from loadtests.analysis.capacity import Prediction
+from loadtests.analysis.histograms import histogram
 from loadtests.analysis.readings import p99_of
 from loadtests.analysis.statistics import PERCENTILES
-from loadtests.record import histogram
+from loadtests.model.prediction import Prediction
 
 WINDOW = 5.0  # seconds that a figure looks back: ten pages end in one burst, and a second alone would show the bursts
 

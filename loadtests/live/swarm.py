@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from loadtests import knobs
 from loadtests.errors import BadInput
-from loadtests.knobs import Knob
-from loadtests.live.wanted import Wanted
-from loadtests.targets import Target
+from loadtests.live.requested import Wanted
+from loadtests.model import knobs
+from loadtests.model.knobs import Knob
+from loadtests.model.target import Target
 
 SPAWN_RATE = Knob("spawn_rate", 0.01, knobs.MOST_USERS, "users that come in a second")
 RUN_TIME = re.compile(r"(?=.)(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s?)?", re.ASCII)  # 20, 20s, 3m, 1h20m

@@ -9,7 +9,7 @@ import psutil
 from locust import runners
 from locust.env import Environment
 
-from loadtests.live.tally import Tally
+from loadtests.live.counts import Tally
 
 KEY = "live"  # of Locust's own report
 REPORT_EVERY = 1.0  # seconds; Locust's own three would come in bursts

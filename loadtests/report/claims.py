@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loadtests import results
-from loadtests.experiments import Claim, Experiment
+from loadtests.errors import BadInput
+from loadtests.model.experiment import Claim, Experiment
+from loadtests.results import files, folders
 
 
 @dataclass(frozen=True)
@@ -20,8 +23,24 @@ class Result:
     summary: Mapping[str, Any] | None
 
 
+def check_path(text: str) -> None:
+    """Raise BadInput if the document cannot be written to, or the one that is there cannot be read."""
+    path = Path(text)
+    try:
+        with suppress(FileNotFoundError):
+            path.lstat()  # also whether there can be such a name
+        possible = not path.is_dir() and path.parent.is_dir() and os.access(path.parent, os.W_OK)
+    except (OSError, ValueError):  # a name that is too long, or no name at all
+        possible = False
+    if not text or not possible or path.suffix == ".json":  # which the figures behind it are written to
+        raise BadInput(
+            "--write-to must be a file in a folder that exists and can be written to, and not .json; "
+            f"it is {text[:120]!r}"
+        )
+
+
 def result(experiment: Experiment, folder: Path | None) -> Result:
-    return Result(experiment, results.summary(folder / "summary.json") if folder else None)
+    return Result(experiment, folders.summary(folder / "summary.json") if folder else None)
 
 
 def status(claim: Claim, found: Result) -> str:
@@ -40,6 +59,13 @@ def sentence(found: Result) -> str:
 def document(found: Sequence[Result], command: str) -> str:
     """The whole file, in Markdown."""
     return "\n".join((*introduction(found, command), *table(found), *manifest(found), ""))
+
+
+def write(path: Path, found: Sequence[Result], command: str) -> None:
+    """Write the document and, beside it, the summaries behind it. Raises LabError."""
+    for written, text in ((path, document(found, command)), (path.with_suffix(".json"), kept(found, command))):
+        files.write(written, text)
+        print(f"Written: {written}", flush=True)
 
 
 def kept(found: Sequence[Result], command: str) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 from rich.console import Console
 
 from loadtests.errors import LabError
-from loadtests.report import html, summary, terminal
+from loadtests.report import html, terminal
+from loadtests.results import summary
 
 
 def deliver(result: Mapping[str, Any], folder: Path, console: Console) -> None:

@@ -10,9 +10,9 @@ import plotly.offline
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from loadtests import files
+from loadtests.model.units import digits, duration, size
 from loadtests.report.plots import arm_name, drawn
-from loadtests.units import digits, duration, size
+from loadtests.results import files
 
 
 def render(summary: Mapping[str, Any]) -> str:

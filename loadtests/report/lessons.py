@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from loadtests.experiments import Experiment
+from loadtests.model.experiment import Experiment
 
 INTRODUCTION = """\
 # The experiments
@@ -31,7 +31,7 @@ def section(experiment: Experiment) -> Iterator[str]:
         yield f"{', '.join(f'`{query}`' for query in experiment.probe.queries.values())}."
     else:
         yield f"Arms: {', '.join(arm.words.replace('_', ' ') for arm in experiment.arms)}."
-        yield f"Steps: {', '.join(step.name for step in experiment.steps)}."
+        yield f"Steps: {', '.join(step.name for step in experiment.levels)}."
     if experiment.knobs:
         yield f"Knobs: {', '.join(f'{name} {value:g}' for name, value in experiment.knobs.items())}."
     yield ""

@@ -12,9 +12,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from loadtests.analysis.cost import ENOUGH_PAGES
-from loadtests.knobs import KNOBS
-from loadtests.units import digits, duration
+from loadtests.model.knobs import KNOBS
+from loadtests.model.measurement import ENOUGH_PAGES
+from loadtests.model.units import digits, duration
 
 # Okabe and Ito's palette, told apart by colour-blind readers too; one colour an arm, everywhere.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")

@@ -10,7 +10,7 @@ from rich.console import Console, ConsoleDimensions
 from rich.table import Table as Grid
 from rich.text import Text
 
-from loadtests.units import UNKNOWN, digits, duration
+from loadtests.model.units import UNKNOWN, digits, duration
 
 UNWRAPPED = 100_000  # columns: a file or a pipe has no edge
 

@@ -16,9 +16,10 @@ from typing import Any, NoReturn
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from loadtests.runtime import port_variable, processes
-from loadtests.runtime.compose import why_no_engine
-from loadtests.runtime.processes import free_port
+from loadtests.host import processes
+from loadtests.host.compose import why_no_engine
+from loadtests.host.processes import free_port
+from loadtests.host.runtime import port_variable
 from tests.runs import Lab
 
 PROJECT = "lab-test"

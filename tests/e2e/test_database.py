@@ -11,7 +11,7 @@ from time import perf_counter
 import httpx
 import pytest
 
-from loadtests.page import fault
+from loadtests.generator.page import fault
 from services.aggregator.registry import url_path
 from tests.e2e.conftest import Stack, own_project
 from tests.e2e.test_stack import asked

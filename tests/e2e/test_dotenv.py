@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from loadtests.errors import BadInput
-from loadtests.variables import read_dotenv
+from loadtests.host.variables import read_dotenv
 
 READ = r"""# a comment
 PLAIN=1

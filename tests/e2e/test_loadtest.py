@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 from playwright.sync_api import Browser
 
-from loadtests.experiments import STANDARD_PLOTS
+from loadtests.model.experiment import STANDARD_PLOTS
 from tests.e2e.conftest import PROJECT, RUN_PROJECT, own_project
 from tests.runs import LONGEST, Ended, Lab, one_line, refused, says_its_verdict
 

@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from loadtests.runtime import required
-from loadtests.runtime.processes import read_services
+from loadtests.host.processes import read_services
+from loadtests.host.runtime import required
 from tests.e2e.conftest import SERVICES, Stack, own_project
 from tests.integration.waiting import wait_until
 

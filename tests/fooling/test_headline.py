@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from loadtests.report.summary import summarize
-from loadtests.step import Step
+from loadtests.model.load_level import LoadLevel
+from loadtests.results.summary import summarize
 from tests.unit.factories import ASGI, SETTINGS, WSGI, good_run, measured, run
 
 
@@ -18,9 +18,12 @@ def test_the_verdict_says_what_the_ratio_is_made_of() -> None:
 
 @pytest.mark.parametrize(
     ("step", "said"),
-    [(Step(users=600, think=5.0), "Users think for 5 s between pages"), (Step(rate=97), "pages/s predicted).")],
+    [
+        (LoadLevel(users=600, think=5.0), "Users think for 5 s between pages"),
+        (LoadLevel(rate=97), "pages/s predicted)."),
+    ],
 )
-def test_where_users_think_or_pages_arrive_it_is_made_of_something_else(step: Step, said: str) -> None:
+def test_where_users_think_or_pages_arrive_it_is_made_of_something_else(step: LoadLevel, said: str) -> None:
     both = (measured(WSGI, step, 10.0, took=5.0), measured(ASGI, step, 97.0, settings=SETTINGS))
     sentence = summarize(run(*both))["verdict"]["sentence"]
     assert said in sentence

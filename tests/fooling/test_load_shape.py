@@ -6,9 +6,9 @@ import heapq
 from itertools import islice
 from random import Random
 
-from loadtests.arrivals import SHAPES
-from loadtests.plan import first_page_after
-from loadtests.step import shaped, users
+from loadtests.generator.plan import first_page_after
+from loadtests.model.arrivals import SHAPES
+from loadtests.model.load_level import shaped, users
 
 SLOTS, LATENCY = 10, 0.5  # seconds
 RATE = 0.88 * SLOTS / LATENCY  # pages/s

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from loadtests.errors import ExitCode
-from loadtests.runtime.processes import free_port
+from loadtests.host.processes import free_port
 from tests.fooling.changed import ChangedLab, failed
 from tests.fooling.proxy import proxy
 from tests.runs import one_line
@@ -153,7 +153,7 @@ def test_a_cache_before_the_target_answers_more_than_the_target(lab: ChangedLab)
 def test_pages_of_a_worker_that_is_killed_fail_and_say_so(lab: ChangedLab) -> None:
     """The server starts another one; what the first had under way is lost, and is not asked for again."""
     lab.change(
-        "loadtests/run.py",
+        "loadtests/generator/run.py",
         "        recorder.open()\n",
         "        recorder.open()\n"
         "        import psutil\n"

@@ -7,8 +7,8 @@ import pytest
 
 from loadtests.analysis import noise
 from loadtests.analysis.comparison import BEYOND, Comparison, compare, parse
+from loadtests.analysis.histograms import histogram
 from loadtests.analysis.statistics import percentiles
-from loadtests.record import histogram
 from tests.unit.test_comparison import arm, step, summary
 
 RUNS = 120  # pairs of runs of each kind

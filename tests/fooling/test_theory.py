@@ -8,12 +8,13 @@ from random import Random
 
 import pytest
 
-from loadtests.analysis.capacity import Deployment, predict
+from loadtests.analysis.capacity import predict
 from loadtests.analysis.queues import slots_for
-from loadtests.earlier import MeasuredCpu, cpu_of_earlier_runs
-from loadtests.experiments import Arm
-from loadtests.knobs import Settings
-from loadtests.step import Step
+from loadtests.model.experiment import Arm
+from loadtests.model.load_level import LoadLevel
+from loadtests.model.prediction import Deployment
+from loadtests.model.settings import Settings
+from loadtests.results.history import MeasuredCpu, cpu_of_earlier_runs
 from tests.fooling.changed import ChangedLab, failed
 
 BUSY = 87.0  # slots, on average
@@ -43,7 +44,9 @@ def test_an_api_with_a_tail_that_nobody_asked_for_is_late_and_one_that_was_asked
     honest = lab.measure(LATENCY_P99="0.8", FAN_OUT="10")
     assert not failed(honest).keys() & {"physical minimum", "calls", "failed pages"}
     [step] = honest.summary["arms"][1]["steps"]
-    longer = predict(Settings(10, 0.2, 0.0, 0.0, latency_p99=0.8), "gather", Deployment(None), Step(users=5)).page_time
+    longer = predict(
+        Settings(10, 0.2, 0.0, 0.0, latency_p99=0.8), "gather", Deployment(None), LoadLevel(users=5)
+    ).page_time
     assert step["predicted"]["response_time"] == pytest.approx(longer, rel=0.2)
     assert longer > 2 * 0.2, "the slowest of ten"
     lab.change(
@@ -72,7 +75,7 @@ def test_where_two_bounds_meet_the_prediction_is_what_is_served_and_the_bound_is
     for users in (50, 100, 200):
         served = played(users, delay=1.0, demand=0.01)
         predicted = predict(
-            Settings(1, 1.0, 0.0, 0.0), "gather", Deployment(None, cores=1.0), Step(users=users), cpu_per_page=0.01
+            Settings(1, 1.0, 0.0, 0.0), "gather", Deployment(None, cores=1.0), LoadLevel(users=users), cpu_per_page=0.01
         )
         assert predicted.goodput == pytest.approx(served, rel=0.02)
     assert min(100 / 1.01, 1 / 0.01) > 1.05 * played(100, delay=1.0, demand=0.01)

@@ -8,8 +8,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from loadtests import predict, targets
-from loadtests.runtime.processes import read_services
+from loadtests.generator import targets
+from loadtests.host.processes import read_services
+from loadtests.report import predict
 from services.aggregator.strategies import STRATEGIES
 from tests.processes import running, urls
 

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from loadtests.errors import LabDown
-from loadtests.page import fault
-from loadtests.runtime.processes import ProcessRuntime
+from loadtests.generator.page import fault
+from loadtests.host.processes import ProcessRuntime
 from services.aggregator.registry import url_path
 from tests.integration.waiting import PATIENCE
 from tests.processes import running, urls

@@ -23,7 +23,7 @@ import psutil
 import pytest
 
 from loadtests.errors import LabDown
-from loadtests.runtime.processes import ProcessRuntime, free_port
+from loadtests.host.processes import ProcessRuntime, free_port
 from tests.integration.waiting import wait_until
 from tests.processes import running
 

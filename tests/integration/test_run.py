@@ -17,7 +17,7 @@ import pytest
 from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 
-from loadtests.runtime.processes import free_port
+from loadtests.host.processes import free_port
 from tests.runs import LONGEST, ROOT, Ended, Lab, children_of, one_line, says_its_verdict
 
 SMALL = ("run", "--runtime=process", "--quick", "--users=1,30", "--latency=0.2")

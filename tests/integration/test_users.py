@@ -38,9 +38,9 @@ ASKS_EACH_ONCE = """
 import json, sys
 from argparse import Namespace
 from locust.env import Environment
-from loadtests.record import Recorder
-from loadtests.targets import Target
-from loadtests.users import user_class
+from loadtests.generator.record import Recorder
+from loadtests.model.target import Target
+from loadtests.generator.users import user_class
 options = Namespace(strategy="stream", fan_out=1, latency=0, jitter=0, latency_p99=0, correlated=0, fail=0, work=0)
 streams = sys.argv[1] == "streams"
 for url in sys.argv[2:]:

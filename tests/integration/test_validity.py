@@ -21,9 +21,9 @@ import httpx
 import jsonschema
 import pytest
 
-from loadtests import manifest
 from loadtests.errors import ExitCode
-from loadtests.runtime.processes import ProcessRuntime
+from loadtests.host.processes import ProcessRuntime
+from loadtests.results import manifest
 from tests.processes import running, server_at
 from tests.runs import LONGEST, ROOT, Ended, Lab, one_line, refused
 
@@ -55,12 +55,12 @@ sys.exit(main())
 GENERATOR_THAT_STALLS = """
 import sys
 from time import sleep
-from loadtests import witness
-read = witness.read
+from loadtests.generator import sampler
+read = sampler.read
 def slowly(url):
     sleep(0.3)
     return read(url)
-witness.read = slowly
+sampler.read = slowly
 from loadtests.__main__ import main
 sys.exit(main())
 """
@@ -69,7 +69,7 @@ sys.exit(main())
 GENERATOR_THAT_KNOWS_NO_POOL = """
 import sys
 from dataclasses import replace
-from loadtests import targets
+from loadtests.generator import targets
 ask = targets.ask
 targets.ask = lambda name, url: replace(ask(name, url), pools={})
 from loadtests.__main__ import main
@@ -79,7 +79,8 @@ sys.exit(main())
 # One that has no room for raw data, fails in its second step, and cannot make the report.
 GENERATOR_THAT_FAILS = """
 import sys
-from loadtests import raw, run, witness
+from loadtests.generator import run, sampler
+from loadtests.results import raw
 from loadtests.report import html
 def no_space(*_):
     raise OSError(28, "No space left on device")
@@ -97,8 +98,8 @@ sys.exit(main())
 # Figures that cannot be put together, for a reason that nobody has thought of.
 FIGURES_THAT_CANNOT_BE_PUT_TOGETHER = """
 import json
-from loadtests import run
-from loadtests.report import summary
+from loadtests.generator import run
+from loadtests.results import summary
 from tests.unit.factories import good_run
 arm_figures = summary.arm_figures
 def fail(of, *rest):

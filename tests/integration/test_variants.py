@@ -14,9 +14,9 @@ from time import perf_counter
 import httpx
 import pytest
 
-from loadtests import experiments, page
+from loadtests import ROOT, experiments
 from loadtests.analysis.readings import LOOP_LAG, grown
-from loadtests.runtime import ROOT
+from loadtests.generator import page
 from services.aggregator.pitfalls import BLOCKED, OWN_VIEW
 from services.aggregator.settings import MIDDLEWARE_SETS
 from services.aggregator.strategies import STRATEGIES

@@ -17,10 +17,10 @@ import httpx
 import psutil
 import pytest
 
-from loadtests import witness
-from loadtests.analysis.inside import inside
 from loadtests.analysis.readings import LATENESS, LOOP_LAG, Reading, grown, p99
-from loadtests.runtime.processes import free_port
+from loadtests.analysis.server_metrics import inside
+from loadtests.generator import sampler
+from loadtests.host.processes import free_port
 from services import output, scrape
 from services.aggregator.strategies import STRATEGIES
 from tests.integration.waiting import PATIENCE, read, wait_until
@@ -95,7 +95,7 @@ def witnessed(code: str) -> Iterator[str]:
     port = free_port()
     with supervised(code, port) as process:
         try:
-            wait_until(lambda: witness.read(f"http://127.0.0.1:{port}") is not None)
+            wait_until(lambda: sampler.read(f"http://127.0.0.1:{port}") is not None)
             yield f"http://127.0.0.1:{port}"
         finally:
             process.terminate()
@@ -103,8 +103,8 @@ def witnessed(code: str) -> Iterator[str]:
 
 def test_the_witness_answers_while_the_server_computes_without_a_pause() -> None:
     with witnessed("while True: pass") as url:
-        before = witness.read(url)
-        wait_until(lambda: (grown(before, witness.read(url), "lab_cpu_seconds_total") or 0) > 0.2)
+        before = sampler.read(url)
+        wait_until(lambda: (grown(before, sampler.read(url), "lab_cpu_seconds_total") or 0) > 0.2)
 
 
 def test_a_worker_that_was_forked_says_what_it_has_in_flight() -> None:
@@ -119,7 +119,7 @@ else:
     time.sleep(60)
 """
     with witnessed(code) as url:
-        wait_until(lambda: (witness.read(url) or Reading()).number("lab_work_in_flight") == 1)
+        wait_until(lambda: (sampler.read(url) or Reading()).number("lab_work_in_flight") == 1)
 
 
 def test_the_pages_of_each_worker_are_counted_and_one_that_is_replaced_is_noticed() -> None:
@@ -141,19 +141,19 @@ while True:
 """
 
     def in_flight() -> dict[str, float]:
-        return (witness.read(url) or Reading()).by_worker("lab_worker_pages_in_flight")
+        return (sampler.read(url) or Reading()).by_worker("lab_worker_pages_in_flight")
 
     def finished() -> dict[str, float]:
-        return (witness.read(url) or Reading()).by_worker("lab_worker_pages_finished_total")
+        return (sampler.read(url) or Reading()).by_worker("lab_worker_pages_finished_total")
 
     with witnessed(code) as url:
         wait_until(lambda: sorted(pages for pages in finished().values() if pages) == [2, 3])
         wait_until(lambda: sum(in_flight().values()) == 2)
-        before = witness.read(url)
+        before = sampler.read(url)
         [killed] = [process for process, pages in finished().items() if pages == 2]
         psutil.Process(int(killed)).kill()
         wait_until(lambda: killed not in in_flight() and sum(in_flight().values()) == 2)
-        after = witness.read(url)
+        after = sampler.read(url)
     seen = inside([before, after], [])
     assert seen.workers_started == 1
     assert {worker.process for worker in seen.workers if worker.ended} == {killed}
@@ -170,10 +170,10 @@ while True: pass
 
 def test_threads_that_are_ready_to_run_and_have_no_core_are_seen_to_wait() -> None:
     with witnessed(TWO_ON_ONE_CORE) as url:
-        before, began = witness.read(url), time.monotonic()
+        before, began = sampler.read(url), time.monotonic()
 
         def grew(name: str) -> float:
-            return grown(before, witness.read(url), name) or 0.0
+            return grown(before, sampler.read(url), name) or 0.0
 
         wait_until(lambda: grew("lab_run_queue_seconds_total") > 1)
         assert grew("lab_run_queue_seconds_total") < 2.5 * (time.monotonic() - began), "there are two of them"
@@ -189,10 +189,10 @@ open({str(ready)!r}, "w").close()
 signal.pause()
 """
     with supervised(code, port) as process:
-        wait_until(lambda: ready.exists() and witness.read(f"http://127.0.0.1:{port}") is not None)
+        wait_until(lambda: ready.exists() and sampler.read(f"http://127.0.0.1:{port}") is not None)
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE) == 7
-    assert witness.read(f"http://127.0.0.1:{port}") is None
+    assert sampler.read(f"http://127.0.0.1:{port}") is None
 
 
 WITH_A_WORKER = """
@@ -266,4 +266,4 @@ def test_without_telemetry_the_server_runs_alone() -> None:
 
 
 def test_a_silent_witness_is_no_reading() -> None:
-    assert witness.read("http://127.0.0.1:9") is None
+    assert sampler.read("http://127.0.0.1:9") is None

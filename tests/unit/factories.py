@@ -6,16 +6,18 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
-from loadtests.analysis.inside import Inside
+from loadtests.analysis.capacity import page_time
+from loadtests.analysis.histograms import histogram
 from loadtests.analysis.machine import Machine
 from loadtests.analysis.statistics import Measured
-from loadtests.experiments import Arm, find
-from loadtests.knobs import Settings
-from loadtests.plan import Measurement
-from loadtests.record import Page, histogram
-from loadtests.report.summary import Run
-from loadtests.step import Step
-from loadtests.targets import Target
+from loadtests.experiments import find
+from loadtests.model.experiment import Arm
+from loadtests.model.load_level import LoadLevel
+from loadtests.model.measurement import Measurement, Page
+from loadtests.model.server_metrics import Inside
+from loadtests.model.settings import Settings
+from loadtests.model.target import Target
+from loadtests.results.summary import Run
 
 SETTINGS = Settings(fan_out=10, latency=1.0, jitter=0.0, fail=0.0)
 WSGI, ASGI = Arm("wsgi", "threadpool"), Arm("asgi", "gather")
@@ -55,16 +57,18 @@ TARGETS = {"wsgi": target("wsgi", 10), "asgi": target("asgi", None)}
 
 
 def measured(
-    arm: Arm = WSGI, load: int | Step = 100, goodput: float = 10.0, took: float = 1.0, **changes: Any
+    arm: Arm = WSGI, load: int | LoadLevel = 100, goodput: float = 10.0, took: float = 1.0, **changes: Any
 ) -> Measured:
-    step = Step(users=load) if isinstance(load, int) else load
+    step = LoadLevel(users=load) if isinstance(load, int) else load
     seconds, settings = changes.pop("seconds", 10.0), changes.pop("settings", SETTINGS)
     pages = round(goodput * seconds)
     times = histogram()
     for _ in range(pages):
         times.record_value(round(took * 1e6))
     values: dict[str, Any] = {
-        "measurement": Measurement(arm, step, settings, changes.pop("repeat", 0), 1.0, seconds),
+        "measurement": Measurement(
+            arm, step, settings, changes.pop("repeat", 0), 1.0, seconds, page_time(settings, arm.strategy)
+        ),
         "seconds": seconds,
         "pages": pages,
         "failures": Counter(),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from loadtests.analysis.histograms import histogram
 from loadtests.analysis.readings import Reading
 from loadtests.live.history import History
+from loadtests.live.requested import Wanted
 from loadtests.live.second import Load, Second, encoded
-from loadtests.live.stretch import Stretch, Tick
-from loadtests.live.wanted import Wanted
-from loadtests.record import histogram
+from loadtests.live.steady_window import Stretch, Tick
 from tests.unit.factories import SETTINGS
 
 

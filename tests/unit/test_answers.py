@@ -6,7 +6,7 @@ from statistics import fmean
 import pytest
 
 from loadtests.analysis.answers import fastest, in_time, quantile, slowest
-from loadtests.knobs import Settings
+from loadtests.model.settings import Settings
 from services.api.behaviour import Behaviour
 
 CONSTANT = Settings(10, 0.2, 0.0, 0.0)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,26 +16,25 @@ MODULES = sorted(path for wing in ("services", "loadtests") for path in (ROOT / 
 HTTP_CLIENTS = {"httpx", "httpx2", "aiohttp", "httpx_aiohttp", "requests", "urllib3"}
 MAY_USE_HTTP_CLIENTS = {f"services/aggregator/{name}.py" for name in ("upstream", "clients", "pitfalls")}
 LOCUST = {"locust", "gevent"}
-LIVE_LOCUST = ("attach", "blueprint", "collector", "controls", "login", "server", "workers")
-MAY_USE_LOCUST = {
-    "loadtests/users.py",
-    "loadtests/run.py",
-    "loadtests/locustfile.py",
-    *(f"loadtests/live/{name}.py" for name in LIVE_LOCUST),
-}
+LOCUST_ROOMS = {"generator", "live"}
 PURE_LIVE = (
-    *("calibration", "figures", "history", "origins", "presets", "second", "sentence", "stretch", "swarm", "tally"),
-    "wanted",
+    *("calibration", "counts", "figures", "history", "origins", "presets", "requested", "second", "sentence"),
+    *("steady_window", "swarm"),
 )
 PURE = [
+    *(ROOT / "loadtests" / "model").glob("*.py"),
     *(ROOT / "loadtests" / "analysis").glob("*.py"),
-    ROOT / "loadtests" / "plan.py",
-    ROOT / "loadtests" / "knobs.py",
-    ROOT / "loadtests" / "page.py",
+    *(ROOT / "loadtests" / "experiments").glob("*.py"),
+    ROOT / "loadtests" / "generator" / "plan.py",
+    ROOT / "loadtests" / "generator" / "page.py",
     *(ROOT / "loadtests" / "live" / f"{name}.py" for name in PURE_LIVE),
     ROOT / "services" / "api" / "behaviour.py",
     ROOT / "services" / "aggregator" / "parameters.py",
 ]
+# A room may import those before it.
+ROOMS = ("errors", "model", "analysis", "experiments", "results", "report", "host", "generator", "live")
+HOST_MAY_USE = {"errors", "model", "experiments", "results", "host"}
+MOST_ROOMS = 15
 DOES_IO = {"os", "sys", "socket", "subprocess", "urllib.request", "time", "shutil", "tempfile", "requests", "httpx"}
 
 
@@ -65,16 +67,56 @@ def test_only_the_doors_to_the_api_import_an_http_client(path: Path) -> None:
         assert not packages(path) & HTTP_CLIENTS
 
 
-@pytest.mark.parametrize("path", [path for path in MODULES if name(path).startswith("loadtests/")], ids=name)
-def test_only_the_load_generator_imports_locust(path: Path) -> None:
-    if name(path) not in MAY_USE_LOCUST:
+def room(path: Path) -> str:
+    """The folder below loadtests/ that the module is in, or the module itself."""
+    return path.relative_to(ROOT / "loadtests").parts[0].removesuffix(".py")
+
+
+LOADTESTS = [path for path in MODULES if name(path).startswith("loadtests/")]
+every_module_of_loadtests = pytest.mark.parametrize("path", LOADTESTS, ids=name)
+
+
+@every_module_of_loadtests
+def test_only_the_load_generator_and_the_live_page_import_locust(path: Path) -> None:
+    if room(path) not in {*LOCUST_ROOMS, "locustfile"}:
         assert not packages(path) & LOCUST
+
+
+def rooms_imported(path: Path) -> set[str]:
+    return {parts[1] for imported in imports(path) if (parts := imported.split("."))[0] == "loadtests" and parts[1:]}
+
+
+@every_module_of_loadtests
+def test_no_import_leads_from_a_room_to_one_after_it(path: Path) -> None:
+    if (here := room(path)) in ROOMS:
+        after = set(ROOMS[ROOMS.index(here) + 1 :])
+        assert not rooms_imported(path) & {*after, "command_line", "locustfile"}
+
+
+def test_the_house_has_few_rooms() -> None:
+    rooms = {path.name for path in (ROOT / "loadtests").iterdir() if not path.name.startswith("__")}
+    assert {"errors.py", *ROOMS[1:]} <= rooms
+    assert len(rooms) <= MOST_ROOMS
+
+
+@pytest.mark.parametrize("path", [path for path in LOADTESTS if room(path) == "host"], ids=name)
+def test_the_host_imports_no_room_that_needs_a_package(path: Path) -> None:
+    assert rooms_imported(path) <= {*HOST_MAY_USE, "ROOT"}
+
+
+def test_the_host_runs_on_the_standard_library_alone() -> None:
+    """With -S and in a process of its own: nothing that is installed can be imported."""
+    modules = [f"loadtests.{name(path)[10:-3].replace('/', '.')}" for path in LOADTESTS if room(path) == "host"]
+    imported = "; ".join(f"import {module}" for module in (*modules, "loadtests.command_line", "loadtests.experiments"))
+    command = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); {imported}"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert not ended.returncode, ended.stderr
 
 
 @pytest.mark.parametrize("path", PURE, ids=name)
 def test_what_is_pure_does_no_io(path: Path) -> None:
     assert not set(imports(path)) & DOES_IO
-    assert "open(" not in path.read_text(encoding="utf-8")
+    assert not re.search(r"\bopen\(", path.read_text(encoding="utf-8"))
 
 
 def test_there_are_no_import_circles() -> None:

@@ -6,7 +6,7 @@ from statistics import fmean, pstdev
 
 import pytest
 
-from loadtests.arrivals import SHAPES
+from loadtests.model.arrivals import SHAPES
 
 RATE, SECONDS = 20.0, 500
 

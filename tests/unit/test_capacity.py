@@ -8,9 +8,10 @@ from statistics import fmean
 import pytest
 
 from loadtests.analysis import answers
-from loadtests.analysis.capacity import Deployment, calls, cores, page_time, predict, waits
-from loadtests.knobs import Settings
-from loadtests.step import Step
+from loadtests.analysis.capacity import calls, cores, page_time, predict, waits
+from loadtests.model.load_level import LoadLevel
+from loadtests.model.prediction import Deployment
+from loadtests.model.settings import Settings
 
 PLAIN = Settings(fan_out=10, latency=1.0, jitter=0.0, fail=0.0)
 
@@ -28,29 +29,31 @@ PLAIN = Settings(fan_out=10, latency=1.0, jitter=0.0, fail=0.0)
 def test_slots_limit_goodput_and_the_queue_lengthens_the_response_time(
     users: int, slots: int | None, goodput: float, response_time: float, bottleneck: str
 ) -> None:
-    predicted = predict(PLAIN, "threadpool", Deployment(slots), Step(users=users))
+    predicted = predict(PLAIN, "threadpool", Deployment(slots), LoadLevel(users=users))
     assert (predicted.goodput, predicted.response_time) == pytest.approx((goodput, response_time))
     assert predicted.bottleneck == bottleneck
 
 
 def test_cpu_limits_what_no_slot_limits_and_lengthens_every_page() -> None:
     one_core = Deployment(slots=None, cores=1.0)
-    predicted = predict(PLAIN, "gather", one_core, Step(users=1000), cpu_per_page=0.01)
+    predicted = predict(PLAIN, "gather", one_core, LoadLevel(users=1000), cpu_per_page=0.01)
     assert predicted.goodput == pytest.approx(100)
     assert predicted.bottleneck == "cpu"
     assert predicted.response_time == pytest.approx(10)
-    few = predict(PLAIN, "gather", one_core, Step(users=10), cpu_per_page=0.01)
+    few = predict(PLAIN, "gather", one_core, LoadLevel(users=10), cpu_per_page=0.01)
     assert 1.01 < few.response_time < 1.012, "hardly ever two pages at once want the core"
-    assert predict(PLAIN, "gather", Deployment(None, cores=2.0), Step(users=1000), 0.01).goodput == pytest.approx(200)
+    assert predict(PLAIN, "gather", Deployment(None, cores=2.0), LoadLevel(users=1000), 0.01).goodput == pytest.approx(
+        200
+    )
 
 
 def test_a_pool_limits_the_strategy_that_uses_it() -> None:
     pooled = Deployment(slots=None, pools={"gather": 100})
-    predicted = predict(PLAIN, "gather", pooled, Step(users=50))
+    predicted = predict(PLAIN, "gather", pooled, LoadLevel(users=50))
     assert predicted.goodput == pytest.approx(10)
     assert predicted.bottleneck == "pool"
-    assert predict(PLAIN, "threadpool", pooled, Step(users=50)).bottleneck == "users"
-    assert predict(PLAIN, "sequential", pooled, Step(users=50)).bottleneck == "users"
+    assert predict(PLAIN, "threadpool", pooled, LoadLevel(users=50)).bottleneck == "users"
+    assert predict(PLAIN, "sequential", pooled, LoadLevel(users=50)).bottleneck == "users"
 
 
 def test_an_arms_own_client_has_a_pool_of_its_own() -> None:
@@ -63,7 +66,7 @@ def test_an_arms_own_client_has_a_pool_of_its_own() -> None:
 
 def test_queries_come_one_after_the_other_and_wait_for_a_connection() -> None:
     pooled = Deployment(slots=None, pools={"orm_async": 10})
-    predicted = predict(PLAIN, "orm_async", pooled, Step(users=20))
+    predicted = predict(PLAIN, "orm_async", pooled, LoadLevel(users=20))
     assert predicted.page_time == pytest.approx(10)
     assert predicted.goodput == pytest.approx(1)
     assert predicted.bottleneck == "pool"
@@ -79,45 +82,45 @@ def test_one_call_after_the_other_takes_the_sum_and_side_by_side_the_longest() -
 
 def test_without_any_latency_only_cpu_limits() -> None:
     nothing = Settings(10, 0.0, 0.0, 0.0)
-    assert predict(nothing, "gather", Deployment(10), Step(users=100)).goodput == float("inf")
-    assert predict(nothing, "gather", Deployment(10, 1.0), Step(users=100), 0.005).goodput == pytest.approx(200)
+    assert predict(nothing, "gather", Deployment(10), LoadLevel(users=100)).goodput == float("inf")
+    assert predict(nothing, "gather", Deployment(10, 1.0), LoadLevel(users=100), 0.005).goodput == pytest.approx(200)
 
 
 def test_arrivals_that_a_target_can_serve_wait_the_longer_the_closer_they_come_to_its_slots() -> None:
-    low, high = (predict(PLAIN, "threadpool", Deployment(10), Step(rate=rate), after=60) for rate in (5, 9.5))
+    low, high = (predict(PLAIN, "threadpool", Deployment(10), LoadLevel(rate=rate), after=60) for rate in (5, 9.5))
     assert (low.goodput, high.goodput) == (5, 9.5)
     assert low.response_time == pytest.approx(1, rel=0.01)
     assert high.response_time == pytest.approx(1.8, rel=0.1)
     assert low.bottleneck == high.bottleneck == "arrivals"
     assert low.pages_in_flight == pytest.approx(5, rel=0.01)
-    assert predict(PLAIN, "gather", Deployment(None), Step(rate=9.5)).response_time == pytest.approx(1)
+    assert predict(PLAIN, "gather", Deployment(None), LoadLevel(rate=9.5)).response_time == pytest.approx(1)
 
 
 def test_between_its_asymptotes_a_target_serves_less_than_either() -> None:
     """The figures of a run: 90.1 pages/s were measured where the asymptotes allow 99.1."""
     one_core = Deployment(slots=None, cores=1.0)
-    predicted = predict(PLAIN, "gather", one_core, Step(users=100), cpu_per_page=0.009)
+    predicted = predict(PLAIN, "gather", one_core, LoadLevel(users=100), cpu_per_page=0.009)
     assert min(100 / 1.009, 1 / 0.009) == pytest.approx(99.1, rel=0.01)
     assert predicted.goodput == pytest.approx(94.8, rel=0.01)
 
 
 def test_users_who_think_leave_slots_to_others() -> None:
-    thinking = predict(PLAIN, "threadpool", Deployment(10), Step(users=40, think=5.0))
+    thinking = predict(PLAIN, "threadpool", Deployment(10), LoadLevel(users=40, think=5.0))
     assert 6 < thinking.goodput < 40 / 6
     assert thinking.response_time > 1
     assert thinking.pages_in_flight == pytest.approx(thinking.goodput * thinking.response_time)
-    assert predict(PLAIN, "threadpool", Deployment(10), Step(users=400, think=5.0)).goodput == pytest.approx(10)
-    assert predict(PLAIN, "gather", Deployment(None), Step(users=40, think=5.0)).goodput == pytest.approx(40 / 6)
+    assert predict(PLAIN, "threadpool", Deployment(10), LoadLevel(users=400, think=5.0)).goodput == pytest.approx(10)
+    assert predict(PLAIN, "gather", Deployment(None), LoadLevel(users=40, think=5.0)).goodput == pytest.approx(40 / 6)
 
 
 def test_arrivals_beyond_the_slots_queue_for_as_long_as_they_go_on() -> None:
-    soon = predict(PLAIN, "threadpool", Deployment(10), Step(rate=20), after=3)
-    later = predict(PLAIN, "threadpool", Deployment(10), Step(rate=20), after=30)
+    soon = predict(PLAIN, "threadpool", Deployment(10), LoadLevel(rate=20), after=3)
+    later = predict(PLAIN, "threadpool", Deployment(10), LoadLevel(rate=20), after=30)
     assert soon.goodput == later.goodput == pytest.approx(10)
     assert (soon.response_time, later.response_time) == pytest.approx((1 + 3, 1 + 30))
     assert soon.bottleneck == "slots"
     assert later.pages_in_flight == 10  # the rest queues outside
-    assert predict(PLAIN, "threadpool", Deployment(10), Step(rate=20)).response_time == float("inf")
+    assert predict(PLAIN, "threadpool", Deployment(10), LoadLevel(rate=20)).response_time == float("inf")
 
 
 # --- cores ----------------------------------------------------------------------------------------
@@ -136,10 +139,10 @@ def test_a_target_has_the_cores_that_workers_limit_and_machine_leave_it(
 def test_the_machine_is_shared_with_what_measures() -> None:
     shared = Deployment(slots=None, cores=2, workers=4, machine=2)
     busy = replace(PLAIN, latency=0.02, work=0.05)
-    assert predict(busy, "gather", shared, Step(users=20)).goodput == pytest.approx(40)
-    assert predict(busy, "gather", shared, Step(users=20), cpu_beside=0.03).goodput == pytest.approx(25)
+    assert predict(busy, "gather", shared, LoadLevel(users=20)).goodput == pytest.approx(40)
+    assert predict(busy, "gather", shared, LoadLevel(users=20), cpu_beside=0.03).goodput == pytest.approx(25)
     with_room = replace(shared, cores=1, machine=8)
-    assert predict(busy, "gather", with_room, Step(users=20), cpu_beside=0.03).goodput == pytest.approx(20)
+    assert predict(busy, "gather", with_room, LoadLevel(users=20), cpu_beside=0.03).goodput == pytest.approx(20)
 
 
 # --- timeouts -------------------------------------------------------------------------------------
@@ -195,20 +198,20 @@ def test_where_the_timeout_is_shorter_than_the_latency_no_page_is_whole(
     strategy: str, slots: int | None, ends: float
 ) -> None:
     slow = replace(PLAIN, latency=10.0)
-    predicted = predict(slow, strategy, Deployment(slots, call_timeout=5.0), Step(users=100))
+    predicted = predict(slow, strategy, Deployment(slots, call_timeout=5.0), LoadLevel(users=100))
     assert (predicted.goodput, predicted.bottleneck, predicted.failing) == (0, "failures", 1)
     assert predicted.response_time == predicted.failure_time == pytest.approx(ends)
     assert predicted.reason == "calls are given up after 5 s, and the api takes 10 s"
 
 
 def test_an_answer_that_takes_as_long_as_the_timeout_comes_too_late() -> None:
-    predicted = predict(PLAIN, "gather", Deployment(None, call_timeout=1.0), Step(users=1))
+    predicted = predict(PLAIN, "gather", Deployment(None, call_timeout=1.0), LoadLevel(users=1))
     assert (predicted.failing, predicted.reason) == (1, "calls are given up after 1 s, and the api takes 1 s")
 
 
 def test_calls_that_hang_take_a_slot_until_they_time_out() -> None:
     hanging = Deployment(10, call_timeout=30.0, hang=0.1)
-    predicted = predict(PLAIN, "threadpool", hanging, Step(users=100))
+    predicted = predict(PLAIN, "threadpool", hanging, LoadLevel(users=100))
     share = 1 - 0.9**10
     assert predicted.failing == pytest.approx(share)
     assert predicted.ended == pytest.approx(10 / (share * 30 + (1 - share) * 1))
@@ -218,33 +221,33 @@ def test_calls_that_hang_take_a_slot_until_they_time_out() -> None:
 
 def test_queries_know_no_timeout_and_do_not_hang() -> None:
     slow = replace(PLAIN, latency=10.0, fail=0.5)
-    predicted = predict(slow, "orm_async", Deployment(None, call_timeout=5.0, hang=0.5), Step(users=1))
+    predicted = predict(slow, "orm_async", Deployment(None, call_timeout=5.0, hang=0.5), LoadLevel(users=1))
     assert predicted.failing == 0
     assert predicted.goodput == pytest.approx(0.01)
 
 
 def test_a_queue_for_connections_ends_where_its_timeout_ends_it() -> None:
     pooled = Deployment(None, pools={"gather": 100, "threadpool": 100}, pool_timeout=5.0)
-    in_time = predict(PLAIN, "gather", pooled, Step(users=50))
+    in_time = predict(PLAIN, "gather", pooled, LoadLevel(users=50))
     assert in_time.failing == 0
     assert in_time.response_time == pytest.approx(5)
-    late = predict(PLAIN, "gather", pooled, Step(users=1000))
+    late = predict(PLAIN, "gather", pooled, LoadLevel(users=1000))
     assert late.failing is None
     assert (late.response_time, late.failure_time) == pytest.approx((6, 5))
     assert late.goodput == pytest.approx(10), "an upper bound"
-    threads = predict(PLAIN, "threadpool", pooled, Step(users=1000))
+    threads = predict(PLAIN, "threadpool", pooled, LoadLevel(users=1000))
     assert threads.failing == 0, "a thread is waited for without an end"
     assert threads.response_time == pytest.approx(100)
-    assert predict(PLAIN, "gather", pooled, Step(rate=20)).failing is None
-    hopeless = predict(replace(PLAIN, latency=10.0), "gather", replace(pooled, call_timeout=5.0), Step(users=1000))
+    assert predict(PLAIN, "gather", pooled, LoadLevel(rate=20)).failing is None
+    hopeless = predict(replace(PLAIN, latency=10.0), "gather", replace(pooled, call_timeout=5.0), LoadLevel(users=1000))
     assert hopeless.failing == 1
     assert hopeless.response_time == pytest.approx(10), "the pool ends its queue here as well"
 
 
 def test_users_who_leave_before_a_page_can_be_there_get_none() -> None:
-    gone = predict(PLAIN, "threadpool", Deployment(10), Step(users=6), patience=0.5)
+    gone = predict(PLAIN, "threadpool", Deployment(10), LoadLevel(users=6), patience=0.5)
     assert (gone.goodput, gone.bottleneck, gone.failing, gone.failure_time) == (0, "failures", 1, 0.5)
-    some = predict(PLAIN, "threadpool", Deployment(10), Step(users=60), patience=3.0)
+    some = predict(PLAIN, "threadpool", Deployment(10), LoadLevel(users=60), patience=3.0)
     assert (some.failing, some.response_time) == (None, 3.0)
 
 

@@ -1,19 +1,20 @@
 from __future__ import annotations
 
 import json
-from argparse import Namespace
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from loadtests import launch
 from loadtests.command_line import main
 from loadtests.errors import ExitCode, LabDown
-from loadtests.experiments import Claim, find
+from loadtests.experiments import find
+from loadtests.host import launch
+from loadtests.model.experiment import Claim, Experiment
 from loadtests.report.claims import Result, document, status
-from loadtests.report.summary import summarize, write
+from loadtests.results.summary import summarize, write
 from tests.unit.factories import ASGI, WSGI, good_run, measured, run
 
 CLAIM = Claim(
@@ -57,16 +58,16 @@ def test_a_second_pass_that_cannot_begin_does_not_cost_the_first(
 ) -> None:
     asked: list[list[str]] = []
 
-    def measure(options: Namespace, _: object) -> list[launch.Ended]:
-        asked.append(options.experiments)
+    def measure(chosen: Sequence[Experiment], *_: object) -> list[launch.RunOutcome]:
+        asked.append([experiment.name for experiment in chosen])
         if len(asked) > 1:
             raise LabDown("port 8001 is taken.", "by another lab")
         for name, found in (("slots", HELD), ("fan-out", SPOILT)):
             (tmp_path / name).mkdir()
             write(found, tmp_path / name)
         return [
-            launch.Ended(find("slots"), ExitCode.CONFIRMED, tmp_path / "slots"),
-            launch.Ended(find("fan-out"), ExitCode.INVALID, tmp_path / "fan-out"),
+            launch.RunOutcome(find("slots"), ExitCode.CONFIRMED, tmp_path / "slots"),
+            launch.RunOutcome(find("fan-out"), ExitCode.INVALID, tmp_path / "fan-out"),
         ]
 
     monkeypatch.setattr(launch, "measure", measure)

@@ -8,7 +8,7 @@ import pytest
 from loadtests.analysis import noise
 from loadtests.analysis.comparison import Change, Comparison, Figure, Place, changes, compare, flat, options, parse
 from loadtests.errors import BadInput
-from loadtests.report.summary import summarize
+from loadtests.results.summary import summarize
 from tests.unit.factories import good_run
 
 PLACE = Place("asgi gather", "100 users")

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from loadtests.errors import BadInput, LabDown
-from loadtests.runtime import command_line, compose
-from loadtests.runtime.compose import GENERATOR_UID, ComposeRuntime, depends_on, short_of
+from loadtests.host import compose
+from loadtests.host.compose import GENERATOR_UID, ComposeRuntime, depends_on, short_of
+from loadtests.host.runtime import command_line
 
 CONFIG = {
     "name": "lab",

@@ -12,9 +12,8 @@ from loadtests import experiments
 from loadtests.analysis.balance import Balance, balance
 from loadtests.analysis.conservation import LAWS, laws
 from loadtests.analysis.readings import Reading
-from loadtests.page import UNANSWERED
-from loadtests.record import Page
-from loadtests.step import Step
+from loadtests.model.load_level import LoadLevel
+from loadtests.model.measurement import UNANSWERED, Page
 from tests.unit.factories import ASGI, SETTINGS, WSGI, measured
 
 USERS, WINDOW = 20, 10.0
@@ -107,7 +106,7 @@ def test_users_of_pages_that_are_meant_to_fail_are_not_missed() -> None:
     assert broken(pages) == ["users"]
     assert broken(pages, settings=replace(SETTINGS, fail=0.01)) == []
     assert broken(pages, arm=replace(ASGI, fails=True)) == []
-    assert broken(pages, load=Step(rate=20.0)) == []
+    assert broken(pages, load=LoadLevel(rate=20.0)) == []
 
 
 def test_a_page_that_nobody_waited_for_to_its_end_is_found_and_its_age_said() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtests import witness
+from loadtests.generator import sampler
 from services import supervise
 
 Memory = Callable[[], int | None]
@@ -36,10 +36,10 @@ def lay_out(folder: Path, files: dict[str, str], monkeypatch: pytest.MonkeyPatch
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
     monkeypatch.setattr(supervise, "CGROUP", folder)
-    monkeypatch.setattr(witness, "CGROUP", folder)
+    monkeypatch.setattr(sampler, "CGROUP", folder)
 
 
-@pytest.mark.parametrize("memory", [supervise.limited_memory, witness.own_limited_memory])
+@pytest.mark.parametrize("memory", [supervise.limited_memory, sampler.own_limited_memory])
 @pytest.mark.parametrize(
     ("files", "counted"),
     [
@@ -58,7 +58,7 @@ def test_memory_is_what_the_limit_counts_less_what_the_kernel_takes_back(
     assert memory() == counted
 
 
-@pytest.mark.parametrize("throttled", [supervise.throttled_seconds, witness.own_throttled_seconds])
+@pytest.mark.parametrize("throttled", [supervise.throttled_seconds, sampler.own_throttled_seconds])
 @pytest.mark.parametrize(
     ("files", "seconds"), [(VERSION_1, 1.5), (VERSION_2, 1.5), (ROOT_OF_VERSION_2, None), ({}, None)]
 )

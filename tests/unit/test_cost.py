@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from loadtests.analysis.capacity import Deployment
 from loadtests.analysis.cost import calibrated, cost, match
-from loadtests.analysis.statistics import StepFigures, steps
+from loadtests.analysis.statistics import LevelFigures, steps
+from loadtests.model.prediction import Deployment
 from tests.unit.factories import ASGI, INSIDE, WSGI, measured
 
 SLOTTED = Deployment(slots=10, cores=1.0)
 
 
-def step(*, users: int, goodput: float, cpu: float = 0.006, **seen: Any) -> StepFigures:
+def step(*, users: int, goodput: float, cpu: float = 0.006, **seen: Any) -> LevelFigures:
     one = measured(WSGI, users, goodput)
     seen.setdefault("threads", 11 * seen["pages_in_flight"])
     known = replace(INSIDE, **seen, cpu_seconds=one.pages * cpu)

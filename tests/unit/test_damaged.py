@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from loadtests import earlier, floor, results
 from loadtests.errors import BadInput
 from loadtests.report import compare
+from loadtests.results import folders, history
 
 ODD: tuple[Any, ...] = (None, True, 0, -1, 1e308, float("inf"), float("nan"), 10**400, "", "x", "\x1b[2J", "\ud800")
 ODD += ([], [[]], {}, {"a": 1}, [None])
@@ -51,14 +51,14 @@ def test_random_damage_is_no_traceback(
 ) -> None:
     source = root / "docs" / "pictures" / "external-concurrency.summary.json"
     whole, random = json.loads(source.read_text(encoding="utf-8")), Random(seed)
-    monkeypatch.setattr(results, "FOLDER", tmp_path)
+    monkeypatch.setattr(folders, "FOLDER", tmp_path)
     path = tmp_path / "20260101T000000Z-noise" / "summary.json"
     path.parent.mkdir()
     outcomes, sentences = set(), []
     for _ in range(TRIALS):
         path.write_text(damaged(whole, random), encoding="utf-8", errors="surrogatepass")
-        floor.measured(whole["runtime"], whole["manifest"]["machine"], quick=False)
-        earlier.measured_cpu()
+        history.noise_floor(whole["runtime"], whole["manifest"]["machine"], quick=False)
+        history.measured_cpu()
         for one, other in ((source, path), (path, source)):
             try:
                 compare.main(str(one), str(other))

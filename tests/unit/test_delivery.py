@@ -9,9 +9,10 @@ import pytest
 from rich.console import Console
 
 from loadtests.errors import LabError
-from loadtests.report import html, summary, terminal
+from loadtests.report import html, terminal
 from loadtests.report.delivery import deliver
-from loadtests.report.summary import summarize
+from loadtests.results import summary
+from loadtests.results.summary import summarize
 from tests.unit.factories import good_run
 
 Failing = tuple[Any, str, Any, str, set[str]]

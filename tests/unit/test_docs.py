@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from loadtests import experiments, knobs
+from loadtests import experiments
 from loadtests.analysis import validity
+from loadtests.model import knobs
+from loadtests.model.units import digits
 from loadtests.report import claims
 from loadtests.report.plots import PLOTS
-from loadtests.units import digits
 from services.aggregator.strategies import STRATEGIES
 from services.aggregator.variants import VARIANTS
 

@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import math
-from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from loadtests import experiments, knobs, predict
-from loadtests.analysis.capacity import Deployment, Prediction
+from loadtests import experiments
+from loadtests.analysis import noise
 from loadtests.analysis.capacity import predict as predicted
-from loadtests.analysis.inside import Inside
 from loadtests.analysis.verdict import verdict
 from loadtests.errors import BadInput
-from loadtests.experiments import Arm, Experiment, Point
-from loadtests.knobs import Settings
-from loadtests.plan import NORMAL, QUICK, plan
-from loadtests.report import lessons
+from loadtests.generator.plan import NORMAL, QUICK, plan
+from loadtests.host.processes import declared_services
+from loadtests.host.variables import declared, topology
+from loadtests.model import knobs
+from loadtests.model.experiment import Arm, Experiment, Point
+from loadtests.model.load_level import LoadLevel
+from loadtests.model.prediction import Deployment, Prediction
+from loadtests.model.run_options import RunOptions, refuse_decided
+from loadtests.model.server_metrics import Inside
+from loadtests.model.service import GENERATOR
+from loadtests.model.settings import Settings
+from loadtests.report import lessons, predict
 from loadtests.report.plots import PLOTS
-from loadtests.runtime import GENERATOR
-from loadtests.runtime.processes import read_services
-from loadtests.step import Step
-from loadtests.variables import topology
 from tests.unit.factories import SETTINGS
 
 CATALOGUE = experiments.catalogue()
+DEFAULTS = declared(topology())
 OF_PAGES = {name: experiment for name, experiment in CATALOGUE.items() if experiment.probe is None}
 every_one_of_pages = pytest.mark.parametrize("experiment", OF_PAGES.values(), ids=list(OF_PAGES))
 every_experiment = pytest.mark.parametrize("experiment", CATALOGUE.values(), ids=list(CATALOGUE))
@@ -40,13 +43,14 @@ def same_everywhere(experiment: Experiment) -> list[Point]:
     return [
         Point(
             arm=arm,
-            step=step,
+            level=step,
             slots=10,
             goodput=50.0,
             goodputs=(50.0,),
             predicted=predicted(SETTINGS, arm.strategy, Deployment(10), step, after=5.0),
             p50=1.0,
             p95=1.0,
+            noise_floor=noise.FLOOR,
             pages=500,
             failures=0,
             seconds=10.0,
@@ -55,7 +59,7 @@ def same_everywhere(experiment: Experiment) -> list[Point]:
             inside=Inside(memory=50e6, threads=20, api_calls_answered=100, api_calls_abandoned=0),
         )
         for arm in experiment.arms
-        for step in sorted(experiment.steps)
+        for step in sorted(experiment.levels)
     ]
 
 
@@ -73,12 +77,12 @@ def test_other_steps_of_load_end_in_a_verdict_or_are_refused_before_anything_is_
     experiment: Experiment, asked: str
 ) -> None:
     steps = knobs.users(asked)
-    if any(step.knobs for step in experiment.steps):
+    if any(step.knobs for step in experiment.levels):
         with pytest.raises(BadInput, match="takes no USERS="):
-            experiments.refuse_other_steps(experiment, steps)
+            RunOptions(users=steps).refuse_for(experiment, (), DEFAULTS)
     else:
-        experiments.refuse_other_steps(experiment, steps)
-        found = verdict(experiment, same_everywhere(replace(experiment, steps=steps)), [])
+        RunOptions(users=steps).refuse_for(experiment, (), DEFAULTS)
+        found = verdict(experiment, same_everywhere(replace(experiment, levels=steps)), [])
         assert found.status in {"confirmed", "not confirmed", "invalid"}
         assert found.sentence.endswith(".")
 
@@ -92,7 +96,7 @@ def test_what_nobody_could_read_confirms_nothing(experiment: Experiment) -> None
 def test_asgi_has_to_serve_more_to_be_called_ahead() -> None:
     experiment = CATALOGUE["external-concurrency"]
     steps = knobs.users("11")
-    wsgi, asgi = same_everywhere(replace(experiment, steps=steps))
+    wsgi, asgi = same_everywhere(replace(experiment, levels=steps))
     found = verdict(
         experiment, [replace(wsgi, goodput=9.9, goodputs=(9.9,)), replace(asgi, goodput=8.9, goodputs=(8.9,))], []
     )
@@ -101,7 +105,7 @@ def test_asgi_has_to_serve_more_to_be_called_ahead() -> None:
 
 def test_a_difference_below_the_noise_floor_is_none() -> None:
     experiment = CATALOGUE["external-concurrency"]
-    wsgi, asgi = same_everywhere(replace(experiment, steps=knobs.users("11")))
+    wsgi, asgi = same_everywhere(replace(experiment, levels=knobs.users("11")))
     pair = replace(wsgi, goodput=10.0, goodputs=(10.0,)), replace(asgi, goodput=11.0, goodputs=(11.0,))
     assert not verdict(experiment, pair, []).sentence.startswith("No difference")
     noisy = [replace(point, noise_floor=0.2) for point in pair]
@@ -112,7 +116,7 @@ def test_a_gain_below_the_noise_floor_is_none() -> None:
     experiment = CATALOGUE["fast-api"]
     served = {"wsgi": (100.0, 100.0, 50.0, 50.0), "asgi": (110.0, 110.0, 90.0, 90.0)}
     seen = [
-        replace(point, goodput=served[point.arm.target][experiment.steps.index(point.step)])
+        replace(point, goodput=served[point.arm.target][experiment.levels.index(point.level)])
         for point in same_everywhere(experiment)
     ]
     assert verdict(experiment, seen, []).status == "not confirmed"
@@ -208,21 +212,20 @@ def test_its_plots_are_there_and_its_claims_have_a_source(experiment: Experiment
 @every_one_of_pages
 def test_its_arms_differ_and_have_names_of_their_own(experiment: Experiment) -> None:
     assert len({arm.name for arm in experiment.arms}) == len(experiment.arms) > 1
-    assert experiment.steps
+    assert experiment.levels
 
 
 def planned(experiment: Experiment, *, quick: bool) -> float:
     """Seconds of load, with compose.yaml's defaults."""
-    lab = predict.Lab(read_services(topology(), {}), machine=math.inf, limited=True)
+    lab = predict.Lab(declared_services({}), machine=math.inf, limited=True)
     if quick:
         experiment = experiment.quickened()
-    nothing_asked = Namespace(**{knob.name: "" for knob in knobs.KNOBS})
-    settings = experiments.settings(experiment, nothing_asked, lab.services[GENERATOR].environment)
+    settings = RunOptions().settings(experiment, lab.services[GENERATOR].environment)
 
-    def expected(arm: Arm, step: Step, turned: Settings) -> Prediction:
+    def expected(arm: Arm, step: LoadLevel, turned: Settings) -> Prediction:
         return predicted(turned, arm.strategy, predict.limits(lab, arm), step, holds=arm.holds)
 
-    steps = plan(experiment, settings, experiment.repeats, expected, QUICK if quick else NORMAL)
+    steps = plan(experiment, settings, expected, QUICK if quick else NORMAL)
     return math.fsum(step.seconds for step in steps)
 
 
@@ -242,15 +245,15 @@ def test_what_an_experiment_sets_itself_is_refused_where_it_is_asked_for() -> No
     for name, variable in (("timeouts", "CALL_TIMEOUT"), ("fast-api", "LATENCY")):
         experiment = experiments.find(name)
         with pytest.raises(BadInput, match=f"^{variable} is set by {name} itself. Leave {variable} out"):
-            experiments.refuse_decided(experiment, {"SEED", variable})
-        experiments.refuse_decided(experiment, {"SEED"})
-    experiments.refuse_decided(experiments.find("database"), {"FAN_OUT"})  # which only one of its arms turns
-    experiments.refuse_decided(experiments.find("threads-vs-tasks"), {"FAN_OUT"})
+            refuse_decided(experiment, {"SEED", variable})
+        refuse_decided(experiment, {"SEED"})
+    refuse_decided(experiments.find("database"), {"FAN_OUT"})  # which only one of its arms turns
+    refuse_decided(experiments.find("threads-vs-tasks"), {"FAN_OUT"})
 
 
 def test_several_are_named_by_commas_and_all_by_one_word() -> None:
-    assert experiments.names("fan-out, slots,fan-out") == ["fan-out", "slots"]
-    assert experiments.names("all") == list(CATALOGUE)
+    assert experiments.named("fan-out, slots,fan-out") == [CATALOGUE["fan-out"], CATALOGUE["slots"]]
+    assert experiments.named("all") == list(CATALOGUE.values())
 
 
 def test_the_document_of_the_lessons_is_as_the_docstrings_are(root: Path) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from loadtests import files, results
-from loadtests.files import NotWritten
+from loadtests.results import files, folders
+from loadtests.results.files import NotWritten
 
 
 def full(_: int) -> None:
@@ -42,25 +42,25 @@ def test_a_folder_in_the_place_of_a_file_is_a_sentence(tmp_path: Path) -> None:
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A run's folder with a report in it."""
-    monkeypatch.setattr(results, "FOLDER", tmp_path)
-    folder = results.new_folder("slots")
+    monkeypatch.setattr(folders, "FOLDER", tmp_path)
+    folder = folders.new_folder("slots")
     files.write(folder / "report.html", "")
     return folder
 
 
 def test_the_latest_run_is_where_results_latest_leads(run: Path) -> None:
     for _ in range(2):
-        assert results.finish(run) == run
-        assert (results.FOLDER / "latest").resolve() == run
+        assert folders.finish(run) == run
+        assert (folders.FOLDER / "latest").resolve() == run
 
 
 def test_a_folder_called_latest_costs_no_report(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (results.FOLDER / "latest" / "mine").mkdir(parents=True)
-    assert results.finish(run) == run
+    (folders.FOLDER / "latest" / "mine").mkdir(parents=True)
+    assert folders.finish(run) == run
     said = capsys.readouterr()
     assert "latest does not lead to this run: Is a directory" in said.err
     assert "Report: " in said.out
-    assert sorted(path.name for path in results.FOLDER.iterdir()) == [run.name, "latest"]
+    assert sorted(path.name for path in folders.FOLDER.iterdir()) == [run.name, "latest"]
 
 
 def test_a_file_system_without_links_costs_no_report(
@@ -70,18 +70,18 @@ def test_a_file_system_without_links_costs_no_report(
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(Path, "symlink_to", refused)
-    assert results.finish(run) == run
+    assert folders.finish(run) == run
     assert "latest does not lead to this run: Operation not permitted" in capsys.readouterr().err
 
 
 def test_a_folder_that_was_removed_in_mid_run_is_no_error(run: Path) -> None:
     (run / "report.html").unlink()
     run.rmdir()
-    assert results.finish(run) is None
+    assert folders.finish(run) is None
 
 
 def test_raw_data_that_is_there_is_named(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(results.FOLDER)
-    assert results.remains(run) == ""
+    monkeypatch.chdir(folders.FOLDER)
+    assert folders.remains(run) == ""
     files.write(run / "raw" / "a.json", "{}")
-    assert results.remains(run) == f" What was measured is in {run.name}/raw."
+    assert folders.remains(run) == f" What was measured is in {run.name}/raw."

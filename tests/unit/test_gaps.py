@@ -6,18 +6,21 @@ from typing import Any
 
 import pytest
 
-from loadtests.analysis.capacity import Deployment, predict
+from loadtests.analysis.capacity import predict
 from loadtests.analysis.gaps import Gap, gap, limited_by, notices
-from loadtests.analysis.inside import Worker
-from loadtests.analysis.statistics import StepFigures, steps
-from loadtests.step import Step
+from loadtests.analysis.statistics import LevelFigures, steps
+from loadtests.model.load_level import LoadLevel
+from loadtests.model.prediction import Deployment
+from loadtests.model.server_metrics import Worker
 from tests.unit.factories import HOG, INSIDE, SETTINGS, WSGI, measured
 
 FOUR = Deployment(slots=4, cores=2.0, workers=4, machine=2.0)
-EXPECTED = predict(replace(SETTINGS, latency=0.5), "threadpool", FOUR, Step(users=4))  # 8 pages/s, limited by users
+EXPECTED = predict(
+    replace(SETTINGS, latency=0.5), "threadpool", FOUR, LoadLevel(users=4)
+)  # 8 pages/s, limited by users
 
 
-def step(goodput: float, **changes: Any) -> StepFigures:
+def step(goodput: float, **changes: Any) -> LevelFigures:
     seen = {name: changes.pop(name) for name in list(changes) if name in type(INSIDE).__slots__}
     return steps([measured(WSGI, 4, goodput, inside=replace(INSIDE, **seen), **changes)], WSGI)[0]
 

@@ -4,9 +4,10 @@ import math
 
 import pytest
 
-from loadtests.analysis.inside import Inside, Worker, inside, together
 from loadtests.analysis.readings import Reading, grown, p99
-from loadtests.witness import parse
+from loadtests.analysis.server_metrics import inside, together
+from loadtests.generator.sampler import parse
+from loadtests.model.server_metrics import Inside, Worker
 
 TEXT = """# TYPE lab_pages_in_flight gauge
 lab_pages_in_flight 7.0

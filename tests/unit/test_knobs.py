@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from loadtests import knobs
 from loadtests.errors import BadInput
-from loadtests.step import rates, users
+from loadtests.model import knobs
+from loadtests.model.load_level import rates, users
+from loadtests.model.settings import Settings
 from services import bounds
 from services.aggregator.strategies import STRATEGIES
 
@@ -66,14 +67,14 @@ def test_a_deployment_that_makes_no_sense_is_refused_before_it_is_tried(text: st
 
 def test_a_missing_setting_is_named() -> None:
     with pytest.raises(BadInput, match="LATENCY is not set"):
-        knobs.settings({"fan_out": "10", "jitter": "0", "fail": "0"})
+        Settings.parse({"fan_out": "10", "jitter": "0", "fail": "0"})
 
 
 def test_a_page_fails_when_any_of_its_calls_does() -> None:
-    settings = knobs.Settings(fan_out=2, latency=1, jitter=0, fail=0.5)
+    settings = Settings(fan_out=2, latency=1, jitter=0, fail=0.5)
     assert settings.failing_pages == pytest.approx(0.75)
 
 
 def test_a_page_of_one_call_is_said_as_one() -> None:
-    assert knobs.Settings(fan_out=1, latency=0.25, jitter=0, fail=0).words == "1 call × 0.25 s a page"
-    assert knobs.Settings(fan_out=10, latency=1, jitter=0, fail=0).words == "10 calls × 1 s a page"
+    assert Settings(fan_out=1, latency=0.25, jitter=0, fail=0).words == "1 call × 0.25 s a page"
+    assert Settings(fan_out=10, latency=1, jitter=0, fail=0).words == "10 calls × 1 s a page"

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import os
 import signal
-from argparse import Namespace
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from loadtests import experiments, launch, results
+from loadtests import experiments
 from loadtests.errors import ExitCode, Interrupted, LabDown
-from loadtests.experiments import Experiment, find
-from loadtests.runtime import compose, lock
+from loadtests.experiments import find
+from loadtests.host import compose, launch, lock
+from loadtests.model.experiment import Experiment
+from loadtests.model.run_options import RunOptions
+from loadtests.results import folders
 
 NAMES = ["class-based", "slots"]
-OPTIONS = Namespace(experiments=NAMES, runtime="process")
-MeasureOne = Callable[[Namespace, Experiment, Any, Path, list[str]], ExitCode]
+OPTIONS = RunOptions()
+MeasureOne = Callable[[Experiment, RunOptions, Any, Path], ExitCode]
 
 
 class NoRuntime:
@@ -37,7 +39,7 @@ class NoRuntime:
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(results, "FOLDER", tmp_path)
+    monkeypatch.setattr(folders, "FOLDER", tmp_path)
     monkeypatch.setattr(launch, "ProcessRuntime", NoRuntime)
     monkeypatch.setattr(lock, "FOLDER", tmp_path / "locks")
     return tmp_path
@@ -47,7 +49,7 @@ def measuring(until: int) -> MeasureOne:
     """Each of the first `until` leaves a report; the next is interrupted."""
     done: list[str] = []
 
-    def measure_one(_: Namespace, experiment: Experiment, __: Any, folder: Path, ___: list[str]) -> ExitCode:
+    def measure_one(experiment: Experiment, _: RunOptions, __: Any, folder: Path) -> ExitCode:
         if len(done) == until:
             raise Interrupted
         done.append(experiment.name)
@@ -58,9 +60,9 @@ def measuring(until: int) -> MeasureOne:
     return measure_one
 
 
-def measured(until: int, monkeypatch: pytest.MonkeyPatch) -> list[launch.Ended]:
+def measured(until: int, monkeypatch: pytest.MonkeyPatch) -> list[launch.RunOutcome]:
     monkeypatch.setattr(launch, "measure_one", measuring(until))
-    return launch.measure(OPTIONS, lambda _: [])
+    return launch.measure(list(map(find, NAMES)), OPTIONS, "process")
 
 
 def left_in(folder: Path) -> list[str]:
@@ -83,14 +85,14 @@ def test_interrupted_while_it_starts_an_experiment_leaves_no_folder(
 def test_interrupted_between_two_experiments_does_not_count_the_first_for_the_second(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make = results.new_folder
+    make = folders.new_folder
 
     def first_only(name: str) -> Path:
         if name != NAMES[0]:
             raise Interrupted
         return make(name)
 
-    monkeypatch.setattr(results, "new_folder", first_only)
+    monkeypatch.setattr(folders, "new_folder", first_only)
     first, second = measured(2, monkeypatch)
     assert (first.code, second.code, second.folder) == (ExitCode.CONFIRMED, ExitCode.INTERRUPTED, None)
     assert left_in(folder) == NAMES[:1]
@@ -109,7 +111,7 @@ def test_an_error_in_a_later_experiment_does_not_cost_the_earlier_ones(
             raise error from None
 
     monkeypatch.setattr(launch, "measure_one", measure_one)
-    ended = launch.measure(OPTIONS, lambda _: [])
+    ended = launch.measure(list(map(find, NAMES)), OPTIONS, "process")
     assert [one.code for one in ended] == [ExitCode.CONFIRMED, ExitCode.INVALID]
     assert f"{NAMES[1]} was not measured: {error}" in capsys.readouterr().err
     assert left_in(folder) == NAMES[:1]
@@ -157,7 +159,7 @@ def test_what_compares_processes_starts_those_anew_that_were_kept(
 ) -> None:
     runtime: Any = Starts()
     with pytest.raises(LabDown):
-        launch.measure_one(OPTIONS, find(name), runtime, tmp_path, [])
+        launch.measure_one(find(name), OPTIONS, runtime, tmp_path)
     before_the_start = [service for services in runtime.dropped[:-1] for service in services]
     assert before_the_start == dropped
 

@@ -10,12 +10,13 @@ import pytest
 from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 
-from loadtests.analysis.capacity import Deployment, predict
+from loadtests.analysis.capacity import predict
 from loadtests.errors import BadInput
 from loadtests.live.save import known
 from loadtests.live.save import save as save_known
-from loadtests.live.stretch import LONGEST, Stretch
-from loadtests.step import Step
+from loadtests.live.steady_window import LONGEST, Stretch
+from loadtests.model.load_level import LoadLevel
+from loadtests.model.prediction import Deployment
 from tests.unit.factories import SETTINGS, TARGETS
 from tests.unit.live import second, stretch, tick, wanted
 
@@ -76,7 +77,7 @@ def test_the_warm_up_is_dropped() -> None:
 
 def queueing(seconds: int) -> Stretch:
     """100 users of 10 slots wait 10 s for a page."""
-    expected = predict(SETTINGS, "threadpool", Deployment(10), Step(users=100))
+    expected = predict(SETTINGS, "threadpool", Deployment(10), LoadLevel(users=100))
     assert expected.response_time == pytest.approx(10.0)
     made = Stretch()
     made.begin(wanted("wsgi"))

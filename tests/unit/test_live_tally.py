@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from loadtests.live.calibration import Calibration
+from loadtests.live.counts import MOST_REASONS, Tally
 from loadtests.live.second import merged
-from loadtests.live.tally import MOST_REASONS, Tally
 from tests.unit.factories import SETTINGS
 
 

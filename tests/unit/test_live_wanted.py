@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from loadtests import experiments, knobs
+from loadtests import experiments
 from loadtests.live.presets import PRESETS
+from loadtests.live.requested import BadField, changes, read
 from loadtests.live.second import Second, step
 from loadtests.live.sentence import Shown
-from loadtests.live.wanted import BadField, changes, read
+from loadtests.model import knobs
 from tests.unit.live import load, second, wanted
 
 TARGETS = ("wsgi", "asgi")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from loadtests.errors import LabDown
-from loadtests.runtime import lock
+from loadtests.host import lock
 
 
 @pytest.fixture(autouse=True)

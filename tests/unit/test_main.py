@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from loadtests import experiments, launch
+from loadtests import experiments
 from loadtests.command_line import main
 from loadtests.errors import ExitCode
+from loadtests.host import launch
 
 COMMAND = [sys.executable, "-m", "loadtests"]
 SENTENCE = "loadtests: A: there is no nowhere; name two runs: make compare A=results/… B=results/latest\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtests import manifest
+from loadtests.results import manifest
 
 
 def git(folder: Path, *words: str) -> str:

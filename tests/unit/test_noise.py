@@ -7,8 +7,9 @@ import pytest
 
 from loadtests.analysis import noise
 from loadtests.analysis.statistics import Measured
-from loadtests.experiments import Arm, find
-from loadtests.report.summary import summarize
+from loadtests.experiments import find
+from loadtests.model.experiment import Arm
+from loadtests.results.summary import summarize
 from tests.unit.factories import ASGI, WSGI, measured, run
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from loadtests.page import fault
+from loadtests.generator.page import fault
 
 
 def body(**changes: Any) -> bytes:

@@ -5,28 +5,31 @@ from random import Random
 
 import pytest
 
-from loadtests.analysis.capacity import Deployment, Prediction, predict
-from loadtests.experiments import Arm, find
-from loadtests.knobs import Settings
-from loadtests.plan import FEWEST_PAGES, NORMAL, Measurement, first_page_after, plan
-from loadtests.step import Step, rates, shaped, turned, users
+from loadtests.analysis.capacity import predict
+from loadtests.experiments import find
+from loadtests.generator.plan import NORMAL, first_page_after, plan
+from loadtests.model.experiment import Arm
+from loadtests.model.load_level import LoadLevel, rates, shaped, turned, users
+from loadtests.model.measurement import FEWEST_PAGES, Measurement
+from loadtests.model.prediction import Deployment, Prediction
+from loadtests.model.settings import Settings
 
 PLAIN = Settings(fan_out=10, latency=1.0, jitter=0.0, fail=0.0)
 WSGI, ASGI = Arm("wsgi", "threadpool"), Arm("asgi", "gather")
 
 
-def expected(arm: Arm, step: Step, settings: Settings) -> Prediction:
+def expected(arm: Arm, step: LoadLevel, settings: Settings) -> Prediction:
     return predict(settings, arm.strategy, Deployment(10 if arm == WSGI else None), step)
 
 
-def planned(arms: list[Arm], steps: tuple[Step, ...], repeats: int) -> list[Measurement]:
-    experiment = replace(find("external-concurrency"), arms=tuple(arms), steps=steps)
-    return plan(experiment, PLAIN, repeats, expected, NORMAL)
+def planned(arms: list[Arm], steps: tuple[LoadLevel, ...], repeats: int) -> list[Measurement]:
+    experiment = replace(find("external-concurrency"), arms=tuple(arms), levels=steps, repeats=repeats)
+    return plan(experiment, PLAIN, expected, NORMAL)
 
 
 def test_targets_are_measured_one_at_a_time_in_alternating_order() -> None:
     steps = planned([WSGI, ASGI], users(1, 10, 50), 2)
-    assert [(step.arm.target, step.step.users) for step in steps] == [
+    assert [(step.arm.target, step.level.users) for step in steps] == [
         ("wsgi", 1),
         ("asgi", 1),
         ("asgi", 10),
@@ -50,7 +53,7 @@ def test_every_measurement_has_a_name_of_its_own() -> None:
 
 def test_a_step_is_warmed_up_by_a_page_lasts_longer_than_the_response_time_it_produces_and_waits_for_its_end() -> None:
     for step in planned([WSGI, ASGI], users(1, 10, 50, 100), 1):
-        predicted = expected(step.arm, step.step, step.settings)
+        predicted = expected(step.arm, step.level, step.settings)
         assert step.warm_up > predicted.page_time
         assert step.window >= 1.2 * predicted.response_time
         assert step.drain == pytest.approx(predicted.response_time)
@@ -59,7 +62,7 @@ def test_a_step_is_warmed_up_by_a_page_lasts_longer_than_the_response_time_it_pr
 def test_a_step_of_few_users_holds_pages_enough_for_a_measurement_however_long_they_take() -> None:
     for number in (1, 2):
         for step in planned([Arm("wsgi", "sequential")], users(number), 1):
-            assert number * step.window / expected(step.arm, step.step, step.settings).response_time > FEWEST_PAGES
+            assert number * step.window / expected(step.arm, step.level, step.settings).response_time > FEWEST_PAGES
 
 
 def test_a_window_holds_whole_turns_so_that_users_in_lockstep_are_counted_as_often_as_they_ask() -> None:
@@ -69,26 +72,28 @@ def test_a_window_holds_whole_turns_so_that_users_in_lockstep_are_counted_as_oft
         assert step.whole_turns(step.window * 1.005) == pytest.approx(step.window), "closed a moment late"
 
 
-@pytest.mark.parametrize("step", [Step(users=10), Step(rate=5)], ids=["closed", "open"])
-def test_pages_that_fail_late_fail_within_the_step(step: Step) -> None:
+@pytest.mark.parametrize("step", [LoadLevel(users=10), LoadLevel(rate=5)], ids=["closed", "open"])
+def test_pages_that_fail_late_fail_within_the_step(step: LoadLevel) -> None:
     hanging = Deployment(None, call_timeout=30.0, hang=0.01)
 
-    def expected(arm: Arm, step: Step, settings: Settings) -> Prediction:
+    def expected(arm: Arm, step: LoadLevel, settings: Settings) -> Prediction:
         return predict(settings, arm.strategy, hanging, step)
 
-    [planned] = plan(replace(find("external-concurrency"), arms=(ASGI,), steps=(step,)), PLAIN, 1, expected, NORMAL)
+    [planned] = plan(replace(find("external-concurrency"), arms=(ASGI,), levels=(step,)), PLAIN, expected, NORMAL)
     assert planned.warm_up > 30
     assert planned.window == pytest.approx(1.5 * 30)
 
 
-@pytest.mark.parametrize("step", [Step(users=100), Step(rate=20), Step(rate=50)], ids=["closed", "open", "overloaded"])
-def test_pages_of_which_none_is_whole_do_not_make_a_step_endless(step: Step) -> None:
+@pytest.mark.parametrize(
+    "step", [LoadLevel(users=100), LoadLevel(rate=20), LoadLevel(rate=50)], ids=["closed", "open", "overloaded"]
+)
+def test_pages_of_which_none_is_whole_do_not_make_a_step_endless(step: LoadLevel) -> None:
     too_slow = Deployment(10, call_timeout=0.5)
 
-    def expected(arm: Arm, step: Step, settings: Settings) -> Prediction:
+    def expected(arm: Arm, step: LoadLevel, settings: Settings) -> Prediction:
         return predict(settings, arm.strategy, too_slow, step)
 
-    [planned] = plan(replace(find("external-concurrency"), arms=(WSGI,), steps=(step,)), PLAIN, 1, expected, NORMAL)
+    [planned] = plan(replace(find("external-concurrency"), arms=(WSGI,), levels=(step,)), PLAIN, expected, NORMAL)
     assert planned.window < 20
     assert planned.seconds < 40
 
@@ -128,7 +133,7 @@ def test_all_arms_meet_the_same_random_load_and_each_repeat_another() -> None:
 def test_users_who_think_are_warmed_up_for_longer_and_said_to() -> None:
     [plain, thinking] = (planned([ASGI], shaped(users(10), think, ""), 1)[0] for think in (None, 3.0))
     assert thinking.warm_up == plain.warm_up + 3
-    assert (plain.step.name, thinking.step.name) == ("10 users", "10 users who think 3 s")
+    assert (plain.level.name, thinking.level.name) == ("10 users", "10 users who think 3 s")
     assert thinking.name == "asgi-gather-10-users-think-3-1"
 
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from argparse import Namespace
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,37 +10,32 @@ from typing import Any
 
 import pytest
 
-from loadtests import earlier, experiments, predict, results
+from loadtests import experiments
 from loadtests.errors import BadInput
-from loadtests.experiments import Arm
-from loadtests.report import summary
-from loadtests.runtime.processes import Service
-from loadtests.step import Step
+from loadtests.host.processes import declared_services
+from loadtests.model.experiment import Arm, Experiment
+from loadtests.model.load_level import LoadLevel
+from loadtests.model.run_options import RunOptions
+from loadtests.model.service import Service
+from loadtests.report import predict
+from loadtests.results import folders, history, summary
 from tests.unit.factories import SETTINGS, target
 
-OPTIONS = Namespace(
-    experiments=["external-concurrency"],
-    users=(Step(users=200),),
-    rate=(),
-    think=None,
-    arrivals="",
-    quick=False,
-    fan_out="4",
-    latency="0.3",
-    jitter="",
-    latency_p99="",
-    correlated="",
-    fail="",
-    work="",
-    runtime="docker",
-)
+OPTIONS = RunOptions(users=(LoadLevel(users=200),), knobs={"fan_out": "4", "latency": "0.3"})
+EXPERIMENT = experiments.find("external-concurrency")
 
 
 @pytest.fixture(autouse=True)
 def _no_run_yet(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(results, "FOLDER", tmp_path)
+    monkeypatch.setattr(folders, "FOLDER", tmp_path)
     for name in ("THREADPOOL", "MAX_CONNECTIONS", "JITTER", "LATENCY_P99", "CORRELATED", "FAIL", "WORK"):
         monkeypatch.delenv(name, raising=False)
+
+
+def described(experiment: Experiment, runtime: str) -> predict.Lab:
+    """The lab as a run of the experiment would bring it up."""
+    services = declared_services({**os.environ, **experiment.deployment})
+    return predict.Lab.on_this_machine(services, limited=runtime == "docker")
 
 
 def lab(*services: Service, machine: float = 8, limited: bool = True) -> predict.Lab:
@@ -48,13 +43,13 @@ def lab(*services: Service, machine: float = 8, limited: bool = True) -> predict
 
 
 def keep(run: str, summary: str) -> None:
-    folder = results.FOLDER / run
+    folder = folders.FOLDER / run
     folder.mkdir()
     (folder / "summary.json").write_text(summary)
 
 
 def printed(capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
-    assert predict.main(OPTIONS) == 0
+    assert predict.main(EXPERIMENT, OPTIONS, described(EXPERIMENT, "docker")) == 0
     return [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith(("wsgi", "asgi"))]
 
 
@@ -101,15 +96,22 @@ def test_the_cpu_that_the_latest_run_of_such_pages_measured_is_taken_into_accoun
     assert printed(capsys)[1] == ["asgi", "gather", "200", "users", "154", "1.30", "s", "cpu", "0", "185"]
 
 
-def lines(capsys: pytest.CaptureFixture[str], experiment: str, **changes: Any) -> list[str]:
-    asked = {**vars(OPTIONS), "experiments": [experiment], "users": (), "fan_out": "", "latency": "", **changes}
-    predict.main(Namespace(**asked))
+def lines(
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    runtime: str = "docker",
+    *,
+    users: tuple[LoadLevel, ...] = (),
+    **knobs: str,
+) -> list[str]:
+    experiment = experiments.find(name)
+    predict.main(experiment, RunOptions(users=users, knobs=knobs), described(experiment, runtime))
     return capsys.readouterr().out.splitlines()
 
 
 def test_a_page_of_one_call_is_charged_with_the_cpu_of_one(capsys: pytest.CaptureFixture[str]) -> None:
     ran("20260101T000000Z-ten-calls", 0.02)
-    said = lines(capsys, "fast-api", users=(Step(users=1000),), latency="0.1")
+    said = lines(capsys, "fast-api", users=(LoadLevel(users=1000),), latency="0.1")
     one, ten = (line.split() for line in said if line.split()[:1] == ["asgi"])
     assert (one[1:3], ten[1:3]) == (["one", "call"], ["ten", "calls"])
     assert one[-7:-1] == ["≤", "500", "2.00", "s", "cpu", "0"], "a page costs something without its calls"
@@ -122,27 +124,27 @@ def test_a_page_costs_something_and_each_call_whether_an_arm_or_a_step_turned_th
     ran("20260102T000000Z-one-call", 0.003, experiment="fast-api", label="one call")
     ran("20260103T000000Z-fifty-calls", 0.04, experiment="fan-out", of_step={"fan_out": 50})
     ran("20260104T000000Z-two-calls-of-nobody-knows-what", 0.03, strategy="orm_sync", fan_out=2)
-    measured, arm = earlier.measured_cpu(), Arm("asgi", "gather")
+    measured, arm = history.measured_cpu(), Arm("asgi", "gather")
     slope, intercept = linear_regression([1, 10, 50], [0.003, 0.02, 0.04])
     for fan_out, cpu in ((1, 0.003), (10, 0.02), (50, 0.04), (4, intercept + 4 * slope), (25, intercept + 25 * slope)):
-        found = earlier.cpu_of_earlier_runs(measured, arm, replace(SETTINGS, fan_out=fan_out), 100.0)
+        found = history.cpu_of_earlier_runs(measured, arm, replace(SETTINGS, fan_out=fan_out), 100.0)
         assert found is not None
         assert found.cpu_per_page == pytest.approx(cpu), fan_out
-    assert earlier.cpu_of_earlier_runs(measured, arm, replace(SETTINGS, work=0.1), 100.0) is None
+    assert history.cpu_of_earlier_runs(measured, arm, replace(SETTINGS, work=0.1), 100.0) is None
 
 
 def test_cpu_is_taken_where_the_target_was_about_as_busy_and_of_the_latest_run() -> None:
     ran("20260101T000000Z-old", 0.009, goodput=250.0)
     ran("20260102T000000Z-new", 0.012, goodput=5.0)
     ran("20260103T000000Z-one-call", 0.002, goodput=300.0, fan_out=1)
-    measured, arm = earlier.measured_cpu(), Arm("asgi", "gather")
+    measured, arm = history.measured_cpu(), Arm("asgi", "gather")
     assert {one.cpu_per_page for one in measured} == {0.009, 0.012, 0.002}, "not of 19 pages"
     busy = [replace(one, run="same") for one in measured]
     for goodput, cpu in ((2.0, 0.012), (400.0, 0.009)):
-        found = earlier.cpu_of_earlier_runs(busy, arm, SETTINGS, goodput)
+        found = history.cpu_of_earlier_runs(busy, arm, SETTINGS, goodput)
         assert found is not None
         assert found.cpu_per_page == cpu
-        latest = earlier.cpu_of_earlier_runs(measured, arm, SETTINGS, goodput)
+        latest = history.cpu_of_earlier_runs(measured, arm, SETTINGS, goodput)
         assert latest is not None
         assert latest.cpu_per_page == 0.012
 
@@ -151,7 +153,7 @@ def test_cpu_is_taken_where_the_target_was_about_as_busy_and_of_the_latest_run()
 def test_neither_a_page_nor_a_call_gives_cpu_back(costs: tuple[float, float], of_four: float) -> None:
     for fan_out, cpu in zip((1, 10), costs, strict=True):
         ran(f"20260101T0000{fan_out:02}Z-run", cpu, fan_out=fan_out)
-    found = earlier.cpu_of_earlier_runs(earlier.measured_cpu(), Arm("asgi", "gather"), replace(SETTINGS, fan_out=4), 9)
+    found = history.cpu_of_earlier_runs(history.measured_cpu(), Arm("asgi", "gather"), replace(SETTINGS, fan_out=4), 9)
     assert found is not None
     assert found.cpu_per_page == pytest.approx(of_four, rel=0.01)
 
@@ -164,7 +166,7 @@ def test_what_a_page_computes_is_not_scaled(capsys: pytest.CaptureFixture[str]) 
 def test_a_probe_has_nothing_to_predict() -> None:
     [probe] = [name for name, one in experiments.catalogue().items() if one.probe is not None]
     with pytest.raises(BadInput, match=f"there is nothing to predict for {probe}"):
-        predict.main(Namespace(**{**vars(OPTIONS), "experiments": [probe]}))
+        predict.main(experiments.find(probe), OPTIONS, lab())
 
 
 @pytest.mark.parametrize("damaged", ["", "[]", "{}", '{"arms": 7}', '{"arms": [{}]}', "\x00"])
@@ -185,9 +187,7 @@ def test_pages_of_queries_share_the_pool_of_postgresql_and_none_of_sqlite() -> N
 
 
 def test_a_clients_own_pool_is_predicted_with(capsys: pytest.CaptureFixture[str]) -> None:
-    options = Namespace(**{**vars(OPTIONS), "experiments": ["http-client"], "fan_out": "10", "latency": "1"})
-    predict.main(options)
-    said = capsys.readouterr().out.splitlines()
+    said = lines(capsys, "http-client", users=(LoadLevel(users=200),), fan_out="10", latency="1")
     [limited] = [line.split() for line in said if line.startswith("asgi   httpx, default limits")]
     assert limited[-7:] == ["≤", "10.0", "6.00", "s", "pool", "some", "100"]
     [why] = [line for line in said if line.startswith("Pages fail (")]
@@ -229,9 +229,9 @@ def test_what_the_formula_does_not_know_is_said_and_no_empty_table_printed(
 
 
 def test_an_experiments_own_deployment_is_predicted_with(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = predict.described(experiments.find("self-call"), "process").services["asgi"].environment["CALL_TIMEOUT"]
+    asked = described(experiments.find("self-call"), "process").services["asgi"].environment["CALL_TIMEOUT"]
     monkeypatch.setenv("CALL_TIMEOUT", "7")
-    plain = predict.described(experiments.find("slots"), "process").services["asgi"].environment["CALL_TIMEOUT"]
+    plain = described(experiments.find("slots"), "process").services["asgi"].environment["CALL_TIMEOUT"]
     assert (asked, plain) == ("0.8", "7")
 
 
@@ -240,7 +240,7 @@ def test_a_cpu_limit_limits_containers_only(
     runtime: str, goodput: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("AGGREGATOR_CPUS", "0.25")
-    said = lines(capsys, "cpu-bound", runtime=runtime, users=(Step(users=20),))
+    said = lines(capsys, "cpu-bound", runtime=runtime, users=(LoadLevel(users=20),))
     [row] = [line.split() for line in said if line.startswith("asgi")]
     assert row[4] == goodput
 
@@ -250,8 +250,7 @@ def test_as_processes_a_target_has_the_cores_that_this_process_may_use(monkeypat
     monkeypatch.setattr("os.cpu_count", lambda: 16)
     monkeypatch.setenv("WSGI_WORKERS", "4")
     monkeypatch.setenv("AGGREGATOR_CPUS", "1.0")
-    experiment = experiments.find("external-concurrency")
-    found = {name: predict.described(experiment, name) for name in ("process", "docker")}
+    found = {name: described(EXPERIMENT, name) for name in ("process", "docker")}
     given = {name: predict.deployment(lab.services["wsgi"], lab) for name, lab in found.items()}
     assert (given["process"].cores, given["process"].machine) == (2, 2)
     assert (given["docker"].cores, given["docker"].machine) == (1, 16)
@@ -262,7 +261,7 @@ def test_a_run_predicts_with_the_same_cores_and_timeouts(monkeypatch: pytest.Mon
     monkeypatch.setenv("WSGI_WORKERS", "4")
     monkeypatch.setenv("WSGI_THREADS", "1")
     monkeypatch.setenv("CALL_TIMEOUT", "5")
-    lab = predict.described(experiments.find("external-concurrency"), "process")
+    lab = described(experiments.find("external-concurrency"), "process")
     before = predict.deployment(lab.services["wsgi"], lab)
     services = {name: {"cpus": None, "environment": one.environment} for name, one in lab.services.items()}
     said = replace(target("wsgi", 4), workers=4, pools=dict(before.pools))

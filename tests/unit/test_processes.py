@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from loadtests.errors import BadInput
-from loadtests.runtime import processes
-from loadtests.runtime.processes import ProcessRuntime, free_port, interpolate, on_loopback, read_services
+from loadtests.host import processes
+from loadtests.host.processes import ProcessRuntime, free_port, interpolate, on_loopback, read_services
 
 TOPOLOGY = """
 services:

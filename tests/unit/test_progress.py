@@ -5,15 +5,15 @@ import io
 import pytest
 from rich.console import Console
 
-from loadtests import progress
-from loadtests.plan import Measurement
-from loadtests.progress import Progress
-from loadtests.step import Step
+from loadtests.generator import progress
+from loadtests.generator.progress import Progress
+from loadtests.model.load_level import LoadLevel
+from loadtests.model.measurement import Measurement
 from tests.unit.factories import ASGI, SETTINGS, WSGI
 
 STEPS = [
-    Measurement(WSGI, Step(users=100), SETTINGS, 0, warm_up=2.0, window=8.0),
-    Measurement(ASGI, Step(users=100), SETTINGS, 0, warm_up=2.0, window=18.0),
+    Measurement(WSGI, LoadLevel(users=100), SETTINGS, 0, warm_up=2.0, window=8.0, turn=1.0),
+    Measurement(ASGI, LoadLevel(users=100), SETTINGS, 0, warm_up=2.0, window=18.0, turn=1.0),
 ]
 
 

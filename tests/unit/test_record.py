@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from hdrh.log import HistogramLogReader
 
+from loadtests.analysis.histograms import histogram, interval_log, merged, microseconds
 from loadtests.analysis.statistics import percentile
-from loadtests.record import Recorder, histogram, interval_log, merged, microseconds
+from loadtests.generator.record import Recorder
 
 
 def page(recorder: Recorder, seconds: float, fault: str | None = None) -> None:

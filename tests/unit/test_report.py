@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from loadtests.analysis.inside import Worker
-from loadtests.record import histogram
+from loadtests.analysis.histograms import histogram
+from loadtests.model.server_metrics import Worker
 from loadtests.report import html, terminal
 from loadtests.report.plots import PLOTS, drawn
-from loadtests.report.summary import summarize
 from loadtests.report.terminal import Column, Table
+from loadtests.results.summary import summarize
 from tests.unit.factories import ASGI, INSIDE, MANIFEST, WSGI, good_run, measured, run
 
 

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from loadtests.runtime import plain, port_variable, required, terminal_environment, without_password
+from loadtests.host.runtime import plain, port_variable, required, terminal_environment, without_password
 
 
 def test_a_services_port_has_a_variable_that_a_shell_can_set() -> None:

@@ -10,11 +10,11 @@ import jsonschema
 import pytest
 
 from loadtests import experiments
-from loadtests.analysis.inside import Worker
-from loadtests.experiments import Arm, Judgement
-from loadtests.report import summary
-from loadtests.report.summary import Run, summarize
-from loadtests.step import Step
+from loadtests.model.experiment import Arm, Judgement
+from loadtests.model.load_level import LoadLevel
+from loadtests.model.server_metrics import Worker
+from loadtests.results import summary
+from loadtests.results.summary import Run, summarize
 from tests.unit.factories import ASGI, INSIDE, MANIFEST, TARGETS, WSGI, good_run, measured, run, target
 
 HELD = Judgement(confirmed=True, sentence="It was held.")
@@ -68,8 +68,8 @@ def overload_run(rate: float = 20.0, took: float = 8.0) -> Run:
     return run(
         measured(WSGI, 20, 10.0, took=2.0),
         measured(ASGI, 20, 20.0),
-        measured(ASGI, Step(rate=rate), min(rate, 20.0), arrival_lateness=0.001),
-        measured(WSGI, Step(rate=rate), min(rate, 10.0), took=took, arrival_lateness=0.001),
+        measured(ASGI, LoadLevel(rate=rate), min(rate, 20.0), arrival_lateness=0.001),
+        measured(WSGI, LoadLevel(rate=rate), min(rate, 10.0), took=took, arrival_lateness=0.001),
         experiment=experiments.find("overload"),
     )
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from loadtests import targets
 from loadtests.errors import BadInput, LabDown
-from loadtests.runtime import GENERATOR
-from loadtests.runtime.processes import read_services
-from loadtests.targets import check_named, urls
+from loadtests.generator import targets
+from loadtests.generator.targets import check_named, urls
+from loadtests.host.processes import read_services
+from loadtests.model.service import GENERATOR
 
 IDENTITY: dict[str, Any] = {
     "target": "asgi",

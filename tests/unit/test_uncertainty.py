@@ -11,7 +11,7 @@ import pytest
 
 from loadtests.analysis import uncertainty
 from loadtests.analysis.uncertainty import Interval
-from loadtests.record import Page
+from loadtests.model.measurement import Page
 
 WINDOW = 5.0
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from loadtests.units import digits, duration, size
+from loadtests.model.units import digits, duration, size
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from loadtests.analysis.inside import Inside
 from loadtests.analysis.statistics import Measured
 from loadtests.analysis.validity import Limits, checks
-from loadtests.experiments import Arm
-from loadtests.record import Page
-from loadtests.step import Step
+from loadtests.model.experiment import Arm
+from loadtests.model.load_level import LoadLevel
+from loadtests.model.measurement import Page
+from loadtests.model.server_metrics import Inside
 from tests.unit.factories import HOG, QUIET, SETTINGS, measured
 
 LIMITS = Limits(memory={"wsgi": 512_000_000, "api": 512_000_000, "locust": 512_000_000}, generator_cpus=1.0)
@@ -58,7 +58,7 @@ def test_a_good_measurement_passes_every_check() -> None:
         ({"took": 10.5}, "step length"),
         ({"log": WARMING_UP, "load": 5}, "steadiness"),
         ({"log": STOPPED, "load": 5}, "interruption"),
-        ({"load": Step(rate=20), "arrival_lateness": 0.051}, "arrivals"),
+        ({"load": LoadLevel(rate=20), "arrival_lateness": 0.051}, "arrivals"),
     ],
 )
 def test_each_check_fails_for_its_own_reason(changes: dict[str, Any], name: str) -> None:
@@ -73,7 +73,7 @@ def test_causes_come_before_what_they_cause_over_the_whole_run() -> None:
 
 
 def test_arrivals_may_queue_for_longer_than_a_step() -> None:
-    assert failed(load=Step(rate=20), arrival_lateness=0.001, took=9.0) == []
+    assert failed(load=LoadLevel(rate=20), arrival_lateness=0.001, took=9.0) == []
 
 
 def memory_checks(limits: Limits, **said: Any) -> list[str]:
@@ -159,7 +159,7 @@ def test_quick_is_to_be_left_out_only_where_it_is_there(quick: bool) -> None:  #
 
 def test_no_variable_is_named_that_limits_nothing() -> None:
     wrong = changed(
-        load=Step(rate=20),
+        load=LoadLevel(rate=20),
         arrival_lateness=0.2,
         generator_throttled=6.0,
         api_throttled_seconds=6.0,

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from loadtests import knobs, variables
 from loadtests.command_line import main, parser
 from loadtests.errors import BadInput, ExitCode
-from loadtests.runtime.processes import VARIABLE
-from loadtests.variables import LIMITS, LOAD, WEB_UI, Variables, declared, near_misses, read_dotenv
+from loadtests.host import variables
+from loadtests.host.processes import VARIABLE
+from loadtests.host.variables import LIMITS, LOAD, WEB_UI, Variables, declared, near_misses, read_dotenv
+from loadtests.model import knobs
 from services import bounds
 
 KNOWN = declared(variables.topology())

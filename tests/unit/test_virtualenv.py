@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from loadtests.errors import LabDown
-from loadtests.runtime import virtualenv
+from loadtests.host import virtualenv
 
 HOSTILE = {
     "PYTHONPATH": "/elsewhere",

@@ -1,0 +1,1 @@
+"""The load generator: it runs beside the services and measures them with Locust."""

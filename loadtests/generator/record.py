@@ -1,0 +1,143 @@
+"""What a step leaves: each of its pages, and unrounded response times in HdrHistograms that can be merged.
+
+Histograms hold microseconds with three significant digits, from 1 µs to an hour.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
+
+from hdrh.histogram import HdrHistogram
+
+from loadtests.analysis.histograms import Interval, histogram, merged, microseconds
+from loadtests.model.measurement import Page
+
+
+@dataclass
+class Recorder:
+    """Keeps every page. What begins and ends outside the window from `open` to `close` is thrown away.
+
+    Goodput counts whole pages by their end, since a target serves when it answers. Everything else counts a page by
+    its beginning and follows it to its end, also beyond the window: a page that takes longer than a window lasts, or
+    that never ends, would not exist otherwise.
+    """
+
+    first_bytes: HdrHistogram = field(default_factory=histogram)
+    _opened_at: float = math.inf
+    _closed_at: float = math.inf
+    _started: float = 0.0  # UNIX time of the window's start
+    _numbers: Iterator[int] = field(default_factory=count)
+    _under_way: dict[int, float] = field(default_factory=dict)  # when it began: a moment of time.perf_counter()
+    _ended: list[tuple[float, float, str | None]] = field(default_factory=list)  # began, ended, and why it is not whole
+
+    def open(self) -> None:
+        self._started = time.time()
+        self._opened_at = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Since the window was opened, until it was closed."""
+        return max(0.0, min(time.perf_counter(), self._closed_at) - self._opened_at)
+
+    def close(self) -> None:
+        self._closed_at = time.perf_counter()
+
+    def within(self, moment: float) -> bool:
+        """Whether a moment of time.perf_counter() is inside the window."""
+        return self._opened_at <= moment < self._closed_at
+
+    def begin(self, moment: float) -> int:
+        """Note that a page was asked for, or should have been; the number by which `end` knows it."""
+        number = next(self._numbers)
+        self._under_way[number] = moment
+        return number
+
+    def end(self, number: int, fault: str | None) -> None:
+        """Note the page's end, and why it is not whole. Nothing is noted twice."""
+        if (began := self._under_way.pop(number, None)) is not None:
+            self._ended.append((began, time.perf_counter(), fault))
+
+    def give_up(self, fault: str) -> None:
+        """End all that is under way."""
+        for number in list(self._under_way):
+            self.end(number, fault)
+
+    def first_byte(self, seconds: float) -> None:
+        """Of a page that is streamed; it took so many seconds."""
+        if self.within(time.perf_counter() - seconds):
+            self.first_bytes.record_value(microseconds(seconds))
+
+    @property
+    def under_way(self) -> int:
+        """How many pages have not ended."""
+        return len(self._under_way)
+
+    @property
+    def out(self) -> int:
+        """How many of them began before the window was closed."""
+        return sum(began < self._closed_at for began in self._under_way.values())
+
+    @property
+    def number_ended(self) -> int:
+        """How many pages have ended, whenever it was."""
+        return len(self._ended)
+
+    @property
+    def ended(self) -> list[str | None]:
+        """Why each page that has ended is not whole, whenever it was: also in the warm-up and after the window."""
+        return [fault for _, _, fault in self._ended]
+
+    @property
+    def log(self) -> tuple[Page, ...]:
+        """The pages that began or ended in the window, or lasted all through it, in the order of their ends."""
+        return tuple(
+            Page(began - self._opened_at, ended - began, fault)
+            for began, ended, fault in self._ended
+            if began < self._closed_at and ended >= self._opened_at
+        )
+
+    @property
+    def ends(self) -> list[float]:
+        """Seconds since `open` at which pages ended whole inside the window."""
+        return [page.ended for page in self.log if page.fault is None and 0 <= page.ended < self.seconds]
+
+    @property
+    def response_times(self) -> HdrHistogram:
+        return merged(interval for _, _, interval in self.intervals)
+
+    @property
+    def failure_times(self) -> HdrHistogram:
+        times = histogram()
+        for page in self.log:
+            if page.fault is not None:
+                times.record_value(microseconds(page.took))
+        return times
+
+    @property
+    def failures(self) -> Counter[str]:
+        """By reason, of all pages of the window: one that began before it and failed inside it failed, too."""
+        return Counter(page.fault for page in self.log if page.fault is not None)
+
+    @property
+    def intervals(self) -> list[Interval]:
+        """The response times of whole pages, by the second of the window in which they began."""
+        seconds: dict[int, HdrHistogram] = {}
+        for page in self._begun():
+            if page.fault is None:
+                second = int(page.began)
+                if second not in seconds:
+                    seconds[second] = histogram()
+                seconds[second].record_value(microseconds(page.took))
+        return [
+            (self._started + second, self._started + second + 1, interval)
+            for second, interval in sorted(seconds.items())
+        ]
+
+    def _begun(self) -> Iterator[Page]:
+        """The pages that began inside the window."""
+        return (page for page in self.log if page.began >= 0)

@@ -1,0 +1,349 @@
+"""Walks the plan with Locust as a library, and loses nothing that it has measured.
+
+This is the load generator: it runs in the `locust` service (a container, or a process beside the
+others) and finds its targets in the environment. `launch.py` brings the services up and starts it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import time
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any, cast
+
+import gevent
+from gevent.event import Event
+from gevent.monkey import get_original
+from gevent.util import wrap_errors
+from locust.env import Environment
+
+from loadtests.analysis import capacity, machine, uncertainty, validity
+from loadtests.analysis.balance import balance
+from loadtests.analysis.histograms import Interval
+from loadtests.analysis.readings import Reading, difference
+from loadtests.analysis.server_metrics import inside
+from loadtests.analysis.statistics import Measured
+from loadtests.errors import ExitCode, Interrupted, LabError
+from loadtests.generator import probe, sampler, targets
+from loadtests.generator.plan import NORMAL, QUICK, first_page_after, plan
+from loadtests.generator.probe import Answer
+from loadtests.generator.progress import Progress
+from loadtests.generator.record import Recorder
+from loadtests.generator.users import LONGEST_WAIT, Arrivals, Users, user_class
+from loadtests.model import knobs
+from loadtests.model.arrivals import SHAPES
+from loadtests.model.experiment import Arm, Experiment
+from loadtests.model.load_level import LoadLevel
+from loadtests.model.measurement import UNANSWERED, Measurement
+from loadtests.model.prediction import Prediction
+from loadtests.model.run_options import RunOptions
+from loadtests.model.settings import Settings
+from loadtests.model.target import Target
+from loadtests.report import terminal
+from loadtests.report.delivery import deliver, reason
+from loadtests.results import manifest, raw, summary
+from loadtests.results.summary import Run
+
+SURE_ENOUGH = 0.03  # of a figure, to either side, in its 95 % interval
+LONGEST_DRAIN = 2.0  # times as long as pages are expected to need after the window
+DRAIN_EXTRA = 40.0  # seconds beyond a step's length until abandoned pages must have ended; hanging calls take long
+
+
+@dataclass(frozen=True)
+class Generator:
+    """What every step of a run needs."""
+
+    targets: Mapping[str, Target]
+    witnesses: Mapping[str, str]
+    api: str
+    settings: Settings
+    folder: Path
+    progress: Progress
+    interrupted: Event
+
+    def pause(self, seconds: float) -> None:
+        """Raises Interrupted when somebody stops the run meanwhile."""
+        if self.interrupted.wait(max(0.0, seconds)):
+            raise Interrupted
+
+
+def main(asked: Experiment, options: RunOptions, folder: Path) -> ExitCode:
+    """Measure, judge, write the report. Raises LabError when nothing could be measured."""
+    console = terminal.console_for_people()
+    experiment = options.applied_to(asked)
+    settings = options.settings(experiment, os.environ)
+    urls = targets.urls(" ".join((os.environ["TARGETS"], os.environ.get("OTHER_TARGETS", ""))))
+    targets.check_named(experiment.targets, urls, "TARGETS or OTHER_TARGETS")
+    interrupted = stop_event()
+    if experiment.probe is not None:
+        described = manifest.complete(folder, settings, {}, repeats=experiment.repeats, quick=options.quick)
+        url, going_on = urls[experiment.probe.target], partial(unless_stopped, interrupted)
+        return probe.run(experiment, experiment.probe, described, folder, url, console=console, unless_stopped=going_on)
+    witnesses = targets.urls(os.environ.get("WITNESSES", ""), "WITNESSES")
+    targets.check_named(("api", *experiment.targets), witnesses, "WITNESSES")
+    found = {name: targets.ask(name, urls[name]) for name in experiment.targets}
+
+    for arm in experiment.arms:
+        knobs.check_strategy(arm.strategy, found[arm.target].paths)
+
+    described = manifest.complete(folder, settings, found, repeats=experiment.repeats, quick=options.quick)
+
+    def predict(arm: Arm, step: LoadLevel, turned: Settings) -> Prediction:
+        deployment = summary.deployment(found[arm.target], described)
+        deployment = deployment.with_client(arm.strategy, arm.pool, arm.timeout)
+        return capacity.predict(turned, arm.strategy, deployment, step, holds=arm.holds)
+
+    pace = QUICK if options.quick else NORMAL
+    steps = plan(experiment, settings, predict, pace)
+    run = Run(
+        experiment=experiment,
+        settings=settings,
+        targets=found,
+        planned=len(steps),
+        measured=(),
+        manifest=described,
+    )
+    uncertainty.load_scipy()
+    console.print(introduction(experiment, settings, found, steps))
+    with Progress(console, steps) as progress:
+        generator = Generator(found, witnesses, witnesses["api"], settings, folder, progress, interrupted)
+        run = walk(generator, steps, run)
+    result = summarized(run)
+    deliver(result, folder, console)
+    if generator.interrupted.is_set():
+        return ExitCode.INTERRUPTED
+    return summary.verdict_of(result).exit_code
+
+
+def summarized(run: Run) -> dict[str, Any]:
+    """Return what the run found, or a summary that says why its figures could not be put together."""
+    try:
+        return summary.summarize(run)
+    except Exception as error:  # noqa: BLE001  # a bug, and what was measured is not to be had again
+        because = f"the figures could not be put together ({reason(error)}); those of each step are under raw/."
+        return summary.summarize(replace(run, measured=(), stopped_because=because))
+
+
+def introduction(
+    experiment: Experiment, settings: Settings, found: Mapping[str, Target], steps: Sequence[Measurement]
+) -> str:
+    arms = "; ".join(f"{arm.words}, {slots_text(found[arm.target].slots)}" for arm in experiment.arms)
+    load = ", ".join(step.name for step in experiment.levels)
+    seconds = sum(step.seconds for step in steps)
+    return f"{experiment.name}: {settings.words}, at {load}; about {seconds:.0f} s\n{arms}"
+
+
+def slots_text(slots: int | None) -> str:
+    return f"{slots} slots" if slots else "no slots"
+
+
+def stop_event() -> Event:
+    """Set by the signals that ask for an end, and when the launcher is gone, so that what was measured is written."""
+    stopped = Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        gevent.signal_handler(number, stopped.set)
+    if stat.S_ISFIFO(os.fstat(0).st_mode):
+        get_original("_thread", "start_new_thread")(stop_without_launcher, ())
+    return stopped
+
+
+def stop_without_launcher() -> None:
+    """Wait, in a thread, for the end of standard input: the launcher holds its other end as long as it lives."""
+    while os.read(0, 1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def unless_stopped(interrupted: Event, work: Callable[[], Answer]) -> Answer:
+    """What the work returns. Raises LabError as that does, and Interrupted when somebody stops the run meanwhile."""
+    if interrupted.is_set():
+        raise Interrupted
+    # Returned and not raised, because gevent prints what a greenlet raises.
+    greenlet = gevent.spawn(wrap_errors(LabError, work))
+    gevent.wait([greenlet, interrupted], count=1)
+    if not greenlet.ready():
+        greenlet.kill()
+        raise Interrupted
+    found = greenlet.get()
+    if isinstance(found, LabError):
+        raise found
+    return cast("Answer", found)
+
+
+def walk(generator: Generator, steps: Sequence[Measurement], run: Run) -> Run:
+    """Measure one step after the other; the raw data of each is on disk before the next begins, or none does."""
+    measured: list[Measured] = []
+    warnings = list(run.manifest.get("warnings", ()))
+    because = None
+    try:
+        for step in steps:
+            if busy := left_over(generator, step):
+                because = f"{busy} before {step.name}: something else uses the lab."
+                break
+            one, intervals = measure(generator, step)
+            measured.append(one)
+            try:
+                raw.keep(generator.folder, one, intervals)
+            except (OSError, LabError) as error:  # a full disk, which the figures in memory do not need
+                warnings.append(f"The raw data of {step.name} could not be written: {reason(error)}.")
+            if not one.pages and not step.arm.fails:
+                failures = one.failures.most_common(1)
+                fault = failures[0][0] if failures else "no answer came"
+                because = f"no page of {step.name} was whole ({fault}), so the remaining steps were skipped."
+                break
+    except Interrupted:
+        because = "it was interrupted."
+    except Exception as error:  # noqa: BLE001  # a bug, and what was measured before it is not to be had again
+        because = f"the load generator failed: {reason(error)}."
+    known = {**run.manifest, "warnings": warnings}
+    return replace(run, measured=tuple(measured), manifest=known, stopped_because=because)
+
+
+def left_over(generator: Generator, step: Measurement) -> str | None:
+    """Let end what is in flight, as pages that were abandoned at a step's end may be; None when it has."""
+    deadline = time.monotonic() + DRAIN_EXTRA + step.seconds
+    while True:
+        calls = in_flight(generator.api, "lab_calls_in_flight")
+        pages = 0 if calls else in_flight(generator.witnesses[step.arm.target], "lab_pages_in_flight")
+        if not calls and not pages:
+            return None
+        left = f"{calls} calls at the api" if calls else f"{pages} pages at {step.arm.target}"
+        if time.monotonic() > deadline:
+            return f"there are still {left}"
+        generator.progress.say(f"waiting for {left} to end")
+        generator.pause(0.05)
+
+
+def in_flight(witness_url: str, name: str) -> int:
+    """0 also where the service does not say."""
+    reading = sampler.read(witness_url)
+    return (reading.number(name) or 0) if reading else 0
+
+
+def measure(generator: Generator, step: Measurement) -> tuple[Measured, list[Interval]]:
+    """Return what was measured, and its interval log."""
+    recorder = Recorder()
+    load = begin_load(generator, step, recorder)
+    generator.progress.begin(step)
+    before = sampler.read(generator.witnesses[step.arm.target]), sampler.read(generator.api)
+    try:
+        load.start()
+        generator.progress.wait(step.warm_up, generator.pause, lambda: "warming up")
+        inner: list[Reading | None] = []
+        api: list[Reading | None] = []
+
+        def status() -> str:
+            inner.append(sampler.read(generator.witnesses[step.arm.target]))
+            api.append(sampler.read(generator.api))
+            return f"{recorder.number_ended} pages"
+
+        status()
+        machine_before, throttled_before = sampler.moment(), sampler.own_throttled_seconds()
+        clock_before = time.time() - time.monotonic()
+        recorder.open()
+        generator.progress.wait(step.window, generator.pause, status)
+        while missing := seconds_missing(recorder, step):
+            generator.progress.lengthen(missing)
+            generator.progress.wait(missing, generator.pause, status)
+        recorder.close()
+        machine_after = sampler.moment()
+        throttled = difference(throttled_before, sampler.own_throttled_seconds())
+        clock_step = abs(time.time() - time.monotonic() - clock_before)
+        status()
+        memory = sampler.own_limited_memory()
+        follow(generator, step, load, recorder)
+    finally:
+        load.quit()
+    cut_off = recorder.under_way
+    recorder.give_up(UNANSWERED)
+    left_over(generator, step)  # what does not end is seen before the next step
+    after = sampler.read(generator.witnesses[step.arm.target]), sampler.read(generator.api)
+    response_times, seen = recorder.response_times, inside(inner, api)
+    used = machine.between(
+        machine_before,
+        machine_after,
+        recorder.seconds,
+        (seen.cpu_seconds, seen.api_cpu_seconds),
+        (seen.run_queue_seconds, seen.api_run_queue_seconds),
+    )
+    if any(query in generator.targets[step.arm.target].pools for query in capacity.OF_QUERIES):
+        used = replace(used, others=None)  # a database server is the lab's, and nobody counts its CPU
+    measured = Measured(
+        measurement=step,
+        seconds=recorder.seconds,
+        log=recorder.log,
+        pages=response_times.get_total_count(),
+        failures=recorder.failures,
+        response_times=response_times,
+        first_bytes=recorder.first_bytes,
+        failure_times=recorder.failure_times,
+        ended=len(recorder.ends),
+        balance=balance(recorder.ended, cut_off, before, after),
+        generator_cpu=(machine_after.generator - machine_before.generator) / recorder.seconds,
+        generator_throttled=throttled,
+        generator_memory=memory,
+        clock_step=clock_step,
+        arrival_lateness=load.lateness,
+        machine=used,
+        inside=seen,
+    )
+    return measured, recorder.intervals
+
+
+def begin_load(generator: Generator, step: Measurement, recorder: Recorder) -> Users | Arrivals:
+    arm = step.arm
+    attributes: dict[str, Any] = {
+        "first_page_after": delays(generator, step),
+        "query": arm.query,
+        "method": arm.method,
+        "recorder": recorder,
+        "streams": arm.streams,
+        "think": step.level.think,
+        "random": step.random(),
+    }
+    if arm.patience is not None:
+        attributes |= {"network_timeout": arm.patience, "connection_timeout": arm.patience, "pause_after_failure": 0.0}
+    environment = Environment(
+        user_classes=[user_class(generator.targets[step.arm.target], **attributes)],
+        parsed_options=Namespace(strategy=step.arm.strategy, **asdict(step.settings)),
+    )
+    if step.level.is_open:
+        return Arrivals(environment, SHAPES[step.level.arrivals](step.level.amount, step.random()), recorder)
+    return Users(environment, step.level.amount, recorder)
+
+
+def follow(generator: Generator, step: Measurement, load: Users | Arrivals, recorder: Recorder) -> None:
+    """Wait for the pages that began before the window was closed, so that each counts with all that it takes."""
+    load.stop()
+    deadline = time.monotonic() + max(LONGEST_WAIT, LONGEST_DRAIN * step.drain)
+    while (out := recorder.out) and time.monotonic() < deadline:
+        generator.progress.say(f"{out} pages of the window have not ended")
+        generator.pause(0.05)
+
+
+def seconds_missing(recorder: Recorder, step: Measurement) -> float:
+    """How much longer a window has to be, because its pages take longer than expected, or its figures are not sure
+    enough; twice as long as planned at the most. Users go on meanwhile, so it must not take long.
+    """
+    if step.level.is_open:
+        return 0.0
+    log, seconds = recorder.log, recorder.seconds
+    median = uncertainty.median_time(log)
+    wanted = validity.TURNS * median * 1.02 if median else 2 * step.window  # nothing that began has ended
+    if uncertainty.half_width(log, seconds, step.turn) > SURE_ENOUGH:
+        wanted = max(wanted, seconds + step.window / 4)
+    return max(0.0, min(step.whole_turns(wanted), 2 * step.window) - seconds)
+
+
+def delays(generator: Generator, step: Measurement) -> Iterator[float]:
+    slots = generator.targets[step.arm.target].slots
+    users, random = step.level.users or 1, step.random()
+    for user in count():
+        yield first_page_after(user, users, slots, step.turn, random) + step.level.think * random.random()

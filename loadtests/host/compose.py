@@ -1,0 +1,411 @@
+"""The services as containers: Docker Compose, or what DOCKER names (DOCKER=podman)."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from loadtests import ROOT
+from loadtests.errors import BadInput, LabDown
+from loadtests.host.runtime import (
+    LOG_LINES,
+    Runtime,
+    command_line,
+    plain,
+    port_variable,
+    refuse_shared_ports,
+    refuse_taken_port,
+    required,
+    say_started_again,
+    start_generator,
+    terminal_environment,
+    with_dependencies,
+    without_password,
+)
+from loadtests.host.shell import run_long
+from loadtests.model.service import GENERATOR
+
+ANSWER_TIMEOUT = 20  # seconds
+START_TIMEOUT = 60  # seconds until all services have to be healthy
+PROBE_INTERVAL = 0.5  # seconds, where the engine does not probe by itself
+BUSY = 2  # times the cores: a load average at which processes wait long for one
+GENERATOR_UID = 10001  # of the user in the images
+
+
+PROJECT = re.compile(r"[a-z0-9][a-z0-9_-]*")  # the names that Compose takes
+# Of a shell: each would lead Compose to another file, or to services that are not asked for.
+FOREIGN = ("COMPOSE_FILE", "COMPOSE_PATH_SEPARATOR", "COMPOSE_PROFILES")
+
+
+def engine() -> list[str]:
+    """Return the command of the engine. Raises BadInput."""
+    command = os.environ.get("DOCKER") or "docker"
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise BadInput(f"DOCKER must be a command, as in docker or podman; it is {command[:80]!r} ({error})") from None
+    return words or ["docker"]
+
+
+def is_podman() -> bool:
+    return Path(engine()[0]).name == "podman"
+
+
+def is_rootless() -> bool:
+    """Whether the engine runs as its user and not as root, as Podman's usually does."""
+    asked = subprocess.run([*engine(), "info", "--format", "{{json .}}"], capture_output=True, text=True, check=False)
+    return '"rootless":true' in asked.stdout or "name=rootless" in asked.stdout  # as Podman and as Docker say it
+
+
+def why_no_engine() -> str | None:
+    """Return why no engine with Compose can be used; None where one answers. Raises BadInput."""
+    asks_engine = ["info"] if is_podman() else ["version", "--format", "{{.Client.APIVersion}}"]
+    no_plugin = "it has no Compose plugin (on Debian and Ubuntu: apt install docker-compose-plugin)"
+    for words, missing, needed, oldest in (
+        (
+            asks_engine,
+            "the engine does not answer",
+            "Docker 25 or newer, with API 1.44",
+            () if is_podman() else (1, 44),
+        ),
+        (["compose", "version", "--short"], no_plugin, "Compose 2.20.2 or newer", (2, 20, 2)),
+    ):
+        command = [*engine(), *words]
+        try:
+            asked = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER_TIMEOUT, check=False)
+        except OSError as error:
+            return f"{command[0]}: {error.strerror}"
+        except subprocess.TimeoutExpired:
+            return f"`{shlex.join(command)}` did not answer in {ANSWER_TIMEOUT} s"
+        if asked.returncode:
+            # Podman ends with a line of its own, after the one that says why.
+            lines = [line for line in asked.stderr.splitlines() if line.strip() and "Error: executing" not in line]
+            return f"{missing}: {lines[-1].strip()}" if lines else f"{missing}: `{shlex.join(command)}` failed"
+        version = tuple(map(int, re.findall(r"\d+", asked.stdout)[:3]))
+        if not version and oldest:
+            return f"`{shlex.join(command)}` names no version: DOCKER must be Docker or Podman"
+        if version < oldest:
+            return f"{needed} is needed; this one has {asked.stdout.strip()[:40]}"
+    return None
+
+
+def take_down(project: str) -> None:
+    """Remove all containers and networks of a Compose project, also those that were run by hand. Raises LabDown."""
+    command = [*engine(), "compose", f"--project-name={project}", "down", "--remove-orphans", "--timeout", "3"]
+    # Not from the checkout: what the project has is asked of the engine, whatever compose.yaml says by now.
+    ended = subprocess.run(command, cwd="/", capture_output=True, text=True, check=False, env=environment())
+    if ended.returncode:
+        raise LabDown(
+            f"the containers of the project {project} could not be taken down. The next run tries again, or you do: "
+            f"{shlex.join(command)}",
+            plain(ended.stderr),
+        )
+
+
+def environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name not in FOREIGN}
+    return {**kept, **(variables or {})}
+
+
+def depends_on(service: Mapping[str, Any]) -> list[str]:
+    """What it cannot do without, and what else its environment names, as DATABASE_URL may name the lab's PostgreSQL."""
+    found = service.get("depends_on", {})
+    values = [str(value) for value in service.get("environment", {}).values()]
+    return [name for name in found if name in required(found) or any(f"@{name}:" in value for value in values)]
+
+
+def short_of() -> str:
+    """Return what a service may lack that says nothing, as far as it can be seen from here."""
+    load, cores = os.getloadavg()[0], os.cpu_count() or 1
+    if load > BUSY * cores:
+        busy = f"the machine is busy, with a load average of {load:.1f} on {cores} cores"
+        return f"{busy}. End what else runs on it, and try again."
+    return "was it short of memory (AGGREGATOR_MEMORY, API_MEMORY)?"
+
+
+def take_back(folder: Path) -> None:
+    """Make this user the owner of a run's folder and all that is in it."""
+    for path in (folder, *folder.rglob("*")):
+        with suppress(FileNotFoundError):  # a run that never began to measure leaves no folder
+            os.chown(path, os.getuid(), os.getgid(), follow_symlinks=False)
+
+
+class ComposeRuntime(Runtime):
+    name = "docker"
+    limits = "CPU and memory of each service are limited as compose.yaml says"
+
+    def __init__(self, kind: str = "") -> None:
+        """`kind` of what is started, as in 'run': it gets a project of its own beside the `docker compose up` here."""
+        self._kind = kind
+        self._variables: Mapping[str, str] = {}
+        self._built: set[str] = set()  # images
+        self._started: set[str] = set()
+        self._generator: str | None = None
+        self._lent: Path | None = None  # a folder that was given to the generator's user
+        self._config: dict[str, Any] = {}
+        self.project = ""
+
+    def prepare(self, variables: Mapping[str, str] | None = None) -> None:
+        if why := why_no_engine():
+            raise LabDown(
+                f"Docker cannot be used ({why}). Correct that, or set RUNTIME=process, which needs no engine."
+            )
+        self._variables = dict(variables or {})
+        self.project = ""
+        if not PROJECT.fullmatch(name := os.environ.get("COMPOSE_PROJECT_NAME") or "lab"):
+            raise BadInput(
+                "COMPOSE_PROJECT_NAME must begin with a small letter or a digit and hold nothing but small letters, "
+                f"digits, - and _; it is {name[:80]!r}"
+            )
+        config = json.loads(self._ask("config", "--format", "json"))
+        self.project = config["name"]
+        refuse_shared_ports(port_variable(name) for name, service in config["services"].items() if service.get("ports"))
+        if self._kind:
+            if self._containers():
+                print(f"The lab that is up as {self.project} is left alone; load on it disturbs this one.", flush=True)
+            self.project = f"{config['name']}-{self._kind}-{os.getuid()}"
+            ports = [port_variable(name) for name, service in config["services"].items() if service.get("ports")]
+            # Beside another lab, whose ports are taken: the engine chooses, unless somebody asks for a port.
+            self._variables = {**{port: "0" for port in ports if not os.environ.get(port)}, **self._variables}
+        self._config = json.loads(self._ask("config", "--format", "json"))
+        if self._containers():
+            raise LabDown(
+                f"the lab is up already, as the Compose project {self.project}. Use it, or take it down first: "
+                f"{shlex.join([*engine(), 'compose', f'--project-name={self.project}', 'down'])}"
+            )
+        first = [name for name, service in self._config["services"].items() if not service.get("profiles")]
+        self._refuse_taken_ports(first)
+        self._build(first)
+
+    def _containers(self) -> str:
+        """Return the ids of the project's containers that run."""
+        return self._ask("ps", "--quiet", "--status", "running")
+
+    def _refuse_taken_ports(self, services: Iterable[str]) -> None:
+        for service in services:
+            for port in self._config["services"][service].get("ports", ()):
+                if port["published"] != "0":
+                    refuse_taken_port(service, int(port["published"]))
+
+    def _build(self, services: Sequence[str]) -> None:
+        one_of_each = {self._config["services"][name]["image"]: name for name in services}
+        missing = sorted(image for image in one_of_each if not self._has_image(image))
+        if missing:
+            print(f"Building {', '.join(missing)} (once, about a minute) …", flush=True)
+        run_long([*self._compose, "build", *one_of_each.values()], "building the images", self._environment)
+        self._built |= set(one_of_each)
+
+    def up(self, services: Sequence[str]) -> None:
+        services = with_dependencies(
+            services,
+            {name: depends_on(service) for name, service in self._config["services"].items()},
+        )
+        running = self._running()
+        if running >= set(services):
+            return
+        say_started_again(self._started & set(services) - running)
+        if unbuilt := [name for name in services if self._config["services"][name]["image"] not in self._built]:
+            self._build(unbuilt)
+        self._refuse_taken_ports(name for name in services if name not in running)
+        self._started |= set(services)
+        starting = subprocess.Popen(
+            # Without the profiles of others: who depends on a service that is not asked for goes without it.
+            [
+                *self._compose_files,
+                "up",
+                "--detach",
+                "--wait",
+                f"--wait-timeout={START_TIMEOUT}",
+                *services,
+            ],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            env=self._environment,
+        )
+        said = None
+        try:
+            while said is None:
+                try:
+                    said = starting.communicate(timeout=PROBE_INTERVAL)[1]
+                except subprocess.TimeoutExpired:
+                    self._probe()
+        finally:
+            starting.kill()  # when interrupted
+        if starting.returncode:
+            raise self._failure(services, said)
+
+    def ended(self) -> list[str]:
+        return sorted(self._started - self._running())
+
+    def last_words(self, service: str) -> str:
+        return plain(self._ask("logs", "--no-log-prefix", "--tail", str(LOG_LINES), service))
+
+    def _running(self) -> set[str]:
+        return set(self._ask("ps", "--services", "--status", "running").split())
+
+    def drop(self, services: Sequence[str]) -> None:
+        if ours := self._started & set(services):
+            self._run("rm", "--stop", "--force", *sorted(ours))
+            self._started -= ours
+
+    def _probe(self) -> None:
+        """Docker does this by itself; Podman leaves it to systemd's timers, at the long interval only."""
+        if is_podman():
+            for container in self._ask("ps", "--quiet").split():
+                subprocess.run([*engine(), "healthcheck", "run", container], capture_output=True, check=False)
+
+    def generate(self, arguments: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
+        self._end_generator()
+        self._take_back()
+        stamp = datetime.now(UTC).strftime("%H%M%S%f")
+        self._generator = f"{self.project}-generator-{stamp}"
+        terminal = [word for item in terminal_environment().items() for word in ("--env", "=".join(item))]
+        command = [
+            *self._compose,
+            "run",
+            "--rm",
+            "--no-deps",
+            "--no-TTY",
+            "--name",
+            self._generator,
+            "--user",
+            self._owner(folder),
+            "--volume",  # z: where SELinux guards files, as on Fedora, the container may write there
+            f"{folder}:/results:z",
+            *terminal,
+            GENERATOR,
+            "python",
+            "-m",
+            "loadtests",
+            *arguments,
+            "--folder=/results",
+        ]
+        return start_generator(command, self._environment)
+
+    def _owner(self, folder: Path) -> str:
+        """Who may write into the run's folder: its owner; but nobody is root in a container of the lab."""
+        if is_rootless():
+            return "0:0"  # not root outside: in its containers a rootless engine's user has this id
+        owner = folder.stat()
+        if owner.st_uid:
+            return f"{owner.st_uid}:{owner.st_gid}"
+        try:
+            for path in (folder, *folder.rglob("*")):  # also what is in it: a strict umask keeps others out
+                os.chown(path, GENERATOR_UID, GENERATOR_UID)
+        except OSError as error:
+            raise LabDown(
+                f"RESULTS must be a folder that root may give to another user (chown {GENERATOR_UID}), because nobody "
+                f"is root in a container of the lab; {folder}: {error.strerror}. Set RESULTS to another folder, run "
+                "the lab as a user who is not root, or without containers (RUNTIME=process)."
+            ) from error
+        self._lent = folder
+        return f"{GENERATOR_UID}:{GENERATOR_UID}"
+
+    def _end_generator(self) -> None:
+        if self._generator:
+            subprocess.run([*engine(), "rm", "--force", self._generator], capture_output=True, check=False)
+            self._generator = None
+
+    def _take_back(self) -> None:
+        """What was given to the generator's user, once no generator writes there any more."""
+        if self._lent:
+            take_back(self._lent)
+            self._lent = None
+
+    def interrupt(self, generator: subprocess.Popen[bytes]) -> None:
+        if self._generator:
+            subprocess.run([*engine(), "kill", "--signal", "INT", self._generator], capture_output=True, check=False)
+
+    def down(self) -> None:
+        self._end_generator()  # first: it is on the network that goes with the services
+        try:
+            if self._started:
+                take_down(self.project)
+                self._started.clear()
+        finally:
+            self._take_back()
+
+    def published(self) -> Mapping[str, str]:
+        return {
+            name: f"http://{port['host_ip']}:{port['published']}"
+            for name, service in self._config["services"].items()
+            if name in self._started
+            for port in service.get("ports", ())
+        }
+
+    def describe(self) -> Mapping[str, Any]:
+        described = {}
+        for name, service in self._config["services"].items():
+            if name not in {*self._started, GENERATOR}:
+                continue
+            described[name] = {
+                "command": command_line(service["command"], service.get("environment", {})),
+                "environment": without_password(service.get("environment", {})),
+                "cpus": service.get("cpus"),
+                "memory_bytes": int(service["mem_limit"]) if "mem_limit" in service else None,
+            }
+        version = subprocess.run(
+            [*engine(), "version", "--format", "{{.Server.Version}}"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return {"engine": f"{engine()[0]} {version.stdout.strip()}", **described}
+
+    @property
+    def _compose(self) -> list[str]:
+        return [*self._compose_files, "--profile=*"]
+
+    @property
+    def _compose_files(self) -> list[str]:
+        files = ("compose.yaml", "compose.podman.yaml") if is_podman() else ("compose.yaml",)
+        project = [f"--project-name={self.project}"] if self.project else []
+        return [*engine(), "compose", *project, *(f"--file={ROOT / name}" for name in files)]
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        # What was built in the beginning is what runs, in silence, whatever is edited meanwhile.
+        return environment({**self._variables, "PULL_POLICY": "missing"})
+
+    def _ask(self, *words: str) -> str:
+        """What a Compose command prints. Raises LabDown."""
+        asked = subprocess.run(
+            [*self._compose, *words], cwd=ROOT, capture_output=True, text=True, check=False, env=self._environment
+        )
+        if asked.returncode:
+            raise LabDown(f"{shlex.join([*self._compose, *words])} failed.", plain(asked.stderr))
+        return asked.stdout
+
+    def _run(self, *words: str) -> None:
+        subprocess.run([*self._compose, *words], cwd=ROOT, capture_output=True, check=False, env=self._environment)
+
+    def _has_image(self, image: str) -> bool:
+        return not subprocess.run([*engine(), "image", "inspect", image], capture_output=True, check=False).returncode
+
+    def _failure(self, services: Sequence[str], said: str) -> LabDown:
+        """Which service did not become healthy, with its last log lines; else what Compose said."""
+        states = [json.loads(line) for line in self._ask("ps", "--all", "--format", "json").splitlines()]
+        bad = [
+            state
+            for state in states
+            if state["Service"] in services
+            and (state["State"] in {"exited", "restarting"} or state.get("Health") in {"unhealthy", "starting"})
+        ]
+        if bad:
+            service, status = bad[0]["Service"], bad[0].get("Status") or bad[0]["State"]
+            logs = self.last_words(service)
+            words = "Its last log lines:" if logs else f"It wrote nothing: {short_of()}"
+            return LabDown(f"the service {service} is not healthy ({status}). {words}", logs)
+        return LabDown("the containers could not be started.", plain(said, lines=3))

@@ -1,0 +1,326 @@
+"""Brings the lab up, lets the load generator measure, brings the lab down: whatever happens in between."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import select
+import shlex
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import IO, NoReturn, cast
+
+from loadtests import ROOT, experiments
+from loadtests.errors import BadInput, ExitCode, Interrupted, LabDown, LabError
+from loadtests.host import compose, lock, variables, virtualenv
+from loadtests.host.compose import ComposeRuntime, why_no_engine
+from loadtests.host.processes import ProcessRuntime
+from loadtests.host.runtime import Runtime, without_password
+from loadtests.model import knobs
+from loadtests.model.experiment import Experiment
+from loadtests.model.run_options import RunOptions
+from loadtests.model.service import GENERATOR
+from loadtests.results import folders, history, manifest
+
+RUNTIMES = ("auto", "docker", "process")
+KEPT = ("wsgi", "asgi")  # between experiments; what only one of them needs is stopped after it
+LOOK = 5.0  # seconds between two looks at the services that the web UI needs
+NOHUP = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN  # as nohup(1) starts it: it outlives its terminal
+LONGEST_RUN = 7 * 24 * 3600.0  # seconds
+LAST_WORDS = 30.0  # seconds that an interrupted generator has to write its report
+
+
+def choose_runtime(asked: str) -> str:
+    """'docker' or 'process'. Raises BadInput."""
+    if asked not in RUNTIMES:
+        raise BadInput(f"RUNTIME must be one of {', '.join(RUNTIMES)}; it is {asked[:80]!r}")
+    if asked != "auto":
+        return asked
+    if why := why_no_engine():
+        print(f"Docker is not used ({why}): the same lab runs as local processes instead.", flush=True)
+        return "process"
+    return "docker"
+
+
+def in_virtualenv(arguments: Sequence[str]) -> None:
+    """Go on inside the project's virtual environment, which local processes need; does not return if outside."""
+    virtualenv.ensure("lab")
+    if not virtualenv.is_active():
+        virtualenv.enter(arguments)
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """How the run of one experiment ended: its exit code, and its folder if there is a report in it."""
+
+    experiment: Experiment
+    code: ExitCode
+    folder: Path | None
+
+
+def measure(asked: Sequence[Experiment], options: RunOptions, runtime_name: str) -> list[RunOutcome]:
+    """Run each experiment, from nothing to its report; after an interrupt no other begins.
+
+    Raises LabError when the first could not be measured; a later one that could not counts as invalid, so that what was
+    measured is not lost.
+    """
+    ordered = sorted(asked, key=running_order)
+    asked_for = f"make loadtest EXPERIMENT={','.join(experiment.name for experiment in asked)}"
+    with lock.held("run", asked_for, clean_up) as held, signals_as_interrupts():
+        folder = folders.new_folder(ordered[0].name)
+        held.note(folder=str(folder))
+        runtime: Runtime = ComposeRuntime("run") if runtime_name == "docker" else ProcessRuntime(folder / "logs")
+        try:
+            return measure_each(ordered, options, folder, runtime, held)
+        finally:
+            take_down(runtime, held)
+
+
+def measure_each(
+    asked: Sequence[Experiment], options: RunOptions, folder: Path, runtime: Runtime, held: lock.Held
+) -> list[RunOutcome]:
+    """Measure until an interrupt, which counts for the experiment that it ended. `folder`: the first one's.
+
+    Raises LabError.
+    """
+    outcomes: list[RunOutcome] = []
+    prepared: Mapping[str, str] | None = None
+    current = asked[0]
+    try:
+        for experiment in asked:
+            current, folder = experiment, folders.new_folder(experiment.name) if outcomes else folder
+            held.note(folder=str(folder))
+            try:
+                prepare(runtime, held, prepared, experiment.deployment)
+                prepared = experiment.deployment
+                code = measure_one(experiment, options, runtime, folder)
+            except Exception as error:
+                folders.drop_if_empty(folder)
+                if not outcomes:
+                    raise
+                details = error.details if isinstance(error, LabError) else traceback.format_exc()  # a bug
+                print(f"{experiment.name} was not measured: {error}\n{details}", file=sys.stderr, flush=True)
+                code = ExitCode.INVALID
+            outcomes.append(RunOutcome(experiment, code, folders.finish(folder)))
+            if code == ExitCode.INTERRUPTED:
+                break
+    except Interrupted:
+        with signals_ignored():
+            if len(outcomes) < len(asked):  # else it came after the last
+                stopped = asked[len(outcomes)]
+                begun = folders.finish(folder) if stopped is current else None
+                outcomes.append(RunOutcome(stopped, ExitCode.INTERRUPTED, begun))
+    last = outcomes[-1]
+    if last.code == ExitCode.INTERRUPTED and last.folder is None:
+        kept = folders.remains(folder)
+        missing = "its report was written" if kept else "anything was measured"
+        print(f"{last.experiment.name} was stopped before {missing}.{kept}", file=sys.stderr, flush=True)
+    return outcomes
+
+
+def prepare(runtime: Runtime, held: lock.Held, before: Mapping[str, str] | None, after: Mapping[str, str]) -> None:
+    """Prepare another deployment, unless it is the same. Raises LabDown."""
+    if before == after:
+        return
+    if before is not None:
+        runtime.down()
+    runtime.prepare(after)
+    held.note(project=runtime.project)
+
+
+def take_down(runtime: Runtime, held: lock.Held) -> None:
+    """Stop what the runtime started; where that fails say so, and leave the record for the next launcher."""
+    with signals_ignored():
+        try:
+            runtime.down()
+        except LabError as error:
+            held.something_is_left = True
+            print(f"loadtests: {error}\n{error.details}", file=sys.stderr, flush=True)
+
+
+def clean_up(killed: lock.Facts) -> bool:
+    """Remove what a launcher that was killed left up; return whether nothing is left. Its services ended with it."""
+    print(f"Cleaning up after `{killed.get('command')}`, which could not do it itself …", file=sys.stderr, flush=True)
+    try:
+        if project := killed.get("project"):
+            compose.take_down(project)
+    except (LabError, OSError) as error:
+        print(f"loadtests: {error}", file=sys.stderr, flush=True)
+        return False
+    if (folder := Path(killed.get("folder") or "/nonexistent")).is_dir():
+        compose.take_back(folder)
+        folders.drop_if_empty(folder)
+    return True
+
+
+def running_order(experiment: Experiment) -> tuple[list[tuple[str, str]], bool]:
+    """Which come first: those without a deployment of their own, since each change takes the services down and up
+    again, and of them the one whose noise floor stands in the others.
+    """
+    return sorted(experiment.deployment.items()), experiment.name != history.NOISE
+
+
+def measure_one(experiment: Experiment, options: RunOptions, runtime: Runtime, folder: Path) -> ExitCode:
+    """Raises LabError, Interrupted."""
+    names = experiment.targets
+    print(f"Starting {', '.join(names)} and the api ({runtime.limits}) …", flush=True)
+    try:
+        if experiment.fresh:
+            runtime.drop([name for name in names if name in KEPT])
+        runtime.up(names)
+        remember(runtime, folder, command(experiment, options, runtime.name), quick=options.quick)
+        generator = runtime.generate(["measure", f"--experiment={experiment.name}", *options.arguments], folder)
+        code = wait_for(runtime, generator)
+        if code != ExitCode.INTERRUPTED and not (folder / "report.html").exists():
+            raise LabError(
+                f"the load generator ended without a report (exit status {code}); its last words are above."
+                f"{folders.remains(folder)}"
+            )
+        return code
+    finally:
+        with signals_ignored():
+            runtime.drop([name for name in names if name not in KEPT])
+
+
+def command(experiment: Experiment, options: RunOptions, runtime_name: str) -> str:
+    """Return what a person types to run the same again."""
+    asked = replace(options, repeats=options.applied_to(experiment).repeats)
+    others = without_password({name: os.environ.get(name, "") for name in repeated()})
+    return typed("loadtest", {"EXPERIMENT": experiment.name, **asked.variables, "RUNTIME": runtime_name, **others})
+
+
+def claims_command_line(asked: Sequence[Experiment], options: RunOptions, runtime_name: str) -> str:
+    every = [experiment.name for experiment in asked] == list(experiments.catalogue())
+    names = "" if every else ",".join(experiment.name for experiment in asked)
+    return typed("claims", {"EXPERIMENT": names, "QUICK": "1" if options.quick else "", "RUNTIME": runtime_name})
+
+
+def typed(target: str, variables: Mapping[str, str]) -> str:
+    """Return the command of make with those of the variables that are set."""
+    words = (f"{name}={shlex.quote(value)}" for name, value in variables.items() if value)
+    return " ".join([f"make {target}", *words])
+
+
+def repeated() -> list[str]:
+    """Return the variables that a run depends on beside the knobs: part of the command that repeats it, where set."""
+    knobs_of_pages = {knob.variable for knob in knobs.KNOBS}
+    return [name for name in variables.of_runs(variables.topology()) if name not in knobs_of_pages]
+
+
+def remember(runtime: Runtime, folder: Path, repeat: str, *, quick: bool) -> None:
+    """What the launcher knows of this run, for the generator to complete."""
+    described = manifest.launched(ROOT, runtime.name, runtime.describe(), repeat)
+    described["noise_floor"] = history.noise_floor(runtime.name, described["machine"], quick=quick)
+    if runtime.name == "process":
+        described["warnings"].append(f"Not isolated: {runtime.limits}.")
+    manifest.write(described, folder)
+
+
+def wait_for(runtime: Runtime, generator: subprocess.Popen[bytes]) -> ExitCode:
+    """Print what the generator prints and return its exit code.
+
+    An interrupt is passed on, and a second one does not wait for the report.
+    """
+    try:
+        print_output(generator, LONGEST_RUN)
+        return exit_code(generator.wait())
+    except Interrupted:
+        print("\nStopping: the report of what was measured is being written …", file=sys.stderr, flush=True)
+        runtime.interrupt(generator)
+        try:
+            print_output(generator, LAST_WORDS)
+            generator.wait(LAST_WORDS)
+        except (Interrupted, subprocess.TimeoutExpired):
+            generator.kill()
+            generator.wait()
+        return ExitCode.INTERRUPTED
+
+
+def print_output(generator: subprocess.Popen[bytes], seconds: float) -> None:
+    """Print until the generator closes its output. Raises TimeoutExpired after `seconds`."""
+    pipe = cast("IO[bytes]", generator.stdout)
+    deadline = time.monotonic() + seconds
+    while select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        text = os.read(pipe.fileno(), 65536)
+        if not text:
+            return
+        sys.stdout.buffer.write(text)
+        sys.stdout.buffer.flush()
+    raise subprocess.TimeoutExpired(generator.args, seconds)
+
+
+def exit_code(status: int) -> ExitCode:
+    """A generator that ends in any other way than by its own exit codes has measured nothing valid."""
+    try:
+        return ExitCode(status)
+    except ValueError:
+        raise LabError(
+            f"the load generator ended unexpectedly (exit status {status}). What it had measured, if anything, is in "
+            "the run's folder, under raw/."
+        ) from None
+
+
+def serve(runtime_name: str) -> ExitCode:
+    """Keep the lab with Locust's web UI up until Ctrl-C. Raises LabError, also when a service ends meanwhile."""
+    checkout = hashlib.sha256(str(ROOT).encode()).hexdigest()[:12]
+    with lock.held(f"up-{checkout}", "make up", clean_up) as held, signals_as_interrupts():
+        runtime: Runtime = ComposeRuntime() if runtime_name == "docker" else ProcessRuntime(folders.web_ui_logs())
+        try:
+            save_to = os.environ.get("SAVE_TO") or str(folders.FOLDER)
+            runtime.prepare({"SAVE_TO": save_to} if runtime_name == "process" else {})
+            held.note(project=runtime.project)
+            print(f"Starting the lab ({runtime.limits}) …", flush=True)
+            runtime.up([GENERATOR])
+            urls = runtime.published()
+            for service, url in urls.items():
+                print(f"  {service:6} {url}")
+            print(f"Open {urls[GENERATOR]}/compare and press Start; Ctrl-C ends the lab.", flush=True)
+            while not (ended := runtime.ended()):
+                time.sleep(LOOK)
+            raise LabDown(
+                f"{', '.join(ended)} stopped unexpectedly, so the lab was shut down. The last log lines of {ended[0]}:",
+                runtime.last_words(ended[0]),
+            )
+        except Interrupted:
+            return ExitCode.CONFIRMED
+        finally:
+            take_down(runtime, held)
+
+
+@contextmanager
+def signals_as_interrupts() -> Iterator[None]:
+    """Ctrl-C, and the signals that a closing terminal or a service manager sends, raise Interrupted."""
+
+    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        raise Interrupted
+
+    with handled(interrupt):
+        yield
+
+
+@contextmanager
+def signals_ignored() -> Iterator[None]:
+    """Cleaning up takes a few seconds and is not left half done."""
+    with handled(signal.SIG_IGN):
+        yield
+
+
+@contextmanager
+def handled(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> Iterator[None]:
+    numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+    if NOHUP:
+        numbers.remove(signal.SIGHUP)
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous)

@@ -1,0 +1,326 @@
+"""The services as local processes: the commands of compose.yaml, without Docker.
+
+compose.yaml stays the only topology. What a container network does is translated to loopback: every
+service listens on 127.0.0.1 at a free port (or at the one its variable names) and finds the others
+there.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import random
+import re
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+from loadtests import ROOT
+from loadtests.errors import BadInput, LabDown
+from loadtests.host.runtime import (
+    Runtime,
+    command_line,
+    plain,
+    port_is_free,
+    port_variable,
+    refuse_shared_ports,
+    refuse_taken_port,
+    required,
+    say_started_again,
+    start_generator,
+    terminal_environment,
+    with_dependencies,
+    without_password,
+)
+from loadtests.host.variables import topology
+from loadtests.model.service import GENERATOR, Service
+
+PASSED_ON = ("TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
+NOWHERE = "/nonexistent"  # a home in which no ~/.locust.conf and no ~/.pgpass changes what is measured
+TELEMETRY_PORT = 9000  # in every service that has a witness
+STEPS_BACK = 5  # nice: about a third of the weight of what measures
+GRACE = 6.0  # seconds from SIGTERM to SIGKILL
+START_TIMEOUT = 40.0  # seconds until a service has to be healthy
+PROBE_INTERVAL = 0.2  # seconds
+OPEN_FILES = 16384  # a connection each; as compose.yaml allows the containers
+VARIABLE = re.compile(r"\$(?:(?P<escaped>\$)|\{(?P<name>\w+)(?::-(?P<default>[^}]*))?\})")
+
+
+def interpolate(text: str, variables: Mapping[str, str]) -> str:
+    """`${NAME:-default}` and `${NAME}` as Compose fills them in; `$$` is a dollar sign."""
+
+    def value(match: re.Match[str]) -> str:
+        if match["escaped"]:
+            return "$"
+        return variables.get(match["name"]) or match["default"] or ""
+
+    return VARIABLE.sub(value, text)
+
+
+def read_services(text: str, variables: Mapping[str, str]) -> dict[str, Service]:
+    """The services that compose.yaml describes. Raises BadInput."""
+    import yaml  # noqa: PLC0415  # not on the system's Python, which runs the launcher
+
+    def words(value: Any) -> list[str]:
+        return [interpolate(str(word), variables) for word in value]
+
+    services = {}
+    for name, described in yaml.safe_load(text)["services"].items():
+        command = described.get("command")
+        if not isinstance(command, list):
+            raise BadInput(f"compose.yaml: the command of {name} must be a list of words")
+        services[name] = Service(
+            name=name,
+            command=words(command),
+            environment={
+                key: interpolate(str(value), variables) for key, value in described.get("environment", {}).items()
+            },
+            probe=words(described["healthcheck"]["test"])[1:],
+            ports=[container_port(port) for port in described.get("ports", ())],
+            exposed=[int(port) for port in described.get("expose", ())],
+            depends_on=required(described.get("depends_on", ())),
+            cpus=interpolate(str(described["cpus"]), variables) if "cpus" in described else None,
+            comes_first="cpu_shares" in described,
+        )
+    return services
+
+
+def declared_services(variables: Mapping[str, str]) -> dict[str, Service]:
+    """Return the services of the lab. Raises BadInput."""
+    return read_services(topology(), variables)
+
+
+def container_port(port: str | Mapping[str, Any]) -> int:
+    """From either way in which Compose lets a published port be written."""
+    return int(port.rpartition(":")[2] if isinstance(port, str) else port["target"])
+
+
+def on_loopback(services: Mapping[str, Service], ports: Mapping[str, Mapping[int, int]]) -> dict[str, Service]:
+    """The services as if the containers' network were 127.0.0.1; `ports`: local by service and container port."""
+
+    def translate(text: str, own: Mapping[int, int]) -> str:
+        for service, mapping in ports.items():
+            for inside, local in mapping.items():
+                text = re.sub(rf"//{re.escape(service)}:{inside}\b", f"//127.0.0.1:{local}", text)
+        text = text.replace("0.0.0.0", "127.0.0.1")  # noqa: S104  # what is replaced, not bound
+        numbers = "|".join(map(str, own))  # all in one pass: a local port may be the number of another one inside
+        return re.sub(rf"(?<![\d.])({numbers})(?![\d.])", lambda at: str(own[int(at[1])]), text) if own else text
+
+    return {
+        name: replace(
+            service,
+            command=[translate(word, ports[name]) for word in service.command],
+            environment={
+                # Only an address that is listened on holds a port of its own; any other number means itself.
+                key: translate(value, ports[name] if "0.0.0.0" in value else {})  # noqa: S104
+                for key, value in service.environment.items()
+            },
+            probe=[translate(word, ports[name]) for word in service.probe],
+        )
+        for name, service in services.items()
+    }
+
+
+# Below those that outgoing connections are given (Linux: 32768 and above), so that none of them takes a port between
+# its choice and the start of its service, which may be minutes later.
+CANDIDATES = cycle(random.sample(range(20_000, 32_000), 12_000))
+
+
+def free_port() -> int:
+    """Another one each time."""
+    return next(port for port in CANDIDATES if port_is_free(port))
+
+
+class ProcessRuntime(Runtime):
+    name = "process"
+    limits = "services run as local processes: nothing limits or isolates their CPU and memory"
+
+    def __init__(self, logs: Path) -> None:
+        self._logs = logs
+        self._services: dict[str, Service] = {}
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._logged: set[str] = set()
+        self._urls: dict[str, str] = {}
+        self._witnesses: dict[str, str] = {}
+
+    def prepare(self, variables: Mapping[str, str] | None = None) -> None:
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        environment = {**os.environ, "LAB_RUNTIME": self.name, **(variables or {})}
+        services = declared_services(environment)
+        refuse_shared_ports(port_variable(name) for name, service in services.items() if service.ports)
+        published = {
+            name: {port: self._local_port(name) for port in service.ports} for name, service in services.items()
+        }
+        ports = {name: {port: free_port() for port in services[name].exposed} | own for name, own in published.items()}
+        chosen = {port_variable(name): str(port) for name, own in published.items() for port in own.values()}
+        self._services = on_loopback(declared_services(environment | chosen), ports)
+        self._urls = {name: f"http://127.0.0.1:{port}" for name, own in published.items() for port in own.values()}
+        self._witnesses = {
+            name: f"http://127.0.0.1:{ports[name][TELEMETRY_PORT]}"
+            for name in ports
+            if TELEMETRY_PORT in services[name].exposed
+        }
+
+    def _local_port(self, service: str) -> int:
+        """The one that the service's variable asks for, or any that is free."""
+        asked = os.environ.get(port_variable(service), "")
+        if not asked:
+            return free_port()
+        if not asked.isascii() or not asked.isdigit():
+            raise BadInput(f"{port_variable(service)} must be a port from 1 to 65535; it is {asked[:80]!r}")
+        refuse_taken_port(service, int(asked))
+        return int(asked)
+
+    def up(self, services: Sequence[str]) -> None:
+        self._logs.mkdir(parents=True, exist_ok=True)
+        needed = with_dependencies(services, {name: service.depends_on for name, service in self._services.items()})
+        ended = [name for name in self.ended() if name in needed]
+        say_started_again(ended)
+        self.drop(ended)  # also the workers that it left behind
+        services = [name for name in needed if name not in self._processes]
+        for name in services:
+            for other in self._services[name].depends_on:
+                self._wait_until_healthy(other)
+            self._processes[name] = self._start(name)
+        for name in services:
+            self._wait_until_healthy(name)
+
+    def ended(self) -> list[str]:
+        return [name for name, process in self._processes.items() if process.poll() is not None]
+
+    def _start(self, name: str) -> subprocess.Popen[bytes]:
+        service = self._services[name]
+        path = self._logs / f"{name}.log"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Started again, it must not erase the last words of the one that died.
+            with path.open("ab" if name in self._logged else "wb") as log:
+                self._logged.add(name)
+                process = subprocess.Popen(
+                    service.command,
+                    cwd=ROOT,
+                    env=self._environment(service),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,  # a group of its own, so that its workers are stopped with it
+                    preexec_fn=end_with_launcher,  # noqa: PLW1509  # the launcher has no threads
+                )
+        except OSError as error:
+            raise LabDown(f"the service {name} could not be started: {error}") from error
+        if not service.comes_first:
+            with suppress(OSError):  # ended already, which the probe will say
+                os.setpriority(os.PRIO_PROCESS, process.pid, STEPS_BACK)  # its threads and children inherit it
+        return process
+
+    def _environment(self, service: Service) -> dict[str, str]:
+        """Only what compose.yaml gives, as in a container: a stray variable must not change a server."""
+        passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        path = os.pathsep.join((str(Path(sys.executable).parent), os.defpath))
+        return {
+            **passed_on,
+            "PATH": path,
+            "HOME": NOWHERE,
+            "LC_ALL": "C.UTF-8",
+            "PYTHONPATH": str(ROOT),
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONUTF8": "1",  # as in the images, whatever the locale is
+            **service.environment,
+        }
+
+    def _wait_until_healthy(self, name: str) -> None:
+        service, process = self._services[name], self._processes[name]
+        deadline = time.monotonic() + START_TIMEOUT
+        while True:
+            if (status := process.poll()) is not None:
+                raise self._failure(name, f"it ended with exit status {status}")
+            probed = subprocess.run(
+                service.probe,
+                cwd=ROOT,
+                env=self._environment(service),
+                capture_output=True,
+                check=False,
+                start_new_session=True,
+            )
+            if not probed.returncode:
+                return
+            if time.monotonic() > deadline:
+                raise self._failure(name, f"no answer in {START_TIMEOUT:.0f} s")
+            time.sleep(PROBE_INTERVAL)
+
+    def _failure(self, name: str, why: str) -> LabDown:
+        return LabDown(f"the service {name} is not healthy: {why}. Its last log lines:", self.last_words(name))
+
+    def last_words(self, name: str) -> str:
+        try:
+            return plain((self._logs / f"{name}.log").read_text(encoding="utf-8", errors="replace"))
+        except OSError as error:
+            return f"its log cannot be read: {error.strerror}"
+
+    def generate(self, arguments: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
+        service = self._services[GENERATOR]
+        command = [sys.executable, "-m", "loadtests", *arguments, f"--folder={folder}"]
+        return start_generator(command, self._environment(service) | terminal_environment())
+
+    def interrupt(self, generator: subprocess.Popen[bytes]) -> None:
+        if generator.poll() is None:
+            generator.send_signal(signal.SIGINT)
+
+    def down(self) -> None:
+        self.drop(list(self._processes))
+
+    def drop(self, services: Sequence[str]) -> None:
+        ended = [self._processes.pop(name) for name in services if name in self._processes]
+        for process in ended:
+            signal_group(process, signal.SIGTERM)
+        deadline = time.monotonic() + GRACE
+        for process in ended:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.1, deadline - time.monotonic()))
+            signal_group(process, signal.SIGKILL)  # also a worker that outlived its server
+            process.wait()
+
+    def published(self) -> Mapping[str, str]:
+        return {name: url for name, url in self._urls.items() if name in self._processes}
+
+    @property
+    def witnesses(self) -> Mapping[str, str]:
+        """Where each service says what happens inside it."""
+        return self._witnesses
+
+    def describe(self) -> Mapping[str, Any]:
+        return {
+            name: {
+                "command": command_line(service.command, service.environment),
+                "environment": without_password(service.environment),
+                "cpus": None,
+                "memory_bytes": None,
+            }
+            for name, service in self._services.items()
+            if name in self._processes or name == GENERATOR
+        }
+
+
+PR_SET_PDEATHSIG = 1  # of prctl(2)
+
+
+def end_with_launcher() -> None:
+    """Have the kernel end this service when the launcher ends, also by `kill -9` (Linux only)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """To the process and the workers it started: its session's group has its own id."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)

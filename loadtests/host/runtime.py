@@ -1,0 +1,186 @@
+"""Where the services run: in containers, or as local processes started with the same commands."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import socket
+import subprocess
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from loadtests import ROOT
+from loadtests.errors import BadInput, LabDown
+from loadtests.model.knobs import LOGIN
+
+LOG_LINES = 15
+PIPE = 2**20  # bytes of output that a launcher which was stopped (Ctrl-Z) leaves unread before the generator waits
+CONTROL = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07]*\x07|.)|[\x00-\x08\x0b-\x1f\x7f]")
+# Up to the last @, however little of it was percent-encoded; a word with :// begins another URL.
+PASSWORD = re.compile(r"(\w://[^:\s]*):(?:\S|\s(?!\S*://))*@")
+
+
+class Runtime(ABC):
+    """Brings services up and down and runs the load generator beside them.
+
+    Every method raises LabDown with the reason and the last log lines when it cannot.
+    """
+
+    name: str
+    limits: str  # what isolates the services from each other, in words
+
+    project = ""  # of Compose, once it is prepared
+
+    @abstractmethod
+    def prepare(self, variables: Mapping[str, str] | None = None) -> None:
+        """Build or install what the services need; says so when it takes long.
+
+        `variables`: those of compose.yaml that are set for this time, beside the environment's.
+        """
+
+    @abstractmethod
+    def up(self, services: Sequence[str]) -> None:
+        """Start the services and those that they need, as far as they do not run, and wait until they are healthy."""
+
+    @abstractmethod
+    def ended(self) -> list[str]:
+        """Return those services that `up` started and that no longer run."""
+
+    @abstractmethod
+    def last_words(self, service: str) -> str:
+        """Return the last lines of a service's log."""
+
+    @abstractmethod
+    def drop(self, services: Sequence[str]) -> None:
+        """Stop those of the services that `up` started."""
+
+    @abstractmethod
+    def generate(self, arguments: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
+        """Start `python -m loadtests …` where it reaches the services; it sees `folder` as its own.
+
+        The end of its standard input tells it that the launcher is gone.
+        """
+
+    @abstractmethod
+    def interrupt(self, generator: subprocess.Popen[bytes]) -> None:
+        """Ask the load generator to stop and to write what it has."""
+
+    @abstractmethod
+    def down(self) -> None:
+        """Stop what `up` and `generate` started, and nothing else. Raises LabDown where something is left."""
+
+    @abstractmethod
+    def published(self) -> Mapping[str, str]:
+        """The URL of each service that is up, on this machine."""
+
+    @abstractmethod
+    def describe(self) -> Mapping[str, Any]:
+        """For the manifest: the command, the environment and the limits of each service."""
+
+
+def start_generator(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start the load generator with pipes to it and from it, in a session that no terminal can end."""
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        pipesize=PIPE,
+        start_new_session=True,
+        env=environment,
+    )
+
+
+def plain(text: str, lines: int = LOG_LINES) -> str:
+    """Return the last lines of a log, without what only a terminal understands."""
+    clean = (CONTROL.sub("", line.rpartition("\r")[2]).rstrip() for line in text.rstrip().splitlines())
+    return "\n".join([line for line in clean if line][-lines:])
+
+
+def command_line(words: Sequence[str], environment: Mapping[str, str]) -> str:
+    """As a shell would write it, with the `$NAMES` that services.supervise fills in."""
+    return shlex.join(Template(word.replace("$$", "$")).safe_substitute(environment) for word in words)
+
+
+def with_dependencies(services: Iterable[str], depends_on: Mapping[str, Iterable[str]]) -> list[str]:
+    """The services and all that they need, each after what it needs."""
+    ordered: list[str] = []
+    for service in services:
+        for needed in (*with_dependencies(depends_on[service], depends_on), service):
+            if needed not in ordered:
+                ordered.append(needed)
+    return ordered
+
+
+def required(depends_on: Iterable[str] | Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What a service cannot do without; Compose starts the rest only where its profile is asked for."""
+    if isinstance(depends_on, Mapping):
+        return [name for name, how in depends_on.items() if how.get("required", True)]
+    return list(depends_on)
+
+
+def without_password(environment: Mapping[str, str]) -> dict[str, str]:
+    """For what is kept and shown: the URL of a database may hold one, and the login of the web UI does."""
+    shown = {name: PASSWORD.sub(r"\1:…@", str(value)) for name, value in environment.items()}
+    return shown | ({LOGIN: re.sub(":.*", ":…", shown[LOGIN])} if LOGIN in shown else {})
+
+
+def port_is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def refuse_taken_port(service: str, port: int) -> None:
+    """Raises LabDown."""
+    if not 1 <= port <= 65535:
+        raise LabDown(f"{port_variable(service)} must be a port from 1 to 65535; it is {port}")
+    if not port_is_free(port):
+        raise LabDown(
+            f"port {port}, which {service} needs, is taken by another program. Stop that program, or set "
+            f"{port_variable(service)} to a free port."
+        )
+
+
+def refuse_shared_ports(variables: Iterable[str]) -> None:
+    """Two services at one port, of which one would answer for both. Raises BadInput."""
+    asked: dict[str, str] = {}
+    for variable in variables:
+        port = os.environ.get(variable, "").lstrip("0")
+        if port and (other := asked.setdefault(port, variable)) != variable:
+            raise BadInput(f"{other} and {variable} must be different ports; both are {port[:80]}")
+
+
+def say_started_again(services: Iterable[str]) -> None:
+    if services := sorted(services):
+        print(f"Not running any longer, so started again: {', '.join(services)}.", flush=True)
+
+
+def port_variable(service: str) -> str:
+    """As compose.yaml names it."""
+    return f"{service.upper().replace('-', '_')}_PORT"
+
+
+def terminal_environment() -> dict[str, str]:
+    """What tells a program behind a pipe that its output ends in a terminal after all."""
+    if not os.isatty(1):
+        return {}
+    columns, lines = os.get_terminal_size(1)
+    sizes = {"COLUMNS": columns, "LINES": lines}  # 0 where the terminal does not know: nobody's width
+    return {
+        "FORCE_COLOR": "1",
+        "TTY_COMPATIBLE": "1",
+        "TTY_INTERACTIVE": "1",
+        **{name: str(size) for name, size in sizes.items() if size},
+        **({"NO_COLOR": "1"} if os.environ.get("NO_COLOR") else {}),
+        "TERM": os.environ.get("TERM", "xterm-256color"),
+    }

@@ -1,0 +1,105 @@
+"""What a person asks for on the page, checked: all of it holds, or nothing is changed. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from loadtests.errors import BadInput
+from loadtests.model import knobs
+from loadtests.model.knobs import Knob
+from loadtests.model.settings import Settings
+
+USERS = Knob("users", 1, knobs.MOST_USERS, "users of each target", whole=True)
+
+
+class BadField(BadInput):
+    """`field`: the control whose value is refused."""
+
+    def __init__(self, field: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.field = field
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """`users` are those of each of the `targets`."""
+
+    users: int
+    targets: tuple[str, ...]
+    strategy: str
+    settings: Settings
+
+    @property
+    def all_users(self) -> int:
+        return self.users * len(self.targets)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """By the names of the controls."""
+        return {
+            "users": self.users,
+            "targets": list(self.targets),
+            "strategy": self.strategy,
+            **asdict(self.settings),
+        }
+
+
+def read(said: object, targets: Collection[str], strategies: Collection[str]) -> Wanted:
+    """From what the page sends: texts and numbers by the names of its controls. Raises BadField."""
+    if not isinstance(said, Mapping):
+        raise BadField("", "What was sent is not a set of controls.")
+    return Wanted(
+        users=int(number(USERS, said)),
+        targets=chosen(said, targets),
+        strategy=strategy(said, strategies),
+        settings=settings(said),
+    )
+
+
+def settings(said: Mapping[str, Any]) -> Settings:
+    """Return the values of the knobs. Raises BadField, also where two of them do not go together."""
+    values: dict[str, Any] = {knob.name: number(knob, said) for knob in knobs.KNOBS}
+    try:
+        return Settings(**values)
+    except BadInput as error:
+        variable, _, _ = str(error).replace("=", " ").partition(" ")
+        raise BadField(variable.lower(), f"{error}.") from None
+
+
+def number(knob: Knob, said: Mapping[str, Any]) -> float:
+    try:
+        return knob.parse(str(said.get(knob.name, "")).strip())
+    except BadInput as error:
+        raise BadField(knob.name, f"{error}.") from None
+
+
+def chosen(said: Mapping[str, Any], targets: Collection[str]) -> tuple[str, ...]:
+    """In the order of the lab."""
+    asked = said.get("targets")
+    if not isinstance(asked, list) or not asked or not all(name in targets for name in asked):
+        raise BadField("targets", f"TARGETS must be one or more of {', '.join(targets)}.")
+    return tuple(name for name in targets if name in asked)
+
+
+def strategy(said: Mapping[str, Any], strategies: Collection[str]) -> str:
+    asked = str(said.get("strategy", ""))
+    try:
+        knobs.check_strategy(asked, strategies)
+    except BadInput as error:
+        raise BadField("strategy", f"{error}.") from None
+    return asked
+
+
+def changes(before: Wanted, after: Wanted) -> list[str]:
+    """What was turned, as the marks on the time axis say it: 'latency 0.5'."""
+    found = []
+    if before.targets != after.targets:
+        found.append(" and ".join(after.targets))
+    old, new = before.values, after.values
+    for name in ("users", "strategy", *(knob.name for knob in knobs.KNOBS)):
+        if old[name] != new[name]:
+            value = new[name] if isinstance(new[name], str) else f"{new[name]:g}"
+            found.append(value if name == "strategy" else f"{name.replace('_', ' ')} {value}")
+    return found

@@ -1,0 +1,100 @@
+"""The steady stretch since something was last changed: what Save makes a report of. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from loadtests.analysis.machine import Moment
+from loadtests.analysis.readings import Reading
+from loadtests.errors import BadInput
+from loadtests.generator.plan import NORMAL
+from loadtests.live.requested import Wanted
+from loadtests.live.second import Second
+
+LONGEST = 180  # seconds that a report looks back at the most
+SHORTEST = 5.0  # seconds that a report needs, as in a step of `make loadtest`
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """All that is known of one second. `generator_cpu` in cores; `throttled` and `clock` (wall against steady) in
+    seconds; `memory` in bytes, None where nothing limits it.
+    """
+
+    at: float  # UNIX time of its end
+    length: float
+    of: Mapping[str, Second]
+    readings: Mapping[str, Reading | None]
+    generator_cpu: float
+    throttled: float | None = None
+    clock: float = 0.0
+    machine: Moment | None = None
+    memory: int | None = None
+
+
+class Stretch:
+    def __init__(self) -> None:
+        self._ticks: deque[Tick] = deque(maxlen=LONGEST)
+        self.seconds = 0.0  # since the last change
+        self.draining = 0.0  # seconds from then on in which pages of before it still end
+        self.wanted: Wanted | None = None
+
+    def begin(self, wanted: Wanted, idle: float = 0.0) -> None:
+        """Something was changed, or started `idle` seconds after a stop.
+
+        Pages of before end by themselves: under WSGI also those whose users have gone.
+        """
+        self.forget()
+        self.draining = max(0.0, self.draining - idle)
+        self.wanted = wanted
+
+    def forget(self) -> None:
+        """Leave nothing to save; pages that are under way end all the same."""
+        self.draining = max(self._page_time, self.draining - self.seconds)
+        self._ticks.clear()
+        self.seconds = 0.0
+        self.wanted = None
+
+    def frozen(self) -> Stretch:
+        """As it is now, while another goes on."""
+        same = Stretch()
+        same.wanted, same.seconds, same.draining = self.wanted, self.seconds, self.draining
+        same._ticks.extend(self._ticks)
+        return same
+
+    def add(self, tick: Tick) -> None:
+        self._ticks.append(tick)
+        self.seconds += tick.length
+
+    @property
+    def _page_time(self) -> float:
+        """Seconds that theory expects a page to take, of the slower target."""
+        last = self._ticks[-1].of.values() if self._ticks else ()
+        return max((one.predicted.response_time for one in last if one.predicted), default=0.0)
+
+    @property
+    def warm_up(self) -> float:
+        """Seconds after a change until what ends belongs to it: its pages' response time or theirs of before."""
+        return NORMAL.warm_up + max(self._page_time, self.draining)
+
+    @property
+    def missing(self) -> float:
+        """Seconds until there is enough to save; 0 when there is."""
+        return max(0.0, self.warm_up + SHORTEST - self.seconds)
+
+    def steady(self) -> tuple[Tick, Sequence[Tick]]:
+        """The last tick of the warm-up, whose readings are the first of the window, and the window. Raises BadInput."""
+        if self.wanted is None or len(self._ticks) < 2:
+            raise BadInput("There is nothing to save yet: press Start.")
+        if self.missing:
+            raise BadInput(f"Nothing steady to save yet: wait {math.ceil(self.missing)} s more.")
+        passed = self.seconds - sum(tick.length for tick in self._ticks)
+        skipped = 0
+        while passed < self.warm_up or not skipped:
+            passed += self._ticks[skipped].length
+            skipped += 1
+        ticks = list(self._ticks)
+        return ticks[skipped - 1], ticks[skipped:]

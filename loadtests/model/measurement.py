@@ -1,0 +1,71 @@
+"""What is measured: one arm at one load level, and the pages that it leaves."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from random import Random
+from typing import NamedTuple
+
+from loadtests.model.experiment import Arm
+from loadtests.model.load_level import LoadLevel
+from loadtests.model.settings import Settings
+
+FEWEST_PAGES = 3  # of a measurement
+ENOUGH_PAGES = 20  # to tell CPU per page: the kernel counts CPU in steps of 10 ms
+NO_ANSWER = "no answer"  # the beginning of every fault of a page whose answer did not come
+UNANSWERED = f"{NO_ANSWER}: it had not come when the step had to end"
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One arm held at one load level: `warm_up` seconds thrown away, then `window` seconds that count.
+
+    `turn`: seconds after which users in lockstep do the same again, which is the time of a page that nothing holds up.
+    `drain`: seconds that its pages are expected to need after the window to end.
+    """
+
+    arm: Arm
+    level: LoadLevel
+    settings: Settings
+    repeat: int
+    warm_up: float
+    window: float
+    turn: float
+    drain: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        return self.warm_up + self.window + self.drain
+
+    def whole_turns(self, seconds: float) -> float:
+        """Return `seconds` rounded up to whole turns; a window is closed a moment late."""
+        return whole_turns(seconds - self.turn / 10, self.turn)
+
+    def random(self) -> Random:
+        """Return random numbers of this level and repeat: the same for each arm, so that all meet the same load."""
+        return Random(f"{self.level.slug} {self.repeat}")
+
+    @property
+    def name(self) -> str:
+        return f"{self.arm.name}-{self.level.slug}-{self.repeat + 1}"
+
+
+def whole_turns(seconds: float, turn: float) -> float:
+    """Return `seconds` rounded up to whole turns: otherwise users in lockstep end a page too many or too few."""
+    return math.ceil(seconds / turn - 1e-9) * turn if turn else seconds
+
+
+class Page(NamedTuple):
+    """A page in the log of a measurement.
+
+    `began` in seconds since the window was opened, negative before it; `took` in seconds; `fault`: why it is not whole.
+    """
+
+    began: float
+    took: float
+    fault: str | None
+
+    @property
+    def ended(self) -> float:
+        return self.began + self.took

@@ -1,0 +1,99 @@
+"""What somebody asks of a run, and what an experiment makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from loadtests.errors import BadInput
+from loadtests.model.experiment import Experiment
+from loadtests.model.knobs import KNOBS
+from loadtests.model.load_level import LoadLevel, amounts, shaped
+from loadtests.model.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What is asked for; the experiment decides what is not, and after it compose.yaml.
+
+    `users` and `rate`: load levels of a closed and of an open loop. `think`: seconds. `knobs`: texts by knob name.
+    """
+
+    users: tuple[LoadLevel, ...] = ()
+    rate: tuple[LoadLevel, ...] = ()
+    think: float | None = None
+    arrivals: str = ""
+    repeats: int | None = None
+    quick: bool = False
+    knobs: Mapping[str, str] = field(default_factory=dict)
+
+    def applied_to(self, experiment: Experiment) -> Experiment:
+        """Return the experiment as it is to be run."""
+        asked = experiment.quickened() if self.quick else experiment
+        levels = shaped((*self.users, *self.rate) or asked.levels, self.think, self.arrivals)
+        return replace(asked, levels=levels, repeats=self.repeats or asked.repeats)
+
+    def settings(self, experiment: Experiment, defaults: Mapping[str, str]) -> Settings:
+        """Return what is asked for, else what the experiment sets, else the `defaults` by variable. Raises BadInput."""
+        texts = {knob.name: defaults.get(knob.variable, "") for knob in KNOBS}
+        texts |= {name: str(value) for name, value in experiment.knobs.items()}
+        return Settings.parse({**texts, **self.knobs})
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The same as variables, for the command that repeats a run."""
+        return {name: value for name, value in self._variables() if value}
+
+    @property
+    def arguments(self) -> list[str]:
+        """The same as words of the command line, for the load generator."""
+        return [f"--{name.lower().replace('_', '-')}={value}" for name, value in self.variables.items()]
+
+    def _variables(self) -> Iterator[tuple[str, str]]:
+        yield "QUICK", "1" if self.quick else ""
+        yield "USERS", amounts(self.users)
+        yield "THINK", "" if self.think is None else f"{self.think:g}"
+        yield "RATE", amounts(self.rate)
+        yield "ARRIVALS", self.arrivals
+        yield "REPEATS", str(self.repeats or "")
+        yield from ((knob.variable, self.knobs.get(knob.name, "")) for knob in KNOBS)
+
+    def refuse_for(self, experiment: Experiment, variables: Collection[str], defaults: Mapping[str, str]) -> None:
+        """Raise BadInput where the experiment cannot be run as it is asked for.
+
+        `variables`: the names of those that are set; `defaults`: compose.yaml's.
+        """
+        self._refuse_levels(experiment)
+        self._refuse_shape(experiment)
+        refuse_decided(experiment, {*variables, *self.variables})
+        asked = self.applied_to(experiment)
+        settings = self.settings(asked, defaults)
+        for arm in asked.arms:
+            for level in asked.levels:
+                settings.turned({**arm.knobs, **level.knobs})
+
+    def _refuse_levels(self, experiment: Experiment) -> None:
+        turned = {name.upper() for level in experiment.levels for name in level.knobs}
+        if turned and (self.users or self.rate):
+            names = ", ".join(sorted(turned))
+            raise BadInput(f"{experiment.name} turns {names} from step to step, so it takes no USERS= and no RATE=")
+
+    def _refuse_shape(self, experiment: Experiment) -> None:
+        levels = (*self.users, *self.rate) or experiment.levels
+        if self.arrivals and not any(level.is_open for level in levels):
+            raise BadInput(f"ARRIVALS is the shape of what arrives (RATE=), and nothing arrives in {experiment.name}")
+        if self.think is not None and all(level.is_open for level in levels):
+            raise BadInput(f"THINK is what users do after a page (USERS=), and {experiment.name} has none")
+
+
+def refuse_decided(experiment: Experiment, variables: Collection[str]) -> None:
+    """Raise BadInput where variables are set that the experiment sets in each of its measurements."""
+    turned = [
+        {name.upper() for name in (*arm.knobs, *level.knobs)}
+        for variant in (experiment, experiment.quickened())
+        for arm in variant.arms
+        for level in variant.levels
+    ]
+    decided = {*experiment.deployment, *set.intersection(*turned or [set()])}
+    for name in sorted(decided & set(variables)):
+        raise BadInput(f"{name} is set by {experiment.name} itself. Leave {name} out, or choose another EXPERIMENT.")

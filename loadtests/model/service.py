@@ -1,0 +1,25 @@
+"""A service of compose.yaml."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+GENERATOR = "locust"
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service of compose.yaml with its variables filled in.
+
+    `ports` are those that it listens on in a container and that are published, `exposed` those for the lab alone.
+    """
+
+    name: str
+    command: list[str]
+    environment: dict[str, str]
+    probe: list[str]
+    ports: list[int]
+    exposed: list[int]
+    depends_on: list[str]
+    cpus: str | None  # cores; a local process is not held to them
+    comes_first: bool = False  # where it and others want a core

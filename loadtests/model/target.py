@@ -1,0 +1,22 @@
+"""A deployed aggregator, as it describes itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """`slots`: pages it can work on at once; None where CPU and memory decide. `paths` and `pools`
+    (connections or threads that its pages share) by strategy.
+    """
+
+    name: str
+    url: str
+    interface: str
+    slots: int | None
+    paths: dict[str, str]
+    workers: int
+    pools: dict[str, int]
+    identity: dict[str, Any]

@@ -1,0 +1,142 @@
+"""What earlier runs measured: the CPU of pages, for a prediction, and the noise floor of this machine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean, linear_regression
+from typing import Any
+
+from loadtests import experiments
+from loadtests.analysis.comparison import number
+from loadtests.model.experiment import Arm, Experiment
+from loadtests.model.measurement import ENOUGH_PAGES
+from loadtests.model.settings import Settings
+from loadtests.results import folders
+
+NOISE = "noise"  # the experiment that measures the floor
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredCpu:
+    """CPU seconds per page of an arm and, `beside` it, of the api and the load generator, as a step of a run took them.
+
+    `run`: its folder. `fan_out` and `work` are those of its pages, of which `goodput` (pages/s) were served. `at_most`:
+    nothing is known of pages with another fan-out, so that what these cost is a lower bound, and what is served an
+    upper one.
+    """
+
+    run: str
+    arm: tuple[str, str]  # target and strategy
+    fan_out: int
+    work: float
+    goodput: float
+    cpu_per_page: float
+    beside: float = 0.0
+    at_most: bool = False
+
+
+def cpu_of_earlier_runs(
+    measured: Iterable[MeasuredCpu], arm: Arm, turned: Settings, goodput: float
+) -> MeasuredCpu | None:
+    """Return what these pages cost where so many pages/s are served. None where there are no such pages.
+
+    A page costs something by itself and something for each call: a straight line through the fan-outs that were
+    measured, of each the first run's step with the nearest goodput, since a busy server takes less CPU a page. Where
+    one fan-out was measured, its pages cost no less for more calls, and for fewer no less than in proportion.
+    """
+    nearest: dict[int, MeasuredCpu] = {}
+    for one in measured:
+        if one.arm != (arm.target, arm.strategy) or one.work != turned.work:
+            continue
+        known = nearest.setdefault(one.fan_out, one)
+        if one.run == known.run and apart(one.goodput, goodput) < apart(known.goodput, goodput):
+            nearest[one.fan_out] = one
+    if not nearest:
+        return None
+    if turned.fan_out in nearest:
+        return nearest[turned.fan_out]
+    if len(nearest) == 1:
+        [only] = nearest.values()
+        share = min(1.0, turned.fan_out / only.fan_out)
+        cpu = turned.work + max(0.0, only.cpu_per_page - turned.work) * share
+        return replace(only, fan_out=turned.fan_out, cpu_per_page=cpu, beside=only.beside * share, at_most=True)
+    fan_outs = list(nearest)
+    cpu = on_the_line(fan_outs, [one.cpu_per_page for one in nearest.values()], turned.fan_out)
+    beside = on_the_line(fan_outs, [one.beside for one in nearest.values()], turned.fan_out)
+    first = next(iter(nearest.values()))
+    return replace(first, fan_out=turned.fan_out, cpu_per_page=max(cpu, turned.work), beside=beside)
+
+
+def apart(one: float, other: float) -> float:
+    return abs(math.log(one / other))
+
+
+def on_the_line(fan_outs: Sequence[int], seconds: Sequence[float], fan_out: int) -> float:
+    """Return a + b·fan_out by least squares, neither of them negative: no call gives CPU back, and no page."""
+    slope, intercept = linear_regression(fan_outs, seconds)
+    if slope < 0:
+        return fmean(seconds)
+    if intercept < 0:
+        slope, intercept = linear_regression(fan_outs, seconds, proportional=True)
+    return intercept + slope * fan_out
+
+
+def measured_cpu() -> list[MeasuredCpu]:
+    """Of all runs, the latest first."""
+    catalogue = experiments.catalogue()
+    return [one for path in folders.summaries() for one in measured_cpu_of(path, catalogue)]
+
+
+def measured_cpu_of(path: Path, catalogue: Mapping[str, Experiment]) -> list[MeasuredCpu]:
+    """Of a run; none where it is damaged, and none where it is invalid or a check failed."""
+    summary = folders.summary(path)
+    try:
+        if not summary["complete"] or summary["verdict"]["status"] == "invalid":
+            return []
+        if not all(check["passed"] for check in summary["checks"]):
+            return []
+        asked = catalogue.get(summary["experiment"], Experiment("unknown"))
+        knobs_of_arms = {(arm.target, arm.strategy, arm.label): arm.knobs for arm in asked.arms}
+        found = []
+        for arm in summary["arms"]:
+            key = (arm["target"], arm["strategy"])
+            own = knobs_of_arms.get((*key, arm["label"]), {})
+            for step in arm["steps"]:
+                if step["cpu_per_page"] is None or step["pages"] < ENOUGH_PAGES or not step["goodput"]:
+                    continue
+                turned = summary["manifest"]["knobs"] | own | step["knobs"]
+                found.append(
+                    MeasuredCpu(
+                        run=path.parent.name,
+                        arm=key,
+                        fan_out=max(1, int(number(turned["fan_out"], "fan_out"))),
+                        work=number(turned["work"], "work"),
+                        goodput=number(step["goodput"], "goodput"),
+                        cpu_per_page=number(step["cpu_per_page"], "cpu_per_page"),
+                        beside=number(step.get("cpu_beside") or 0.0, "cpu_beside"),
+                    )
+                )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return []
+    return found
+
+
+def noise_floor(runtime: str, machine: Mapping[str, Any], *, quick: bool) -> float | None:
+    """A share; None where no valid run of this machine in this runtime, as quick as this, has measured it."""
+    floors = (floor_of(path, runtime, machine, quick=quick) for path in folders.summaries(NOISE))
+    return next((floor for floor in floors if floor is not None), None)
+
+
+def floor_of(path: Path, runtime: str, machine: Mapping[str, Any], *, quick: bool) -> float | None:
+    """None also where the file is damaged."""
+    summary = folders.summary(path)
+    try:
+        holds = summary["complete"] is True and summary["verdict"]["status"] in {"confirmed", "not confirmed"}
+        known = summary["manifest"]
+        alike = (summary["runtime"], known["machine"], known["knobs"]["quick"]) == (runtime, machine, quick)
+        return number(summary["noise_floor"], "noise_floor") if holds and alike else None
+    except (ValueError, KeyError, TypeError):
+        return None

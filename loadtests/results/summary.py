@@ -1,0 +1,371 @@
+"""summary.json: all that a run found, as docs/summary.schema.json describes it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from loadtests.analysis import capacity, noise, uncertainty
+from loadtests.analysis.check import Check
+from loadtests.analysis.cost import Cost, calibrated, cost, match, measured_match, slots_busy
+from loadtests.analysis.gaps import Gap, gap, limited_by, notices
+from loadtests.analysis.statistics import LevelFigures, Measured, steps
+from loadtests.analysis.uncertainty import Interval
+from loadtests.analysis.validity import Limits, checks
+from loadtests.analysis.verdict import Verdict, verdict
+from loadtests.experiments.judging import highest
+from loadtests.model.experiment import Answers, Arm, Experiment, Point, Probe
+from loadtests.model.load_level import PATIENCE
+from loadtests.model.prediction import Deployment, Prediction
+from loadtests.model.settings import Settings
+from loadtests.model.target import Target
+from loadtests.model.units import UNKNOWN
+from loadtests.results import files
+
+SCHEMA_VERSION = 6
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as it stands: complete, or stopped on the way (`stopped_because`)."""
+
+    experiment: Experiment
+    settings: Settings
+    targets: Mapping[str, Target]
+    planned: int
+    measured: Sequence[Measured]
+    manifest: Mapping[str, Any]
+    stopped_because: str | None = None
+    objections: Sequence[Check] = ()  # known before anything is looked at
+
+    @property
+    def incomplete(self) -> str | None:
+        """How much is there and why not all of it; None when the run is complete."""
+        if len(self.measured) == self.planned:
+            return None
+        return f"{len(self.measured)} of {self.planned} measurements: {self.stopped_because or 'the rest is missing.'}"
+
+
+def summarize(run: Run) -> dict[str, Any]:
+    """The content of summary.json."""
+    known_floor = run.manifest.get("noise_floor")
+    floor = noise.at_least(known_floor)
+    arms = [arm_figures(run, arm, floor) for arm in run.experiment.arms]
+    reached = points(arms, floor)
+    found = [*run.objections, *checks(run.measured, limits(run))]
+    missed = [gap.sentence for arm in arms for gap in arm.gaps if gap is not None and gap.missed]
+    ending = verdict(run.experiment, reached, found, incomplete=run.incomplete, missed=missed)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "experiment": run.experiment.name,
+        "question": run.experiment.question,
+        "plots": list(run.experiment.plots),
+        "runtime": run.manifest["runtime"],
+        "complete": not run.incomplete,
+        "arms": [arm_of(arm) for arm in arms],
+        "comparison": comparison(highest(reached)),
+        "verdict": {"status": ending.status, "sentence": ending.sentence},
+        "noise_floor": known_floor if ending.noise_floor is None else ending.noise_floor,
+        "findings": [*findings(arms), *matches(run, arms, doubtful(run, found))],
+        "checks": [asdict(check) for check in found],
+        "probe": None,
+        "manifest": dict(run.manifest),
+    }
+
+
+def summarize_probe(
+    experiment: Experiment,
+    probe: Probe,
+    answers: Answers,
+    manifest: Mapping[str, Any],
+    *,
+    stopped_because: str | None = None,
+) -> dict[str, Any]:
+    """The same, of a question that no page answers; `stopped_because`: why not all answers are there."""
+    ending = probe_verdict(probe, answers, stopped_because)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "experiment": experiment.name,
+        "question": experiment.question,
+        "plots": [],
+        "runtime": manifest["runtime"],
+        "complete": not stopped_because,
+        "arms": [],
+        "comparison": comparison([]),
+        "verdict": {"status": ending.status, "sentence": ending.sentence},
+        "noise_floor": None,
+        "findings": [],
+        "checks": [],
+        "probe": {
+            "headings": [column.heading for column in probe.columns],
+            "rows": [{"name": name, "figures": figures_of(probe, answer)} for name, answer in answers.items()],
+        },
+        "manifest": dict(manifest),
+    }
+
+
+def probe_verdict(probe: Probe, answers: Answers, stopped_because: str | None) -> Verdict:
+    if stopped_because:
+        return Verdict("invalid", f"Incomplete, {len(answers)} of {len(probe.queries)} answers: {stopped_because}")
+    judgement = probe.judge(answers)
+    return Verdict("confirmed" if judgement.confirmed else "not confirmed", judgement.sentence)
+
+
+def figures_of(probe: Probe, answer: Mapping[str, Any]) -> list[str]:
+    """As a reader sees them."""
+    return [UNKNOWN if answer.get(column.key) is None else column.words(answer[column.key]) for column in probe.columns]
+
+
+@dataclass(frozen=True)
+class ArmFigures:
+    """An arm with its steps, what was predicted for each, and what it costs."""
+
+    arm: Arm
+    target: Target
+    deployment: Deployment
+    steps: Sequence[LevelFigures]
+    predicted: Sequence[Prediction | None]
+    gaps: Sequence[Gap | None]
+    cost: Cost
+
+
+def arm_figures(run: Run, arm: Arm, floor: float) -> ArmFigures:
+    target = run.targets[arm.target]
+    found = steps(run.measured, arm)
+    limited = deployment(target, run.manifest).with_client(arm.strategy, arm.pool, arm.timeout)
+    predicted = [prediction(run, arm, limited, step, calibrated(found, step)) for step in found]
+    apart = [
+        None if arm.fails or expected is None else gap(arm.words, step, expected, limited, floor)
+        for step, expected in zip(found, predicted, strict=True)
+    ]
+    return ArmFigures(arm, target, limited, found, predicted, apart, cost(found))
+
+
+def prediction(
+    run: Run, arm: Arm, limited: Deployment, step: LevelFigures, known: LevelFigures | None
+) -> Prediction | None:
+    """None where the formula does not know; `known`: the step whose CPU per page it takes."""
+    if arm.unknown:
+        return None
+    came = (step.pages + sum(step.failures.values())) / step.seconds if step.seconds else 0.0
+    return capacity.predict(
+        step.settings,
+        arm.strategy,
+        limited,
+        replace(step.level, rate=came) if step.level.is_open and came else step.level,  # chance decides how many arrive
+        (known and known.cpu_per_page) or 0.0,
+        cpu_beside=(known and known.cpu_beside) or 0.0,
+        holds=arm.holds,
+        after=middle(run.measured, step),
+        patience=arm.patience or PATIENCE,
+    )
+
+
+def middle(measured: Iterable[Measured], step: LevelFigures) -> float:
+    """Seconds from the first arrival to the middle of the window, where the median arrival is."""
+    same = (one for one in measured if (one.measurement.arm, one.measurement.level) == (step.arm, step.level))
+    return median(one.measurement.warm_up + one.seconds / 2 for one in same)
+
+
+def deployment(target: Target, manifest: Mapping[str, Any]) -> Deployment:
+    """Return what the target and the manifest say of it. A Python process computes on one core at a time."""
+    services = manifest.get("services", {})
+    service, api = services.get(target.name, {}), services.get("api", {})
+    machine = manifest.get("generator", {}).get("cores") or math.inf
+    return Deployment(
+        target.slots,
+        capacity.cores(target.workers, service.get("cpus"), machine),
+        target.workers,
+        target.pools,
+        machine=machine,
+        **capacity.waits(service.get("environment", {}), api.get("environment", {})),
+    )
+
+
+def limits(run: Run) -> Limits:
+    """What compose.yaml allows the services. Bytes and cores; None where nothing limits them."""
+    services = run.manifest.get("services", {})
+    return Limits(
+        contained=run.manifest["runtime"] != "process",
+        quick=run.manifest.get("knobs", {}).get("quick", False),
+        memory={name: of.get("memory_bytes") for name, of in services.items() if isinstance(of, Mapping)},
+        generator_cpus=services.get("locust", {}).get("cpus"),
+    )
+
+
+def findings(arms: Sequence[ArmFigures]) -> list[str]:
+    """Say where the measured goodput parts from the predicted one by more than the noise, and what else was seen."""
+    gaps = [gap.sentence for arm in arms for gap in arm.gaps if gap is not None]
+    seen = [
+        notice
+        for arm in arms
+        for figures in zip(arm.steps, arm.predicted, arm.gaps, strict=True)
+        for notice in notices(arm.arm.words, *figures)
+    ]
+    return [*gaps, *seen]
+
+
+def doubtful(run: Run, found: Iterable[Check]) -> set[Arm]:
+    """Return the arms that nothing is to be advised from: all of an incomplete run, and those with a failed check."""
+    if run.incomplete or run.objections:
+        return set(run.experiment.arms)
+    failed = {check.measurement for check in found if not check.passed}
+    return {one.measurement.arm for one in run.measured if one.measurement.name in failed}
+
+
+def matches(run: Run, arms: Sequence[ArmFigures], without: Collection[Arm]) -> list[str]:
+    """What the arm with slots would need to serve what the one without them serves, as each suits its interface.
+
+    Measured, where the run has an arm with slots enough; predicted where not.
+    """
+    arms = [arm for arm in arms if arm.steps and arm.arm not in without]
+    of_its_kind = [arm for arm in arms if arm.arm.strategy == "threadpool" and not arm.arm.label]
+    free = [arm for arm in arms if arm.arm == Arm("asgi", "gather")]
+    slotted = [arm for arm in of_its_kind if arm.arm.target == "wsgi"]
+    return [sentence for one in slotted for other in free if (sentence := match_of(one, other, of_its_kind))]
+
+
+def match_of(arm: ArmFigures, free: ArmFigures, others: Sequence[ArmFigures]) -> str | None:
+    target = free.steps[-1]
+    same = {step.level: step for step in arm.steps}.get(target.level)
+    if same is None:
+        return None
+    waited = capacity.page_time(same.settings, arm.arm.strategy) + (same.cpu_per_page or 0.0)
+    predicted = match(same, arm.cost, arm.deployment, target, waited)
+    if predicted is None:
+        return None
+    for other in sorted(others, key=lambda one: one.deployment.slots or 0):
+        step = {step.level: step for step in other.steps}.get(target.level)
+        if step is not None and (other.deployment.slots or 0) >= slots_busy(target, waited):
+            return measured_match(step, other.deployment.slots or 0, target)
+    return predicted
+
+
+def verdict_of(summary: Mapping[str, Any]) -> Verdict:
+    return Verdict(**summary["verdict"])
+
+
+def arm_of(arm: ArmFigures) -> dict[str, Any]:
+    return {
+        "target": arm.arm.target,
+        "strategy": arm.arm.strategy,
+        "label": arm.arm.label,
+        "server": arm.target.identity["server"],
+        "slots": arm.target.slots,
+        "cores": arm.deployment.cores if math.isfinite(arm.deployment.cores) else None,
+        "cost": asdict(arm.cost),
+        "steps": [step_of(*figures) for figures in zip(arm.steps, arm.predicted, arm.gaps, strict=True)],
+    }
+
+
+def step_of(step: LevelFigures, predicted: Prediction | None, apart: Gap | None) -> dict[str, Any]:
+    return {
+        "name": step.level.name,
+        "users": step.level.users,
+        "rate": step.level.rate,
+        "think": step.level.think,
+        "arrivals": step.level.arrivals if step.level.is_open else None,
+        "knobs": dict(step.level.knobs),
+        "goodput": step.goodput,
+        "goodput_repeats": list(step.goodputs),
+        "goodput_interval": ends(step.intervals["goodput"]),
+        "response_time": step.response_time,
+        "response_time_repeats": dict(step.times),
+        "response_time_interval": {name: ends(step.intervals[name]) for name in ("p50", "p95")},
+        "first_byte": step.first_byte,
+        "failure_time": step.failure_time,
+        "pages": step.pages,
+        "failures": sum(step.failures.values()),
+        "failure_reasons": dict(step.failures.most_common(10)),
+        "seconds": step.seconds,
+        "cpu_per_page": step.cpu_per_page,
+        "cpu_beside": step.cpu_beside,
+        "machine": step.machine and {**asdict(step.machine), "taken": step.machine.taken},
+        "inside": {**asdict(step.inside), "workers": [asdict(worker) for worker in step.inside.workers]},
+        "predicted": predicted_of(predicted),
+        "limited_by": limited_by(apart, predicted),
+    }
+
+
+def ends(interval: Interval | None) -> list[float] | None:
+    return None if interval is None else list(interval)
+
+
+def predicted_of(predicted: Prediction | None) -> dict[str, Any]:
+    names = (
+        "goodput",
+        "response_time",
+        "bottleneck",
+        "pages_in_flight",
+        "calls_in_flight",
+        "failing",
+        "failure_time",
+        "reason",
+    )
+    if predicted is None:
+        return dict.fromkeys(names)
+    values = {name: getattr(predicted, name) for name in names}
+    return {name: None if value == math.inf else value for name, value in values.items()}
+
+
+def points(arms: Sequence[ArmFigures], floor: float) -> list[Point]:
+    """Every arm at every step that all of them have reached."""
+    reached = set.intersection(*({step.level for step in arm.steps} for arm in arms))
+    return [
+        point(arm, step, predicted, floor)
+        for arm in arms
+        for step, predicted in zip(arm.steps, arm.predicted, strict=True)
+        if step.level in reached
+    ]
+
+
+def point(arm: ArmFigures, step: LevelFigures, predicted: Prediction | None, noise_floor: float) -> Point:
+    times = {name: or_nan(value) for name, value in step.response_time.items()}
+    return Point(
+        arm=arm.arm,
+        level=step.level,
+        slots=arm.deployment.slots,
+        goodput=step.goodput,
+        goodputs=tuple(step.goodputs),
+        drawn=step.drawn.goodput if step.drawn else uncertainty.NOTHING,
+        predicted=predicted,
+        p50=times["p50"],
+        p95=times["p95"],
+        pages=step.pages,
+        failures=sum(step.failures.values()),
+        seconds=step.seconds,
+        cpu_per_page=step.cpu_per_page,
+        first_byte=or_nan(step.first_byte["p50"]),
+        failed_after=or_nan(step.failure_time["p50"]),
+        inside=step.inside,
+        noise_floor=noise_floor,
+    )
+
+
+def or_nan(value: float | None) -> float:
+    """NaN where nothing is known."""
+    return math.nan if value is None else value
+
+
+def comparison(points: Sequence[Point]) -> dict[str, Any]:
+    """How many times the first arm's goodput the last arm's is, at the highest step."""
+    if not points or not points[0].goodput:
+        return {"step": None, "of": None, "to": None, "ratio": None, "ratio_interval": None}
+    first, last = points[0], points[-1]
+    return {
+        "step": first.level.name,
+        "of": last.arm.target,
+        "to": first.arm.target,
+        "ratio": last.goodput / first.goodput,
+        "ratio_interval": ends(uncertainty.of_ratio(last.goodputs, first.goodputs, (last.drawn, first.drawn))),
+    }
+
+
+def write(summary: Mapping[str, Any], folder: Path) -> None:
+    """Raises LabError."""
+    files.write(folder / "summary.json", json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
