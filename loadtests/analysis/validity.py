@@ -220,8 +220,10 @@ def checks_of_sample(one: Measured, limits: Limits) -> Iterator[Check]:
             "The target was still warming up, or something else used the machine: run again.",
         )
     # Pages that share a core end in bursts, one burst per time that a page stays in the target (Little's law).
+    # This mean includes an interruption; the median response time does not, but it includes the wait for
+    # a slot.
     stay = (one.inside.pages_in_flight or 0.0) / one.goodput if one.goodput else 0.0
-    turn = max(one.measurement.turn, stay)
+    turn = max(one.measurement.turn, min(stay, median))
     stall = uncertainty.stall(one.log, one.seconds, turn, ENOUGH_TO_MISS[is_open])
     yield Check(
         "interruption",

@@ -10,14 +10,10 @@ import json
 import os
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import httpx
 import jsonschema
 import pytest
 
@@ -29,11 +25,30 @@ from tests.runs import LONGEST, ROOT, Ended, Lab, one_line, refused
 
 QUICK = ("run", "--runtime=process", "--quick")
 
-# A load generator whose wall clock is set forward by a second as soon as a file is there.
-CLOCK_THAT_CAN_BE_SET = """
-import os, sys, time
-right, file = time.time, sys.argv.pop(1)
-time.time = lambda: right() + os.path.exists(file)
+# A load generator whose wall clock is set forward by a second when a window is opened.
+GENERATOR_WHOSE_CLOCK_IS_SET = """
+import sys, time
+from loadtests.generator.record import Recorder
+right, opened = time.time, Recorder.open
+def open_and_set(recorder):
+    opened(recorder)
+    time.time = lambda: right() + 1
+Recorder.open = open_and_set
+from loadtests.__main__ import main
+sys.exit(main())
+"""
+
+# One that stops a server, whose process id it is told, for a second soon after a window is opened.
+GENERATOR_THAT_STOPS_A_SERVER = """
+import os, signal, sys
+import gevent
+from loadtests.generator.record import Recorder
+server, opened = int(sys.argv.pop(1)), Recorder.open
+def open_and_stop(recorder):
+    opened(recorder)
+    gevent.spawn_later(0.2, os.kill, server, signal.SIGSTOP)
+    gevent.spawn_later(1.2, os.kill, server, signal.SIGCONT)
+Recorder.open = open_and_stop
 from loadtests.__main__ import main
 sys.exit(main())
 """
@@ -155,39 +170,6 @@ def own_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessRuntime
         yield runtime
 
 
-@contextmanager
-def relay(url: str, on_reading: Callable[[int], None]) -> Iterator[str]:
-    """Stands before a witness and says the how-maniest reading it is: so a test knows when a window is open.
-
-    The load generator asks a target's witness twice before the step (is it idle? what has it counted?), for the third
-    time when the warm-up is over, for the fourth time when the window has been opened, and then once a second.
-    """
-    readings = 0
-
-    class Relay(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            nonlocal readings
-            readings += 1
-            on_reading(readings)
-            answer = httpx.get(f"{url}{self.path}", trust_env=False).content
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            """Quiet: pytest shows what the lab says."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Relay) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
 def measure(
     lab: ProcessRuntime,
     results: Path,
@@ -251,35 +233,19 @@ def test_a_load_generator_that_does_not_keep_its_schedule_is_not_believed(
 
 def test_a_target_that_stands_still_in_mid_window_is_noticed(own_lab: ProcessRuntime, tmp_path: Path) -> None:
     server = server_at(own_lab.published()["asgi"])
-
-    def stop_it_for_a_second(reading: int) -> None:
-        if reading == 4:
-            server.suspend()
-        if reading == 5:
-            server.resume()
-
-    load = ("--users=40", "--latency=0.2")
+    generator = ["-c", GENERATOR_THAT_STOPS_A_SERVER, str(server.pid)]
     try:
-        with relay(own_lab.witnesses["asgi"], stop_it_for_a_second) as witness:
-            ended = measure(own_lab, tmp_path, ["-m", "loadtests"], {**own_lab.witnesses, "asgi": witness}, *load)
+        ended = measure(own_lab, tmp_path, generator, own_lab.witnesses, "--users=20", "--fan-out=1")
     finally:
         server.resume()
-    check = at("asgi-gather-40-users-1", refused(ended, "interruption"))
+    check = at("asgi-gather-20-users-1", refused(ended, "interruption"))
     assert check["remedy"] == "The target was stopped, or had to wait for the machine: run again."
 
 
 def test_a_clock_that_is_set_in_mid_window_is_noticed(own_lab: ProcessRuntime, tmp_path: Path) -> None:
     """The load generator as it is, but for its wall clock: the machine's own is not a test's to set."""
-    clock_is_set = tmp_path / "set"
-
-    def set_it_when_the_window_is_open(reading: int) -> None:
-        if reading == 4:
-            clock_is_set.touch()
-
-    generator = ["-c", CLOCK_THAT_CAN_BE_SET, str(clock_is_set)]
-    with relay(own_lab.witnesses["asgi"], set_it_when_the_window_is_open) as witness:
-        ended = measure(own_lab, tmp_path, generator, {**own_lab.witnesses, "asgi": witness})
-    check = at("asgi-gather-5-users-1", refused(ended, "clock"))
+    ended = measure(own_lab, tmp_path, ["-c", GENERATOR_WHOSE_CLOCK_IS_SET], own_lab.witnesses)
+    check = at("wsgi-threadpool-5-users-1", refused(ended, "clock"))
     assert check["remedy"] == "The machine was paused or its clock was set during the step: run again."
 
 

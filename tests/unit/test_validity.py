@@ -33,6 +33,17 @@ def failed(**changes: Any) -> list[str]:
     return [check.name for check in checks([changed(**changes)], LIMITS) if not check.passed]
 
 
+def test_an_interruption_is_not_hidden_by_the_pages_that_it_made_slow() -> None:
+    """Users got no page for the first second: the mean page was in the target for 0.64 s, the median for 0.35."""
+    ends = [1 + 1.4 * number / 150 for number in range(150)]
+    log = [
+        Page(end - (1 if number < 40 else 0.35), 1 if number < 40 else 0.35, None) for number, end in enumerate(ends)
+    ]
+    stopped = changed(load=40, seconds=2.4, goodput=62.5, took=0.35, log=log, settings=replace(SETTINGS, latency=0.2))
+    stopped = replace(stopped, inside=replace(stopped.inside, pages_in_flight=40.0))
+    assert "interruption" in [check.name for check in checks([stopped], LIMITS) if not check.passed]
+
+
 def test_a_good_measurement_passes_every_check() -> None:
     assert failed() == []
 
