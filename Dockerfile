@@ -50,6 +50,7 @@ FROM base AS locust
 COPY --from=install-locust /venv /venv
 COPY --chmod=755 loadtests /lab/loadtests
 COPY --chmod=644 compose.yaml /lab/
+COPY --chmod=755 compose /lab/compose
 USER lab
 
 # Debian's PostgreSQL, because it needs nothing but the base and Debian's packages. The database is made here, once, and

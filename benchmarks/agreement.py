@@ -100,7 +100,7 @@ def by_the_lab(runtime: PinnedRuntime, folder: Path) -> dict[str, dict[str, floa
     manifest.write(manifest.launched(ROOT, runtime.name, runtime.describe(), "make bench"), folder)
     page = PAGE["wsgi"]
     asked = [f"--users={USERS}", f"--fan-out={page.fan_out}", f"--latency={page.latency:g}", f"--jitter={JITTER:g}"]
-    process = runtime.generate(["measure", "--experiment=external-concurrency", *asked], folder)
+    process = runtime.generate(["measure", "--experiment=external-concurrency", *asked], list(PAGE), folder)
     try:
         process.wait(PATIENCE)  # its standard input stays open: that is what it lives by
     except subprocess.TimeoutExpired:

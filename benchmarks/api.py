@@ -22,7 +22,7 @@ def api() -> Result:
     with lab.running(runtime):
         runtime.prepare()
         runtime.up(["api"])
-        url, said = runtime.published()["api"], runtime.witnesses["api"]
+        url, said = runtime.published()["api"], runtime.metrics["api"]
         steps = [lab.run(capacity.climb(url, said, in_flight)) for in_flight in capacity.LADDER]
         described = runtime.describe()["api"]
     goal = next(step for step in steps if step.asked == capacity.GOAL)

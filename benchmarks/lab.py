@@ -26,6 +26,7 @@ from loadtests.errors import Interrupted
 from loadtests.generator import sampler
 from loadtests.host import launch
 from loadtests.host.processes import ProcessRuntime, free_port
+from loadtests.model.service import METRICS_PORT, PORT
 from loadtests.results.folders import FOLDER as RESULTS
 from services.supervise import cpu_seconds
 
@@ -61,9 +62,11 @@ class PinnedRuntime(ProcessRuntime):
 
         `{port}` in a command of its own is the port that it has to listen on.
         """
-        service, old, new = self._services[like], self._urls[like].rpartition(":")[2], str(free_port())
+        service, old, new = self._services[like], str(self._ports[like][PORT]), str(free_port())
         words = command or [application if application and ":application" in word else word for word in service.command]
-        environment = service.environment | {"TELEMETRY_ADDRESS": f"127.0.0.1:{free_port()}"} | dict(extra or {})
+        ports = {PORT: int(new), METRICS_PORT: free_port()}
+        address = {"TELEMETRY_ADDRESS": f"127.0.0.1:{ports[METRICS_PORT]}"}
+        environment = service.environment | address | dict(extra or {})
         self._services[name] = replace(
             service,
             name=name,
@@ -71,8 +74,7 @@ class PinnedRuntime(ProcessRuntime):
             environment=environment,
             probe=[word.replace(old, new) for word in service.probe],
         )
-        self._urls = {**self._urls, name: f"http://127.0.0.1:{new}"}
-        self._witnesses = {**self._witnesses, name: f"http://{environment['TELEMETRY_ADDRESS']}"}
+        self._ports[name] = ports
         self._measured.add(name)
 
     def _start(self, name: str) -> subprocess.Popen[bytes]:

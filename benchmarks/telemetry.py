@@ -52,7 +52,7 @@ def telemetry() -> Result:
                     name = server(target, switch, instance)
                     address = runtime.published()[name]
                     url = wanted.url(address, targets.ask(target, address).paths[wanted.strategy])
-                    said = runtime.witnesses.get(name) if switch == "on" else None
+                    said = runtime.metrics.get(name) if switch == "on" else None
                     loop = partial(while_read, said, partial(closed_loop, url, wanted, PACE, runtime.cpu(name)))
                     window, again = lab.undisturbed(loop, cores, SATURATED)
                     measured[kind(target, switch)].append(window)

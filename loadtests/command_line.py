@@ -242,7 +242,7 @@ def up_command(options: argparse.Namespace) -> int:
 
 
 def predict_command(options: argparse.Namespace) -> int:
-    from loadtests.host import launch, processes  # noqa: PLC0415
+    from loadtests.host import launch, topology  # noqa: PLC0415
 
     asked = run_options(options)
     runtime = launch.choose_runtime(options.runtime)
@@ -256,7 +256,7 @@ def predict_command(options: argparse.Namespace) -> int:
     if len(chosen) != 1:
         raise BadInput(f"one EXPERIMENT is predicted at a time; there are {len(chosen)}")
     [experiment] = chosen
-    services = processes.declared_services({**os.environ, **experiment.deployment})
+    services = topology.services({**os.environ, **experiment.deployment})
     return predict.main(experiment, asked, predict.Lab.on_this_machine(services, limited=runtime == "docker"))
 
 

@@ -32,7 +32,6 @@ stats.bucket_response_time = whole_milliseconds
 try:
     # Locust takes every user class that it finds among this module's names.
     found = [targets.ask(name, url) for name, url in targets.urls(os.environ["TARGETS"]).items()]
-    witnesses = targets.urls(os.environ["WITNESSES"], "WITNESSES")
     globals().update({user.__name__: user for user in map(users.user_class, found)})
     login = Login.parse(os.environ[LOGIN])
     origins = Origins.parse(os.environ[TRUSTED], os.environ["PUBLISHED_PORT"])
@@ -68,7 +67,6 @@ def add_routes(environment: Any, **_: Any) -> None:
     attach(
         environment,
         {target.name: target for target in found},
-        witnesses,
         Path(os.environ["SAVE_TO"]),
         os.environ["LAB_RUNTIME"],
     )

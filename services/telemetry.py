@@ -75,6 +75,11 @@ def publish() -> None:
         sleep(PUBLISH)
 
 
+def metrics_port() -> int | None:
+    """Return the port at which `services.supervise` serves the metrics; None where it does not."""
+    return int(env.text("TELEMETRY_ADDRESS").rpartition(":")[2]) if ON else None
+
+
 def start_publishing() -> None:
     Thread(target=publish, name="telemetry", daemon=True).start()
 

@@ -16,7 +16,7 @@ SETTINGS = {
     "DJANGO_SETTINGS_MODULE": "services.aggregator.settings",
     "TARGET": "test",
     "WORKERS": "1",
-    "THREADS": "0",
+    "INTERFACE": "asgi",
     "API_URL": "http://127.0.0.1:9/api/",
     "FAN_OUT": "10",
     "CONNECT_TIMEOUT": "2",
@@ -36,6 +36,7 @@ SETTINGS = {
     "HANG": "0",
     "SEED": "1",
     "TELEMETRY": "on",
+    "TELEMETRY_ADDRESS": "127.0.0.1:9",
 }
 
 # As a person's shell has it, for what the tests start as a person would. Workers of pytest-xdist inherit the settings.

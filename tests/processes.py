@@ -25,8 +25,8 @@ def running(services: Sequence[str], logs: Path, **variables: str) -> Iterator[P
 
 
 def urls(runtime: ProcessRuntime) -> dict[str, str]:
-    """By service, and of each one's witness."""
-    return {**runtime.published(), **{f"{name} witness": url for name, url in runtime.witnesses.items()}}
+    """By service, and of each one's metrics."""
+    return {**runtime.published(), **{f"{name} metrics": url for name, url in runtime.metrics.items()}}
 
 
 def server_at(url: str) -> psutil.Process:

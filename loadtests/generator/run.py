@@ -61,8 +61,6 @@ class Generator:
     """What every step of a run needs."""
 
     targets: Mapping[str, Target]
-    witnesses: Mapping[str, str]
-    api: str
     settings: Settings
     folder: Path
     progress: Progress
@@ -79,15 +77,12 @@ def main(asked: Experiment, options: RunOptions, folder: Path) -> ExitCode:
     console = terminal.console_for_people()
     experiment = options.applied_to(asked)
     settings = options.settings(experiment, os.environ)
-    urls = targets.urls(" ".join((os.environ["TARGETS"], os.environ.get("OTHER_TARGETS", ""))))
-    targets.check_named(experiment.targets, urls, "TARGETS or OTHER_TARGETS")
+    urls = targets.urls(os.environ["TARGETS"])
     interrupted = stop_event()
     if experiment.probe is not None:
         described = manifest.complete(folder, settings, {}, repeats=experiment.repeats, quick=options.quick)
         url, going_on = urls[experiment.probe.target], partial(unless_stopped, interrupted)
         return probe.run(experiment, experiment.probe, described, folder, url, console=console, unless_stopped=going_on)
-    witnesses = targets.urls(os.environ.get("WITNESSES", ""), "WITNESSES")
-    targets.check_named(("api", *experiment.targets), witnesses, "WITNESSES")
     found = {name: targets.ask(name, urls[name]) for name in experiment.targets}
 
     for arm in experiment.arms:
@@ -113,7 +108,7 @@ def main(asked: Experiment, options: RunOptions, folder: Path) -> ExitCode:
     uncertainty.load_scipy()
     console.print(introduction(experiment, settings, found, steps))
     with Progress(console, steps) as progress:
-        generator = Generator(found, witnesses, witnesses["api"], settings, folder, progress, interrupted)
+        generator = Generator(found, settings, folder, progress, interrupted)
         run = walk(generator, steps, run)
     result = summarized(run)
     deliver(result, folder, console)
@@ -208,10 +203,11 @@ def walk(generator: Generator, steps: Sequence[Measurement], run: Run) -> Run:
 
 def left_over(generator: Generator, step: Measurement) -> str | None:
     """Let end what is in flight, as pages that were abandoned at a step's end may be; None when it has."""
+    target = generator.targets[step.arm.target]
     deadline = time.monotonic() + DRAIN_EXTRA + step.seconds
     while True:
-        calls = in_flight(generator.api, "lab_calls_in_flight")
-        pages = 0 if calls else in_flight(generator.witnesses[step.arm.target], "lab_pages_in_flight")
+        calls = in_flight(target.api_metrics, "lab_calls_in_flight")
+        pages = 0 if calls else in_flight(target.metrics, "lab_pages_in_flight")
         if not calls and not pages:
             return None
         left = f"{calls} calls at the api" if calls else f"{pages} pages at {step.arm.target}"
@@ -221,18 +217,18 @@ def left_over(generator: Generator, step: Measurement) -> str | None:
         generator.pause(0.05)
 
 
-def in_flight(witness_url: str, name: str) -> int:
+def in_flight(metrics_url: str, name: str) -> int:
     """0 also where the service does not say."""
-    reading = sampler.read(witness_url)
+    reading = sampler.read(metrics_url)
     return (reading.number(name) or 0) if reading else 0
 
 
 def measure(generator: Generator, step: Measurement) -> tuple[Measured, list[Interval]]:
     """Return what was measured, and its interval log."""
-    recorder = Recorder()
+    recorder, target = Recorder(), generator.targets[step.arm.target]
     load = begin_load(generator, step, recorder)
     generator.progress.begin(step)
-    before = sampler.read(generator.witnesses[step.arm.target]), sampler.read(generator.api)
+    before = sampler.read(target.metrics), sampler.read(target.api_metrics)
     try:
         load.start()
         generator.progress.wait(step.warm_up, generator.pause, lambda: "warming up")
@@ -240,8 +236,8 @@ def measure(generator: Generator, step: Measurement) -> tuple[Measured, list[Int
         api: list[Reading | None] = []
 
         def status() -> str:
-            inner.append(sampler.read(generator.witnesses[step.arm.target]))
-            api.append(sampler.read(generator.api))
+            inner.append(sampler.read(target.metrics))
+            api.append(sampler.read(target.api_metrics))
             return f"{recorder.number_ended} pages"
 
         status()
@@ -264,7 +260,7 @@ def measure(generator: Generator, step: Measurement) -> tuple[Measured, list[Int
     cut_off = recorder.under_way
     recorder.give_up(UNANSWERED)
     left_over(generator, step)  # what does not end is seen before the next step
-    after = sampler.read(generator.witnesses[step.arm.target]), sampler.read(generator.api)
+    after = sampler.read(target.metrics), sampler.read(target.api_metrics)
     response_times, seen = recorder.response_times, inside(inner, api)
     used = machine.between(
         machine_before,
@@ -273,7 +269,7 @@ def measure(generator: Generator, step: Measurement) -> tuple[Measured, list[Int
         (seen.cpu_seconds, seen.api_cpu_seconds),
         (seen.run_queue_seconds, seen.api_run_queue_seconds),
     )
-    if any(query in generator.targets[step.arm.target].pools for query in capacity.OF_QUERIES):
+    if any(query in target.pools for query in capacity.OF_QUERIES):
         used = replace(used, others=None)  # a database server is the lab's, and nobody counts its CPU
     measured = Measured(
         measurement=step,

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from tempfile import NamedTemporaryFile
+from typing import IO, Any
 
 from loadtests import ROOT
 from loadtests.errors import BadInput, LabDown
@@ -31,7 +32,7 @@ from loadtests.host.runtime import (
     without_password,
 )
 from loadtests.host.shell import run_long
-from loadtests.model.service import GENERATOR
+from loadtests.model.service import GENERATOR, PORT
 
 ANSWER_TIMEOUT = 20  # seconds
 START_TIMEOUT = 60  # seconds until all services have to be healthy
@@ -131,6 +132,25 @@ def short_of() -> str:
     return "was it short of memory (AGGREGATOR_MEMORY, API_MEMORY)?"
 
 
+def without_what_podman_lacks(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the configuration without start_interval, which Podman's API refuses, and Docker's network options.
+
+    While the lab starts, the launcher probes the services in Podman's place.
+    """
+
+    def without(key: str, described: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in described.items() if name != key}
+
+    return {
+        **config,
+        "services": {
+            name: {**service, "healthcheck": without("start_interval", service["healthcheck"])}
+            for name, service in config["services"].items()
+        },
+        "networks": {name: without("driver_opts", network or {}) for name, network in config["networks"].items()},
+    }
+
+
 def take_back(folder: Path) -> None:
     """Make this user the owner of a run's folder and all that is in it."""
     for path in (folder, *folder.rglob("*")):
@@ -151,6 +171,7 @@ class ComposeRuntime(Runtime):
         self._generator: str | None = None
         self._lent: Path | None = None  # a folder that was given to the generator's user
         self._config: dict[str, Any] = {}
+        self._for_podman: IO[str] | None = None
         self.project = ""
 
     def prepare(self, variables: Mapping[str, str] | None = None) -> None:
@@ -158,7 +179,7 @@ class ComposeRuntime(Runtime):
             raise LabDown(
                 f"Docker cannot be used ({why}). Correct that, or set RUNTIME=process, which needs no engine."
             )
-        self._variables = dict(variables or {})
+        self._variables, self._for_podman = dict(variables or {}), None
         self.project = ""
         if not PROJECT.fullmatch(name := os.environ.get("COMPOSE_PROJECT_NAME") or "lab"):
             raise BadInput(
@@ -176,6 +197,10 @@ class ComposeRuntime(Runtime):
             # Beside another lab, whose ports are taken: the engine chooses, unless somebody asks for a port.
             self._variables = {**{port: "0" for port in ports if not os.environ.get(port)}, **self._variables}
         self._config = json.loads(self._ask("config", "--format", "json"))
+        if is_podman():
+            self._for_podman = NamedTemporaryFile("w", suffix=".json", encoding="utf-8")  # noqa: SIM115  # until `down`
+            json.dump(without_what_podman_lacks(self._config), self._for_podman)
+            self._for_podman.flush()
         if self._containers():
             raise LabDown(
                 f"the lab is up already, as the Compose project {self.project}. Use it, or take it down first: "
@@ -266,7 +291,7 @@ class ComposeRuntime(Runtime):
             for container in self._ask("ps", "--quiet").split():
                 subprocess.run([*engine(), "healthcheck", "run", container], capture_output=True, check=False)
 
-    def generate(self, arguments: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
+    def generate(self, arguments: Sequence[str], targets: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
         self._end_generator()
         self._take_back()
         stamp = datetime.now(UTC).strftime("%H%M%S%f")
@@ -284,6 +309,8 @@ class ComposeRuntime(Runtime):
             self._owner(folder),
             "--volume",  # z: where SELinux guards files, as on Fedora, the container may write there
             f"{folder}:/results:z",
+            "--env",
+            f"TARGETS={' '.join(f'{name}=http://{name}:{PORT}' for name in targets)}",
             *terminal,
             GENERATOR,
             "python",
@@ -370,9 +397,9 @@ class ComposeRuntime(Runtime):
 
     @property
     def _compose_files(self) -> list[str]:
-        files = ("compose.yaml", "compose.podman.yaml") if is_podman() else ("compose.yaml",)
+        file = self._for_podman.name if self._for_podman else ROOT / "compose.yaml"
         project = [f"--project-name={self.project}"] if self.project else []
-        return [*engine(), "compose", *project, *(f"--file={ROOT / name}" for name in files)]
+        return [*engine(), "compose", *project, f"--file={file}"]
 
     @property
     def _environment(self) -> dict[str, str]:

@@ -20,7 +20,7 @@ from typing import IO, NoReturn, cast
 
 from loadtests import ROOT, experiments
 from loadtests.errors import BadInput, ExitCode, Interrupted, LabDown, LabError
-from loadtests.host import compose, lock, variables, virtualenv
+from loadtests.host import compose, lock, topology, variables, virtualenv
 from loadtests.host.compose import ComposeRuntime, why_no_engine
 from loadtests.host.processes import ProcessRuntime
 from loadtests.host.runtime import Runtime, without_password
@@ -31,7 +31,6 @@ from loadtests.model.service import GENERATOR
 from loadtests.results import folders, history, manifest
 
 RUNTIMES = ("auto", "docker", "process")
-KEPT = ("wsgi", "asgi")  # between experiments; what only one of them needs is stopped after it
 LOOK = 5.0  # seconds between two looks at the services that the web UI needs
 NOHUP = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN  # as nohup(1) starts it: it outlives its terminal
 LONGEST_RUN = 7 * 24 * 3600.0  # seconds
@@ -93,6 +92,7 @@ def measure_each(
     """
     outcomes: list[RunOutcome] = []
     prepared: Mapping[str, str] | None = None
+    targets: Sequence[str] = ()  # that are up
     current = asked[0]
     try:
         for experiment in asked:
@@ -101,6 +101,8 @@ def measure_each(
             try:
                 prepare(runtime, held, prepared, experiment.deployment)
                 prepared = experiment.deployment
+                runtime.drop(not_kept(targets, experiment))
+                targets = experiment.targets
                 code = measure_one(experiment, options, runtime, folder)
             except Exception as error:
                 folders.drop_if_empty(folder)
@@ -168,26 +170,25 @@ def running_order(experiment: Experiment) -> tuple[list[tuple[str, str]], bool]:
     return sorted(experiment.deployment.items()), experiment.name != history.NOISE
 
 
+def not_kept(previous: Sequence[str], experiment: Experiment) -> list[str]:
+    """Return which of the targets that are up to stop: those not needed, and all where they are to be fresh."""
+    return [name for name in previous if experiment.fresh or name not in experiment.targets]
+
+
 def measure_one(experiment: Experiment, options: RunOptions, runtime: Runtime, folder: Path) -> ExitCode:
     """Raises LabError, Interrupted."""
     names = experiment.targets
     print(f"Starting {', '.join(names)} and the api ({runtime.limits}) …", flush=True)
-    try:
-        if experiment.fresh:
-            runtime.drop([name for name in names if name in KEPT])
-        runtime.up(names)
-        remember(runtime, folder, command(experiment, options, runtime.name), quick=options.quick)
-        generator = runtime.generate(["measure", f"--experiment={experiment.name}", *options.arguments], folder)
-        code = wait_for(runtime, generator)
-        if code != ExitCode.INTERRUPTED and not (folder / "report.html").exists():
-            raise LabError(
-                f"the load generator ended without a report (exit status {code}); its last words are above."
-                f"{folders.remains(folder)}"
-            )
-        return code
-    finally:
-        with signals_ignored():
-            runtime.drop([name for name in names if name not in KEPT])
+    runtime.up(names)
+    remember(runtime, folder, command(experiment, options, runtime.name), quick=options.quick)
+    words = ["measure", f"--experiment={experiment.name}", *options.arguments]
+    code = wait_for(runtime, runtime.generate(words, names, folder))
+    if code != ExitCode.INTERRUPTED and not (folder / "report.html").exists():
+        raise LabError(
+            f"the load generator ended without a report (exit status {code}); its last words are above."
+            f"{folders.remains(folder)}"
+        )
+    return code
 
 
 def command(experiment: Experiment, options: RunOptions, runtime_name: str) -> str:
@@ -212,7 +213,7 @@ def typed(target: str, variables: Mapping[str, str]) -> str:
 def repeated() -> list[str]:
     """Return the variables that a run depends on beside the knobs: part of the command that repeats it, where set."""
     knobs_of_pages = {knob.variable for knob in knobs.KNOBS}
-    return [name for name in variables.of_runs(variables.topology()) if name not in knobs_of_pages]
+    return [name for name in variables.of_runs(topology.text()) if name not in knobs_of_pages]
 
 
 def remember(runtime: Runtime, folder: Path, repeat: str, *, quick: bool) -> None:

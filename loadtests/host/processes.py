@@ -25,6 +25,7 @@ from typing import Any
 
 from loadtests import ROOT
 from loadtests.errors import BadInput, LabDown
+from loadtests.host import topology
 from loadtests.host.runtime import (
     Runtime,
     command_line,
@@ -33,74 +34,21 @@ from loadtests.host.runtime import (
     port_variable,
     refuse_shared_ports,
     refuse_taken_port,
-    required,
     say_started_again,
     start_generator,
     terminal_environment,
     with_dependencies,
     without_password,
 )
-from loadtests.host.variables import topology
-from loadtests.model.service import GENERATOR, Service
+from loadtests.model.service import GENERATOR, METRICS_PORT, PORT, Service
 
 PASSED_ON = ("TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
 NOWHERE = "/nonexistent"  # a home in which no ~/.locust.conf and no ~/.pgpass changes what is measured
-TELEMETRY_PORT = 9000  # in every service that has a witness
 STEPS_BACK = 5  # nice: about a third of the weight of what measures
 GRACE = 6.0  # seconds from SIGTERM to SIGKILL
 START_TIMEOUT = 40.0  # seconds until a service has to be healthy
 PROBE_INTERVAL = 0.2  # seconds
 OPEN_FILES = 16384  # a connection each; as compose.yaml allows the containers
-VARIABLE = re.compile(r"\$(?:(?P<escaped>\$)|\{(?P<name>\w+)(?::-(?P<default>[^}]*))?\})")
-
-
-def interpolate(text: str, variables: Mapping[str, str]) -> str:
-    """`${NAME:-default}` and `${NAME}` as Compose fills them in; `$$` is a dollar sign."""
-
-    def value(match: re.Match[str]) -> str:
-        if match["escaped"]:
-            return "$"
-        return variables.get(match["name"]) or match["default"] or ""
-
-    return VARIABLE.sub(value, text)
-
-
-def read_services(text: str, variables: Mapping[str, str]) -> dict[str, Service]:
-    """The services that compose.yaml describes. Raises BadInput."""
-    import yaml  # noqa: PLC0415  # not on the system's Python, which runs the launcher
-
-    def words(value: Any) -> list[str]:
-        return [interpolate(str(word), variables) for word in value]
-
-    services = {}
-    for name, described in yaml.safe_load(text)["services"].items():
-        command = described.get("command")
-        if not isinstance(command, list):
-            raise BadInput(f"compose.yaml: the command of {name} must be a list of words")
-        services[name] = Service(
-            name=name,
-            command=words(command),
-            environment={
-                key: interpolate(str(value), variables) for key, value in described.get("environment", {}).items()
-            },
-            probe=words(described["healthcheck"]["test"])[1:],
-            ports=[container_port(port) for port in described.get("ports", ())],
-            exposed=[int(port) for port in described.get("expose", ())],
-            depends_on=required(described.get("depends_on", ())),
-            cpus=interpolate(str(described["cpus"]), variables) if "cpus" in described else None,
-            comes_first="cpu_shares" in described,
-        )
-    return services
-
-
-def declared_services(variables: Mapping[str, str]) -> dict[str, Service]:
-    """Return the services of the lab. Raises BadInput."""
-    return read_services(topology(), variables)
-
-
-def container_port(port: str | Mapping[str, Any]) -> int:
-    """From either way in which Compose lets a published port be written."""
-    return int(port.rpartition(":")[2] if isinstance(port, str) else port["target"])
 
 
 def on_loopback(services: Mapping[str, Service], ports: Mapping[str, Mapping[int, int]]) -> dict[str, Service]:
@@ -148,28 +96,23 @@ class ProcessRuntime(Runtime):
         self._services: dict[str, Service] = {}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._logged: set[str] = set()
-        self._urls: dict[str, str] = {}
-        self._witnesses: dict[str, str] = {}
+        self._ports: dict[str, dict[int, int]] = {}  # local ones, by service and by the port in its container
 
     def prepare(self, variables: Mapping[str, str] | None = None) -> None:
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         environment = {**os.environ, "LAB_RUNTIME": self.name, **(variables or {})}
-        services = declared_services(environment)
+        services = topology.services(environment)
         refuse_shared_ports(port_variable(name) for name, service in services.items() if service.ports)
         published = {
             name: {port: self._local_port(name) for port in service.ports} for name, service in services.items()
         }
-        ports = {name: {port: free_port() for port in services[name].exposed} | own for name, own in published.items()}
-        chosen = {port_variable(name): str(port) for name, own in published.items() for port in own.values()}
-        self._services = on_loopback(declared_services(environment | chosen), ports)
-        self._urls = {name: f"http://127.0.0.1:{port}" for name, own in published.items() for port in own.values()}
-        self._witnesses = {
-            name: f"http://127.0.0.1:{ports[name][TELEMETRY_PORT]}"
-            for name in ports
-            if TELEMETRY_PORT in services[name].exposed
+        self._ports = {
+            name: {port: free_port() for port in services[name].exposed} | own for name, own in published.items()
         }
+        chosen = {port_variable(name): str(port) for name, own in published.items() for port in own.values()}
+        self._services = on_loopback(topology.services(environment | chosen), self._ports)
 
     def _local_port(self, service: str) -> int:
         """The one that the service's variable asks for, or any that is free."""
@@ -267,10 +210,11 @@ class ProcessRuntime(Runtime):
         except OSError as error:
             return f"its log cannot be read: {error.strerror}"
 
-    def generate(self, arguments: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
+    def generate(self, arguments: Sequence[str], targets: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
         service = self._services[GENERATOR]
         command = [sys.executable, "-m", "loadtests", *arguments, f"--folder={folder}"]
-        return start_generator(command, self._environment(service) | terminal_environment())
+        urls = {"TARGETS": " ".join(f"{name}={self._url(name)}" for name in targets)}
+        return start_generator(command, self._environment(service) | urls | terminal_environment())
 
     def interrupt(self, generator: subprocess.Popen[bytes]) -> None:
         if generator.poll() is None:
@@ -291,12 +235,15 @@ class ProcessRuntime(Runtime):
             process.wait()
 
     def published(self) -> Mapping[str, str]:
-        return {name: url for name, url in self._urls.items() if name in self._processes}
+        return {name: self._url(name) for name in self._processes if self._services[name].ports}
 
     @property
-    def witnesses(self) -> Mapping[str, str]:
-        """Where each service says what happens inside it."""
-        return self._witnesses
+    def metrics(self) -> Mapping[str, str]:
+        """Where each service reports what it does."""
+        return {name: self._url(name, METRICS_PORT) for name, ports in self._ports.items() if METRICS_PORT in ports}
+
+    def _url(self, service: str, port: int = PORT) -> str:
+        return f"http://127.0.0.1:{self._ports[service][port]}"
 
     def describe(self) -> Mapping[str, Any]:
         return {

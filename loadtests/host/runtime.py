@@ -59,8 +59,8 @@ class Runtime(ABC):
         """Stop those of the services that `up` started."""
 
     @abstractmethod
-    def generate(self, arguments: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
-        """Start `python -m loadtests …` where it reaches the services; it sees `folder` as its own.
+    def generate(self, arguments: Sequence[str], targets: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
+        """Start `python -m loadtests …` where it reaches the targets; it sees `folder` as its own.
 
         The end of its standard input tells it that the launcher is gone.
         """

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 
 from loadtests import ROOT
 from loadtests.errors import BadInput, did_you_mean
+from loadtests.host import topology
 from loadtests.model import knobs
 from loadtests.model.knobs import LOGIN
 
-USED = re.compile(r"(?<!\$)\$\{(\w+):-([^}]*)\}")
 # What the Makefile passes on of its own command line (MAKEOVERRIDES): `LATENCY=5 USERS=1\ 2`.
 TYPED = "TYPED_AFTER_MAKE"
 TYPED_NAME = re.compile(r"(?:^|(?<!\\)\s)([^\s:=?+!]+)[:?+!]*=")
@@ -48,20 +48,10 @@ EXPANDED = re.compile(
 )
 
 
-def topology() -> str:
-    return (ROOT / "compose.yaml").read_text(encoding="utf-8")
-
-
-def declared(text: str) -> dict[str, str]:
-    """Return the variables that a Compose file reads, with their defaults, in their order."""
-    lines = (re.sub(r"(^|\s)#.*", "", line) for line in text.splitlines())
-    return {name: default for line in lines for name, default in USED.findall(line)}
-
-
 def of_runs(text: str) -> list[str]:
     """Return the variables of a Compose file that a run depends on: all but ports, and but the web UI's own."""
     others = (*WEB_UI, *SET_BY_THE_LAB)
-    return [name for name in declared(text) if name not in others and not name.endswith("_PORT")]
+    return [name for name in topology.declared(text) if name not in others and not name.endswith("_PORT")]
 
 
 def read_dotenv(text: str, environment: Mapping[str, str]) -> dict[str, str]:
@@ -212,7 +202,7 @@ def one_edit(first: str, second: str) -> bool:
 
 def gather(environment: MutableMapping[str, str]) -> Variables:
     """Return what is set; what .env sets of the lab's variables is in the environment from here on. Raises BadInput."""
-    known = declared(topology())
+    known = topology.declared(topology.text())
     try:
         text = (ROOT / ".env").read_text(encoding="utf-8")
     except FileNotFoundError:

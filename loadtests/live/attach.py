@@ -20,7 +20,6 @@ from loadtests.model.target import Target
 def attach(
     environment: Environment,
     targets: Mapping[str, Target],
-    witnesses: Mapping[str, str],
     results: Path,
     runtime: str,
 ) -> None:
@@ -29,7 +28,7 @@ def attach(
     if controls.is_worker(environment):
         workers.Worker(environment, Tally(targets))
     elif environment.web_ui is not None:
-        collector = Collector(environment, controls.Controls(environment), targets, witnesses)
+        collector = Collector(environment, controls.Controls(environment), targets)
         gevent.spawn(collector.run)
         show(environment, collector, results, runtime)
 

@@ -50,7 +50,6 @@ class Collector:
         environment: Environment,
         controls: Controls,
         targets: Mapping[str, Target],
-        witnesses: Mapping[str, str],
     ) -> None:
         self.history = History()
         self.stretch = Stretch()
@@ -59,7 +58,8 @@ class Collector:
         self.controls = controls
         self.generator_cpu = 0.0
         self._machine_cpu: deque[float] = deque(maxlen=round(WINDOW / TICK))
-        self._witnesses = {name: witnesses.get(name, "") for name in (*targets, API)}
+        self._metrics = {name: target.metrics for name, target in targets.items()}
+        self._metrics[API] = next(iter(targets.values())).api_metrics
         self._tally = Tally(targets)
         self._calibration = Calibration()
         self._last = time.monotonic()
@@ -210,7 +210,7 @@ class Collector:
         )
 
     def _read(self) -> dict[str, Reading | None]:
-        asked = {name: gevent.spawn(sampler.read, url) for name, url in self._witnesses.items()}
+        asked = {name: gevent.spawn(sampler.read, url) for name, url in self._metrics.items()}
         gevent.joinall(list(asked.values()), timeout=LONGEST_READ)
         return {name: one.value if one.successful() else None for name, one in asked.items()}
 

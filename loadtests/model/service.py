@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 GENERATOR = "locust"
+PORT, METRICS_PORT = 8000, 9000  # at which a service answers in its container, and reports what it does
 
 
 @dataclass(frozen=True, slots=True)

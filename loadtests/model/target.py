@@ -9,7 +9,8 @@ from typing import Any
 @dataclass(frozen=True, slots=True)
 class Target:
     """`slots`: pages it can work on at once; None where CPU and memory decide. `paths` and `pools`
-    (connections or threads that its pages share) by strategy.
+    (connections or threads that its pages share) by strategy. `metrics` and `api_metrics`: the URLs at which the target
+    and the api that it calls report what they do; empty where they do not.
     """
 
     name: str
@@ -20,3 +21,5 @@ class Target:
     workers: int
     pools: dict[str, int]
     identity: dict[str, Any]
+    metrics: str = ""
+    api_metrics: str = ""

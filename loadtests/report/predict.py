@@ -112,10 +112,10 @@ def limits(lab: Lab, arm: Arm) -> Deployment:
 def deployment(service: Service, lab: Lab) -> Deployment:
     """What compose.yaml gives a target. Raises BadInput."""
     try:
-        workers, threads = (int(service.environment[name]) for name in ("WORKERS", "THREADS"))
+        interface, workers = service.environment["INTERFACE"], int(service.environment["WORKERS"])
         limit = float(service.cpus) if lab.limited and service.cpus else None
         return Deployment(
-            slots=workers * threads or None,
+            slots=workers * int(service.environment["THREADS"]) if interface == "wsgi" else None,
             cores=capacity.cores(workers, limit, lab.machine),
             workers=workers,
             pools={name: workers * int(service.environment[size]) for name, size in pools(service).items()},
@@ -129,7 +129,7 @@ def deployment(service: Service, lab: Lab) -> Deployment:
 def pools(service: Service) -> dict[str, str]:
     """The variable with the size of a worker's pool by strategy, as the target will say on /healthz."""
     sizes = {"threadpool": "THREADPOOL"}
-    if service.environment["THREADS"] == "0":
+    if service.environment["INTERFACE"] == "asgi":
         sizes["gather"] = "MAX_CONNECTIONS"
     if service.environment.get("DATABASE_URL", "").startswith("postgres"):
         sizes |= dict.fromkeys(capacity.OF_QUERIES, "DATABASE_POOL")

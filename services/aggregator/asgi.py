@@ -40,7 +40,7 @@ async def lifespan(state: dict[str, Any], receive: Receive, send: Send) -> None:
     async with upstream.async_client() as client, clients.shared():
         loop = type(asyncio.get_running_loop())
         state.update(client=client, event_loop=f"{loop.__module__}.{loop.__qualname__}")
-        settle()
+        settle("asgi")
         await send({"type": "lifespan.startup.complete"})
         await receive()  # lifespan.shutdown
         watch.cancel()

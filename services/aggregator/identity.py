@@ -14,6 +14,8 @@ from django.core.handlers.asgi import ASGIRequest
 from django.db import connection
 from django.http import HttpRequest
 
+from services import telemetry
+
 SAID = (
     "django",
     "asgiref",
@@ -60,14 +62,15 @@ def database() -> dict[str, Any] | None:
 
 def describe(request: HttpRequest) -> dict[str, Any]:
     """`slots` is the number of pages that can be worked on at once; None where CPU and memory decide."""
-    slots = settings.WORKERS * settings.THREADS or None
     return {
         "target": settings.TARGET,
         "server": server(request),
         "interface": interface(request),
         "workers": settings.WORKERS,
-        "threads": settings.THREADS or None,
-        "slots": slots,
+        "threads": settings.THREADS,
+        "slots": settings.SLOTS,
+        "api": settings.API_URL,
+        "metrics_port": telemetry.metrics_port(),
         "python": platform.python_version(),
         "event_loop": getattr(request, "scope", {}).get("state", {}).get("event_loop"),
         "middleware_set": settings.MIDDLEWARE_SET,

@@ -7,10 +7,12 @@ from services.bounds import FAN_OUT, LATENCY, WORK, Bound
 
 SECONDS = Bound("seconds", 0.01, 600, "seconds")
 
-# What this deployment is, said on /healthz. THREADS is 0 where a page does not occupy a thread.
+# What this deployment is, said on /healthz. Under ASGI a page occupies no thread of the server.
 TARGET = env.text("TARGET")
+INTERFACE = env.choice("INTERFACE", ("wsgi", "asgi"))
 WORKERS = env.whole("WORKERS", 1, 64)
-THREADS = env.whole("THREADS", 0, 10_000)
+THREADS = env.whole("THREADS", 1, 10_000) if INTERFACE == "wsgi" else None
+SLOTS = WORKERS * THREADS if THREADS else None
 
 # The api and how it is called.
 API_URL = env.text("API_URL")

@@ -16,4 +16,4 @@ from services.aggregator import models  # noqa: E402  # like the next, it needs 
 from services.aggregator.startup import settle  # noqa: E402
 
 models.prepare()
-settle()
+settle("wsgi")

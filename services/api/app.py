@@ -109,7 +109,7 @@ async def still_there_after(seconds: float | None, receive: Receive) -> bool:
 
 
 async def answer_health(scope: Scope, receive: Receive, send: Send) -> None:
-    await send_json(send, HTTPStatus.OK, {"status": "ok", "service": "api"})
+    await send_json(send, HTTPStatus.OK, {"status": "ok", "service": "api", "metrics_port": telemetry.metrics_port()})
 
 
 HANDLERS = {

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from loadtests.host.processes import read_services
+from loadtests.host import topology
 from loadtests.host.runtime import required
 from tests.e2e.conftest import SERVICES, Stack, own_project
 from tests.integration.waiting import wait_until
@@ -80,7 +80,7 @@ def test_a_server_that_is_killed_is_named_and_comes_back(stack: Stack) -> None:
 def checkout(root: Path, docker_environment: dict[str, str], tmp_path: Path) -> Iterator[Stack]:
     """Another checkout, as `umask 077` makes it, with a project of its own."""
     folder = tmp_path / "checkout"
-    for part in ("services", "loadtests", "requirements"):
+    for part in ("services", "loadtests", "requirements", "compose"):
         shutil.copytree(root / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("compose.yaml", "Dockerfile", ".dockerignore"):
         shutil.copy(root / name, folder)
@@ -113,7 +113,7 @@ def test_both_aggregators_have_the_same_image_limits_and_environment(stack: Stac
         assert wsgi["HostConfig"][limit] == asgi["HostConfig"][limit] > 0
     differ = {word.partition("=")[0] for word in set(wsgi["Config"]["Env"]) ^ set(asgi["Config"]["Env"])}
     # The last two are gunicorn's; uvicorn keeps connections as long by an option of its own.
-    assert differ <= {"TARGET", "SELF_URL", "WORKERS", "THREADS", "KEEP_ALIVE", "WORKER_CONNECTIONS"}
+    assert differ <= {"TARGET", "INTERFACE", "SELF_URL", "WORKERS", "THREADS", "KEEP_ALIVE", "WORKER_CONNECTIONS"}
 
 
 def test_the_images_add_little_to_the_base(stack: Stack) -> None:
@@ -134,7 +134,7 @@ def test_the_idle_stack_takes_little_memory(stack: Stack) -> None:
 def test_the_process_runtime_reads_compose_yaml_as_compose_does(stack: Stack) -> None:
     """Compose's own interpretation against ours: the same commands and the same environment."""
     theirs = json.loads(stack.compose("--profile=*", "config", "--format", "json"))["services"]
-    ours = read_services((stack.root / "compose.yaml").read_text(), stack.environment)
+    ours = topology.services(stack.environment)
     assert set(ours) == set(theirs)
     for name, service in ours.items():
         # What `config` prints can be read in again, so that a dollar sign stays doubled.

@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.runs import ROOT, Ended, Lab
 
-WHAT_RUNS = ("services", "loadtests", "requirements", "compose.yaml", "pyproject.toml")
+WHAT_RUNS = ("services", "loadtests", "requirements", "compose", "compose.yaml", "pyproject.toml")
 SMALL = ("run", "--runtime=process", "--quick", "--users=5", "--latency=0.2")
 
 

@@ -107,10 +107,11 @@ def something_before(lab: ChangedLab, service: str, way: str, every: int = 5) ->
     """A proxy before ASGI, or before the api for ASGI and WSGI alike; the variables that its run needs."""
     port = free_port()
     with proxy(port, way, every) as listening:
-        file = lab.root / "compose.yaml"
-        text = file.read_text()
-        assert f"http://{service}:8000" in text
-        file.write_text(text.replace(f"http://{service}:8000", f"http://127.0.0.1:{listening}"))
+        before = "http://127.0.0.1:{self._ports[service][port]}"
+        after = f"http://127.0.0.1:{{{{'{service}': {listening}}}.get(service, self._ports[service][port])}}"
+        if service == "api":
+            before, after = "http://api:8000", f"http://127.0.0.1:{listening}"
+        lab.change("compose.yaml" if service == "api" else "loadtests/host/processes.py", before, after)
         yield {f"{service.upper()}_PORT": str(port)}
 
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from loadtests.generator import targets
-from loadtests.host.processes import read_services
+from loadtests.host import topology
 from loadtests.report import predict
 from services.aggregator.strategies import STRATEGIES
 from tests.processes import running, urls
@@ -158,9 +158,9 @@ def test_health_says_what_the_target_is(client: httpx.Client, target: str) -> No
     assert health["packages"]["django"]
 
 
-def test_a_target_is_what_the_prediction_takes_it_for(root: Path, logs: Path) -> None:
+def test_a_target_is_what_the_prediction_takes_it_for(logs: Path) -> None:
     asked = {"WSGI_WORKERS": "2", "WSGI_THREADS": "3", "ASGI_WORKERS": "2", "THREADPOOL": "5", "MAX_CONNECTIONS": "7"}
-    described = read_services((root / "compose.yaml").read_text(), asked)
+    described = topology.services(asked)
     with running(["wsgi", "asgi"], logs, **asked) as runtime:
         found = {name: targets.ask(name, urls(runtime)[name]) for name in ("wsgi", "asgi")}
     for name, target in found.items():

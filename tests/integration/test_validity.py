@@ -139,7 +139,7 @@ def test_an_api_that_does_not_answer_every_call_fails_pages(lab_command: Lab) ->
 def with_a_pool_that_the_plan_does_not_know(tmp_path: Path, *load: str) -> Ended:
     """Calls share four connections, so that pages take several times as long as the plan expects."""
     with running(["wsgi", "asgi"], tmp_path / "logs", MAX_CONNECTIONS="4", CONNECT_TIMEOUT="30") as lab:
-        return measure(lab, tmp_path, ["-c", GENERATOR_THAT_KNOWS_NO_POOL], lab.witnesses, *load)
+        return measure(lab, tmp_path, ["-c", GENERATOR_THAT_KNOWS_NO_POOL], *load)
 
 
 def test_a_page_that_the_plan_does_not_expect_to_take_so_long_leaves_too_small_a_sample(tmp_path: Path) -> None:
@@ -174,11 +174,10 @@ def measure(
     lab: ProcessRuntime,
     results: Path,
     generator: list[str],
-    witnesses: Mapping[str, str],
     *load: str,
     cpus: float | None = None,
 ) -> Ended:
-    """What the launcher lets the load generator do, with other witnesses and another way to start it.
+    """What the launcher lets the load generator do, with another way to start it.
 
     `load`: 5 users where it does not say otherwise; `cpus`: cores that the generator is told to have.
     """
@@ -190,7 +189,6 @@ def measure(
     urls = lab.published()
     environment = {
         "TARGETS": " ".join(f"{name}={urls[name]}" for name in ("wsgi", "asgi")),
-        "WITNESSES": " ".join(f"{name}={url}" for name, url in witnesses.items()),
     }
     words = ["measure", "--quick", f"--folder={folder}", "--latency=0.1", *(load or ["--users=5"])]
     done = subprocess.run(
@@ -205,20 +203,9 @@ def measure(
     return Ended(done.returncode, done.stdout + done.stderr, results)
 
 
-def test_a_target_without_a_witness_is_refused_before_anything_is_measured(
-    own_lab: ProcessRuntime, tmp_path: Path
-) -> None:
-    others = {name: url for name, url in own_lab.witnesses.items() if name != "asgi"}
-    ended = measure(own_lab, tmp_path, ["-m", "loadtests"], others)
-    assert ended.code == ExitCode.NOT_UP
-    assert "WITNESSES of the service locust in compose.yaml must give a URL to asgi;" in ended.output
-    assert "Traceback" not in ended.output
-    assert not (ended.folder / "raw").exists()
-
-
 def test_a_load_generator_that_computes_too_much_is_not_believed(own_lab: ProcessRuntime, tmp_path: Path) -> None:
     """It computes more than its share, however little the machine lets it have beside others."""
-    ended = measure(own_lab, tmp_path, ["-c", GENERATOR_THAT_COMPUTES], own_lab.witnesses, cpus=0.05)
+    ended = measure(own_lab, tmp_path, ["-c", GENERATOR_THAT_COMPUTES], cpus=0.05)
     for check in refused(ended, "generator CPU"):
         assert check["remedy"] == "Fewer users, or a machine with more cores to spare."
 
@@ -226,7 +213,7 @@ def test_a_load_generator_that_computes_too_much_is_not_believed(own_lab: Proces
 def test_a_load_generator_that_does_not_keep_its_schedule_is_not_believed(
     own_lab: ProcessRuntime, tmp_path: Path
 ) -> None:
-    ended = measure(own_lab, tmp_path, ["-c", GENERATOR_THAT_STALLS], own_lab.witnesses, "--rate=30")
+    ended = measure(own_lab, tmp_path, ["-c", GENERATOR_THAT_STALLS], "--rate=30")
     for check in refused(ended, "arrivals"):
         assert check["remedy"].startswith("The load generator does not keep its own schedule: lower RATE=")
 
@@ -235,7 +222,7 @@ def test_a_target_that_stands_still_in_mid_window_is_noticed(own_lab: ProcessRun
     server = server_at(own_lab.published()["asgi"])
     generator = ["-c", GENERATOR_THAT_STOPS_A_SERVER, str(server.pid)]
     try:
-        ended = measure(own_lab, tmp_path, generator, own_lab.witnesses, "--users=20", "--fan-out=1")
+        ended = measure(own_lab, tmp_path, generator, "--users=20", "--fan-out=1")
     finally:
         server.resume()
     check = at("asgi-gather-20-users-1", refused(ended, "interruption"))
@@ -244,7 +231,7 @@ def test_a_target_that_stands_still_in_mid_window_is_noticed(own_lab: ProcessRun
 
 def test_a_clock_that_is_set_in_mid_window_is_noticed(own_lab: ProcessRuntime, tmp_path: Path) -> None:
     """The load generator as it is, but for its wall clock: the machine's own is not a test's to set."""
-    ended = measure(own_lab, tmp_path, ["-c", GENERATOR_WHOSE_CLOCK_IS_SET], own_lab.witnesses)
+    ended = measure(own_lab, tmp_path, ["-c", GENERATOR_WHOSE_CLOCK_IS_SET])
     check = at("wsgi-threadpool-5-users-1", refused(ended, "clock"))
     assert check["remedy"] == "The machine was paused or its clock was set during the step: run again."
 
@@ -253,7 +240,7 @@ def test_whatever_fails_after_a_measurement_the_measurement_is_not_lost(
     own_lab: ProcessRuntime, tmp_path: Path
 ) -> None:
     load = ("--users=2", "--latency=0.05")
-    ended = measure(own_lab, tmp_path, ["-c", GENERATOR_THAT_FAILS], own_lab.witnesses, *load)
+    ended = measure(own_lab, tmp_path, ["-c", GENERATOR_THAT_FAILS], *load)
     assert ended.code == ExitCode.NOT_UP, ended.output
     verdict, text = ended.summary["verdict"], one_line(ended.output)
     assert verdict["sentence"] == "Incomplete, 1 of 2 measurements: the load generator failed: RuntimeError: a bug."

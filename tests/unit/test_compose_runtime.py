@@ -144,7 +144,7 @@ def test_every_folder_that_the_generator_was_given_is_given_back(
 ) -> None:
     for name in ("first", "second"):
         (tmp_path / name / "raw").mkdir(parents=True)
-        runtime.generate([], tmp_path / name)
+        runtime.generate([], ["wsgi"], tmp_path / name)
         assert owners[name] == GENERATOR_UID
     assert owners["first"] == 0
     runtime.down()
@@ -157,7 +157,7 @@ def test_a_folder_that_is_gone_does_not_keep_the_containers_up(
     runtime.up(["wsgi"])
     folder = tmp_path / "run"
     folder.mkdir()
-    runtime.generate([], folder)
+    runtime.generate([], ["wsgi"], folder)
     folder.rmdir()
     runtime.down()
     assert engine.commands("down") == ["--remove-orphans --timeout 3"]
@@ -167,7 +167,7 @@ def test_the_containers_are_gone_before_a_folder_is_given_back(
     runtime: ComposeRuntime, engine: Engine, tmp_path: Path, owners: dict[str, int]
 ) -> None:
     runtime.up(["wsgi"])
-    runtime.generate([], tmp_path)
+    runtime.generate([], ["wsgi"], tmp_path)
     engine.told.clear()
     runtime.down()
     generator, services, folder = engine.told
@@ -219,7 +219,7 @@ def test_a_disk_that_knows_no_owners_is_refused(
 
     monkeypatch.setattr(os, "chown", refuse)
     with pytest.raises(LabDown, match=r"^RESULTS must be a folder that root may give .* Operation not permitted"):
-        runtime.generate([], tmp_path)
+        runtime.generate([], ["wsgi"], tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 
 from loadtests import experiments
 from loadtests.analysis import validity
+from loadtests.host import topology
 from loadtests.model import knobs
 from loadtests.model.units import digits
 from loadtests.report import claims
@@ -20,7 +21,7 @@ from services.aggregator.variants import VARIANTS
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
-COMPOSE = (ROOT / "compose.yaml").read_text()
+COMPOSE = topology.text()
 MAKEFILE = (ROOT / "Makefile").read_text()
 PICTURES = ROOT / "docs" / "pictures"
 

@@ -14,8 +14,7 @@ from loadtests.analysis.capacity import predict as predicted
 from loadtests.analysis.verdict import verdict
 from loadtests.errors import BadInput
 from loadtests.generator.plan import NORMAL, QUICK, plan
-from loadtests.host.processes import declared_services
-from loadtests.host.variables import declared, topology
+from loadtests.host import topology
 from loadtests.model import knobs
 from loadtests.model.experiment import Arm, Experiment, Point
 from loadtests.model.load_level import LoadLevel
@@ -29,7 +28,7 @@ from loadtests.report.plots import PLOTS
 from tests.unit.factories import SETTINGS
 
 CATALOGUE = experiments.catalogue()
-DEFAULTS = declared(topology())
+DEFAULTS = topology.declared(topology.text())
 OF_PAGES = {name: experiment for name, experiment in CATALOGUE.items() if experiment.probe is None}
 every_one_of_pages = pytest.mark.parametrize("experiment", OF_PAGES.values(), ids=list(OF_PAGES))
 every_experiment = pytest.mark.parametrize("experiment", CATALOGUE.values(), ids=list(CATALOGUE))
@@ -217,7 +216,7 @@ def test_its_arms_differ_and_have_names_of_their_own(experiment: Experiment) -> 
 
 def planned(experiment: Experiment, *, quick: bool) -> float:
     """Seconds of load, with compose.yaml's defaults."""
-    lab = predict.Lab(declared_services({}), machine=math.inf, limited=True)
+    lab = predict.Lab(topology.services({}), machine=math.inf, limited=True)
     if quick:
         experiment = experiment.quickened()
     settings = RunOptions().settings(experiment, lab.services[GENERATOR].environment)

@@ -33,6 +33,9 @@ class NoRuntime:
         self.logs.mkdir()
         (self.logs / "api.log").touch()
 
+    def drop(self, services: Any) -> None:
+        pass
+
     def down(self) -> None:
         pass
 
@@ -135,33 +138,16 @@ def test_noise_comes_first_and_what_needs_the_same_deployment_together() -> None
     assert order[-2:] == ["self-call", "timeouts"]
 
 
-class Starts:
-    """A runtime that says what it was told, and then starts nothing."""
-
-    limits = "none"
-
-    def __init__(self) -> None:
-        self.dropped: list[list[str]] = []
-
-    def drop(self, services: list[str]) -> None:
-        self.dropped.append(services)
-
-    def up(self, services: list[str]) -> None:
-        raise LabDown("far enough")
-
-
 @pytest.mark.parametrize(
-    ("name", "dropped"),
-    [("slots", ["wsgi", "asgi"]), ("middleware", ["wsgi", "asgi"]), ("class-based", [])],
+    ("name", "stopped"),
+    [
+        ("slots", ["wsgi", "asgi", "wsgi-4x25"]),  # compares processes, which must not have been in use
+        ("class-based", ["wsgi-4x25"]),
+        ("database", ["wsgi", "asgi", "wsgi-4x25"]),
+    ],
 )
-def test_what_compares_processes_starts_those_anew_that_were_kept(
-    name: str, dropped: list[str], tmp_path: Path
-) -> None:
-    runtime: Any = Starts()
-    with pytest.raises(LabDown):
-        launch.measure_one(find(name), OPTIONS, runtime, tmp_path)
-    before_the_start = [service for services in runtime.dropped[:-1] for service in services]
-    assert before_the_start == dropped
+def test_an_experiment_keeps_of_the_one_before_what_it_needs_and_may_use(name: str, stopped: list[str]) -> None:
+    assert launch.not_kept(["wsgi", "asgi", "wsgi-4x25"], find(name)) == stopped
 
 
 def test_a_closing_terminal_interrupts_unless_nohup_started_the_command(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from loadtests import experiments
 from loadtests.errors import BadInput
-from loadtests.host.processes import declared_services
+from loadtests.host import topology
 from loadtests.model.experiment import Arm, Experiment
 from loadtests.model.load_level import LoadLevel
 from loadtests.model.run_options import RunOptions
@@ -34,7 +34,7 @@ def _no_run_yet(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def described(experiment: Experiment, runtime: str) -> predict.Lab:
     """The lab as a run of the experiment would bring it up."""
-    services = declared_services({**os.environ, **experiment.deployment})
+    services = topology.services({**os.environ, **experiment.deployment})
     return predict.Lab.on_this_machine(services, limited=runtime == "docker")
 
 
@@ -176,7 +176,7 @@ def test_a_damaged_run_says_nothing(damaged: str, capsys: pytest.CaptureFixture[
 
 
 def test_pages_of_queries_share_the_pool_of_postgresql_and_none_of_sqlite() -> None:
-    known = {"WORKERS": "2", "THREADS": "0", "THREADPOOL": "5", "MAX_CONNECTIONS": "7", "DATABASE_POOL": "10"}
+    known = {"INTERFACE": "asgi", "WORKERS": "2", "THREADPOOL": "5", "MAX_CONNECTIONS": "7", "DATABASE_POOL": "10"}
     clients = {"threadpool": 10, "gather": 14}
     for url, pages in (
         ("postgres://lab@postgres/lab", ("orm_sync", "orm_to_async", "orm_async", "orm_gather")),
@@ -195,7 +195,7 @@ def test_a_clients_own_pool_is_predicted_with(capsys: pytest.CaptureFixture[str]
 
 
 def test_a_deployment_that_is_not_described_is_refused_by_name() -> None:
-    service = Service("wsgi", [], {"WORKERS": "many", "THREADS": "10"}, [], [], [], [], None)
+    service = Service("wsgi", [], {"INTERFACE": "wsgi", "WORKERS": "many", "THREADS": "10"}, [], [], [], [], None)
     with pytest.raises(BadInput, match="does not say what wsgi is"):
         predict.deployment(service, lab(service))
 

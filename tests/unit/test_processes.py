@@ -4,11 +4,10 @@ import socket
 from pathlib import Path
 
 import pytest
-import yaml
 
 from loadtests.errors import BadInput
-from loadtests.host import processes
-from loadtests.host.processes import ProcessRuntime, free_port, interpolate, on_loopback, read_services
+from loadtests.host import processes, topology
+from loadtests.host.processes import ProcessRuntime, free_port, on_loopback
 
 TOPOLOGY = """
 services:
@@ -37,32 +36,70 @@ services:
     ],
 )
 def test_variables_are_filled_in_as_compose_does(text: str, filled: str) -> None:
-    assert interpolate(text, {"B": "two", "EMPTY": ""}) == filled
+    assert topology.interpolate(text, {"B": "two", "EMPTY": ""}) == filled
 
 
-def test_the_container_network_becomes_loopback() -> None:
-    services = on_loopback(read_services(TOPOLOGY, {}), {"api": {8000: 1234}, "web": {8000: 5678}})
+def written(folder: Path, text: str) -> Path:
+    (folder / "compose.yaml").write_text(text)
+    return folder / "compose.yaml"
+
+
+def test_what_a_service_extends_is_merged_as_compose_does(tmp_path: Path) -> None:
+    (tmp_path / "base").mkdir()
+    written(tmp_path / "base", "services: {confined: {healthcheck: {test: [CMD, probe], retries: 3}, tmpfs: [/here]}}")
+    written(
+        tmp_path,
+        """
+services:
+  api:
+    extends: {file: base/compose.yaml, service: confined}
+    command: [serve]
+    environment: {A: 1, B: 2}
+    ports: ["1:8000"]
+    healthcheck: {test: [CMD, other]}
+  other:
+    extends: {file: compose.yaml, service: api}
+    command: [serve, more]
+    environment: {B: 3}
+    tmpfs: [/there]
+    ports: !override ["2:9000"]
+  silent:
+    extends: {file: compose.yaml, service: api}
+    ports: !reset []
+""",
+    )
+    read = topology.read(tmp_path / "compose.yaml")
+    assert read["api"]["healthcheck"] == {"test": ["CMD", "other"], "retries": 3}
+    assert (read["other"]["command"], read["other"]["environment"]) == (["serve", "more"], {"A": 1, "B": 3})
+    assert (read["other"]["tmpfs"], read["other"]["ports"]) == (["/here", "/there"], ["2:9000"])
+    assert read["silent"]["ports"] == []
+
+
+def test_the_container_network_becomes_loopback(tmp_path: Path) -> None:
+    services = on_loopback(
+        topology.services({}, written(tmp_path, TOPOLOGY)), {"api": {8000: 1234}, "web": {8000: 5678}}
+    )
     assert services["api"].command == ["serve", "--host=127.0.0.1", "--port=1234", "--limit", "80000", "--workers", "2"]
     assert services["api"].probe == ["probe", "http://127.0.0.1:1234/"]
     assert services["web"].command == ["run", "--bind=127.0.0.1:5678"]
     assert services["web"].environment == {"API": "http://127.0.0.1:1234/x", "NUMBER": "8000", "COST": "$5"}
 
 
-def test_a_port_that_is_asked_for_may_be_the_number_of_another_one_inside() -> None:
+def test_a_port_that_is_asked_for_may_be_the_number_of_another_one_inside(tmp_path: Path) -> None:
     text = (
         "services: {web: {command: [run, '--bind=0.0.0.0:8000', '--sampler=0.0.0.0:9000'], healthcheck: {test: [CMD]}}}"
     )
-    services = on_loopback(read_services(text, {}), {"web": {8000: 9000, 9000: 5678}})
+    services = on_loopback(topology.services({}, written(tmp_path, text)), {"web": {8000: 9000, 9000: 5678}})
     assert services["web"].command == ["run", "--bind=127.0.0.1:9000", "--sampler=127.0.0.1:5678"]
 
 
-def test_a_command_that_is_not_a_list_is_refused() -> None:
+def test_a_command_that_is_not_a_list_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="the command of api must be a list"):
-        read_services("services: {api: {command: serve it}}", {})
+        topology.services({}, written(tmp_path, "services: {api: {command: serve it}}"))
 
 
-def test_nothing_of_the_lab_itself_listens_beyond_loopback(root: Path) -> None:
-    services = read_services((root / "compose.yaml").read_text(), {})
+def test_nothing_of_the_lab_itself_listens_beyond_loopback() -> None:
+    services = topology.services({})
     ports = {
         name: {port: 10000 + port + n for port in (*service.ports, *service.exposed)}
         for n, (name, service) in enumerate(services.items())
@@ -75,8 +112,8 @@ def test_nothing_of_the_lab_itself_listens_beyond_loopback(root: Path) -> None:
         assert "http://api" not in words
 
 
-def test_no_container_of_any_profile_is_published_beyond_this_machine(root: Path) -> None:
-    for name, described in yaml.safe_load((root / "compose.yaml").read_text())["services"].items():
+def test_no_container_of_any_profile_is_published_beyond_this_machine() -> None:
+    for name, described in topology.read(topology.FILE).items():
         for port in described.get("ports", ()):
             host = port["host_ip"] if isinstance(port, dict) else port.split(":")[0]
             assert host == "127.0.0.1", name
@@ -103,8 +140,8 @@ def test_two_services_at_one_port_are_refused_by_the_names_of_their_variables(
     ProcessRuntime(tmp_path).prepare()
 
 
-def test_a_target_is_called_as_its_service(root: Path) -> None:
-    services = read_services((root / "compose.yaml").read_text(), {})
+def test_a_target_is_called_as_its_service() -> None:
+    services = topology.services({})
     names = {
         name: service.environment["TARGET"] for name, service in services.items() if "TARGET" in service.environment
     }

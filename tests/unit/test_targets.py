@@ -1,15 +1,14 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from loadtests.errors import BadInput, LabDown
 from loadtests.generator import targets
-from loadtests.generator.targets import check_named, urls
-from loadtests.host.processes import read_services
+from loadtests.generator.targets import urls
+from loadtests.host import topology
 from loadtests.model.service import GENERATOR
 
 IDENTITY: dict[str, Any] = {
@@ -19,6 +18,8 @@ IDENTITY: dict[str, Any] = {
     "workers": 1,
     "pools": {},
     "strategies": {},
+    "api": "http://api:8000/api/",
+    "metrics_port": 9000,
 }
 
 
@@ -31,25 +32,15 @@ def test_names_have_urls() -> None:
 
 @pytest.mark.parametrize("text", ["wsgi", "wsgi=wsgi:8000", "=http://wsgi:8000", "wsgi=https://wsgi", "WSGI=http://a"])
 def test_anything_else_is_refused_with_the_variable(text: str) -> None:
-    with pytest.raises(BadInput, match="WITNESSES must be words like wsgi=http://wsgi:8000; one is "):
-        urls(text, "WITNESSES")
+    with pytest.raises(BadInput, match="TARGETS must be words like wsgi=http://wsgi:8000; one is "):
+        urls(text)
     with pytest.raises(BadInput, match="TARGETS is empty"):
         urls(" ")
 
 
-def test_a_service_without_a_url_is_refused_with_what_to_add() -> None:
-    check_named(["wsgi"], {"wsgi": "http://wsgi:9000", "api": "http://api:9000"}, "WITNESSES")
-    said = "WITNESSES of the service locust in compose.yaml must give a URL to b, c; add it there"
-    with pytest.raises(BadInput, match=said):
-        check_named(["a", "b", "c"], {"a": "http://a:9000"}, "WITNESSES")
-
-
-def test_every_target_of_compose_yaml_has_a_witness_and_is_a_service(root: Path) -> None:
-    services = read_services((root / "compose.yaml").read_text(), {})
-    environment = services[GENERATOR].environment
-    asked = urls(environment["TARGETS"]) | urls(environment["OTHER_TARGETS"])
-    assert asked.keys() <= services.keys()
-    assert urls(environment["WITNESSES"]).keys() == asked.keys() - {"sleepers"} | {"api"}
+def test_what_the_web_ui_loads_are_services() -> None:
+    services = topology.services({})
+    assert urls(services[GENERATOR].environment["TARGETS"]).keys() <= services.keys()
 
 
 @pytest.fixture(autouse=True)
@@ -60,6 +51,17 @@ def _asgi_answers(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_target_is_what_it_says_of_itself() -> None:
     found = targets.ask("asgi", "http://lab:1")
     assert (found.interface, found.slots, found.workers) == ("ASGI", None, 1)
+    assert (found.metrics, found.api_metrics) == ("http://lab:9000", "http://api:9000")
+
+
+@pytest.mark.parametrize("port", [None, "absent"])
+def test_metrics_that_a_service_does_not_have_are_nowhere(port: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TELEMETRY=off, or an api of somebody else's."""
+    api = {} if port == "absent" else {"metrics_port": port}
+    answers = {"http://lab:1/healthz": IDENTITY | {"metrics_port": None}, "http://api:8000/healthz": api}
+    monkeypatch.setattr(targets, "fetch", lambda url: json.dumps(answers[url]))
+    found = targets.ask("asgi", "http://lab:1")
+    assert (found.metrics, found.api_metrics) == ("", "")
 
 
 def test_a_target_that_answers_in_the_place_of_another_is_refused() -> None:

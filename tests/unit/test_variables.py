@@ -16,13 +16,12 @@ import pytest
 
 from loadtests.command_line import main, parser
 from loadtests.errors import BadInput, ExitCode
-from loadtests.host import variables
-from loadtests.host.processes import VARIABLE
-from loadtests.host.variables import LIMITS, LOAD, WEB_UI, Variables, declared, near_misses, read_dotenv
+from loadtests.host import topology, variables
+from loadtests.host.variables import LIMITS, LOAD, WEB_UI, Variables, near_misses, read_dotenv
 from loadtests.model import knobs
 from services import bounds
 
-KNOWN = declared(variables.topology())
+KNOWN = topology.declared(topology.text())
 NAMES = {*KNOWN, *variables.OPTIONS, *variables.EVERYWHERE}
 
 # The names of variables in the environments of common shells, desktops, CI services, Kubernetes and hosting services.
@@ -52,7 +51,7 @@ def check(found: Variables, command: str = "run") -> None:
 def test_the_variables_are_those_that_the_process_runtime_fills_in() -> None:
     filled_in = {
         match["name"]
-        for match in VARIABLE.finditer(re.sub(r"#.*", "", variables.topology()))
+        for match in topology.VARIABLE.finditer(re.sub(r"#.*", "", topology.text()))
         if match["default"] is not None
     }
     assert set(KNOWN) == filled_in
@@ -90,16 +89,15 @@ print(json.dumps([numbers, choices]))
 
 
 def test_the_bounds_are_those_that_the_services_enforce(root: Path) -> None:
-    environment = {**os.environ, "DATABASE_URL": "sqlite:////tmp/unused", "DATABASE_POOL": "1"}
+    database = {"DATABASE_URL": "sqlite:////tmp/unused", "DATABASE_POOL": "1"}
+    environment = {**os.environ, "INTERFACE": "wsgi", "THREADS": "10", **database}
     printed = subprocess.check_output([sys.executable, "-c", RECORD], cwd=root, env=environment)
     numbers, choices = json.loads(printed)
     inside = {"WORKERS": "WSGI_WORKERS", "THREADS": "WSGI_THREADS"}  # as compose.yaml hands them on
     ours = {knob.variable: [knob.minimum, knob.maximum, knob.whole] for knob in (*knobs.KNOBS, *knobs.DEPLOYMENT)}
-    assert ours["WSGI_THREADS"] == [1, numbers.pop("THREADS")[1], True]  # 0: no slots, which only asgi has
-    assert ours == {inside.get(name, name): bound for name, bound in numbers.items()} | {
-        "WSGI_THREADS": ours["WSGI_THREADS"],
-        "ASGI_WORKERS": numbers["WORKERS"],
-    }
+    enforced = {inside.get(name, name): bound for name, bound in numbers.items()}
+    assert ours == {**enforced, "ASGI_WORKERS": numbers["WORKERS"]}
+    assert choices.pop("INTERFACE") == ["wsgi", "asgi"]  # which compose.yaml declares, and nobody sets
     assert {name: list(allowed) for name, allowed in knobs.CHOICES.items()} == choices
 
 
@@ -234,6 +232,7 @@ def test_a_dotenv_file_that_cannot_be_read_is_refused_with_its_line(text: str) -
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: Path) -> Path:
     shutil.copy(root / "compose.yaml", tmp_path)
+    shutil.copytree(root / "compose", tmp_path / "compose")
     monkeypatch.setattr(variables, "ROOT", tmp_path)
     return tmp_path
 
@@ -302,4 +301,4 @@ def test_a_switch_that_says_neither_is_refused() -> None:
 def test_what_repeats_a_run_has_every_variable_of_compose_yaml_that_a_run_depends_on() -> None:
     text = "a: ${SEED:-1} ${API_PORT:-2} $${NOT:-3} # ${NOR:-4}\nb: [${STRATEGY:-p}, ${LAB_RUNTIME:-d}, ${API_CPUS:-1}]"
     assert variables.of_runs(text) == ["SEED", "API_CPUS"]
-    assert not set(WEB_UI) & set(variables.of_runs(variables.topology()))
+    assert not set(WEB_UI) & set(variables.of_runs(topology.text()))
