@@ -172,15 +172,15 @@ def allow_connections() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
-async def climb(url: str, witness_url: str, in_flight: int) -> Step:
-    """Load the api at `url` and measure; it says of itself at `witness_url`. Raises LabDown."""
+async def climb(url: str, metrics_url: str, in_flight: int) -> Step:
+    """Load the api at `url` and measure; its metrics are at `metrics_url`. Raises LabDown."""
     address = urlsplit(url)
     host, port = str(address.hostname), int(address.port or 80)
     try:
         client = Client(in_flight, await response_size(host, port))
         try:
             await client.connect(host, port)
-            return await measure(client, witness_url, in_flight)
+            return await measure(client, metrics_url, in_flight)
         finally:
             client.close()
     except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
@@ -196,19 +196,19 @@ async def response_size(host: str, port: int) -> int:
     return len(head) + int(head.lower().partition(b"content-length:")[2].split(None, 1)[0])
 
 
-async def measure(client: Client, witness_url: str, in_flight: int) -> Step:
+async def measure(client: Client, metrics_url: str, in_flight: int) -> Step:
     gc.collect()
     gc.disable()  # a collection among this many objects takes long enough to be mistaken for lateness
     try:
         client.start()
         await asyncio.sleep(WARM_UP)
-        before = await asyncio.to_thread(read_api, witness_url)
+        before = await asyncio.to_thread(read_api, metrics_url)
         client.late.clear()
         began, cpu_before = time.perf_counter(), time.process_time()
         await asyncio.sleep(SECONDS)
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu_before
         late = client.late.copy()
-        after = await asyncio.to_thread(read_api, witness_url)
+        after = await asyncio.to_thread(read_api, metrics_url)
         api_cpu = (after.cpu - before.cpu) / (time.perf_counter() - began)
     finally:
         gc.enable()
@@ -226,11 +226,11 @@ async def measure(client: Client, witness_url: str, in_flight: int) -> Step:
     )
 
 
-def read_api(witness_url: str) -> ApiState:
+def read_api(metrics_url: str) -> ApiState:
     """Raises OSError when the api does not say anything."""
-    reading = sampler.read(witness_url)
+    reading = sampler.read(metrics_url)
     if reading is None:
-        raise OSError("no answer from the api's witness")
+        raise OSError("no answer from the api's sampler")
     return ApiState(reading.buckets[LATENESS], reading.number("lab_calls_in_flight") or 0, reading.values[CPU])
 
 

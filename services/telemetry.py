@@ -1,7 +1,7 @@
 """What a service says of itself, counted where it happens: in the processes of its server.
 
 The numbers lie in files that `services.supervise` reads and serves as Prometheus text, so that they are there
-while every slot is taken or the event loop is blocked. A witness has to be cheap: a microsecond a call.
+while every slot is taken or the event loop is blocked. Counting has to be cheap: a microsecond a call.
 TELEMETRY=off leaves it out, which is how a benchmark finds what it costs.
 """
 

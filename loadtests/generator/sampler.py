@@ -21,7 +21,7 @@ UNLIMITED = 2**60  # bytes; version 1 says "no limit" with a number beyond it
 
 
 def read(url: str) -> Reading | None:
-    """None when the service does not answer: a witness that is silent, which is a finding of its own."""
+    """Return the metrics at `url`; None if nobody answers, which is a finding of its own."""
     try:
         return parse(targets.fetch(f"{url}/metrics"))
     except (OSError, ValueError):

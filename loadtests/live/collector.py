@@ -34,7 +34,7 @@ from loadtests.model.prediction import Deployment, Prediction
 from loadtests.model.target import Target
 
 TICK = 1.0  # seconds
-LONGEST_READ = 2.0  # seconds that a witness has to answer
+LONGEST_READ = 2.0  # seconds that a sampler has to answer
 API = "api"
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or math.inf
 CPU = "lab_cpu_seconds_total"

@@ -15,7 +15,7 @@ from tests.processes import running, urls
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]]:
-    """URL by service, and of each service's witness; a call takes 0.05 s where nothing else is asked for."""
+    """URL by service, and of each service's metrics; a call takes 0.05 s where nothing else is asked for."""
     with running(["wsgi", "asgi"], tmp_path_factory.mktemp("logs")) as runtime:
         yield urls(runtime)
 

@@ -23,7 +23,7 @@ every_page = pytest.mark.parametrize("page", PAGES)
 
 @pytest.fixture(scope="module")
 def database_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]]:
-    """URL by service, and of each witness. Both make the table of the same file at the same time."""
+    """URL by service, and of the metrics of each. Both make the table of the same file at the same time."""
     folder = tmp_path_factory.mktemp("database")
     where = f"sqlite:///{folder}/lab.sqlite3"
     with running(["wsgi-database", "asgi-database"], folder, DATABASE_URL=where) as runtime:
@@ -104,7 +104,7 @@ def test_under_asgi_every_page_queries_at_the_same_time_and_under_wsgi_as_many_a
         asked = [pool.submit(orm.get, url_path(page), params={"fan_out": 2, "latency": 0.5}) for _ in range(users)]
     assert {one.result().status_code for one in asked} == {200}
     with httpx.Client(trust_env=False) as client:
-        told = client.get(f"{database_lab[f'{target}-database witness']}/metrics").text
+        told = client.get(f"{database_lab[f'{target}-database metrics']}/metrics").text
     peak = float(next(line for line in told.splitlines() if line.startswith("lab_queries_in_flight_peak")).split()[1])
     assert peak == 10 if target == "wsgi" else 10 < peak <= users
 

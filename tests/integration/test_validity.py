@@ -66,7 +66,7 @@ from loadtests.__main__ import main
 sys.exit(main())
 """
 
-# One that stands still for a moment whenever it looks at a witness; this sleep is the one that Locust has not replaced.
+# One that stands still for a moment whenever it reads metrics; this sleep is the one that Locust has not replaced.
 GENERATOR_THAT_STALLS = """
 import sys
 from time import sleep

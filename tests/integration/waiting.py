@@ -19,7 +19,7 @@ PATIENCE = 90.0  # seconds; only a hang takes so long, however busy the machine 
 def read(lab: Mapping[str, str], service: str) -> Reading:
     """What the service reports; a busy machine may make it miss an answer."""
     deadline = time.monotonic() + PATIENCE
-    while (reading := sampler.read(lab[f"{service} witness"])) is None:
+    while (reading := sampler.read(lab[f"{service} metrics"])) is None:
         assert time.monotonic() < deadline, f"{service} does not say"
     return reading
 

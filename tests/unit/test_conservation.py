@@ -68,7 +68,7 @@ def test_pages_that_nobody_asked_for_are_found() -> None:
 
 
 @pytest.mark.parametrize("silent", ["finished", "cancelled", "calls"])
-def test_a_sampler_that_is_silent_is_no_witness(silent: str) -> None:
+def test_a_sampler_that_is_silent_is_not_believed(silent: str) -> None:
     law, nothing = "calls" if silent == "calls" else "pages", {silent: None}
     assert broken(seen=replace(HONEST, **nothing)) == [law]  # type: ignore[arg-type]  # any of its fields
     assert "silent" in remedy(law, **nothing)

@@ -69,7 +69,7 @@ def test_throttling_is_in_seconds(
     assert throttled() == seconds
 
 
-def test_the_witness_says_both_and_nothing_without_a_control_group(
+def test_the_sampler_reports_both_and_nothing_without_a_control_group(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lay_out(tmp_path, {}, monkeypatch)

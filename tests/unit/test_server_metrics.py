@@ -111,7 +111,7 @@ def test_the_same_worker_over_several_repeats_is_one() -> None:
     assert both.workers[1].most_pages_in_flight == 3
 
 
-def test_a_silent_witness_says_nothing() -> None:
+def test_a_silent_sampler_says_nothing() -> None:
     assert inside([], []) == Inside()
     assert inside([None, None], [None]) == Inside()
 

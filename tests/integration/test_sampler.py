@@ -90,8 +90,8 @@ def supervised(code: str, port: int, **environment: str) -> subprocess.Popen[byt
 
 
 @contextmanager
-def witnessed(code: str) -> Iterator[str]:
-    """The address of the witness of a server that is ended afterwards, with its workers."""
+def sampled(code: str) -> Iterator[str]:
+    """The address of the sampler of a server that is ended afterwards, with its workers."""
     port = free_port()
     with supervised(code, port) as process:
         try:
@@ -101,8 +101,8 @@ def witnessed(code: str) -> Iterator[str]:
             process.terminate()
 
 
-def test_the_witness_answers_while_the_server_computes_without_a_pause() -> None:
-    with witnessed("while True: pass") as url:
+def test_the_sampler_answers_while_the_server_computes_without_a_pause() -> None:
+    with sampled("while True: pass") as url:
         before = sampler.read(url)
         wait_until(lambda: (grown(before, sampler.read(url), "lab_cpu_seconds_total") or 0) > 0.2)
 
@@ -118,7 +118,7 @@ else:
     work.begin()
     time.sleep(60)
 """
-    with witnessed(code) as url:
+    with sampled(code) as url:
         wait_until(lambda: (sampler.read(url) or Reading()).number("lab_work_in_flight") == 1)
 
 
@@ -146,7 +146,7 @@ while True:
     def finished() -> dict[str, float]:
         return (sampler.read(url) or Reading()).by_worker("lab_worker_pages_finished_total")
 
-    with witnessed(code) as url:
+    with sampled(code) as url:
         wait_until(lambda: sorted(pages for pages in finished().values() if pages) == [2, 3])
         wait_until(lambda: sum(in_flight().values()) == 2)
         before = sampler.read(url)
@@ -169,7 +169,7 @@ while True: pass
 
 
 def test_threads_that_are_ready_to_run_and_have_no_core_are_seen_to_wait() -> None:
-    with witnessed(TWO_ON_ONE_CORE) as url:
+    with sampled(TWO_ON_ONE_CORE) as url:
         before, began = sampler.read(url), time.monotonic()
 
         def grew(name: str) -> float:
@@ -229,8 +229,8 @@ def family(supervisor: subprocess.Popen[bytes]) -> list[psutil.Process]:
 
 
 def test_slow_clients_of_a_sampler_do_not_keep_it_from_others_nor_take_threads(lab: Mapping[str, str]) -> None:
-    url = httpx.URL(lab["api witness"])
-    sampler = server_at(lab["api witness"])
+    url = httpx.URL(lab["api metrics"])
+    sampler = server_at(lab["api metrics"])
     threads = sampler.num_threads()
     with ExitStack() as clients:
         for _ in range(300):
@@ -265,5 +265,5 @@ def test_without_telemetry_the_server_runs_alone() -> None:
         assert process.wait(PATIENCE) == 9
 
 
-def test_a_silent_witness_is_no_reading() -> None:
+def test_a_silent_sampler_is_no_reading() -> None:
     assert sampler.read("http://127.0.0.1:9") is None
