@@ -77,7 +77,7 @@ def why_no_engine() -> str | None:
             "Docker 25 or newer, with API 1.44",
             () if is_podman() else (1, 44),
         ),
-        (["compose", "version", "--short"], no_plugin, "Compose 2.20.2 or newer", (2, 20, 2)),
+        (["compose", "version", "--short"], no_plugin, "Compose 2.26 or newer", (2, 26)),
     ):
         command = [*engine(), *words]
         try:

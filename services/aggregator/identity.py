@@ -41,6 +41,10 @@ def server(request: HttpRequest) -> str:
     return f"{program()} ({interface(request)})"
 
 
+def slots() -> str:
+    return f"{settings.SLOTS} slots" if settings.SLOTS else "no slots"
+
+
 @cache
 def program() -> str:
     name = Path(sys.argv[0]).name

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 from django.urls import path
 
+from services.aggregator import article
 from services.aggregator.health import health
+from services.aggregator.index import index
 from services.aggregator.pitfalls import OWN_VIEW, own_view
 from services.aggregator.strategies import STRATEGIES
 from services.aggregator.variants import VARIANTS
@@ -15,8 +17,10 @@ pages: dict[str, View] = {
 }
 
 urlpatterns = [
+    path("", index),
     path("healthz", health),
     *(path(url_path.removeprefix("/"), view) for url_path, view in pages.items()),
+    *article.urlpatterns,
 ]
 
 handler404 = "services.aggregator.views.not_found"

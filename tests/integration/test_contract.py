@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from loadtests.generator import targets
 from loadtests.host import topology
 from loadtests.report import predict
+from services.aggregator import article
 from services.aggregator.strategies import STRATEGIES
 from tests.processes import running, urls
 
@@ -139,6 +141,22 @@ def test_calls_that_never_answer_time_out_as_504_and_are_named(client: httpx.Cli
 def test_a_page_computes_as_long_as_it_is_asked_to(client: httpx.Client, strategy: str) -> None:
     answer = client.get(STRATEGIES[strategy].url_path, params={"fan_out": 1, "latency": 0, "work": 0.2})
     assert answer.json()["elapsed"] >= 0.2
+
+
+@pytest.mark.parametrize(
+    "path", [f"/{pattern.pattern}" for pattern in article.urlpatterns if pattern.callback != article.api]
+)
+def test_the_views_of_the_articles_ask_for_every_task_under_both_servers(client: httpx.Client, path: str) -> None:
+    assert [call["task_id"] for call in client.get(path).json()["responses"]] == [str(task) for task in range(10)]
+
+
+def test_the_first_page_names_the_server_and_its_links_lead_somewhere(client: httpx.Client, target: str) -> None:
+    page = client.get("/")
+    assert page.headers["content-type"].startswith("text/html")
+    assert f"({target.upper()}), {'10 slots' if target == 'wsgi' else 'no slots'}</h1>" in page.text
+    links = re.findall(r'<a href="([^"]+)">', page.text)
+    assert {"/healthz", "/api/aggregated/", "/api/article/", "/api/variants/stream/"} <= set(links)
+    assert all(client.head(link, params={"fan_out": 1}).status_code in {200, 405, 501} for link in links)
 
 
 def test_another_path_is_a_problem_too(client: httpx.Client) -> None:

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = sorted(path for wing in ("services", "loadtests") for path in (ROOT / wing).rglob("*.py"))
 HTTP_CLIENTS = {"httpx", "httpx2", "aiohttp", "httpx_aiohttp", "requests", "urllib3"}
-MAY_USE_HTTP_CLIENTS = {f"services/aggregator/{name}.py" for name in ("upstream", "clients", "pitfalls")}
+MAY_USE_HTTP_CLIENTS = {f"services/aggregator/{name}.py" for name in ("article", "upstream", "clients", "pitfalls")}
 LOCUST = {"locust", "gevent"}
 LOCUST_ROOMS = {"generator", "live"}
 PURE_LIVE = (

@@ -231,7 +231,7 @@ def test_a_disk_that_knows_no_owners_is_refused(
         ("echo 1.43", "Docker 25 or newer, with API 1.44 is needed; this one has 1.43"),
         (
             "[ $1 = version ] && echo 1.45 || echo v2.19.0-desktop",
-            "Compose 2.20.2 or newer is needed; this one has v2.19",
+            "Compose 2.26 or newer is needed; this one has v2.19",
         ),
         ("[ $1 = version ] && echo 1.45 || echo 2.26.1-4", None),
     ],

@@ -49,7 +49,9 @@ def test_every_experiment_is_in_the_readme(name: str) -> None:
 
 
 def test_the_readme_says_of_each_experiment_who_is_ahead_and_it_is_not_always_asgi() -> None:
-    rows = dict(re.findall(r"^\| `([a-z-]+)` \| ([^|]+) \|", README, flags=re.MULTILINE))
+    rows = dict(
+        re.findall(r"^\| \[`([a-z-]+)`\]\(docs/experiments.md#[a-z-]+\) \| ([^|]+) \|", README, flags=re.MULTILINE)
+    )
     assert set(rows) >= set(experiments.catalogue())
     assert sum("**tie**" in ahead or "**WSGI**" in ahead for ahead in rows.values()) >= 4
 

@@ -14,7 +14,7 @@ from time import perf_counter
 from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_GET
 
 from services.aggregator import identity
 from services.aggregator.parameters import Page
@@ -27,7 +27,7 @@ from services.aggregator.work import compute
 CONTENT_TYPE = "application/json"
 
 
-@require_safe
+@require_GET  # the head of a stream ends before its page does, and the next request would come too early
 def stream_threads(request: HttpRequest) -> HttpResponseBase:
     try:
         page = requested_page(request)
@@ -50,7 +50,7 @@ def parts(request: HttpRequest, page: Page, started: float) -> Iterator[str]:
             future.cancel()
 
 
-@require_safe
+@require_GET  # the head of a stream ends before its page does, and the next request would come too early
 async def stream(request: HttpRequest) -> HttpResponseBase:
     try:
         page = requested_page(request)
