@@ -20,7 +20,7 @@ from loadtests.generator.record import Recorder
 from loadtests.generator.users import user_class
 from loadtests.model.settings import Settings
 from loadtests.model.target import Target
-from services.supervise import cpu_seconds
+from services.telemetry.supervise import cpu_seconds
 
 STRATEGY = "gather"
 SETTINGS = Settings(fan_out=FAN_OUT, latency=1.0, jitter=0.0, fail=0.0)

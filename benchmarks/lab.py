@@ -28,7 +28,7 @@ from loadtests.host import launch
 from loadtests.host.processes import ProcessRuntime, free_port
 from loadtests.model.service import METRICS_PORT, PORT
 from loadtests.results.folders import FOLDER as RESULTS
-from services.supervise import cpu_seconds
+from services.telemetry.supervise import cpu_seconds
 
 T = TypeVar("T")
 

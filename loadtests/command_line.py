@@ -267,7 +267,7 @@ def list_command(options: argparse.Namespace) -> int:
         print(lessons.document(experiments.catalogue().values()), end="")
         return 0
     for experiment in experiments.catalogue().values():
-        normal, quick = (experiment.probe or experiment).seconds
+        normal, quick = experiment.seconds
         print(f"{experiment.name}\n    {experiment.question}\n    about {normal:.0f} s of load, quick {quick:.0f} s")
     return 0
 

@@ -12,10 +12,10 @@ import socket
 import struct
 from typing import Any
 
-from services import telemetry
-from services.connections import has_left
+from services.telemetry import counters
+from services.telemetry.connections import has_left
 
-SLOTS = telemetry.InFlight("lab_slots", "slots of the server that are taken")
+SLOTS = counters.InFlight("lab_slots", "slots of the server that are taken")
 REQUEST_TIMEOUT = 10.0  # seconds without a byte of a request that has begun
 ANSWER_TIMEOUT = 30.0  # seconds without room for a byte of an answer
 
@@ -32,7 +32,7 @@ def post_worker_init(worker: Any) -> None:
     handle = worker.handle
 
     def counted(connection: Any) -> Any:
-        with SLOTS.one():
+        with SLOTS:
             return handle(connection)
 
     worker.handle = counted

@@ -12,7 +12,7 @@ from http import HTTPStatus
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from services.connections import has_left
+from services.telemetry.connections import has_left
 
 LARGEST_REQUEST = 16 * 1024  # bytes, with its line, headers and body: the lab's own have a tenth of it
 REQUEST_TIMEOUT = 10.0  # seconds from a request's first byte to its last

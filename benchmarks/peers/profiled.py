@@ -5,18 +5,16 @@ from __future__ import annotations
 import cProfile
 import os
 import time
-from collections.abc import Mapping
-from typing import Any
 
 from services.aggregator import asgi
-from services.aggregator.counting import Receive, Send
+from services.bare import Message, Receive, Scope, Send
 
 # CPU time of the event loop's thread, which alone is profiled: waiting, and other threads' work, is not in it.
 profile = cProfile.Profile(time.thread_time)
 
 
-async def application(scope: dict[str, Any], receive: Receive, send: Send) -> None:
-    async def watched(message: Mapping[str, Any]) -> None:
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    async def watched(message: Message) -> None:
         if message["type"] == "lifespan.startup.complete":
             profile.enable()
         elif message["type"] == "lifespan.shutdown.complete":

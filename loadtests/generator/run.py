@@ -11,17 +11,15 @@ import signal
 import stat
 import time
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import gevent
 from gevent.event import Event
 from gevent.monkey import get_original
-from gevent.util import wrap_errors
 from locust.env import Environment
 
 from loadtests.analysis import capacity, machine, uncertainty, validity
@@ -31,9 +29,8 @@ from loadtests.analysis.readings import Reading, difference
 from loadtests.analysis.server_metrics import inside
 from loadtests.analysis.statistics import Measured
 from loadtests.errors import ExitCode, Interrupted, LabError
-from loadtests.generator import probe, sampler, targets
+from loadtests.generator import sampler, targets
 from loadtests.generator.plan import NORMAL, QUICK, first_page_after, plan
-from loadtests.generator.probe import Answer
 from loadtests.generator.progress import Progress
 from loadtests.generator.record import Recorder
 from loadtests.generator.users import LONGEST_WAIT, Arrivals, Users, user_class
@@ -79,10 +76,6 @@ def main(asked: Experiment, options: RunOptions, folder: Path) -> ExitCode:
     settings = options.settings(experiment, os.environ)
     urls = targets.urls(os.environ["TARGETS"])
     interrupted = stop_event()
-    if experiment.probe is not None:
-        described = manifest.complete(folder, settings, {}, repeats=experiment.repeats, quick=options.quick)
-        url, going_on = urls[experiment.probe.target], partial(unless_stopped, interrupted)
-        return probe.run(experiment, experiment.probe, described, folder, url, console=console, unless_stopped=going_on)
     found = {name: targets.ask(name, urls[name]) for name in experiment.targets}
 
     for arm in experiment.arms:
@@ -154,22 +147,6 @@ def stop_without_launcher() -> None:
     while os.read(0, 1):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-def unless_stopped(interrupted: Event, work: Callable[[], Answer]) -> Answer:
-    """What the work returns. Raises LabError as that does, and Interrupted when somebody stops the run meanwhile."""
-    if interrupted.is_set():
-        raise Interrupted
-    # Returned and not raised, because gevent prints what a greenlet raises.
-    greenlet = gevent.spawn(wrap_errors(LabError, work))
-    gevent.wait([greenlet, interrupted], count=1)
-    if not greenlet.ready():
-        greenlet.kill()
-        raise Interrupted
-    found = greenlet.get()
-    if isinstance(found, LabError):
-        raise found
-    return cast("Answer", found)
 
 
 def walk(generator: Generator, steps: Sequence[Measurement], run: Run) -> Run:
@@ -266,8 +243,8 @@ def measure(generator: Generator, step: Measurement) -> tuple[Measured, list[Int
         machine_before,
         machine_after,
         recorder.seconds,
-        (seen.cpu_seconds, seen.api_cpu_seconds),
-        (seen.run_queue_seconds, seen.api_run_queue_seconds),
+        (seen.cpu_seconds, *([seen.api_cpu_seconds] if target.api_metrics else [])),
+        (seen.run_queue_seconds, *([seen.api_run_queue_seconds] if target.api_metrics else [])),
     )
     if any(query in target.pools for query in capacity.OF_QUERIES):
         used = replace(used, others=None)  # a database server is the lab's, and nobody counts its CPU

@@ -178,7 +178,7 @@ def not_kept(previous: Sequence[str], experiment: Experiment) -> list[str]:
 def measure_one(experiment: Experiment, options: RunOptions, runtime: Runtime, folder: Path) -> ExitCode:
     """Raises LabError, Interrupted."""
     names = experiment.targets
-    print(f"Starting {', '.join(names)} and the api ({runtime.limits}) …", flush=True)
+    print(f"Starting {', '.join(names)} and what they need ({runtime.limits}) …", flush=True)
     runtime.up(names)
     remember(runtime, folder, command(experiment, options, runtime.name), quick=options.quick)
     words = ["measure", f"--experiment={experiment.name}", *options.arguments]

@@ -103,7 +103,7 @@ def plain(text: str, lines: int = LOG_LINES) -> str:
 
 
 def command_line(words: Sequence[str], environment: Mapping[str, str]) -> str:
-    """As a shell would write it, with the `$NAMES` that services.supervise fills in."""
+    """As a shell would write it, with the `$NAMES` that services.telemetry.supervise fills in."""
     return shlex.join(Template(word.replace("$$", "$")).safe_substitute(environment) for word in words)
 
 

@@ -54,6 +54,7 @@ def summary(arms: Sequence[Arm], samples: Sequence[Sample]) -> dict[str, Any]:
             {
                 "target": arm.target.name,
                 "strategy": arm.strategy,
+                "interface": arm.target.interface,
                 "label": "",
                 "slots": arm.target.slots,
                 "steps": [sample.steps[arm.target.name] for sample in samples if arm.target.name in sample.steps],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from loadtests.model.load_level import LoadLevel
 from loadtests.model.prediction import Prediction
@@ -112,36 +112,6 @@ class CannotJudge(ValueError):
 Judge = Callable[[Sequence[Point]], Judgement]
 
 
-def counted(value: float) -> str:
-    return f"{value:,.0f}"
-
-
-class Column(NamedTuple):
-    """A figure of a probe's answers: its key there, its heading, and how a reader sees it."""
-
-    key: str
-    heading: str
-    words: Callable[[float], str] = counted
-
-
-Answers = Mapping[str, Mapping[str, Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """A question that no page answers: what `target` says to each of the queries, by their names.
-
-    `seconds`: how long it takes, about; of a quick one the second figure.
-    """
-
-    target: str
-    queries: Mapping[str, str]
-    quick_queries: Mapping[str, str]
-    columns: tuple[Column, ...]
-    judge: Callable[[Answers], Judgement]
-    seconds: tuple[float, float]
-
-
 def nothing_measured(points: Sequence[Point]) -> Judgement:
     return Judgement(confirmed=False, sentence="This question is not about pages.")
 
@@ -162,14 +132,13 @@ class Experiment:
     `knobs`: what the question sets by itself, where nobody asks for something else. `deployment`: variables of
     compose.yaml that it sets. `fresh`: its targets start anew, since it compares what they take and a process that was
     in use has taken more. `seconds`: the length of its load with compose.yaml's defaults, and of a quick one's; a test
-    compares them with the plan. `plots`: titles of those that answer it. `probe`: in the place of arms and steps.
+    compares them with the plan. `plots`: titles of those that answer it.
     """
 
     name: str
     arms: tuple[Arm, ...] = ()
     levels: tuple[LoadLevel, ...] = ()
     judge: Judge = nothing_measured
-    probe: Probe | None = None
     repeats: int = 1
     knobs: Mapping[str, float] = field(default_factory=dict)
     deployment: Mapping[str, str] = field(default_factory=dict)
@@ -183,8 +152,6 @@ class Experiment:
     @property
     def targets(self) -> list[str]:
         """What has to be up."""
-        if self.probe is not None:
-            return [self.probe.target]
         return list(dict.fromkeys(arm.target for arm in self.arms))
 
     def quickened(self) -> Experiment:
@@ -194,7 +161,6 @@ class Experiment:
             levels=self.quick.levels or self.levels,
             knobs={**self.knobs, **self.quick.knobs},
             repeats=min(self.repeats, self.quick.repeats),
-            probe=self.probe and replace(self.probe, queries=self.probe.quick_queries),
         )
 
     @property

@@ -26,12 +26,8 @@ def section(experiment: Experiment) -> Iterator[str]:
     yield f"**{experiment.question}**"
     yield rest
     yield ""
-    if experiment.probe is not None:
-        yield f"Asked of `{experiment.probe.target}`: "
-        yield f"{', '.join(f'`{query}`' for query in experiment.probe.queries.values())}."
-    else:
-        yield f"Arms: {', '.join(arm.words.replace('_', ' ') for arm in experiment.arms)}."
-        yield f"Steps: {', '.join(step.name for step in experiment.levels)}."
+    yield f"Arms: {', '.join(arm.words.replace('_', ' ') for arm in experiment.arms)}."
+    yield f"Steps: {', '.join(level.name for level in experiment.levels)}."
     if experiment.knobs:
         yield f"Knobs: {', '.join(f'{name} {value:g}' for name, value in experiment.knobs.items())}."
     yield ""

@@ -195,7 +195,7 @@ def figure_of(summary: Summary, axis: Axis, title: str, *lines: Line) -> go.Figu
 
 def family(arm: Arm) -> int:
     """A bar has its arm's name beside it; its colour is that of the interface, as the live page has it."""
-    return 1 if arm["target"].startswith("asgi") else 0
+    return 1 if arm["interface"] == "ASGI" else 0
 
 
 def curve(axis: Axis, index: int, steps: Sequence[Step], line: Line, name: str) -> Iterator[go.Scatter]:

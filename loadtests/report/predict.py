@@ -63,11 +63,6 @@ class Lab:
 
 def main(asked: Experiment, options: RunOptions, lab: Lab) -> ExitCode:
     """Print the table. Raises BadInput."""
-    if asked.probe is not None:
-        raise BadInput(
-            f"there is nothing to predict for {asked.name}: it asks {asked.probe.target} and loads no page. "
-            f"Measure it (make loadtest EXPERIMENT={asked.name}), or predict another EXPERIMENT"
-        )
     experiment = options.applied_to(asked)
     settings = options.settings(experiment, lab.services[GENERATOR].environment)
     found = list(rows(experiment, settings, lab, measured_cpu()))
@@ -127,13 +122,13 @@ def deployment(service: Service, lab: Lab) -> Deployment:
 
 
 def pools(service: Service) -> dict[str, str]:
-    """The variable with the size of a worker's pool by strategy, as the target will say on /healthz."""
+    """Return the variable with the size of a worker's pool by strategy, as the target will say on /healthz."""
     sizes = {"threadpool": "THREADPOOL"}
     if service.environment["INTERFACE"] == "asgi":
         sizes["gather"] = "MAX_CONNECTIONS"
     if service.environment.get("DATABASE_URL", "").startswith("postgres"):
         sizes |= dict.fromkeys(capacity.OF_QUERIES, "DATABASE_POOL")
-    return sizes
+    return {strategy: variable for strategy, variable in sizes.items() if variable in service.environment}
 
 
 def introduction(settings: Settings, found: Sequence[Row], lab: Lab) -> str:

@@ -130,14 +130,9 @@ def plus_minus(value: float, interval: Sequence[float] | None) -> str:
     return f"{digits(value)} ±{digits(max(value - interval[0], interval[1] - value, 0.0))}"
 
 
-def probed(probe: Mapping[str, Any]) -> Table:
-    headings = [Column(""), *(Column(heading, right=True) for heading in probe["headings"])]
-    return Table(headings, [[row["name"], *row["figures"]] for row in probe["rows"]])
-
-
 def show(summary: Mapping[str, Any], console: Console) -> None:
     console.print()
-    (probed(summary["probe"]) if summary["probe"] else table(summary)).print(console)
+    table(summary).print(console)
     console.print()
     status = summary["verdict"]["status"]
     console.print(Text(status.upper(), style=STYLES[status]))

@@ -19,15 +19,14 @@ from loadtests.analysis.uncertainty import Interval
 from loadtests.analysis.validity import Limits, checks
 from loadtests.analysis.verdict import Verdict, verdict
 from loadtests.experiments.judging import highest
-from loadtests.model.experiment import Answers, Arm, Experiment, Point, Probe
+from loadtests.model.experiment import Arm, Experiment, Point
 from loadtests.model.load_level import PATIENCE
 from loadtests.model.prediction import Deployment, Prediction
 from loadtests.model.settings import Settings
 from loadtests.model.target import Target
-from loadtests.model.units import UNKNOWN
 from loadtests.results import files
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 
 @dataclass(frozen=True)
@@ -73,52 +72,8 @@ def summarize(run: Run) -> dict[str, Any]:
         "noise_floor": known_floor if ending.noise_floor is None else ending.noise_floor,
         "findings": [*findings(arms), *matches(run, arms, doubtful(run, found))],
         "checks": [asdict(check) for check in found],
-        "probe": None,
         "manifest": dict(run.manifest),
     }
-
-
-def summarize_probe(
-    experiment: Experiment,
-    probe: Probe,
-    answers: Answers,
-    manifest: Mapping[str, Any],
-    *,
-    stopped_because: str | None = None,
-) -> dict[str, Any]:
-    """The same, of a question that no page answers; `stopped_because`: why not all answers are there."""
-    ending = probe_verdict(probe, answers, stopped_because)
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "experiment": experiment.name,
-        "question": experiment.question,
-        "plots": [],
-        "runtime": manifest["runtime"],
-        "complete": not stopped_because,
-        "arms": [],
-        "comparison": comparison([]),
-        "verdict": {"status": ending.status, "sentence": ending.sentence},
-        "noise_floor": None,
-        "findings": [],
-        "checks": [],
-        "probe": {
-            "headings": [column.heading for column in probe.columns],
-            "rows": [{"name": name, "figures": figures_of(probe, answer)} for name, answer in answers.items()],
-        },
-        "manifest": dict(manifest),
-    }
-
-
-def probe_verdict(probe: Probe, answers: Answers, stopped_because: str | None) -> Verdict:
-    if stopped_because:
-        return Verdict("invalid", f"Incomplete, {len(answers)} of {len(probe.queries)} answers: {stopped_because}")
-    judgement = probe.judge(answers)
-    return Verdict("confirmed" if judgement.confirmed else "not confirmed", judgement.sentence)
-
-
-def figures_of(probe: Probe, answer: Mapping[str, Any]) -> list[str]:
-    """As a reader sees them."""
-    return [UNKNOWN if answer.get(column.key) is None else column.words(answer[column.key]) for column in probe.columns]
 
 
 @dataclass(frozen=True)
@@ -256,6 +211,7 @@ def arm_of(arm: ArmFigures) -> dict[str, Any]:
         "strategy": arm.arm.strategy,
         "label": arm.arm.label,
         "server": arm.target.identity["server"],
+        "interface": arm.target.interface,
         "slots": arm.target.slots,
         "cores": arm.deployment.cores if math.isfinite(arm.deployment.cores) else None,
         "cost": asdict(arm.cost),

@@ -13,18 +13,19 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "services.aggregator.settings"
 
 django.setup()
 
-from services import telemetry  # noqa: E402  # like the next, it needs Django's settings
 from services.aggregator import clients, models, settings, upstream  # noqa: E402
-from services.aggregator.counting import Receive, Send, count_asgi  # noqa: E402
 from services.aggregator.django_threads import asgi_application  # noqa: E402
 from services.aggregator.startup import settle  # noqa: E402
+from services.bare import Receive, Scope, Send  # noqa: E402
+from services.telemetry import counters  # noqa: E402  # like the next, it needs Django's settings
+from services.telemetry.counting import count_asgi  # noqa: E402
 
-LOOP_LAG = telemetry.lateness("lab_event_loop_lag_seconds", "how late the event loop came back to a task")
+LOOP_LAG = counters.lateness("lab_event_loop_lag_seconds", "how late the event loop came back to a task")
 
 counted_application = count_asgi(asgi_application(settings.DJANGO_THREADS))
 
 
-async def application(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
     """Django's own application knows no lifespan: answer it here, pass everything else on."""
     if scope["type"] == "lifespan":
         await lifespan(scope["state"], receive, send)
@@ -36,7 +37,7 @@ async def lifespan(state: dict[str, Any], receive: Receive, send: Send) -> None:
     """Every request's scope gets a copy of `state`, and with it the client."""
     await receive()  # lifespan.startup
     await sync_to_async(models.prepare)()
-    watch = asyncio.create_task(telemetry.watch_event_loop(LOOP_LAG))
+    watch = asyncio.create_task(counters.watch_event_loop(LOOP_LAG))
     async with upstream.async_client() as client, clients.shared():
         loop = type(asyncio.get_running_loop())
         state.update(client=client, event_loop=f"{loop.__module__}.{loop.__qualname__}")

@@ -109,7 +109,7 @@ async def attempt(client: Any, call: Call) -> Any:
 
 async def fetch(client: Any, call: Call) -> Any:
     """The api's answer to one call. Raises CallFailed."""
-    with CALLS.one():
+    with CALLS:
         try:
             response = await client.get(f"{settings.API_URL}?{call.query}", headers=call.headers)
         except (httpx.HTTPError, httpx2.HTTPError, aiohttp.ClientError) as error:
@@ -145,7 +145,7 @@ async def attempt_aiohttp(client: aiohttp.ClientSession, call: Call) -> Any:
 
 async def fetch_aiohttp(client: aiohttp.ClientSession, call: Call) -> Any:
     """The api's answer to one call. Raises CallFailed."""
-    with CALLS.one():
+    with CALLS:
         try:
             async with client.get(
                 f"{settings.API_URL}?{call.query}", headers=call.headers, timeout=AIOHTTP_TIMEOUT

@@ -22,7 +22,6 @@ from django.db import Error
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
-from services import telemetry
 from services.aggregator.models import slowly
 from services.aggregator.parameters import PASSED_ON, Page
 from services.aggregator.registry import register_view, url_path
@@ -31,6 +30,7 @@ from services.aggregator.views import View, problem_response, refusal, requested
 from services.aggregator.work import compute
 from services.bounds import HANGING, LATENCY, OutOfBounds
 from services.query import BadQuery
+from services.telemetry import counters
 
 LONGEST_WHY = 200  # characters of the database's error that are passed on
 NO_DATABASE = (
@@ -38,7 +38,7 @@ NO_DATABASE = (
     "the services wsgi-database and asgi-database of compose.yaml have one"
 )
 
-QUERIES = telemetry.InFlight("lab_queries", "queries to the database")
+QUERIES = counters.InFlight("lab_queries", "queries to the database")
 
 
 class QueryFailed(Exception):
@@ -72,19 +72,19 @@ async def orm_async(asked: Asked) -> Results:
 
 async def orm_gather(asked: Asked) -> Results:
     """Takes as long as one after the other: the queries of a request share its thread, one at a time."""
-    with QUERIES.one():
+    with QUERIES:
         return list(await asyncio.gather(*(aread_uncounted(task, asked) for task in range(asked.page.fan_out))))
 
 
 def read(task: int, asked: Asked) -> Any:
     """Raises QueryFailed."""
-    with QUERIES.one(), query(task):
+    with QUERIES, query(task):
         return answer(slowly(asked.latency, asked.page.nonce).get(task_id=task))
 
 
 async def aread(task: int, asked: Asked) -> Any:
     """Raises QueryFailed."""
-    with QUERIES.one():
+    with QUERIES:
         return await aread_uncounted(task, asked)
 
 

@@ -14,7 +14,7 @@ from django.core.handlers.asgi import ASGIRequest
 from django.db import connection
 from django.http import HttpRequest
 
-from services import telemetry
+from services.telemetry import counters
 
 SAID = (
     "django",
@@ -74,7 +74,7 @@ def describe(request: HttpRequest) -> dict[str, Any]:
         "threads": settings.THREADS,
         "slots": settings.SLOTS,
         "api": settings.API_URL,
-        "metrics_port": telemetry.metrics_port(),
+        "metrics_port": counters.metrics_port(),
         "python": platform.python_version(),
         "event_loop": getattr(request, "scope", {}).get("state", {}).get("event_loop"),
         "middleware_set": settings.MIDDLEWARE_SET,

@@ -33,9 +33,10 @@ from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 from django.conf import settings
 from httpx_aiohttp import AiohttpTransport
+from prometheus_client import Counter
 
-from services import telemetry
 from services.aggregator.parameters import Call
+from services.telemetry import counters
 
 LONGEST_DETAIL = 200  # characters of an error that are passed on
 
@@ -49,11 +50,11 @@ TIMEOUT = httpx.Timeout(
 ADDRESS_KEPT = 1  # seconds; only a call that opens a connection looks the api's address up, and all of them together
 KEEP_ALIVE = 60.0  # seconds a connection may idle; the api keeps it longer, so it is never closed first
 
-CALLS = telemetry.InFlight("lab_upstream_calls", "calls to the api")
-CONNECTIONS = telemetry.counter("lab_upstream_connections_opened", "connections opened to the api")
-POOL_WAITS = telemetry.counter("lab_upstream_pool_waits", "calls that waited for a pooled connection")
-POOL_WAIT = telemetry.counter("lab_upstream_pool_wait_seconds", "time that calls waited for a pooled connection")
-TIMEOUTS = telemetry.counter("lab_upstream_timeouts", "calls that timed out")
+CALLS = counters.InFlight("lab_upstream_calls", "calls to the api")
+CONNECTIONS = Counter("lab_upstream_connections_opened", "connections opened to the api")
+POOL_WAITS = Counter("lab_upstream_pool_waits", "calls that waited for a pooled connection")
+POOL_WAIT = Counter("lab_upstream_pool_wait_seconds", "time that calls waited for a pooled connection")
+TIMEOUTS = Counter("lab_upstream_timeouts", "calls that timed out")
 
 
 class CallFailed(Exception):
@@ -144,7 +145,7 @@ clients = ClientPool()
 
 def fetch(call: Call, url: str | None = None) -> Any:
     """The answer to one call, from the api where no other url is given. Raises CallFailed."""
-    with clients.one() as client, CALLS.one():
+    with clients.one() as client, CALLS:
         try:
             response = client.send(request(call, url))
         except httpx.HTTPError as error:
@@ -229,7 +230,7 @@ WATCHED.freeze()
 
 async def afetch(client: AsyncClient, call: Call, url: str | None = None) -> Any:
     """The answer to one call, from the api where no other url is given. Raises CallFailed."""
-    with CALLS.one():
+    with CALLS:
         try:
             response = await client.send(request(call, url))
         except (httpx.HTTPError, aiohttp.ClientError) as error:

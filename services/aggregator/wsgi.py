@@ -6,7 +6,7 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
-from services.aggregator.counting import count_wsgi
+from services.telemetry.counting import count_wsgi
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "services.aggregator.settings"
 

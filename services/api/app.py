@@ -12,11 +12,12 @@ from time import perf_counter
 
 from prometheus_client import Counter
 
-from services import env, telemetry
+from services import env
 from services.api.behaviour import BOUNDS, Behaviour
 from services.bare import Receive, Scope, Send, dispatch, send_json, send_problem
 from services.bounds import CORRELATED, FAIL, HANG, JITTER, LATENCY, LATENCY_P99, OutOfBounds
 from services.query import BadQuery, read
+from services.telemetry import counters
 
 LONGEST_TASK_ID = LONGEST_NONCE = 64  # characters
 
@@ -30,11 +31,11 @@ DEFAULTS = Behaviour(  # each may be right only together with what a query chang
 )
 RANDOM = Random(env.whole("SEED", 0, 2**31))
 
-CALLS = telemetry.InFlight("lab_calls", "calls of the api")
+CALLS = counters.InFlight("lab_calls", "calls of the api")
 ENDED = Counter("lab_calls", "calls that ended, by how", ["how"])
 ANSWERED, FAILED, ABANDONED = (ENDED.labels(how) for how in ("answered", "failed", "abandoned"))
 # The api's own response time, less the wait that was asked for: what the api itself adds.
-LATENESS = telemetry.lateness("lab_call_lateness_seconds", "response time of the api beyond the latency asked for")
+LATENESS = counters.lateness("lab_call_lateness_seconds", "response time of the api beyond the latency asked for")
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,7 +54,7 @@ async def answer_call(scope: Scope, receive: Receive, send: Send) -> None:
         return
     outcome = behaviour.outcome(RANDOM, page.get("page", ""))
     arrived = perf_counter()  # the event loop's own clock ticks in milliseconds
-    with CALLS.one():
+    with CALLS:
         if not await still_there_after(None if outcome.hangs else outcome.wait, receive):
             ABANDONED.inc()
             return
@@ -109,7 +110,7 @@ async def still_there_after(seconds: float | None, receive: Receive) -> bool:
 
 
 async def answer_health(scope: Scope, receive: Receive, send: Send) -> None:
-    await send_json(send, HTTPStatus.OK, {"status": "ok", "service": "api", "metrics_port": telemetry.metrics_port()})
+    await send_json(send, HTTPStatus.OK, {"status": "ok", "service": "api", "metrics_port": counters.metrics_port()})
 
 
 HANDLERS = {

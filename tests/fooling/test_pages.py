@@ -107,11 +107,16 @@ def something_before(lab: ChangedLab, service: str, way: str, every: int = 5) ->
     """A proxy before ASGI, or before the api for ASGI and WSGI alike; the variables that its run needs."""
     port = free_port()
     with proxy(port, way, every) as listening:
-        before = "http://127.0.0.1:{self._ports[service][port]}"
-        after = f"http://127.0.0.1:{{{{'{service}': {listening}}}.get(service, self._ports[service][port])}}"
+        instead = f"http://127.0.0.1:{listening}"
         if service == "api":
-            before, after = "http://api:8000", f"http://127.0.0.1:{listening}"
-        lab.change("compose.yaml" if service == "api" else "loadtests/host/processes.py", before, after)
+            lab.change("compose.yaml", "http://api:8000", instead)
+        else:
+            begins = "    def _url(self, service: str, port: int = PORT) -> str:\n"
+            lab.change(
+                "loadtests/host/processes.py",
+                begins,
+                f"{begins}        if service == {service!r}: return {instead!r}\n",
+            )
         yield {f"{service.upper()}_PORT": str(port)}
 
 

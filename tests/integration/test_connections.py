@@ -10,8 +10,8 @@ from contextlib import ExitStack, closing
 
 import pytest
 
-from services import connections
-from services.connections import Connections, connections_to
+from services.telemetry import connections
+from services.telemetry.connections import Connections, connections_to
 from tests.integration.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux says it")

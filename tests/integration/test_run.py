@@ -126,32 +126,6 @@ def test_experiments_run_one_after_the_other_and_an_interrupt_while_one_starts_l
     assert ended.summary["complete"]
 
 
-def test_an_interrupted_probe_keeps_the_answers_that_it_has(lab_command: Lab, root: Path) -> None:
-    with lab_command.started("run", "--runtime=process", "--quick", "--experiment=threads-vs-tasks") as process:
-        lab_command.wait_for(lab_command.raw_files)
-        ended = lab_command.interrupt(process)
-    assert ended.code == 130
-    summary = ended.summary
-    jsonschema.validate(summary, json.loads((root / "docs" / "summary.schema.json").read_text()))
-    assert not summary["complete"]
-    assert summary["verdict"]["status"] == "invalid"
-    assert summary["verdict"]["sentence"] == "Incomplete, 1 of 2 answers: it was interrupted."
-    assert [row["name"] for row in summary["probe"]["rows"]] == ["threads"]
-    assert "incomplete" in (ended.folder / "report.html").read_text()
-    assert "Report: " in ended.output
-    assert "before anything was measured" not in ended.output
-
-
-def test_an_interrupted_probe_does_not_wait_for_its_answer(lab_command: Lab) -> None:
-    with lab_command.started("run", "--runtime=process", "--experiment=threads-vs-tasks") as process:
-        lab_command.wait_for(lambda: "services.crowd" in words_of(process))
-        ended = lab_command.interrupt(process)
-    assert ended.code == 130
-    assert "Incomplete, 0 of 2 answers: it was interrupted." in one_line(ended.output)
-    assert not lab_command.raw_files()
-    assert "Traceback" not in ended.output
-
-
 def words_of(process: subprocess.Popen[str]) -> set[str]:
     """Of the commands of all that it started and that still runs."""
     words: set[str] = set()
@@ -164,7 +138,9 @@ def words_of(process: subprocess.Popen[str]) -> set[str]:
 def server(process: subprocess.Popen[str], application: str) -> psutil.Process:
     """The server itself, and not what supervises it."""
     commands = {child: child.cmdline() for child in children_of(process)}
-    return next(c for c, words in commands.items() if application in words and "services.supervise" not in words)
+    return next(
+        c for c, words in commands.items() if application in words and "services.telemetry.supervise" not in words
+    )
 
 
 def test_an_api_that_dies_in_mid_run_makes_it_invalid_and_keeps_the_rest(lab_command: Lab) -> None:

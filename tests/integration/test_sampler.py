@@ -21,8 +21,8 @@ from loadtests.analysis.readings import LATENESS, LOOP_LAG, Reading, grown, p99
 from loadtests.analysis.server_metrics import inside
 from loadtests.generator import sampler
 from loadtests.host.processes import free_port
-from services import output, scrape
 from services.aggregator.strategies import STRATEGIES
+from services.telemetry import output, scrape
 from tests.integration.waiting import PATIENCE, read, wait_until
 from tests.processes import server_at
 
@@ -84,7 +84,7 @@ def test_never_are_more_pages_in_flight_than_users_wait_for(lab: Mapping[str, st
 
 
 def supervised(code: str, port: int, **environment: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "services.supervise", sys.executable, "-c", code]
+    command = [sys.executable, "-m", "services.telemetry.supervise", sys.executable, "-c", code]
     variables = {"TELEMETRY": "on", "TELEMETRY_ADDRESS": f"127.0.0.1:{port}", **environment}
     return subprocess.Popen(command, env={**os.environ, **variables}, cwd=Path(__file__).resolve().parents[2])
 
@@ -107,11 +107,21 @@ def test_the_sampler_answers_while_the_server_computes_without_a_pause() -> None
         wait_until(lambda: (grown(before, sampler.read(url), "lab_cpu_seconds_total") or 0) > 0.2)
 
 
+def test_a_process_that_becomes_another_program_before_it_has_counted_does_not_silence_the_sampler() -> None:
+    code = """
+import os, time
+open(os.path.join(os.environ["PROMETHEUS_MULTIPROC_DIR"], "gauge_livesum_1.db"), "w").close()
+time.sleep(60)
+"""
+    with sampled(code) as url:
+        assert (sampler.read(url) or Reading()).number("lab_threads") == 1
+
+
 def test_a_worker_that_was_forked_says_what_it_has_in_flight() -> None:
     code = """
 import os, time
-from services import telemetry
-work = telemetry.InFlight("lab_work", "work")
+from services.telemetry import counters
+work = counters.InFlight("lab_work", "work")
 if os.fork():
     os.wait()
 else:
@@ -125,9 +135,10 @@ else:
 def test_the_pages_of_each_worker_are_counted_and_one_that_is_replaced_is_noticed() -> None:
     code = """
 import os, signal, time
-from services import telemetry
-pages = telemetry.InFlight("lab_pages", "pages")
-finished = telemetry.counter("lab_pages_finished", "pages")
+from prometheus_client import Counter
+from services.telemetry import counters
+pages = counters.InFlight("lab_pages", "pages")
+finished = Counter("lab_pages_finished", "pages")
 def worker(number):
     if not os.fork():
         pages.begin()
@@ -249,7 +260,7 @@ def test_a_server_that_writes_without_end_does_not_fill_a_disk(capfd: pytest.Cap
 
 def test_a_server_that_does_not_exist_is_a_sentence() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "services.supervise", "no-such-server"],
+        [sys.executable, "-m", "services.telemetry.supervise", "no-such-server"],
         env={**os.environ, "TELEMETRY": "on"},
         capture_output=True,
         text=True,

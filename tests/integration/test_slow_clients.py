@@ -16,8 +16,8 @@ from uvicorn.server import ServerState
 
 from services import hooks, protocol
 from services.bare import Receive, Scope, Send, send_body
-from services.connections import has_left
 from services.protocol import BoundedProtocol
+from services.telemetry.connections import has_left
 from tests.integration.waiting import wait_until
 
 PATIENCE = 20.0  # seconds; only a hang takes so long

@@ -118,9 +118,9 @@ def test_a_database_of_the_labs_own_is_started_only_where_it_is_asked_for(url: s
 
 
 def test_a_command_is_shown_with_what_the_environment_fills_in() -> None:
-    words = ["python", "-m", "services.supervise", "gunicorn", "--threads=$$THREADS", "--workers=$WORKERS", "$HOME x"]
+    words = ["python", "-m", "supervise", "gunicorn", "--threads=$$THREADS", "--workers=$WORKERS", "$HOME x"]
     shown = command_line(words, {"THREADS": "50", "WORKERS": "4"})
-    assert shown == "python -m services.supervise gunicorn --threads=50 --workers=4 '$HOME x'"
+    assert shown == "python -m supervise gunicorn --threads=50 --workers=4 '$HOME x'"
 
 
 def test_a_service_that_died_is_started_again_and_one_that_runs_is_left_alone(

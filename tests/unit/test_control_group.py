@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from loadtests.generator import sampler
-from services import supervise
+from services.telemetry import control_group
 
 Memory = Callable[[], int | None]
 Throttled = Callable[[], float | None]
@@ -35,11 +35,11 @@ def lay_out(folder: Path, files: dict[str, str], monkeypatch: pytest.MonkeyPatch
         path = folder / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
-    monkeypatch.setattr(supervise, "CGROUP", folder)
+    monkeypatch.setattr(control_group, "CGROUP", folder)
     monkeypatch.setattr(sampler, "CGROUP", folder)
 
 
-@pytest.mark.parametrize("memory", [supervise.limited_memory, sampler.own_limited_memory])
+@pytest.mark.parametrize("memory", [control_group.limited_memory, sampler.own_limited_memory])
 @pytest.mark.parametrize(
     ("files", "counted"),
     [
@@ -58,7 +58,7 @@ def test_memory_is_what_the_limit_counts_less_what_the_kernel_takes_back(
     assert memory() == counted
 
 
-@pytest.mark.parametrize("throttled", [supervise.throttled_seconds, sampler.own_throttled_seconds])
+@pytest.mark.parametrize("throttled", [control_group.throttled_seconds, sampler.own_throttled_seconds])
 @pytest.mark.parametrize(
     ("files", "seconds"), [(VERSION_1, 1.5), (VERSION_2, 1.5), (ROOT_OF_VERSION_2, None), ({}, None)]
 )
@@ -73,7 +73,7 @@ def test_the_sampler_reports_both_and_nothing_without_a_control_group(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lay_out(tmp_path, {}, monkeypatch)
-    assert list(supervise.ControlGroup().collect()) == []
+    assert list(control_group.ControlGroup().collect()) == []
     lay_out(tmp_path, VERSION_2, monkeypatch)
-    said = {sample.name: sample.value for family in supervise.ControlGroup().collect() for sample in family.samples}
+    said = {sample.name: sample.value for family in control_group.ControlGroup().collect() for sample in family.samples}
     assert said == {"lab_cpu_throttled_seconds_total": 1.5, "lab_memory_limited_bytes": 70e6}

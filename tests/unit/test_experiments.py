@@ -29,8 +29,6 @@ from tests.unit.factories import SETTINGS
 
 CATALOGUE = experiments.catalogue()
 DEFAULTS = topology.declared(topology.text())
-OF_PAGES = {name: experiment for name, experiment in CATALOGUE.items() if experiment.probe is None}
-every_one_of_pages = pytest.mark.parametrize("experiment", OF_PAGES.values(), ids=list(OF_PAGES))
 every_experiment = pytest.mark.parametrize("experiment", CATALOGUE.values(), ids=list(CATALOGUE))
 
 # They predict that nothing differs.
@@ -62,7 +60,7 @@ def same_everywhere(experiment: Experiment) -> list[Point]:
     ]
 
 
-@every_one_of_pages
+@every_experiment
 def test_arms_that_do_not_differ_confirm_nothing(experiment: Experiment) -> None:
     judgement = experiment.judge(same_everywhere(experiment))
     assert judgement.confirmed == (experiment.name in TIES)
@@ -70,7 +68,7 @@ def test_arms_that_do_not_differ_confirm_nothing(experiment: Experiment) -> None
     assert "nan" not in judgement.sentence.lower().split()
 
 
-@every_one_of_pages
+@every_experiment
 @pytest.mark.parametrize("asked", ["7", "1,2,3,500"])
 def test_other_steps_of_load_end_in_a_verdict_or_are_refused_before_anything_is_measured(
     experiment: Experiment, asked: str
@@ -86,7 +84,7 @@ def test_other_steps_of_load_end_in_a_verdict_or_are_refused_before_anything_is_
         assert found.sentence.endswith(".")
 
 
-@every_one_of_pages
+@every_experiment
 def test_what_nobody_could_read_confirms_nothing(experiment: Experiment) -> None:
     blind = [replace(point, cpu_per_page=None, inside=Inside()) for point in same_everywhere(experiment)]
     assert verdict(experiment, blind, []).status in {"not confirmed", "invalid"} or experiment.name in TIES
@@ -208,7 +206,7 @@ def test_its_plots_are_there_and_its_claims_have_a_source(experiment: Experiment
     assert all(claim.source and claim.url.startswith("http") for claim in experiment.claims)
 
 
-@every_one_of_pages
+@every_experiment
 def test_its_arms_differ_and_have_names_of_their_own(experiment: Experiment) -> None:
     assert len({arm.name for arm in experiment.arms}) == len(experiment.arms) > 1
     assert experiment.levels
@@ -228,7 +226,7 @@ def planned(experiment: Experiment, *, quick: bool) -> float:
     return math.fsum(step.seconds for step in steps)
 
 
-@every_one_of_pages
+@every_experiment
 def test_it_takes_as_long_as_it_says(experiment: Experiment) -> None:
     lengths = tuple(planned(experiment, quick=quick) for quick in (False, True))
     assert experiment.seconds == pytest.approx(lengths, rel=0.2, abs=1), "seconds in its file"
@@ -236,18 +234,17 @@ def test_it_takes_as_long_as_it_says(experiment: Experiment) -> None:
 
 def test_all_of_them_together_take_less_than_twenty_minutes_and_quick_less_than_five() -> None:
     for quick, minutes in ((False, 18), (True, 5)):  # starting and ending the runs comes on top
-        seconds = [(experiment.probe or experiment).seconds[quick] for experiment in CATALOGUE.values()]
+        seconds = [experiment.seconds[quick] for experiment in CATALOGUE.values()]
         assert math.fsum(seconds) < minutes * 60, sorted(zip(seconds, CATALOGUE, strict=True))
 
 
 def test_what_an_experiment_sets_itself_is_refused_where_it_is_asked_for() -> None:
-    for name, variable in (("timeouts", "CALL_TIMEOUT"), ("fast-api", "LATENCY")):
+    for name, variable in (("timeouts", "CALL_TIMEOUT"), ("fast-api", "LATENCY"), ("threads-vs-tasks", "FAN_OUT")):
         experiment = experiments.find(name)
         with pytest.raises(BadInput, match=f"^{variable} is set by {name} itself. Leave {variable} out"):
             refuse_decided(experiment, {"SEED", variable})
         refuse_decided(experiment, {"SEED"})
     refuse_decided(experiments.find("database"), {"FAN_OUT"})  # which only one of its arms turns
-    refuse_decided(experiments.find("threads-vs-tasks"), {"FAN_OUT"})
 
 
 def test_several_are_named_by_commas_and_all_by_one_word() -> None:

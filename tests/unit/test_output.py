@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from itertools import count, repeat
 
-from services.output import AT_ONCE, PART, PER_SECOND, pass_on
+from services.telemetry.output import AT_ONCE, PART, PER_SECOND, pass_on
 
 
 def passed_on(parts: int, clock: Iterator[float]) -> bytes:

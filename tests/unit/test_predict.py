@@ -163,12 +163,6 @@ def test_what_a_page_computes_is_not_scaled(capsys: pytest.CaptureFixture[str]) 
     assert "asgi gather 55.0 ms" in " ".join(lines(capsys, "external-concurrency", fan_out="4", work="0.05"))
 
 
-def test_a_probe_has_nothing_to_predict() -> None:
-    [probe] = [name for name, one in experiments.catalogue().items() if one.probe is not None]
-    with pytest.raises(BadInput, match=f"there is nothing to predict for {probe}"):
-        predict.main(experiments.find(probe), OPTIONS, lab())
-
-
 @pytest.mark.parametrize("damaged", ["", "[]", "{}", '{"arms": 7}', '{"arms": [{}]}', "\x00"])
 def test_a_damaged_run_says_nothing(damaged: str, capsys: pytest.CaptureFixture[str]) -> None:
     keep("20260101T000000Z-damaged", damaged)

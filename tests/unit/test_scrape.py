@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from services import scrape
+from services.telemetry import scrape
 
 # A container's: its way out by 172.18.0.1, which is the host, and its own network 172.18.0.0/16; little-endian.
 CONTAINER = """Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT

@@ -201,10 +201,3 @@ def test_what_is_predicted_to_fail_is_said_with_the_reason(schema: dict[str, Any
         "pages fail as predicted: calls are given up after 0.5 s, and the api takes 1 s" in one
         for one in found["findings"]
     )
-
-
-def test_the_figures_of_a_probe_have_the_unit_that_fits() -> None:
-    probe = experiments.find("threads-vs-tasks").probe
-    assert probe is not None
-    answer = {"started": 2000, "at_once": 2000, "seconds_to_start": 0.04, "memory_bytes": 12e6, "bytes_per_unit": 1500}
-    assert summary.figures_of(probe, answer) == ["2,000", "2,000", "40.0 ms", "12.0 MB", "1.50 KB", "–"]

@@ -8,16 +8,16 @@ from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
+from prometheus_client import Counter
 
-from services import telemetry
 from services.aggregator.parameters import Call
 from services.aggregator.registry import variant
 from services.aggregator.strategies import Results, aattempt, attempt, gather
 from services.aggregator.upstream import AsyncClient, async_client
 
-STARTED = telemetry.counter("lab_background_started", "work that a page started and did not wait for")
-FINISHED = telemetry.counter("lab_background_finished", "such work that came to its end, with or without an answer")
-CANCELLED = telemetry.counter("lab_background_cancelled", "such work that was cancelled")
+STARTED = Counter("lab_background_started", "work that a page started and did not wait for")
+FINISHED = Counter("lab_background_finished", "such work that came to its end, with or without an answer")
+CANCELLED = Counter("lab_background_cancelled", "such work that was cancelled")
 
 tasks: set[asyncio.Task[Any]] = set()  # the event loop itself does not keep a task alive
 

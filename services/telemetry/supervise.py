@@ -1,4 +1,4 @@
-"""Starts a server and says on a port of its own what happens inside: `python -m services.supervise SERVER …`.
+"""Starts a server and says on a port of its own what happens inside: `python -m services.telemetry.supervise SERVER …`.
 
 The same for any server command, without the server knowing: a process beside it that reads what the service counts
 (services.telemetry), what the kernel knows of its process tree, and its control group. It stays responsive
@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain, islice
 from pathlib import Path
@@ -31,12 +31,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
-from services import env, output, scrape
-from services.connections import connections_to
+from services import env
+from services.telemetry import output, scrape
+from services.telemetry.connections import connections_to
+from services.telemetry.control_group import ControlGroup
 
-CGROUP = Path("/sys/fs/cgroup")
-LOOK = 5.0  # seconds between two looks for new workers; one that ended is noticed at once
-UNLIMITED = 2**60  # bytes; version 1 says "no limit" with a number beyond it
+LOOK = 5.0  # seconds between two looks for new workers, while none begins or ends
 NO_SUCH_COMMAND = 127  # as a shell says it
 KILLED = 128  # likewise, and the signal's number
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
@@ -90,13 +90,14 @@ class ServerTree(Collector):
         self._ports: set[int] = set()
         self._processes: list[psutil.Process] = []
         self._looked = 0.0
+        self._changed = False
 
     def _family(self) -> list[psutil.Process]:
-        """The server and its workers. Found seldom: it means reading what every process of the machine is."""
-        now = time.monotonic()
-        if now - self._looked > LOOK or not all(process.is_running() for process in self._processes):
-            self._processes = [self._server, *self._server.children(recursive=True)]
-            self._looked = now
+        """Return the server and its workers. Look for them seldom: it means reading what every process here is."""
+        now, all_run = time.monotonic(), all(process.is_running() for process in self._processes)
+        if now - self._looked > LOOK or self._changed or not all_run:
+            before, self._processes = self._processes, [self._server, *self._server.children(recursive=True)]
+            self._looked, self._changed = now, self._processes != before
         return self._processes
 
     def collect(self) -> Iterator[Metric]:
@@ -141,51 +142,6 @@ def listening_ports(processes: Sequence[psutil.Process]) -> Iterator[int]:
                 yield connection.laddr.port
 
 
-class ControlGroup(Collector):
-    """What the container's limits do. Nothing where there is no control group."""
-
-    def collect(self) -> Iterator[Metric]:
-        if (seconds := throttled_seconds()) is not None:
-            yield CounterMetricFamily("lab_cpu_throttled_seconds", "time that the CPU limit took away", value=seconds)
-        if (memory := limited_memory()) is not None:
-            yield GaugeMetricFamily("lab_memory_limited_bytes", "memory that the limit counts", value=memory)
-
-
-def throttled_seconds() -> float | None:
-    """How long the CPU limit has held the container back; None where nothing limits it."""
-    for path, name, per_second in (
-        (CGROUP / "cpu.stat", "throttled_usec", 1e6),
-        (CGROUP / "cpu" / "cpu.stat", "throttled_time", 1e9),
-    ):
-        try:
-            return statistics(path)[name] / per_second
-        except (OSError, ValueError, KeyError):
-            continue
-    return None
-
-
-def limited_memory() -> int | None:
-    """Bytes that the memory limit counts, less what the kernel takes back first; None where nothing limits them.
-
-    More than the server's own processes: the one that supervises it, buffers of connections, files in use.
-    """
-    for folder, used, limit, reclaimable in (
-        (CGROUP, "memory.current", "memory.max", "inactive_file"),
-        (CGROUP / "memory", "memory.usage_in_bytes", "memory.limit_in_bytes", "total_inactive_file"),
-    ):
-        try:
-            if int((folder / limit).read_text()) < UNLIMITED:
-                return int((folder / used).read_text()) - statistics(folder / "memory.stat")[reclaimable]
-        except (OSError, ValueError, KeyError):  # version 2 says "max" where there is no limit
-            continue
-    return None
-
-
-def statistics(path: Path) -> Mapping[str, int]:
-    pairs = (line.split() for line in path.read_text(encoding="utf-8").splitlines())
-    return {name: int(value) for name, value in pairs}
-
-
 class Counted(MultiProcessCollector):
     """What the service's processes have counted; a process that has ended no longer has anything in flight."""
 
@@ -198,14 +154,16 @@ class Counted(MultiProcessCollector):
             pid = int(file.stem.rpartition("_")[2])
             if not psutil.pid_exists(pid):
                 mark_process_dead(pid, str(self._folder))  # type: ignore[no-untyped-call]
-        yield from super().collect()  # type: ignore[no-untyped-call]
-        yield from self._by_worker()
+        # A process that has just begun to count, or that was forked and became another program, leaves an empty file.
+        files = sorted(file for file in self._folder.glob("*.db") if file.stat().st_size)
+        yield from self.merge(list(map(str, files)), accumulate=True)  # type: ignore[no-untyped-call]
+        yield from self._by_worker(files)
 
-    def _by_worker(self) -> Iterator[Metric]:
+    def _by_worker(self, files: Iterable[Path]) -> Iterator[Metric]:
         """The pages of each process that has counted any: workers may share them unevenly, or be replaced."""
         finished = CounterMetricFamily("lab_worker_pages_finished", "pages finished by a worker", labels=["worker"])
         in_flight = GaugeMetricFamily("lab_worker_pages_in_flight", "pages in flight in a worker", labels=["worker"])
-        for file in sorted(self._folder.glob("*.db")):
+        for file in files:
             worker = file.stem.rpartition("_")[2]
             for metric in self.merge([str(file)]):  # type: ignore[no-untyped-call]
                 for family, name in ((finished, "lab_pages_finished"), (in_flight, "lab_pages_in_flight")):

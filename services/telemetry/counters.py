@@ -1,6 +1,6 @@
 """What a service says of itself, counted where it happens: in the processes of its server.
 
-The numbers lie in files that `services.supervise` reads and serves as Prometheus text, so that they are there
+The numbers lie in files that `services.telemetry.supervise` reads and serves as Prometheus text, so that they are there
 while every slot is taken or the event loop is blocked. Counting has to be cheap: a microsecond a call.
 TELEMETRY=off leaves it out, which is how a benchmark finds what it costs.
 """
@@ -12,7 +12,7 @@ import os
 from threading import Lock, Thread
 from time import perf_counter, sleep
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Gauge, Histogram
 
 from services import env
 
@@ -24,7 +24,8 @@ PUBLISH = 0.1  # seconds that what is in flight may be old
 class InFlight:
     """Work that has begun and not ended: how much now, and the most there has been since the start.
 
-    Counted in memory and published ten times a second: a gauge set at every change costs 2 to 3 % of a page.
+    Use it as a context manager around each piece of work. It counts in memory and publishes ten times a second: a gauge
+    set at every change costs 2 to 3 % of a page.
     """
 
     def __init__(self, name: str, documentation: str) -> None:
@@ -37,12 +38,8 @@ class InFlight:
         self._lock = Lock()  # sync pages and calls count from many threads
         in_flight.append(self)
 
-    def one(self) -> InFlight:
-        """`with PAGES.one():` around one piece of work."""
-        return self
-
     def begin(self) -> None:
-        """For what ends elsewhere, by `end`."""
+        """Count what ends elsewhere, by `end`."""
         self.__enter__()
 
     def end(self) -> None:
@@ -76,7 +73,7 @@ def publish() -> None:
 
 
 def metrics_port() -> int | None:
-    """Return the port at which `services.supervise` serves the metrics; None where it does not."""
+    """Return the port at which `services.telemetry.supervise` serves the metrics; None where it does not."""
     return int(env.text("TELEMETRY_ADDRESS").rpartition(":")[2]) if ON else None
 
 
@@ -87,10 +84,6 @@ def start_publishing() -> None:
 if ON:
     start_publishing()
     os.register_at_fork(after_in_child=start_publishing)  # a server's workers have none of its threads
-
-
-def counter(name: str, documentation: str) -> Counter:
-    return Counter(name, documentation)
 
 
 def lateness(name: str, documentation: str) -> Histogram:

@@ -6,18 +6,19 @@ probe of /healthz counts as well: it takes a slot as a page does.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any
 
-from services import telemetry
+from prometheus_client import Counter
 
-PAGES = telemetry.InFlight("lab_pages", "pages of the aggregator")
-FINISHED = telemetry.counter("lab_pages_finished", "pages whose answer was made to its end")
-CANCELLED = telemetry.counter("lab_pages_cancelled", "pages that ended before their answer was whole")
+from services.bare import Message, Receive, Scope, Send
+from services.telemetry import counters
 
-Receive = Callable[[], Awaitable[Mapping[str, Any]]]
-Send = Callable[[Mapping[str, Any]], Awaitable[None]]
-Asgi = Callable[[dict[str, Any], Receive, Send], Awaitable[None]]
+PAGES = counters.InFlight("lab_pages", "pages of the aggregator")
+FINISHED = Counter("lab_pages_finished", "pages whose answer was made to its end")
+CANCELLED = Counter("lab_pages_cancelled", "pages that ended before their answer was whole")
+
+Asgi = Callable[..., Awaitable[None]]
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Any]
 
 
@@ -54,10 +55,10 @@ class CountedAnswer:
 
 
 def count_asgi(application: Asgi) -> Asgi:
-    async def counted(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    async def counted(scope: Scope, receive: Receive, send: Send) -> None:
         whole = False
 
-        async def watched(message: Mapping[str, Any]) -> None:
+        async def watched(message: Message) -> None:
             nonlocal whole
             await send(message)
             if message["type"] == "http.response.body" and not message.get("more_body", False):

@@ -1,0 +1,1 @@
+"""Threads or tasks that only sleep, and what they cost."""

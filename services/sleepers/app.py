@@ -1,0 +1,144 @@
+"""A target whose pages only sleep: a page starts so many threads, or tasks, for each of its calls."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from asyncio.subprocess import PIPE, Process
+from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
+from importlib import metadata
+
+from services import env
+from services.bare import Handler, Receive, Scope, Send, dispatch, send_json, send_problem
+from services.bounds import FAN_OUT, LATENCY, Bound, OutOfBounds
+from services.query import BadQuery, read
+from services.telemetry import counters
+from services.telemetry.counting import count_asgi
+
+EACH = {  # of a call
+    "threads": Bound("each", 1, 200, whole=True),
+    "tasks": Bound("each", 1, 10_000, whole=True),
+}
+OF_OTHER_PAGES = [Bound(name, 0, 0) for name in ("jitter", "latency_p99", "correlated", "fail", "work")]
+LONGEST = 180.0  # seconds until all have to have ended
+ONE_AT_A_TIME = asyncio.Lock()
+
+
+class NotSlept(Exception):
+    """Why not all of them slept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """`number` of sleepers of a `kind` ('threads' or 'tasks'), which sleep for `seconds`; `nonce`: the page's own."""
+
+    kind: str
+    fan_out: int
+    number: int
+    seconds: float
+    nonce: str
+
+
+async def answer_page(scope: Scope, receive: Receive, send: Send, *, kind: str) -> None:
+    try:
+        page = read_page(scope["query_string"].decode("latin-1"), kind)
+    except (BadQuery, OutOfBounds) as error:
+        await send_problem(send, HTTPStatus.BAD_REQUEST, str(error), **error.problem)
+        return
+    if ONE_AT_A_TIME.locked():
+        await send_problem(send, HTTPStatus.CONFLICT, "another page sleeps; two would share memory and CPU")
+        return
+    async with ONE_AT_A_TIME:
+        sleeping = asyncio.create_task(sleep(page))
+        left = asyncio.create_task(caller_left(receive))
+        try:
+            await asyncio.wait({sleeping, left}, return_when=asyncio.FIRST_COMPLETED)
+            if not sleeping.done():
+                return
+            await sleeping
+        except NotSlept as error:
+            await send_problem(send, HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+            return
+        finally:
+            sleeping.cancel()
+            left.cancel()
+            await asyncio.wait({sleeping, left})
+        responses = [{"task_id": str(call), "page": page.nonce} for call in range(page.fan_out)]
+        await send_json(send, HTTPStatus.OK, {"strategy": kind, "sleepers": page.number, "responses": responses})
+
+
+def read_page(query_string: str, kind: str) -> Page:
+    """Raise BadQuery, OutOfBounds."""
+    texts = read(query_string, ("fan_out", "latency", "each", "page", *(bound.name for bound in OF_OTHER_PAGES)))
+    for bound in OF_OTHER_PAGES:
+        bound.parse(texts.get(bound.name, "0"))
+    fan_out = int(FAN_OUT.parse(texts.get("fan_out", "")))
+    return Page(
+        kind=kind,
+        fan_out=fan_out,
+        number=fan_out * int(EACH[kind].parse(texts.get("each", ""))),
+        seconds=LATENCY.parse(texts.get("latency", "")),
+        nonce=texts.get("page", ""),
+    )
+
+
+async def caller_left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def sleep(page: Page) -> None:
+    """Let them sleep in a process of their own, so that their memory can be told apart and is given back.
+
+    Raises NotSlept.
+    """
+    words = [sys.executable, "-m", "services.sleepers.workers", page.kind, str(page.number), str(page.seconds)]
+    process = await asyncio.create_subprocess_exec(*words, stderr=PIPE)
+    try:
+        async with asyncio.timeout(LONGEST):
+            _, error = await process.communicate()
+    except TimeoutError:
+        raise NotSlept(f"they had not ended after {LONGEST:g} s") from None
+    finally:
+        await end(process)
+    if process.returncode == -9:
+        raise NotSlept("killed by the kernel: the memory limit")
+    if process.returncode:
+        raise NotSlept(error.decode(errors="replace").strip()[-200:] or f"exit status {process.returncode}")
+
+
+async def end(process: Process) -> None:
+    if process.returncode is None:
+        process.kill()
+        await process.wait()
+
+
+async def answer_health(scope: Scope, receive: Receive, send: Send) -> None:
+    identity = {
+        "status": "ok",
+        "target": env.text("TARGET"),
+        "server": f"uvicorn {metadata.version('uvicorn')} (ASGI)",
+        "interface": "ASGI",
+        "workers": 1,
+        "slots": None,
+        "pools": {},
+        "strategies": {kind: f"/{kind}/" for kind in EACH},
+        "api": "",
+        "metrics_port": counters.metrics_port(),
+    }
+    await send_json(send, HTTPStatus.OK, identity)
+
+
+HANDLERS: dict[str, Handler] = {
+    **{f"/{kind}/": partial(answer_page, kind=kind) for kind in EACH},
+    "/healthz": answer_health,
+}
+
+
+async def dispatched(scope: Scope, receive: Receive, send: Send) -> None:
+    await dispatch(HANDLERS, scope, receive, send)
+
+
+app = count_asgi(dispatched)

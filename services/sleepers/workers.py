@@ -1,0 +1,62 @@
+"""Threads or tasks that sleep together and end: `python -m services.sleepers.workers KIND NUMBER SECONDS`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+
+def threads(number: int, seconds: float) -> None:
+    """Raise RuntimeError, MemoryError where so many cannot be started."""
+    awake = threading.Event()
+    started = []
+    try:
+        for _ in range(number):
+            thread = threading.Thread(target=awake.wait)
+            thread.start()
+            started.append(thread)
+        time.sleep(seconds)
+    finally:
+        awake.set()
+        for thread in started:
+            thread.join()
+
+
+def tasks(number: int, seconds: float) -> None:
+    """Raise MemoryError where so many cannot be started."""
+    asyncio.run(sleep_in_tasks(number, seconds))
+
+
+async def sleep_in_tasks(number: int, seconds: float) -> None:
+    awake = asyncio.Event()
+    started = [asyncio.create_task(awake.wait()) for _ in range(number)]
+    await asyncio.sleep(0)  # each begins to wait
+    await asyncio.sleep(seconds)
+    awake.set()
+    await asyncio.wait(started)
+
+
+KINDS: Mapping[str, Callable[[int, float], None]] = {"threads": threads, "tasks": tasks}
+
+
+def die_first() -> None:
+    """Have the kernel end this process, where memory runs out, and not the service that started it."""
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="utf-8")
+
+
+def main(kind: str, number: str, seconds: str) -> None:
+    die_first()
+    try:
+        KINDS[kind](int(number), float(seconds))
+    except (RuntimeError, MemoryError) as error:
+        sys.exit(f"{type(error).__name__}: {error}".removesuffix(": "))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,1 @@
+"""What the services report of themselves while they are under load."""

@@ -1,0 +1,57 @@
+"""What the limits of this container do, as its control group reports it (Linux)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+CGROUP = Path("/sys/fs/cgroup")
+UNLIMITED = 2**60  # bytes; version 1 says "no limit" with a number beyond it
+
+
+class ControlGroup(Collector):
+    """What the container's limits do. Nothing where there is no control group."""
+
+    def collect(self) -> Iterator[Metric]:
+        if (seconds := throttled_seconds()) is not None:
+            yield CounterMetricFamily("lab_cpu_throttled_seconds", "time that the CPU limit took away", value=seconds)
+        if (memory := limited_memory()) is not None:
+            yield GaugeMetricFamily("lab_memory_limited_bytes", "memory that the limit counts", value=memory)
+
+
+def throttled_seconds() -> float | None:
+    """How long the CPU limit has held the container back; None where nothing limits it."""
+    for path, name, per_second in (
+        (CGROUP / "cpu.stat", "throttled_usec", 1e6),
+        (CGROUP / "cpu" / "cpu.stat", "throttled_time", 1e9),
+    ):
+        try:
+            return statistics(path)[name] / per_second
+        except (OSError, ValueError, KeyError):
+            continue
+    return None
+
+
+def limited_memory() -> int | None:
+    """Bytes that the memory limit counts, less what the kernel takes back first; None where nothing limits them.
+
+    More than the server's own processes: the one that supervises it, buffers of connections, files in use.
+    """
+    for folder, used, limit, reclaimable in (
+        (CGROUP, "memory.current", "memory.max", "inactive_file"),
+        (CGROUP / "memory", "memory.usage_in_bytes", "memory.limit_in_bytes", "total_inactive_file"),
+    ):
+        try:
+            if int((folder / limit).read_text()) < UNLIMITED:
+                return int((folder / used).read_text()) - statistics(folder / "memory.stat")[reclaimable]
+        except (OSError, ValueError, KeyError):  # version 2 says "max" where there is no limit
+            continue
+    return None
+
+
+def statistics(path: Path) -> Mapping[str, int]:
+    pairs = (line.split() for line in path.read_text(encoding="utf-8").splitlines())
+    return {name: int(value) for name, value in pairs}
