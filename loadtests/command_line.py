@@ -97,7 +97,7 @@ def parser(given: Variables | None) -> Parser:
     add_runtime(predict)
     predict.set_defaults(command=predict_command, takes=(*LOAD, "RUNTIME"), deployment=True)
 
-    claims = commands.add_parser("claims", help="run every experiment and write down which claims hold")
+    claims = commands.add_parser("claims", help="run experiments, all by default, and write down which claims hold")
     add_load(claims, {**os.environ, "EXPERIMENT": os.environ.get("EXPERIMENT") or "all"})
     add_runtime(claims)
     claims.add_argument(
@@ -227,7 +227,10 @@ def claims_command(options: argparse.Namespace) -> int:
         return ExitCode.INTERRUPTED
     typed = launch.claims_command_line(chosen, asked, runtime)
     results = [claims.result(outcomes[name].experiment, outcomes[name].folder) for name in sorted(outcomes)]
-    claims.write(Path(options.write_to), results, typed)
+    document = Path(options.write_to)
+    if len(chosen) < len(experiments.catalogue()):
+        results, typed = claims.with_others(document, results, typed)
+    claims.write(document, results, typed)
     return max(outcome.code for outcome in outcomes.values())
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from loadtests.errors import BadInput
+from loadtests.experiments import catalogue
 from loadtests.model.experiment import Claim, Experiment
 from loadtests.results import files, folders
 
@@ -66,6 +67,20 @@ def write(path: Path, found: Sequence[Result], command: str) -> None:
     for written, text in ((path, document(found, command)), (path.with_suffix(".json"), kept(found, command))):
         files.write(written, text)
         print(f"Written: {written}", flush=True)
+
+
+def with_others(path: Path, found: Sequence[Result], command: str) -> tuple[list[Result], str]:
+    """Return the results of a few experiments among those that the document holds of the others, and its command.
+
+    A document that is not there, or whose figures are damaged, holds none.
+    """
+    earlier = folders.summary(path.with_suffix(".json"))
+    runs = earlier.get("runs") if isinstance(earlier, Mapping) else None
+    if not isinstance(runs, Mapping):
+        return list(found), command
+    new = {result.experiment.name: result for result in found}
+    others = {name: Result(experiment, runs[name]) for name, experiment in catalogue().items() if name in runs}
+    return [result for _, result in sorted({**others, **new}.items())], str(earlier.get("command", command))
 
 
 def kept(found: Sequence[Result], command: str) -> str:
@@ -137,12 +152,14 @@ def manifest(results: Sequence[Result]) -> Iterator[str]:
     yield ""
     yield "## Each run"
     yield ""
-    yield "| experiment | command | verdict |"
-    yield "|---|---|---|"
+    yield "| experiment | measured | commit | command | verdict |"
+    yield "|---|---|---|---|---|"
     for found in results:
         if found.summary:
-            repeat = found.summary["manifest"].get("command", "")
-            yield f"| `{found.experiment.name}` | `{escaped(repeat)}` | {found.summary['verdict']['status']} |"
+            run = found.summary["manifest"]
+            day, commit, repeat = (escaped(str(run.get(name, ""))) for name in ("started", "commit", "command"))
+            status = found.summary["verdict"]["status"]
+            yield f"| `{found.experiment.name}` | {day[:10]} | {commit} | `{repeat}` | {status} |"
 
 
 def escaped(text: str) -> str:

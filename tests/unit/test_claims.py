@@ -13,6 +13,7 @@ from loadtests.errors import ExitCode, LabDown
 from loadtests.experiments import find
 from loadtests.host import launch
 from loadtests.model.experiment import Claim, Experiment
+from loadtests.report import claims
 from loadtests.report.claims import Result, document, status
 from loadtests.results.summary import summarize, write
 from tests.unit.factories import ASGI, WSGI, good_run, measured, run
@@ -51,6 +52,25 @@ def test_a_run_that_did_not_end_is_said_to_be_missing() -> None:
     text = document([Result(EXPERIMENT, HELD), Result(find("slots"), None)], "make claims")
     assert "1 of 2 experiments ended with a verdict." in text
     assert "| The run did not end. | not measured |" in text
+
+
+def test_a_few_experiments_leave_the_rows_of_the_others_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "claims.md"
+    slots, fan_out = find("slots"), find("fan-out")
+    claims.write(path, [Result(fan_out, SPOILT), Result(slots, TIE)], "make claims RUNTIME=docker")
+    found, command = claims.with_others(path, [Result(slots, HELD)], "make claims EXPERIMENT=slots")
+    assert command == "make claims RUNTIME=docker"
+    assert [(one.experiment.name, one.summary and one.summary["verdict"]) for one in found] == [
+        ("fan-out", SPOILT["verdict"]),
+        ("slots", HELD["verdict"]),
+    ]
+
+
+@pytest.mark.parametrize("damaged", ["", "[]", '{"runs": 7}'])
+def test_a_document_that_is_damaged_has_no_other_rows(damaged: str, tmp_path: Path) -> None:
+    (tmp_path / "claims.json").write_text(damaged)
+    found = [Result(find("slots"), HELD)]
+    assert claims.with_others(tmp_path / "claims.md", found, "make claims") == (found, "make claims")
 
 
 def test_a_second_pass_that_cannot_begin_does_not_cost_the_first(
