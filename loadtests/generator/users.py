@@ -74,7 +74,7 @@ class PageUser(FastHttpUser):
     connection_timeout = PATIENCE
 
     _asked: tuple[Any, ...] | None = None
-    _wanted: Request
+    _current: Request
 
     def on_start(self) -> None:
         gevent.sleep(next(self.first_page_after))
@@ -92,22 +92,22 @@ class PageUser(FastHttpUser):
 
     def ask(self) -> str | None:
         """One page; why it is not whole, or None."""
-        wanted, nonce = self._request(), secrets.token_urlsafe(12)
-        url = f"{wanted.url}&page={nonce}"
+        request, nonce = self._request(), secrets.token_urlsafe(12)
+        url = f"{request.url}&page={nonce}"
         if self.streams:
-            return self._ask_streamed(wanted, url, nonce)
-        with self.client.request(self.method, url, name=wanted.row, catch_response=True) as response:
+            return self._ask_streamed(request, url, nonce)
+        with self.client.request(self.method, url, name=request.row, catch_response=True) as response:
             fault = broken(response.request_meta["exception"]) or page.fault(
-                response.status_code, response.content, wanted.strategy, wanted.fan_out, nonce
+                response.status_code, response.content, request.strategy, request.fan_out, nonce
             )
             if fault:
                 response.failure(fault)
         return fault
 
-    def _ask_streamed(self, wanted: Request, url: str, nonce: str) -> str | None:
+    def _ask_streamed(self, request: Request, url: str, nonce: str) -> str | None:
         """The response time still counts to the last byte; what breaks off before it is no answer."""
         asked = time.perf_counter()
-        with self.client.request(self.method, url, name=wanted.row, catch_response=True, stream=True) as response:
+        with self.client.request(self.method, url, name=request.row, catch_response=True, stream=True) as response:
             body, error = b"", response.request_meta["exception"]
             try:
                 if response.status_code and (body := response.stream.read(1)):
@@ -116,7 +116,7 @@ class PageUser(FastHttpUser):
                     body += response.stream.read()
             except FAILURE_EXCEPTIONS as cut_off:  # which Locust catches only before the headers' end
                 error = cut_off
-            fault = broken(error) or page.fault(response.status_code, body, wanted.strategy, wanted.fan_out, nonce)
+            fault = broken(error) or page.fault(response.status_code, body, request.strategy, request.fan_out, nonce)
             response.request_meta["response_time"] = (time.perf_counter() - asked) * 1000
             if fault:
                 response.failure(fault)
@@ -127,8 +127,8 @@ class PageUser(FastHttpUser):
         options = self.environment.parsed_options
         asked = turned(options)
         if asked != self._asked:
-            self._asked, self._wanted = asked, request(self.target, options, self.query)
-        return self._wanted
+            self._asked, self._current = asked, request(self.target, options, self.query)
+        return self._current
 
 
 def broken(error: Exception | None) -> str | None:
@@ -142,10 +142,10 @@ def broken(error: Exception | None) -> str | None:
 
 def request(target: Target, options: Any, query: str = "") -> Request:
     """What the options ask of this target. Raises BadInput."""
-    wanted = Settings.parse({knob.name: str(getattr(options, knob.name)) for knob in knobs.KNOBS})
+    settings = Settings.parse({knob.name: str(getattr(options, knob.name)) for knob in knobs.KNOBS})
     strategy = knobs.strategy_for(options.strategy, target.interface)
-    url = f"{target.url}{target.paths[strategy]}?{wanted.query}{query}"
-    return Request(url, f"{target.name}: {strategy}", strategy, wanted.fan_out)
+    url = f"{target.url}{target.paths[strategy]}?{settings.query}{query}"
+    return Request(url, f"{target.name}: {strategy}", strategy, settings.fan_out)
 
 
 def user_class(target: Target, **attributes: Any) -> type[PageUser]:

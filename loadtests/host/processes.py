@@ -100,8 +100,8 @@ class ProcessRuntime(Runtime):
 
     def prepare(self, variables: Mapping[str, str] | None = None) -> None:
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        limit = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
         environment = {**os.environ, "LAB_RUNTIME": self.name, **(variables or {})}
         services = topology.services(environment)
         refuse_shared_ports(port_variable(name) for name, service in services.items() if service.ports)

@@ -13,7 +13,7 @@ from locust.env import Environment
 from loadtests.live import controls, routes, workers
 from loadtests.live.blueprint import Page, blueprint, linked
 from loadtests.live.collector import Collector
-from loadtests.live.counts import Tally
+from loadtests.live.counts import PageCounts
 from loadtests.model.target import Target
 
 
@@ -26,7 +26,7 @@ def attach(
     """Once the runner is there. `results`: where Save writes; `runtime`: 'docker' or 'process'."""
     controls.listen(environment)
     if controls.is_worker(environment):
-        workers.Worker(environment, Tally(targets))
+        workers.Worker(environment, PageCounts(targets))
     elif environment.web_ui is not None:
         collector = Collector(environment, controls.Controls(environment), targets)
         gevent.spawn(collector.run)

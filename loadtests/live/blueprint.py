@@ -69,7 +69,7 @@ class Page:
                 variants=self._variants,
                 targets=self._collector.targets.values(),
                 users=requested.USERS,
-                wanted=self._controls.wanted.values,
+                requested=self._controls.requested.values,
             )
         )
         answer.headers["Content-Security-Policy"] = POLICY
@@ -126,7 +126,7 @@ class Page:
         self._collector.reset()
         return jsonify(message="Reset: the plots begin anew.")
 
-    def _asked(self) -> requested.Wanted:
+    def _asked(self) -> requested.RequestedLoad:
         try:
             said = request.get_json(silent=True)
             return requested.read(said, self._controls.targets, self._controls.strategies)
@@ -144,8 +144,8 @@ class Page:
     def _save(self) -> ResponseReturnValue:
         if len(self._saved) >= MOST_SAVED:
             raise BadInput(f"{MOST_SAVED} results are saved; start the lab anew to save more.")
-        stretch = self._collector.stretch.frozen()
-        work = (stretch, self._collector.targets, self._results, known(stretch, self._runtime))
+        steady_window = self._collector.steady_window.frozen()
+        work = (steady_window, self._collector.targets, self._results, known(steady_window, self._runtime))
         folder, found = gevent.get_hub().threadpool.apply(save, work)  # users go on asking meanwhile
         self._saved[folder.name] = folder
         where = f"Saved in {folder}." if self._runtime == "process" else "Download it: it is gone with the container."
@@ -216,7 +216,7 @@ def now(collector: Collector) -> dict[str, Any]:
         "true": [one.experiment for one in PRESETS if collector.settled and one.is_true(shown)],
         "marks": [[mark.second, mark.text] for mark in collector.history.marks],
         "second": collector.history.second,
-        "controls": collector.controls.wanted.values,
+        "controls": collector.controls.requested.values,
     }
 
 

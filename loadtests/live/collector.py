@@ -21,13 +21,13 @@ from loadtests.generator import sampler
 from loadtests.live import workers
 from loadtests.live.calibration import Calibration
 from loadtests.live.controls import Controls
-from loadtests.live.counts import Tally
+from loadtests.live.counts import PageCounts
 from loadtests.live.figures import Arm
 from loadtests.live.history import History
-from loadtests.live.requested import Wanted, changes
+from loadtests.live.requested import RequestedLoad, changes
 from loadtests.live.second import WINDOW, Load, Second
 from loadtests.live.sentence import Shown, Situation
-from loadtests.live.steady_window import Stretch, Tick
+from loadtests.live.steady_window import SteadyWindow, Tick
 from loadtests.model.knobs import strategy_for
 from loadtests.model.load_level import LoadLevel
 from loadtests.model.prediction import Deployment, Prediction
@@ -52,7 +52,7 @@ class Collector:
         targets: Mapping[str, Target],
     ) -> None:
         self.history = History()
-        self.stretch = Stretch()
+        self.steady_window = SteadyWindow()
         self.epoch = int(time.time())  # also another one than before a restart
         self.targets = targets
         self.controls = controls
@@ -60,18 +60,18 @@ class Collector:
         self._machine_cpu: deque[float] = deque(maxlen=round(WINDOW / TICK))
         self._metrics = {name: target.metrics for name, target in targets.items()}
         self._metrics[API] = next(iter(targets.values())).api_metrics
-        self._tally = Tally(targets)
+        self._counts = PageCounts(targets)
         self._calibration = Calibration()
         self._last = time.monotonic()
         self._readings: dict[str, Reading | None] = {}
         self._api: deque[Reading | None] = deque(maxlen=round(WINDOW) + 1)
-        self._wanted: Wanted | None = None  # while it runs
+        self._requested: RequestedLoad | None = None  # while it runs
         self._idle = 0.0  # seconds since it ran
         self._last_shown: list[Shown] = []  # while it ran
         self._last_situation = Situation(running=False)  # when it was shown
         self._cpu = CpuMeter()
-        self._workers = workers.Master(environment, self._tally)
-        environment.events.request.add_listener(self._tally.page)  # type: ignore[no-untyped-call]
+        self._workers = workers.Master(environment, self._counts)
+        environment.events.request.add_listener(self._counts.page)  # type: ignore[no-untyped-call]
 
     def run(self) -> None:
         """For ever."""
@@ -89,12 +89,12 @@ class Collector:
         self.history = History()
         self.epoch += 1
         if not self.controls.running:
-            self.stretch.forget()
+            self.steady_window.forget()
             self._last_shown = []
 
     @property
     def arms(self) -> list[Arm]:
-        strategy = self.controls.wanted.strategy
+        strategy = self.controls.requested.strategy
         return [Arm(target, strategy_for(strategy, target.interface)) for target in self.targets.values()]
 
     @property
@@ -111,10 +111,10 @@ class Collector:
     def settled(self) -> bool:
         """Return whether what is shown is what was asked for last, without pages of before."""
         now = self._last_situation
-        return self._wanted == self.controls.wanted and now.running and now.since_change >= now.settled_after
+        return self._requested == self.controls.requested and now.running and now.since_change >= now.settled_after
 
     def _situation(self) -> Situation:
-        settings = self.controls.wanted.settings
+        settings = self.controls.requested.settings
         return Situation(
             running=True,
             generator_cpu=self.generator_cpu,
@@ -122,14 +122,14 @@ class Collector:
             latency=settings.latency,
             work=settings.work,
             lateness=self._lateness(),
-            since_change=self.stretch.seconds,
-            settled_after=self.stretch.warm_up + WINDOW,
+            since_change=self.steady_window.seconds,
+            settled_after=self.steady_window.warm_up + WINDOW,
         )
 
     def tick(self) -> None:
         now = time.monotonic()
         length, self._last = now - self._last, now
-        loads, readings, users = self._tally.take(), self._read(), self.controls.users
+        loads, readings, users = self._counts.take(), self._read(), self.controls.users
         self.generator_cpu = max(self._cpu.cores(length), self._workers.cpu)
         self._machine_cpu.append(psutil.cpu_percent() / 100)  # since the last time
         before, self._readings = self._readings, readings
@@ -140,7 +140,7 @@ class Collector:
         of = {name: self._second(name, users[name], loads[name], length, before.get(name)) for name in self.targets}
         self._api.append(readings.get(API))
         latest = self.history.append(length, of)
-        self.stretch.add(self._tick_of(length, of))
+        self.steady_window.add(self._tick_of(length, of))
         self._last_shown = [
             Shown(name, self.targets[name].slots, step) for name, step in latest.steps.items() if of[name].users
         ]
@@ -161,8 +161,8 @@ class Collector:
 
     def _notice(self) -> bool:
         """Marks what was changed since the last second, here or on Locust's own page; whether users run."""
-        before, running = self._wanted, self.controls.running
-        after = self._wanted = self.controls.wanted if running else None
+        before, running = self._requested, self.controls.running
+        after = self._requested = self.controls.requested if running else None
         if before is None and after is None:
             return False
         if before is None:
@@ -174,8 +174,8 @@ class Collector:
         if turned:
             self.history.mark(", ".join(turned))
         if turned and after is not None:
-            self.stretch.begin(after, self._idle)
-            self._calibration.begin(self.stretch.draining)
+            self.steady_window.begin(after, self._idle)
+            self._calibration.begin(self.steady_window.draining)
         if before and after and before.strategy != after.strategy:
             self.epoch += 1
         return running
@@ -197,10 +197,10 @@ class Collector:
         )
 
     def _predict(self, name: str, users: int) -> Prediction | None:
-        if not users or self._wanted is None:
+        if not users or self._requested is None:
             return None
-        target, settings = self.targets[name], self._wanted.settings
-        strategy = strategy_for(self._wanted.strategy, target.interface)
+        target, settings = self.targets[name], self._requested.settings
+        strategy = strategy_for(self._requested.strategy, target.interface)
         return capacity.predict(
             settings,
             strategy,

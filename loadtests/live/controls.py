@@ -13,7 +13,7 @@ from locust.runners import STATE_RUNNING, STATE_SPAWNING, MasterRunner, WorkerRu
 
 from loadtests.analysis import capacity
 from loadtests.generator.users import PageUser
-from loadtests.live.requested import Wanted
+from loadtests.live.requested import RequestedLoad
 from loadtests.live.swarm import Swarm
 from loadtests.model import knobs
 from loadtests.model.settings import Settings
@@ -55,13 +55,13 @@ class Controls:
         return {name: counts.get(one.__name__, 0) for name, one in self._classes.items()}
 
     @property
-    def wanted(self) -> Wanted:
+    def requested(self) -> RequestedLoad:
         """What is asked for now, from this page or from Locust's own; whatever runs already is not refused."""
         options: Any = self._environment.parsed_options
         loaded = tuple(name for name, one in self._classes.items() if one in self._environment.user_classes)
         total = self._runner.target_user_count if self.running else options.num_users or 1
         users = total // max(1, len(loaded)) if self.running else total
-        return Wanted(
+        return RequestedLoad(
             users=min(knobs.MOST_USERS, max(1, users)),
             targets=loaded,
             strategy=options.strategy,
@@ -73,11 +73,11 @@ class Controls:
         """Return the targets by user class, as Locust's own page names them."""
         return {one.__name__: one.target for one in self._classes.values()}
 
-    def start(self, wanted: Wanted) -> None:
+    def start(self, requested: RequestedLoad) -> None:
         with self._one_at_a_time:
             self._end_after(None)
-            self._turn(wanted.users, wanted.values)
-            self._go(wanted.targets, wanted.all_users, spawn_rate(wanted))
+            self._turn(requested.users, requested.values)
+            self._go(requested.targets, requested.all_users, spawn_rate(requested))
 
     def swarm(self, asked: Swarm) -> None:
         """Start, or change what runs, as Locust's own form asks for it."""
@@ -87,13 +87,13 @@ class Controls:
             self._environment.parsed_options.spawn_rate = asked.spawn_rate  # type: ignore[union-attr]
             self._go(asked.targets, asked.users, asked.spawn_rate)
 
-    def turn(self, wanted: Wanted) -> None:
+    def turn(self, requested: RequestedLoad) -> None:
         """While nothing runs, what is started next."""
         with self._one_at_a_time:
-            before = self.wanted
-            self._turn(wanted.users, wanted.values)
-            if self.running and (before.users, before.targets) != (wanted.users, wanted.targets):
-                self._go(wanted.targets, wanted.all_users, spawn_rate(wanted))
+            before = self.requested
+            self._turn(requested.users, requested.values)
+            if self.running and (before.users, before.targets) != (requested.users, requested.targets):
+                self._go(requested.targets, requested.all_users, spawn_rate(requested))
 
     def stop(self) -> None:
         with self._one_at_a_time:
@@ -147,10 +147,10 @@ class Controls:
         self.stop()
 
 
-def spawn_rate(wanted: Wanted) -> float:
+def spawn_rate(requested: RequestedLoad) -> float:
     """Return the users per second that spread them over the time of a page, so that pages do not end in bursts."""
-    page_time = math.ceil(10 * capacity.page_time(wanted.settings, wanted.strategy)) / 10
-    return max(1.0, min(HIGHEST_SPAWN_RATE, wanted.all_users / max(0.5, page_time)))
+    page_time = math.ceil(10 * capacity.page_time(requested.settings, requested.strategy)) / 10
+    return max(1.0, min(HIGHEST_SPAWN_RATE, requested.all_users / max(0.5, page_time)))
 
 
 def turn_options(options: Any, values: Mapping[str, Any]) -> None:

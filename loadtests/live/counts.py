@@ -28,7 +28,7 @@ class Counting:
         return load
 
 
-class Tally:
+class PageCounts:
     def __init__(self, targets: Iterable[str]) -> None:
         self._counting = {name: Counting() for name in targets}
         self._reported = dict.fromkeys(self._counting, Load())

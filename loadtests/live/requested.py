@@ -23,7 +23,7 @@ class BadField(BadInput):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class RequestedLoad:
     """`users` are those of each of the `targets`."""
 
     users: int
@@ -46,11 +46,11 @@ class Wanted:
         }
 
 
-def read(said: object, targets: Collection[str], strategies: Collection[str]) -> Wanted:
+def read(said: object, targets: Collection[str], strategies: Collection[str]) -> RequestedLoad:
     """From what the page sends: texts and numbers by the names of its controls. Raises BadField."""
     if not isinstance(said, Mapping):
         raise BadField("", "What was sent is not a set of controls.")
-    return Wanted(
+    return RequestedLoad(
         users=int(number(USERS, said)),
         targets=chosen(said, targets),
         strategy=strategy(said, strategies),
@@ -92,7 +92,7 @@ def strategy(said: Mapping[str, Any], strategies: Collection[str]) -> str:
     return asked
 
 
-def changes(before: Wanted, after: Wanted) -> list[str]:
+def changes(before: RequestedLoad, after: RequestedLoad) -> list[str]:
     """What was turned, as the marks on the time axis say it: 'latency 0.5'."""
     found = []
     if before.targets != after.targets:

@@ -17,7 +17,11 @@ def replace(web_ui: Any, controls: Controls) -> None:
     """Replace Locust's views, which set any option, file, address or attribute that a request names."""
 
     def start() -> ResponseReturnValue:
-        now = controls.wanted if controls.running else dataclasses.replace(controls.wanted, targets=controls.targets)
+        now = (
+            controls.requested
+            if controls.running
+            else dataclasses.replace(controls.requested, targets=controls.targets)
+        )
         try:
             asked = swarm.read(request.form.to_dict(flat=False), now, controls.classes, controls.strategies)
         except BadInput as error:

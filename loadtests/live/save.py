@@ -1,4 +1,4 @@
-"""Save: the last steady stretch as a run's folder, with the report that `make loadtest` makes."""
+"""Save: the last steady window as a run's folder, with the report that `make loadtest` makes."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from loadtests.analysis.server_metrics import inside
 from loadtests.analysis.statistics import Measured
 from loadtests.errors import BadInput
 from loadtests.experiments.judging import how_long
-from loadtests.live.requested import Wanted
+from loadtests.live.requested import RequestedLoad
 from loadtests.live.second import merged
-from loadtests.live.steady_window import Stretch, Tick
+from loadtests.live.steady_window import SteadyWindow, Tick
 from loadtests.model.experiment import Arm, Experiment, Judgement, Point
 from loadtests.model.knobs import strategy_for
 from loadtests.model.load_level import LoadLevel
@@ -40,34 +40,34 @@ CLOSE = 0.15  # share by which goodput may part from the prediction
 LESSON = "Does what was shown live follow the prediction?"
 
 
-def known(stretch: Stretch, runtime: str) -> dict[str, Any]:
+def known(window: SteadyWindow, runtime: str) -> dict[str, Any]:
     """The manifest's first part, as the launcher of a run makes it. It may start a process, which a thread must not."""
-    wanted = checked(stretch)
-    found = manifest.launched(ROOT, runtime, {}, command(wanted))
+    requested = checked(window)
+    found = manifest.launched(ROOT, runtime, {}, command(requested))
     found["warnings"].append("Saved from the live page, which does not know what limits the services' CPU and memory.")
     return found
 
 
-def checked(stretch: Stretch) -> Wanted:
+def checked(window: SteadyWindow) -> RequestedLoad:
     """Raises BadInput when there is nothing to save."""
-    stretch.steady()
-    if stretch.wanted is None:
+    window.ticks()
+    if window.requested is None:
         raise BadInput("There is nothing to save yet: press Start.")
-    return stretch.wanted
+    return window.requested
 
 
 def save(
-    stretch: Stretch, targets: Mapping[str, Target], results: Path, before: Mapping[str, Any]
+    steady: SteadyWindow, targets: Mapping[str, Target], results: Path, before: Mapping[str, Any]
 ) -> tuple[Path, dict[str, Any]]:
     """The new folder, and its summary; `before`: what is `known`. Raises BadInput when nothing can be saved."""
-    wanted = checked(stretch)
-    edge, window = stretch.steady()
-    loaded = [name for name in wanted.targets if window[-1].of[name].users]
-    measured = [measure(targets[name], edge, window, wanted, stretch.warm_up) for name in loaded]
+    requested = checked(steady)
+    edge, window = steady.ticks()
+    loaded = [name for name in requested.targets if window[-1].of[name].users]
+    measured = [measure(targets[name], edge, window, requested, steady.warm_up) for name in loaded]
     folder = new_folder(NAME, results)
     try:
         manifest.write(before, folder)
-        found = summary.summarize(run_of(measured, wanted, targets, folder))
+        found = summary.summarize(run_of(measured, requested, targets, folder))
         for one in measured:
             raw.keep(folder, one, intervals(one, window))
         summary.write(found, folder)
@@ -80,7 +80,7 @@ def save(
     return folder, found
 
 
-def run_of(measured: Sequence[Measured], wanted: Wanted, targets: Mapping[str, Target], folder: Path) -> Run:
+def run_of(measured: Sequence[Measured], requested: RequestedLoad, targets: Mapping[str, Target], folder: Path) -> Run:
     arms = tuple(one.measurement.arm for one in measured)
     return Run(
         experiment=Experiment(
@@ -90,11 +90,11 @@ def run_of(measured: Sequence[Measured], wanted: Wanted, targets: Mapping[str, T
             judge=judge,
             lesson=LESSON,
         ),
-        settings=wanted.settings,
+        settings=requested.settings,
         targets=targets,
         planned=len(measured),
         measured=measured,
-        manifest=manifest.complete(folder, wanted.settings, targets, repeats=1, quick=False),
+        manifest=manifest.complete(folder, requested.settings, targets, repeats=1, quick=False),
         objections=() if len(arms) < 2 else [together(arms)],
     )
 
@@ -124,39 +124,39 @@ def judge(points: Sequence[Point]) -> Judgement:
     return Judgement(confirmed, f"{'As' if confirmed else 'Not as'} predicted: {'; '.join(said)}.")
 
 
-def command(wanted: Wanted) -> str:
+def command(requested: RequestedLoad) -> str:
     """What measures the same, in turns; where nothing does, a sentence that says so."""
-    numbers = {name: value for name, value in wanted.values.items() if not isinstance(value, list | str)}
+    numbers = {name: value for name, value in requested.values.items() if not isinstance(value, list | str)}
     asked = " ".join(f"{name.upper()}={value:g}" for name, value in numbers.items())
-    if wanted.strategy == "parallel":
+    if requested.strategy == "parallel":
         return f"make loadtest {asked}"
     return (
         f"No command measures this: make loadtest takes the strategies from its EXPERIMENT, and here it was "
-        f"{wanted.strategy}. Set it on the live page again: {asked}"
+        f"{requested.strategy}. Set it on the live page again: {asked}"
     )
 
 
-def measure(target: Target, edge: Tick, window: Sequence[Tick], wanted: Wanted, warm_up: float) -> Measured:
+def measure(target: Target, edge: Tick, window: Sequence[Tick], requested: RequestedLoad, warm_up: float) -> Measured:
     name, seconds = target.name, sum(tick.length for tick in window)
     loads = [tick.of[name].load for tick in window]
     pages = sum(load.pages for load in loads)
-    arm = Arm(name, strategy_for(wanted.strategy, target.interface))
+    arm = Arm(name, strategy_for(requested.strategy, target.interface))
     clocks = [tick.clock for tick in (edge, *window)]
     seen = inside(
         [tick.readings.get(name) for tick in (edge, *window)], [tick.readings.get("api") for tick in (edge, *window)]
     )
     own = [tick.of[name].calls_in_flight for tick in window]
-    if len(wanted.targets) > 1 and (calls := [number for number in own if number is not None]):
+    if len(requested.targets) > 1 and (calls := [number for number in own if number is not None]):
         seen = replace(seen, calls_in_flight=median(calls), most_calls_in_flight=max(calls))
     return Measured(
         measurement=Measurement(
             arm,
             LoadLevel(users=window[-1].of[name].users),
-            wanted.settings,
+            requested.settings,
             0,
             warm_up,
             seconds,
-            page_time(wanted.settings, arm.strategy),
+            page_time(requested.settings, arm.strategy),
         ),
         seconds=seconds,
         pages=pages,

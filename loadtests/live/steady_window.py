@@ -1,4 +1,4 @@
-"""The steady stretch since something was last changed: what Save makes a report of. Pure."""
+"""The steady steady_window since something was last changed: what Save makes a report of. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from loadtests.analysis.machine import Moment
 from loadtests.analysis.readings import Reading
 from loadtests.errors import BadInput
 from loadtests.generator.plan import NORMAL
-from loadtests.live.requested import Wanted
+from loadtests.live.requested import RequestedLoad
 from loadtests.live.second import Second
 
 LONGEST = 180  # seconds that a report looks back at the most
@@ -35,33 +35,33 @@ class Tick:
     memory: int | None = None
 
 
-class Stretch:
+class SteadyWindow:
     def __init__(self) -> None:
         self._ticks: deque[Tick] = deque(maxlen=LONGEST)
         self.seconds = 0.0  # since the last change
         self.draining = 0.0  # seconds from then on in which pages of before it still end
-        self.wanted: Wanted | None = None
+        self.requested: RequestedLoad | None = None
 
-    def begin(self, wanted: Wanted, idle: float = 0.0) -> None:
+    def begin(self, requested: RequestedLoad, idle: float = 0.0) -> None:
         """Something was changed, or started `idle` seconds after a stop.
 
         Pages of before end by themselves: under WSGI also those whose users have gone.
         """
         self.forget()
         self.draining = max(0.0, self.draining - idle)
-        self.wanted = wanted
+        self.requested = requested
 
     def forget(self) -> None:
         """Leave nothing to save; pages that are under way end all the same."""
         self.draining = max(self._page_time, self.draining - self.seconds)
         self._ticks.clear()
         self.seconds = 0.0
-        self.wanted = None
+        self.requested = None
 
-    def frozen(self) -> Stretch:
+    def frozen(self) -> SteadyWindow:
         """As it is now, while another goes on."""
-        same = Stretch()
-        same.wanted, same.seconds, same.draining = self.wanted, self.seconds, self.draining
+        same = SteadyWindow()
+        same.requested, same.seconds, same.draining = self.requested, self.seconds, self.draining
         same._ticks.extend(self._ticks)
         return same
 
@@ -85,9 +85,9 @@ class Stretch:
         """Seconds until there is enough to save; 0 when there is."""
         return max(0.0, self.warm_up + SHORTEST - self.seconds)
 
-    def steady(self) -> tuple[Tick, Sequence[Tick]]:
+    def ticks(self) -> tuple[Tick, Sequence[Tick]]:
         """The last tick of the warm-up, whose readings are the first of the window, and the window. Raises BadInput."""
-        if self.wanted is None or len(self._ticks) < 2:
+        if self.requested is None or len(self._ticks) < 2:
             raise BadInput("There is nothing to save yet: press Start.")
         if self.missing:
             raise BadInput(f"Nothing steady to save yet: wait {math.ceil(self.missing)} s more.")
@@ -96,5 +96,5 @@ class Stretch:
         while passed < self.warm_up or not skipped:
             passed += self._ticks[skipped].length
             skipped += 1
-        ticks = list(self._ticks)
-        return ticks[skipped - 1], ticks[skipped:]
+        every = list(self._ticks)
+        return every[skipped - 1], every[skipped:]

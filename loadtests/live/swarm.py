@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from loadtests.errors import BadInput
-from loadtests.live.requested import Wanted
+from loadtests.live.requested import RequestedLoad
 from loadtests.model import knobs
 from loadtests.model.knobs import Knob
 from loadtests.model.target import Target
@@ -31,7 +31,7 @@ class Swarm:
 
 
 def read(
-    form: Mapping[str, Sequence[str]], now: Wanted, classes: Mapping[str, Target], strategies: Sequence[str]
+    form: Mapping[str, Sequence[str]], now: RequestedLoad, classes: Mapping[str, Target], strategies: Sequence[str]
 ) -> Swarm:
     """Read the form's texts by field. Raises BadInput.
 

@@ -9,7 +9,7 @@ import psutil
 from locust import runners
 from locust.env import Environment
 
-from loadtests.live.counts import Tally
+from loadtests.live.counts import PageCounts
 
 KEY = "live"  # of Locust's own report
 REPORT_EVERY = 1.0  # seconds; Locust's own three would come in bursts
@@ -19,29 +19,29 @@ FORGOTTEN_AFTER = 5.0  # seconds without a report
 class Worker:
     """In a worker: counts, and sends along with Locust's own report."""
 
-    def __init__(self, environment: Environment, tally: Tally) -> None:
+    def __init__(self, environment: Environment, counts: PageCounts) -> None:
         runners.WORKER_REPORT_INTERVAL = REPORT_EVERY
-        self._tally = tally
+        self._counts = counts
         self._process = psutil.Process()
         self._process.cpu_percent()
-        environment.events.request.add_listener(tally.page)  # type: ignore[no-untyped-call]
+        environment.events.request.add_listener(counts.page)  # type: ignore[no-untyped-call]
         environment.events.report_to_master.add_listener(self._report)  # type: ignore[no-untyped-call]
 
     def _report(self, client_id: str, data: dict[str, Any]) -> None:
-        data[KEY] = {"of": self._tally.pack(), "cpu": self._process.cpu_percent() / 100}
+        data[KEY] = {"of": self._counts.pack(), "cpu": self._process.cpu_percent() / 100}
 
 
 class Master:
     """Adds up what workers report; without workers there is nothing to add."""
 
-    def __init__(self, environment: Environment, tally: Tally) -> None:
-        self._tally = tally
+    def __init__(self, environment: Environment, counts: PageCounts) -> None:
+        self._counts = counts
         self._cpu: dict[str, tuple[float, float]] = {}  # when it was said, cores; by worker
         environment.events.worker_report.add_listener(self._reported)  # type: ignore[no-untyped-call]
 
     def _reported(self, client_id: str, data: dict[str, Any]) -> None:
         if KEY in data:
-            self._tally.unpack(data[KEY]["of"])
+            self._counts.unpack(data[KEY]["of"])
             self._cpu[client_id] = (time.monotonic(), data[KEY]["cpu"])
 
     @property

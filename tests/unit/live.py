@@ -7,9 +7,9 @@ from typing import Any
 from loadtests.analysis.histograms import histogram
 from loadtests.analysis.readings import Reading
 from loadtests.live.history import History
-from loadtests.live.requested import Wanted
+from loadtests.live.requested import RequestedLoad
 from loadtests.live.second import Load, Second, encoded
-from loadtests.live.steady_window import Stretch, Tick
+from loadtests.live.steady_window import SteadyWindow, Tick
 from tests.unit.factories import SETTINGS
 
 
@@ -42,8 +42,8 @@ def history(seconds: int, limit: int = 1800, pages: int = 10) -> History:
     return made
 
 
-def wanted(*targets: str, users: int = 100) -> Wanted:
-    return Wanted(users, targets or ("wsgi", "asgi"), "parallel", SETTINGS)
+def requested(*targets: str, users: int = 100) -> RequestedLoad:
+    return RequestedLoad(users, targets or ("wsgi", "asgi"), "parallel", SETTINGS)
 
 
 def reading(at: int) -> Reading:
@@ -63,9 +63,9 @@ def tick(at: int, **of: Second) -> Tick:
     return Tick(at=float(at), length=1.0, of=of, readings=readings, generator_cpu=0.1)
 
 
-def stretch(seconds: int, *targets: str, pages: int = 10, took: float = 1.0) -> Stretch:
-    made = Stretch()
-    made.begin(wanted(*targets))
+def steady_window(seconds: int, *targets: str, pages: int = 10, took: float = 1.0) -> SteadyWindow:
+    made = SteadyWindow()
+    made.begin(requested(*targets))
     for at in range(seconds):
         made.add(tick(at, **{name: second(pages, took) for name in targets or ("wsgi", "asgi")}))
     return made

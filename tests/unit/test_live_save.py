@@ -14,19 +14,19 @@ from loadtests.analysis.capacity import predict
 from loadtests.errors import BadInput
 from loadtests.live.save import known
 from loadtests.live.save import save as save_known
-from loadtests.live.steady_window import LONGEST, Stretch
+from loadtests.live.steady_window import LONGEST, SteadyWindow
 from loadtests.model.load_level import LoadLevel
 from loadtests.model.prediction import Deployment
 from tests.unit.factories import SETTINGS, TARGETS
-from tests.unit.live import second, stretch, tick, wanted
+from tests.unit.live import requested, second, steady_window, tick
 
 
-def save(made: Stretch, folder: Path, runtime: str = "process") -> tuple[Path, dict[str, Any]]:
+def save(made: SteadyWindow, folder: Path, runtime: str = "process") -> tuple[Path, dict[str, Any]]:
     return save_known(made, TARGETS, folder, known(made, runtime))
 
 
 def test_one_target_alone_makes_the_folder_of_a_run(tmp_path: Path, root: Path) -> None:
-    folder, summary = save(stretch(60, "asgi", pages=100), tmp_path)
+    folder, summary = save(steady_window(60, "asgi", pages=100), tmp_path)
     assert folder.parent == tmp_path
     assert folder.name.endswith("-live")
     assert summary == json.loads((folder / "summary.json").read_text())
@@ -41,8 +41,8 @@ def test_one_target_alone_makes_the_folder_of_a_run(tmp_path: Path, root: Path) 
 
 
 def test_no_command_is_said_to_repeat_what_none_measures(tmp_path: Path) -> None:
-    made = stretch(60, "asgi", pages=100)
-    made.wanted = replace(wanted("asgi"), strategy="gather")
+    made = steady_window(60, "asgi", pages=100)
+    made.requested = replace(requested("asgi"), strategy="gather")
     folder, summary = save(made, tmp_path)
     said = summary["manifest"]["command"]
     assert said.startswith("No command measures this: make loadtest takes the strategies from its EXPERIMENT")
@@ -51,7 +51,7 @@ def test_no_command_is_said_to_repeat_what_none_measures(tmp_path: Path) -> None
 
 
 def test_the_raw_data_lies_beside_it(tmp_path: Path) -> None:
-    folder, summary = save(stretch(60, "asgi", pages=100), tmp_path)
+    folder, summary = save(steady_window(60, "asgi", pages=100), tmp_path)
     total = HdrHistogram(1, 3_600_000_000, 3)
     reader = HistogramLogReader(str(folder / "raw" / "asgi-gather-100-users-1.hlog"), total)
     while reader.add_next_interval_histogram(dest_histogram=total):
@@ -61,7 +61,7 @@ def test_the_raw_data_lies_beside_it(tmp_path: Path) -> None:
 
 
 def test_both_at_once_are_invalid_and_the_report_says_why(tmp_path: Path) -> None:
-    folder, summary = save(stretch(60), tmp_path)
+    folder, summary = save(steady_window(60), tmp_path)
     assert summary["verdict"]["status"] == "invalid"
     assert "wsgi and asgi were loaded at once" in summary["verdict"]["sentence"]
     assert "wsgi and asgi were loaded at once" in (folder / "report.html").read_text()
@@ -69,18 +69,18 @@ def test_both_at_once_are_invalid_and_the_report_says_why(tmp_path: Path) -> Non
 
 
 def test_the_warm_up_is_dropped() -> None:
-    made = stretch(30, "asgi")
-    _, window = made.steady()
+    made = steady_window(30, "asgi")
+    _, window = made.ticks()
     assert window[0].at == 1.0  # 1 s of warm-up, as nothing is predicted
     assert len(window) == 29
 
 
-def queueing(seconds: int) -> Stretch:
+def queueing(seconds: int) -> SteadyWindow:
     """100 users of 10 slots wait 10 s for a page."""
     expected = predict(SETTINGS, "threadpool", Deployment(10), LoadLevel(users=100))
     assert expected.response_time == pytest.approx(10.0)
-    made = Stretch()
-    made.begin(wanted("wsgi"))
+    made = SteadyWindow()
+    made.begin(requested("wsgi"))
     for at in range(seconds):
         made.add(tick(at, wsgi=second(predicted=expected)))
     return made
@@ -88,56 +88,56 @@ def queueing(seconds: int) -> Stretch:
 
 def test_pages_of_before_a_change_are_dropped_with_the_warm_up() -> None:
     made = queueing(20)
-    made.begin(wanted("wsgi"))
+    made.begin(requested("wsgi"))
     made.add(tick(0, wsgi=second(100, 0.1)))
     assert made.warm_up == pytest.approx(11.0)
-    made.begin(wanted("wsgi"))
+    made.begin(requested("wsgi"))
     assert made.draining == pytest.approx(9.0), "also those of before the change before"
     assert made.frozen().warm_up == made.warm_up
 
 
 def test_what_was_stopped_ends_by_itself_and_then_leaves_nothing_to_wait_for() -> None:
     made = queueing(20)
-    made.begin(wanted("wsgi"), idle=4.0)
+    made.begin(requested("wsgi"), idle=4.0)
     assert made.draining == pytest.approx(6.0)
     made = queueing(20)
     made.forget()
-    made.begin(wanted("wsgi"), idle=4.0)
+    made.begin(requested("wsgi"), idle=4.0)
     assert made.draining == pytest.approx(6.0), "also where the figures were forgotten in between"
     made = queueing(20)
-    made.begin(wanted("wsgi"), idle=60.0)
+    made.begin(requested("wsgi"), idle=60.0)
     assert made.draining == 0
 
 
 def test_a_long_stretch_is_saved_from_its_end() -> None:
-    _, window = stretch(LONGEST + 100, "asgi").steady()
+    _, window = steady_window(LONGEST + 100, "asgi").ticks()
     assert len(window) == LONGEST - 1
     assert window[-1].at == LONGEST + 99
 
 
 def test_what_is_not_steady_yet_is_not_saved(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="wait 3 s more"):
-        save(stretch(3, "asgi"), tmp_path)
+        save(steady_window(3, "asgi"), tmp_path)
     with pytest.raises(BadInput, match="press Start"):
-        save(Stretch(), tmp_path)
+        save(SteadyWindow(), tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(BadInput, match="cannot be written to"):
-        save(stretch(60, "asgi"), tmp_path / "file")
+        save(steady_window(60, "asgi"), tmp_path / "file")
 
 
 def test_what_cannot_be_written_whole_is_taken_away_again_and_what_was_saved_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before, _ = save(stretch(60, "asgi"), tmp_path)
+    before, _ = save(steady_window(60, "asgi"), tmp_path)
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("loadtests.report.html.write", full)
     with pytest.raises(BadInput, match=r"Nothing was saved: .* cannot be written to \(No space left on device\)"):
-        save(stretch(60, "asgi"), tmp_path)
+        save(steady_window(60, "asgi"), tmp_path)
     assert list(tmp_path.iterdir()) == [before]

@@ -8,7 +8,7 @@ import pytest
 from loadtests.errors import BadInput
 from loadtests.live.swarm import Swarm, read, seconds
 from tests.unit.factories import TARGETS
-from tests.unit.live import wanted
+from tests.unit.live import requested
 
 CLASSES = {"WsgiUser": TARGETS["wsgi"], "AsgiUser": TARGETS["asgi"]}
 STRATEGIES = ("parallel", "gather", "sequential")
@@ -17,14 +17,14 @@ LEAST = {"user_count": ["8"], "spawn_rate": ["2"]}
 
 def swarm(**fields: Any) -> Swarm:
     form = LEAST | {name: value if isinstance(value, list) else [value] for name, value in fields.items()}
-    return read(form, wanted("asgi"), CLASSES, STRATEGIES)
+    return read(form, requested("asgi"), CLASSES, STRATEGIES)
 
 
 def test_what_the_form_does_not_name_stays_as_it_is() -> None:
     asked = swarm()
     assert (asked.users, asked.spawn_rate, asked.run_time, asked.targets) == (8, 2.0, None, ("asgi",))
     assert asked.values["strategy"] == "parallel"
-    assert {name: asked.values[name] for name in asdict(wanted().settings)} == asdict(wanted().settings)
+    assert {name: asked.values[name] for name in asdict(requested().settings)} == asdict(requested().settings)
 
 
 def test_the_whole_form_is_read() -> None:

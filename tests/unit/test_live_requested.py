@@ -11,7 +11,7 @@ from loadtests.live.requested import BadField, changes, read
 from loadtests.live.second import Second, step
 from loadtests.live.sentence import Shown
 from loadtests.model import knobs
-from tests.unit.live import load, second, wanted
+from tests.unit.live import load, requested, second
 
 TARGETS = ("wsgi", "asgi")
 STRATEGIES = ("parallel", "gather", "sequential", "threadpool")
@@ -30,7 +30,7 @@ GOOD = {
 
 
 def test_what_the_page_sends_is_read_in_the_order_of_the_lab() -> None:
-    assert read(GOOD, TARGETS, STRATEGIES) == wanted("wsgi", "asgi")
+    assert read(GOOD, TARGETS, STRATEGIES) == requested("wsgi", "asgi")
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_what_is_no_set_of_controls_is_refused(said: object) -> None:
 
 
 def test_a_mark_says_what_was_turned() -> None:
-    before = wanted("wsgi", "asgi")
+    before = requested("wsgi", "asgi")
     slower = replace(before, users=50, settings=replace(before.settings, latency=0.5))
     assert changes(before, slower) == ["users 50", "latency 0.5"]
     assert changes(before, replace(before, targets=("asgi",), strategy="gather")) == ["asgi", "gather"]

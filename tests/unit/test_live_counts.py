@@ -5,34 +5,34 @@ from dataclasses import replace
 import pytest
 
 from loadtests.live.calibration import Calibration
-from loadtests.live.counts import MOST_REASONS, Tally
+from loadtests.live.counts import MOST_REASONS, PageCounts
 from loadtests.live.second import merged
 from tests.unit.factories import SETTINGS
 
 
 def test_pages_and_failures_are_counted_by_target_and_only_once() -> None:
-    tally = Tally(["wsgi", "asgi"])
-    tally.page("wsgi: threadpool", 1234.5)
-    tally.page("asgi: gather", 100.0, exception=ValueError("no answer"))
-    tally.page("something else", 1.0)
-    taken = tally.take()
+    counts = PageCounts(["wsgi", "asgi"])
+    counts.page("wsgi: threadpool", 1234.5)
+    counts.page("asgi: gather", 100.0, exception=ValueError("no answer"))
+    counts.page("something else", 1.0)
+    taken = counts.take()
     assert (taken["wsgi"].pages, taken["wsgi"].failed) == (1, 0)
     assert (taken["asgi"].pages, taken["asgi"].failures) == (0, {"no answer": 1})
     assert abs(merged([taken["wsgi"]]).get_max_value() - 1_234_500) < 1000
-    assert all(load.pages == load.failed == 0 for load in tally.take().values())
+    assert all(load.pages == load.failed == 0 for load in counts.take().values())
 
 
 def test_kinds_of_failure_do_not_grow_without_end() -> None:
-    tally = Tally(["wsgi"])
+    counts = PageCounts(["wsgi"])
     for number in range(100):
-        tally.page("wsgi: gather", 1.0, exception=f"fault {number}")
-    failures = tally.take()["wsgi"].failures
+        counts.page("wsgi: gather", 1.0, exception=f"fault {number}")
+    failures = counts.take()["wsgi"].failures
     assert len(failures) == MOST_REASONS + 1
     assert sum(failures.values()) == 100
 
 
 def test_what_workers_report_is_added_up() -> None:
-    master, workers = Tally(["wsgi"]), [Tally(["wsgi"]) for _ in range(3)]
+    master, workers = PageCounts(["wsgi"]), [PageCounts(["wsgi"]) for _ in range(3)]
     for number, worker in enumerate(workers, 1):
         for _ in range(number):
             worker.page("wsgi: gather", 1000.0 * number)
