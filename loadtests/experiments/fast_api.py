@@ -7,7 +7,7 @@ Predict: ten slots serve 10 / page time. As long as that is more than one core c
 CPU per page decides: ASGI has nothing to gain. Where 10 / page time falls below it, the lines part and ASGI wins.
 
 You will see the lines part between 5 and 20 ms for one call. Left of it threads are a little ahead, or the two tie:
-Django's hops between threads are what ASGI pays. With ten calls a page the event loop is ahead from the start, and
+Django's thread switches are what ASGI pays. With ten calls a page the event loop is ahead from the start, and
 much of that is the client: sync calls are made by httpx's own pool and a thread each, async ones by httpx over
 aiohttp's, which takes less than half of the CPU (`http-client`). A single call is made in the page's own thread.
 

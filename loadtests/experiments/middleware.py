@@ -1,17 +1,18 @@
 """What does middleware cost under ASGI, and what under WSGI?
 
-A middleware that is written for sync only makes Django hop into a thread and back for every request under ASGI; all
+A middleware that is written for sync only makes Django switch to a thread and back for every request under ASGI; all
 of Django's own do. Four sets are compared on both servers: none, one that is written for both, one that is sync only,
 and what `startproject` installs. The page makes a single fast call, so that the middleware is most of what it costs.
 
 Predict: under WSGI middleware costs next to nothing. Under ASGI one that is written for both costs next to nothing,
-and every change from async to sync costs a hop: some tenths of a millisecond for one, a millisecond for startproject's.
+and every change from async to sync costs a thread switch: some tenths of a millisecond for one, a millisecond for
+startproject's.
 
 You will see CPU milliseconds per page. It is a tax, not a wall: beside a page that waits half a second it is hard to
 see.
 
 In your project: before you blame async, list your middleware and look which of them are sync only. Adjacent ones
-that are sync only share a hop; Django's own do not: each of their hooks is a hop, thirteen for startproject's seven.
+that are sync only share a switch; Django's own do not: each of their hooks is one, thirteen for startproject's seven.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Point,
 from loadtests.model.load_level import users
 from loadtests.model.units import duration
 
-SETS = ("bare", "", "hop", "django")  # of compose.yaml's targets
+SETS = ("bare", "", "sync-only", "django")  # of compose.yaml's targets
 WSGI, ASGI = (
     tuple(Arm("-".join(filter(None, (server, name))), strategy) for name in SETS)
     for server, strategy in (("wsgi", "threadpool"), ("asgi", "gather"))
@@ -33,17 +34,17 @@ MORE = 2.0  # times what the same middleware adds under WSGI
 
 
 def judge(points: Sequence[Point]) -> Judgement:
-    (bare_wsgi, _, _, django_wsgi), (bare, both, hop, django) = (
+    (bare_wsgi, _, _, django_wsgi), (bare, both, sync_only, django) = (
         [cpu_of(points, arm) for arm in arms] for arms in (WSGI, ASGI)
     )
     added, added_wsgi = django - bare, django_wsgi - bare_wsgi
     figures = (
         f"Django's default middleware adds {more(added)} of CPU to a page under ASGI and "
-        f"{more(added_wsgi)} under WSGI, one that is sync only {more(hop - bare)} under ASGI; "
+        f"{more(added_wsgi)} under WSGI, one that is sync only {more(sync_only - bare)} under ASGI; "
         f"there a page takes {duration(bare)} with none, {duration(both)} with one written for both, "
-        f"{duration(hop)} with one that is sync only, {duration(django)} with Django's"
+        f"{duration(sync_only)} with one that is sync only, {duration(django)} with Django's"
     )
-    seen = added >= SHOWS and added >= MORE * max(0.0, added_wsgi) and bare < hop < django
+    seen = added >= SHOWS and added >= MORE * max(0.0, added_wsgi) and bare < sync_only < django
     return judged(seen, "Sync middleware is dearer under ASGI", figures)
 
 

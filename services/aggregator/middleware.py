@@ -1,4 +1,4 @@
-"""One middleware for sync and async views alike; it hops to no thread."""
+"""One middleware for sync and async views alike; it switches to no thread."""
 
 from __future__ import annotations
 

@@ -291,7 +291,7 @@ print(len(shipped), sum(hasattr(one, hook) for one in shipped for hook in hooks)
 
 
 def test_the_lesson_counts_the_hops_of_startprojects_middleware() -> None:
-    """Under ASGI each hook of those that Django ships is a hop into a thread."""
+    """Under ASGI each hook of those that Django ships is a switch to a thread."""
     environment = {**os.environ, "MIDDLEWARE_SET": "django", "DJANGO_SETTINGS_MODULE": "services.aggregator.settings"}
     done = subprocess.run(
         [sys.executable, "-c", HOOKS], env=environment, cwd=ROOT, capture_output=True, text=True, check=True
