@@ -55,7 +55,7 @@ def main() -> int:
 
 
 def bench(names: list[str]) -> ExitCode:
-    """One after the other; what has been measured is kept even when a later one fails. Raises LabError."""
+    """Run one after the other; keep what has been measured even when a later one fails. Raises LabError."""
     console = Console(highlight=False)
     console.print(f"Local processes; what is measured runs {lab.ISOLATION}.")
     results: dict[str, Result] = {}
@@ -69,7 +69,7 @@ def bench(names: list[str]) -> ExitCode:
 
 
 def write(results: Mapping[str, Result]) -> None:
-    """The same figures, for programs: ratios, goals, and all that they depend on. Times are in seconds."""
+    """Write the figures for programs: ratios, goals, and all that they depend on. Times are in seconds."""
     content = {
         "measured": datetime.now(UTC).isoformat(timespec="seconds"),
         "isolation": f"local processes; what is measured runs {lab.ISOLATION}",

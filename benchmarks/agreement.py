@@ -120,14 +120,14 @@ def by_forty_lines(url: str) -> dict[str, float]:
 
 
 def by_wrk(url: str) -> dict[str, float]:
-    """wrk counts from a standstill, so its goodput is that of a long run less that of a short one."""
+    """Measure by wrk, which counts from a standstill: goodput is that of a long run less that of a short one."""
     short, long = (wrk(url, seconds) for seconds in (WARM_UP, WARM_UP + SECONDS))
     goodput = (long["pages"] - short["pages"]) / (long["seconds"] - short["seconds"])
     return {"goodput": goodput, "p50": long["p50"], "p95": long["p95"]}
 
 
 def wrk(url: str, seconds: int) -> dict[str, float]:
-    """Raises LabDown where a page failed."""
+    """Run wrk once. Raises LabDown if a page failed."""
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         script.write(WRK_PRINTS)
         script.flush()

@@ -16,7 +16,7 @@ from benchmarks.result import Goal, Result, figures_table
 
 
 def api() -> Result:
-    """Can the slow upstream carry 5,000 calls/s with 5,000 calls in flight, and answer in time?"""
+    """Measure whether the slow upstream carries 5,000 calls/s with 5,000 in flight, and answers in time."""
     capacity.allow_connections()
     runtime = PinnedRuntime(["api"])
     with lab.running(runtime):
@@ -78,11 +78,11 @@ def ladder(steps: list[Step]) -> Table:
 
 
 def at_most(seconds: float) -> str:
-    """In milliseconds."""
+    """Return a bound of the histogram in milliseconds, as text."""
     return "more" if math.isinf(seconds) else f"{seconds * 1e3:.0f}"
 
 
 def finite(step: dict[str, Any]) -> dict[str, Any]:
-    """JSON knows no infinity; null is beyond the api's histogram."""
+    """Return the value, or None for infinity, which JSON lacks: it is beyond the api's histogram."""
     late = {name: None if math.isinf(seconds) else seconds for name, seconds in step["api_late"].items()}
     return step | {"api_late": late}

@@ -188,7 +188,7 @@ async def climb(url: str, metrics_url: str, in_flight: int) -> Step:
 
 
 async def response_size(host: str, port: int) -> int:
-    """Bytes of an answer, head and body: the same for every call of REQUESTS."""
+    """Return the bytes of an answer, head and body: the same for every call of REQUESTS."""
     reader, writer = await asyncio.open_connection(host, port)
     writer.write(REQUESTS[0])
     head = await reader.readuntil(b"\r\n\r\n")
@@ -227,7 +227,7 @@ async def measure(client: Client, metrics_url: str, in_flight: int) -> Step:
 
 
 def read_api(metrics_url: str) -> ApiState:
-    """Raises OSError when the api does not say anything."""
+    """Read the api's metrics. Raises OSError if it does not report them."""
     reading = sampler.read(metrics_url)
     if reading is None:
         raise OSError("no answer from the api's sampler")
@@ -235,12 +235,12 @@ def read_api(metrics_url: str) -> ApiState:
 
 
 def at_most(calls: Mapping[float, float], share: float) -> float:
-    """Seconds that this share of the calls was late at the most; infinite beyond the histogram."""
+    """Return the seconds that this share of the calls was late at the most; infinite beyond the histogram."""
     return min(bound for bound, count in calls.items() if count >= share * max(calls.values()))
 
 
 def quantiles(late: list[float]) -> dict[str, float]:
-    """p50, p99 and max of lateness in seconds, from a histogram of microseconds."""
+    """Return p50, p99 and max of lateness in seconds, from a histogram of microseconds."""
     histogram = HdrHistogram(1, 3_600_000_000, 3)
     for seconds in late:
         histogram.record_value(max(1, round(seconds * 1e6)))

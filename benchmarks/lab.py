@@ -58,7 +58,7 @@ class PinnedRuntime(ProcessRuntime):
         command: Sequence[str] = (),
         extra: Mapping[str, str] | None = None,
     ) -> None:
-        """A server of our own like one of the services: its command and environment, but for what is given.
+        """Add a server like one of the services: its command and environment, but for what is given.
 
         `{port}` in a command of its own is the port that it has to listen on.
         """
@@ -84,7 +84,7 @@ class PinnedRuntime(ProcessRuntime):
         return process
 
     def cpu(self, name: str, threads: dict[str, int] | None = None) -> Callable[[], float]:
-        """Reads the CPU seconds of a service's process tree, and notes the most `threads` it had."""
+        """Return a reader of the CPU seconds of a service's process tree, which notes the most `threads` it had."""
         tree = [self.processes[name], *self.processes[name].children(recursive=True)]
 
         def read() -> float:
@@ -95,7 +95,7 @@ class PinnedRuntime(ProcessRuntime):
         return read
 
     def cpu_by_part(self, name: str) -> dict[str, float]:
-        """CPU seconds of the main thread of a service's server, of all its other threads, of the process beside it."""
+        """Return the CPU seconds of the server's main thread, of its other threads, and of the process beside it."""
         beside = self.processes[name]
         (server,) = beside.children()
         main = next(thread for thread in server.threads() if thread.id == server.pid)
@@ -105,7 +105,7 @@ class PinnedRuntime(ProcessRuntime):
 
 @contextmanager
 def on_cores(cores: Collection[int]) -> Iterator[None]:
-    """This process, and what it starts meanwhile, run there."""
+    """Run this process, and what it starts meanwhile, on these cores."""
     if not CAN_PIN:
         yield
         return
@@ -119,7 +119,7 @@ def on_cores(cores: Collection[int]) -> Iterator[None]:
 
 @contextmanager
 def running(runtime: PinnedRuntime) -> Iterator[None]:
-    """Whatever happens inside, what `runtime` has started is stopped. A signal raises Interrupted."""
+    """Stop what `runtime` has started, whatever happens inside. A signal raises Interrupted."""
     with launch.signals_as_interrupts(), on_cores(REST):
         try:
             yield
@@ -129,7 +129,7 @@ def running(runtime: PinnedRuntime) -> Iterator[None]:
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """A signal cancels it: an exception out of nowhere would end in one connection's callback. Raises Interrupted."""
+    """Run the coroutine; a signal cancels it, because an exception would end in one connection's callback."""
 
     async def main() -> T:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
@@ -151,7 +151,7 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
 def undisturbed(
     measure: Callable[[], Coroutine[Any, Any, T]], quality: Callable[[T], float], least: float
 ) -> tuple[T, int]:
-    """The first of ATTEMPTS whose quality is enough, or else the best of them; and how many were refused."""
+    """Return the first of ATTEMPTS whose quality is enough, or else the best, and how many were refused."""
     measured: list[T] = []
     while len(measured) < ATTEMPTS and (not measured or quality(measured[-1]) < least):
         measured.append(run(measure()))
@@ -179,7 +179,7 @@ def children_cpu_seconds() -> float:
 
 
 def output_of(command: list[str], seconds: float) -> str:
-    """What a process of our own prints, which is stopped with us. Raises CalledProcessError, TimeoutExpired."""
+    """Return what a process prints, which is stopped with us. Raises CalledProcessError, TimeoutExpired."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, start_new_session=True)
     try:
         said, _ = process.communicate(timeout=seconds)
@@ -193,13 +193,13 @@ def output_of(command: list[str], seconds: float) -> str:
 
 
 def alternating(names: Collection[str], rounds: int) -> Iterator[tuple[int, str]]:
-    """A B C, C B A, A B C, …: what drifts hits all of them alike."""
+    """Yield A B C, C B A, A B C, …: a drift affects all of them alike."""
     for turn in range(rounds):
         for name in list(names) if turn % 2 == 0 else list(names)[::-1]:
             yield turn, name
 
 
 def ratio(of: list[float], to: list[float]) -> tuple[float, float, float]:
-    """Of the medians; and the smallest and the largest of a single round."""
+    """Return the ratio of the medians, and the smallest and the largest of a single round."""
     single = [one / other for one, other in zip(of, to, strict=True)]
     return median(of) / median(to), min(single), max(single)

@@ -41,7 +41,7 @@ TO_BARE = 1.25
 
 
 def peers() -> Result:
-    """Is Django under ASGI as cheap per page as it can be? Beside it FastAPI with the same client, and bare aiohttp."""
+    """Measure whether Django under ASGI is as cheap per page as FastAPI with the same client, and as aiohttp."""
     runtime = PinnedRuntime(["asgi"])
     measured: dict[str, list[Window]] = defaultdict(list)
     threads: dict[str, int] = {}
@@ -105,12 +105,12 @@ def peers() -> Result:
 
 
 def goodput_share(window: Window) -> float:
-    """Of what these users get when no page waits for CPU."""
+    """Return the share of what these users get when no page waits for CPU."""
     return window.goodput * PEERS_PAGE.latency / window.users
 
 
 def cpu_shares(seconds: Mapping[str, float]) -> dict[str, float]:
-    """Of the target's CPU: the event loop's as the profile divides it, its short threads, the process beside it."""
+    """Return shares of the target's CPU: the event loop's as the profile divides it, threads, the process beside it."""
     total = sum(seconds.values())
     of_loop = {name: share * seconds["loop"] / total for name, share in profiles.shares(PROFILE).items()}
     others = {"Django's threads": seconds["threads"] / total, "telemetry beside it": seconds["beside"] / total}
@@ -128,7 +128,7 @@ PATIENCE = 60.0  # seconds until a load generator has to have ended
 
 
 def harness() -> Result:
-    """What checking and recording cost the load generator: against a Locust user that only asks, at a fast target."""
+    """Measure what checking and recording cost the load generator, against a Locust user that only asks."""
     runtime = PinnedRuntime([])
     cpu: dict[str, list[float]] = defaultdict(list)
     rates: dict[str, list[float]] = defaultdict(list)
@@ -156,7 +156,7 @@ def harness() -> Result:
 
 
 def generate(name: str, url: str) -> dict[str, float]:
-    """Raises LabDown."""
+    """Run Locust with this user class. Raises LabDown."""
     numbers = [str(number) for number in (HARNESS_USERS, HARNESS_WARM_UP, HARNESS_SECONDS)]
     try:
         said = lab.output_of([sys.executable, "-m", "benchmarks.harness", name, url, *numbers], PATIENCE)
@@ -177,7 +177,7 @@ WITHIN = 0.02
 
 
 def plateau() -> Result:
-    """Does a full WSGI target reach slots / R? R is the time of a page that had a slot at once, in the same run."""
+    """Measure whether a full WSGI target reaches slots / R; R is the time of a page with a slot, in the same run."""
     runtime = PinnedRuntime(["wsgi"])
     measured: dict[str, list[Window]] = defaultdict(list)
     with lab.running(runtime):

@@ -22,7 +22,7 @@ OWNERS = {
 
 
 def shares(path: Path) -> dict[str, float]:
-    """Of the profiled CPU time, by owner; what Python itself does counts for whoever called it.
+    """Return shares of the profiled CPU time by owner; what Python itself does counts for its caller.
 
     The event loop's own C code is in no profile: to divide all of a thread's CPU by these shares divides it among them.
     """
@@ -39,7 +39,7 @@ def shares(path: Path) -> dict[str, float]:
 
 
 def owner(file: str) -> str | None:
-    """None: Python's own."""
+    """Return who owns a file; None if it is Python's own."""
     if match := PACKAGE.search(file):
         return OWNERS.get(match[1], match[1])
     if THREADS.search(file):
@@ -48,6 +48,6 @@ def owner(file: str) -> str | None:
 
 
 def calls(path: Path, name: str) -> int:
-    """How often a function was called."""
+    """Return how often a function was called."""
     stats: dict[Any, Any] = pstats.Stats(str(path)).stats  # type: ignore[attr-defined]
     return sum(count for (_, _, function), (_, count, *_) in stats.items() if name in function)

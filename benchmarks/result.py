@@ -49,7 +49,7 @@ class Result:
         return ExitCode.CONFIRMED if all(goal.met for goal in self.goals) else ExitCode.NOT_CONFIRMED
 
     def show(self, console: Console) -> None:
-        """Fits into 80 columns."""
+        """Print the result within 80 columns."""
         if self.table:
             console.print(self.table)
         for note in self.notes:

@@ -37,7 +37,7 @@ SATURATED = 0.85  # of a core; a round with less was disturbed
 
 
 def telemetry() -> Result:
-    """Does it cost a saturated target less than 2 % of its goodput to say what happens inside it?"""
+    """Measure whether metrics cost a saturated target less than 2 % of its goodput."""
     runtime = PinnedRuntime([])
     measured: dict[str, list[Window]] = defaultdict(list)
     refused = 0
@@ -90,7 +90,7 @@ def server(target: str, switch: str, instance: int) -> str:
 
 
 def goal(target: str, measured: Mapping[str, list[Window]]) -> Goal:
-    """By the median of the rounds' own ratios: what drifts hits both sides of a round alike."""
+    """Compare by the median of the rounds' own ratios: a drift affects both sides of a round alike."""
     ratios = [
         pages_per_cpu_second(on) / pages_per_cpu_second(without)
         for on, without in zip(measured[kind(target, "on")], measured[kind(target, "off")], strict=True)

@@ -126,7 +126,7 @@ def parser(given: Variables | None) -> Parser:
 
 
 def add_load(command: argparse.ArgumentParser, asked: Mapping[str, str]) -> None:
-    """`asked`: where an option that is not given is looked up, by its variable."""
+    """Add the options of a run. `asked` holds their values by variable, for those that are not given."""
 
     def option(name: str, help_text: str, default: str = "") -> None:
         variable = name.upper().replace("-", "_")

@@ -23,7 +23,7 @@ from loadtests.model.settings import Settings
 
 
 def whole_milliseconds(response_time: float) -> int:
-    """Locust's own buckets are 100 ms wide from 1,000 ms on, which would hide what the lab shows."""
+    """Round to 1 ms: Locust's own buckets are 100 ms wide from 1,000 ms on, which would hide what the lab shows."""
     return round(response_time)
 
 

@@ -49,7 +49,7 @@ class Bound:
         return f"{kind} from {self.minimum:g} to {self.maximum:g}{unit}"
 
     def parse(self, text: str) -> float:
-        """The number that `text` writes. Raises OutOfBounds."""
+        """Return the number that `text` writes. Raises OutOfBounds."""
         if len(text) > LONGEST_NUMBER or not NUMBER.fullmatch(text):
             raise OutOfBounds(self, text)
         value = float(text)

@@ -18,7 +18,7 @@ class BadURL(ValueError):
 
 
 def parse(url: str, pool: int, timeout: float) -> dict[str, Any]:
-    """`pool`: connections to PostgreSQL; `timeout`: seconds to connect, or to wait for one of them. Raises BadURL."""
+    """Parse a URL. `pool`: connections to PostgreSQL; `timeout`: seconds to get one of them. Raises BadURL."""
     try:
         parts = urlsplit(url)
     except ValueError:  # it repeats parts of the URL

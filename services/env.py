@@ -37,7 +37,7 @@ def text(name: str) -> str:
 
 
 def optional(name: str) -> str:
-    """Empty where it is not set: for what a deployment may do without."""
+    """Return a variable that a deployment may do without; empty if it is not set."""
     return os.environ.get(name, "").strip()
 
 
@@ -64,7 +64,7 @@ def whole(name: str, minimum: int, maximum: int) -> int:
 
 
 def database(name: str, pool: int, timeout: float) -> dict[str, Any]:
-    """The entry of Django's DATABASES that a URL describes."""
+    """Return the entry of Django's DATABASES that a URL describes."""
     try:
         return database_url.parse(text(name), pool, timeout)
     except database_url.BadURL as error:

@@ -9,7 +9,7 @@ CONTENT_TYPE = "application/problem+json"
 
 
 def problem(status: HTTPStatus, detail: str, **members: Any) -> dict[str, Any]:
-    """The body of an error answer; `members` are RFC 9457's extension members."""
+    """Return the body of an error answer; `members` are RFC 9457's extension members."""
     return {
         "type": "about:blank",
         "title": status.phrase,

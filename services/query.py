@@ -18,7 +18,7 @@ class BadQuery(ValueError):
 
 
 def read(query_string: str, known: Collection[str]) -> dict[str, str]:
-    """Each parameter once, all of them known. Raises BadQuery."""
+    """Read each parameter once, all of them known. Raises BadQuery."""
     if len(query_string) > LONGEST_QUERY:
         raise BadQuery(
             f"the query is longer than {LONGEST_QUERY} characters",

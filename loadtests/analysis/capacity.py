@@ -119,7 +119,7 @@ def predict(  # noqa: PLR0913  # the formula has that many terms
     after: float = math.inf,
     patience: float = PATIENCE,
 ) -> Prediction:
-    """`cpu_per_page` in CPU seconds; 0 leaves CPU out, but for what the page computes on purpose.
+    """Return what theory predicts. `cpu_per_page` in CPU seconds; 0 leaves CPU out, except what the page computes.
 
     `cpu_beside`: CPU seconds that the api and the load generator take for a page. `holds`: seconds for which a page
     blocks its thread, which without slots is everybody's event loop. `after`: seconds since the first arrival, in an

@@ -78,7 +78,7 @@ class Run:
 
     @property
     def why_not(self) -> str | None:
-        """Why its figures are not to be compared; None when they are."""
+        """Return why its figures are not to be compared; None if they are."""
         if self.complete and self.status != "invalid":
             return None
         if self.complete:
@@ -114,7 +114,7 @@ class Figure:
 
     @property
     def change(self) -> float | None:
-        """As a share of the figure before; None when one of the two is missing."""
+        """Return the change as a share of the figure before; None if one of the two is missing."""
         if self.before is None or self.after is None:
             return None
         if self.before == self.after:
@@ -123,7 +123,7 @@ class Figure:
 
     @property
     def times(self) -> float:
-        """How many times the smaller one the larger one is: halved weighs as much as doubled."""
+        """Return how many times the smaller figure the larger one is: halved weighs as much as doubled."""
         small, large = sorted((self.before or 0.0, self.after or 0.0))
         return large / small if small else math.inf
 
@@ -167,7 +167,7 @@ class Comparison:
 
     @property
     def largest(self) -> Figure | None:
-        """The largest change: of goodput, and of response times only where no goodput changed."""
+        """Return the largest change: of goodput, and of response times only if no goodput changed."""
         for group in (self.goodputs, self.response_times):
             if changed := [figure for figure in group if figure.changed]:
                 return max(changed, key=lambda figure: figure.times)
@@ -175,7 +175,7 @@ class Comparison:
 
 
 def compare(a: Run, b: Run) -> Comparison:
-    """From A to B. Raises BadInput when they do not answer the same question in the same form."""
+    """Compare run A with run B. Raises BadInput if they do not answer the same question in the same form."""
     if a.schema_version != b.schema_version:
         raise BadInput(
             f"A and B were written by different versions of the lab (schema_version {a.schema_version} and "
@@ -229,7 +229,7 @@ def tested(found: Sequence[Figure]) -> list[Figure]:
 
 
 def changes(a: Mapping[str, str], b: Mapping[str, str]) -> list[Change]:
-    """What differs between two flat manifests, by key."""
+    """Return what differs between two flat manifests, by key."""
 
     def order(key: str) -> tuple[int, str]:
         group = key.partition(".")[0]
@@ -240,7 +240,7 @@ def changes(a: Mapping[str, str], b: Mapping[str, str]) -> list[Change]:
 
 
 def flat(manifest: Mapping[str, Any]) -> dict[str, str]:
-    """Dotted keys; without what differs between any two runs: times, and the ports that happened to be free."""
+    """Return the manifest with dotted keys, without what differs between any two runs: times and free ports."""
     services = manifest.get("services")
     neutral = manifest if not isinstance(services, Mapping) else {**manifest, "services": without_ports(services)}
     return {".".join(path): text for path, text in leaves(neutral, ()) if path not in IGNORED}
@@ -258,7 +258,7 @@ def leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...],
 
 
 def options(command: str) -> dict[str, str]:
-    """A command line by its options, so that one changed number is one changed key."""
+    """Return a command line by its options, so that one changed number is one changed key."""
     found: dict[str, list[str]] = {"program": []}
     name = "program"
     for word in command.split():
@@ -271,7 +271,7 @@ def options(command: str) -> dict[str, str]:
 
 
 def without_ports(services: Mapping[str, Any]) -> dict[str, Any]:
-    """Services address each other by name in containers and by a free local port as processes; here by name."""
+    """Return the services with names in place of addresses, which are free local ports as processes."""
     owners = {
         port: name for name, service in services.items() for _, port in LISTENS.findall(json.dumps(service))
     }  # containers share 8000, but there no address is a loopback one
@@ -291,7 +291,7 @@ def without_ports(services: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def parse(summary: object) -> Run:
-    """The content of a summary.json. Raises ValueError, which names what is missing or wrong."""
+    """Return the content of a summary.json. Raises ValueError, which names what is missing or wrong."""
     if not isinstance(summary, Mapping):
         raise ValueError("it is not an object")  # noqa: TRY004  # of a file's content, not of an argument
     verdict: dict[str, Any] = take(summary, "verdict", dict)
@@ -309,7 +309,7 @@ def parse(summary: object) -> Run:
 
 
 def places(arms: Sequence[Any]) -> Iterator[tuple[Place, Measured]]:
-    """An arm that stands there twice, as when a target is compared with itself, is numbered."""
+    """Yield each arm at each load; an arm that is there twice, as in a target against itself, is numbered."""
     seen: dict[str, int] = {}
     for arm in arms:
         name = f"{take(arm, 'target', str)} {take(arm, 'strategy', str)}"
@@ -322,7 +322,7 @@ def places(arms: Sequence[Any]) -> Iterator[tuple[Place, Measured]]:
 
 
 def load_of(step: Mapping[str, Any]) -> str:
-    """Its name; until schema_version 2 a step had none, and was a number of users."""
+    """Return the step's name; until schema_version 2 a step had none, and was a number of users."""
     if "name" not in step and isinstance(number := step.get("users"), int):
         return LoadLevel(users=number).name
     return take(step, "name", str)

@@ -47,7 +47,7 @@ def laws(one: Measured) -> Iterator[Check]:
 
 
 def ended(one: Measured) -> Check:
-    """What nobody waited for to its end has no response time, and would be missing among the slow."""
+    """Check that every page had its end: a page without one has no response time, and is missing among the slow."""
     out = [page for page in one.log if page.fault == UNANSWERED]
     longest = max((page.took for page in out), default=0.0)
     return Check(
@@ -61,7 +61,7 @@ def ended(one: Measured) -> Check:
 
 
 def pages(one: Measured, balance: Balance) -> Check:
-    """What the users received is what the target finished, and that is what they asked for."""
+    """Check that users received what the target finished, and that this is what they asked for."""
     asked = balance.received + balance.broken
     stray = STRAY_PAGES + STRAY * asked
     finished, made = balance.finished, added(balance.finished, balance.cancelled)
@@ -84,7 +84,7 @@ def pages(one: Measured, balance: Balance) -> Check:
 
 
 def calls(one: Measured, balance: Balance) -> Check:
-    """A whole page has made all of its calls, and no page makes more."""
+    """Check that a whole page has made all of its calls, and that no page makes more."""
     fan_out = one.measurement.settings.fan_out
     asked = balance.received + balance.broken
     stray = (STRAY_PAGES + STRAY * asked) * fan_out
@@ -116,7 +116,7 @@ def counted(count: float | None) -> str:
 
 
 def physical_minimum(one: Measured) -> Iterator[Check]:
-    """No page ends before its calls can have been answered."""
+    """Check that no page ends before its calls can have been answered."""
     whole = [page.took for page in one.log if page.fault is None]
     if not whole:
         return
@@ -140,7 +140,7 @@ def fastest_page(settings: Settings, strategy: str, pages: int) -> float:
 
 
 def users(one: Measured, number: int) -> Check:
-    """Little's law (1961): users = pages/s × response time, where all of them always wait for a page.
+    """Check Little's law (1961): users = pages/s × response time, if all of them always wait for a page.
 
     Taken over the window alone, so that a page counts with the part of its time that is inside it. One that lasts all
     through the window is neither among the pages/s nor among the response times, and is missed like one that fails.

@@ -35,7 +35,7 @@ def calibrated(steps: Sequence[LevelFigures], at: LevelFigures) -> LevelFigures 
 
 
 def cost(steps: Sequence[LevelFigures]) -> Cost:
-    """At the arm's highest step."""
+    """Return what the arm costs at its highest step."""
     if not steps:
         return Cost(None, None, None)
     first, last = steps[0].inside, steps[-1].inside
@@ -54,7 +54,7 @@ def slots_busy(free: LevelFigures, page_time: float) -> float:
 
 
 def measured_match(matching: LevelFigures, slots: int, free: LevelFigures) -> str:
-    """The sentence a team needs, where an arm with slots enough was measured. Bytes."""
+    """Return the sentence that a team needs, if an arm with slots enough was measured. Bytes."""
     sentence = (
         f"{matching.arm.target} with {slots} slots served {digits(matching.goodput)} pages/s where {free.arm.target} "
         f"served {digits(free.goodput)}"
@@ -67,7 +67,7 @@ def measured_match(matching: LevelFigures, slots: int, free: LevelFigures) -> st
 def match(
     slotted: LevelFigures, slotted_cost: Cost, deployment: Deployment, free: LevelFigures, page_time: float
 ) -> str | None:
-    """The sentence a team needs: what would make the arm with slots serve what the one without does.
+    """Return the sentence that a team needs: what would make the arm with slots serve what the other one does.
 
     None when there is nothing to catch up with. The sentence adds head-room, because pages arrive at random. It
     says nothing of CPU: a busy server uses about half as much per page as an idle one, so low steps do not show where

@@ -41,7 +41,7 @@ class Gap:
 
     @property
     def missed(self) -> bool:
-        """Whether something else limited the target than what was predicted to."""
+        """Return whether something else limited the target than what was predicted to."""
         return 1 + self.share < MISSED or (self.share < 0 and self.cause is not None and self.cause.certain)
 
     @property

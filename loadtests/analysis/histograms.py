@@ -22,12 +22,12 @@ def histogram() -> HdrHistogram:
 
 
 def microseconds(seconds: float) -> int:
-    """As a histogram counts them."""
+    """Return seconds as a histogram counts them."""
     return max(1, round(seconds * 1e6))
 
 
 def interval_log(intervals: Iterable[Interval]) -> str:
-    """An HdrHistogram interval log; values in microseconds."""
+    """Return an HdrHistogram interval log; values in microseconds."""
     stream = StringIO()
     log = HistogramLogWriter(stream)
     log.output_log_format_version()

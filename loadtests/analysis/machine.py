@@ -52,7 +52,7 @@ class Machine:
 
     @property
     def taken(self) -> float:
-        """Cores that other processes used while the lab waited, and that the hypervisor took."""
+        """Return the cores that other processes used while the lab waited, and that the hypervisor took."""
         used = self.others or 0.0
         return (used if self.waited is None else min(used, self.waited)) + self.steal
 
@@ -62,7 +62,7 @@ class Machine:
 
     @property
     def words(self) -> str:
-        """The figures, as part of a sentence."""
+        """Return the figures as part of a sentence."""
         load = "" if self.load_average is None else f", load average {self.load_average:.1f}"
         others = "" if self.others is None else f"other processes used {self.others:.2f} of {self.cores} cores, "
         return f"{others}{self.taken:.2f} while the lab waited for a core{load}, steal {self.steal / self.cores:.0%}"

@@ -14,7 +14,7 @@ SIGNIFICANT = 0.05
 
 
 def relative(first: float, second: float) -> float:
-    """The difference as a share of the smaller; infinite where one of them is nothing."""
+    """Return the difference as a share of the smaller value; infinite if one of them is zero."""
     low, high = sorted((first, second))
     if low == high:
         return 0.0
@@ -22,7 +22,7 @@ def relative(first: float, second: float) -> float:
 
 
 def floor(first: Sequence[float], second: Sequence[float]) -> float:
-    """By how much two repeats of what is the same thing differ at the most, 19 times of 20.
+    """Return by how much two repeats of the same thing differ at the most, 19 times of 20.
 
     Of few repeats it is wide, since nobody knows then how much they spread; of fewer than four it is the largest
     difference that was seen.
@@ -36,12 +36,12 @@ def floor(first: Sequence[float], second: Sequence[float]) -> float:
 
 
 def at_least(measured: float | None) -> float:
-    """The floor of this machine: what was measured, as far as it is more than FLOOR."""
+    """Return the floor of this machine: what was measured, if it is more than FLOOR."""
     return max(FLOOR, measured or 0.0)
 
 
 def no_difference(first: Sequence[float], second: Sequence[float], floor: float = FLOOR) -> bool:
-    """Whether the medians differ by less than the floor, or by no more than the repeats of the same thing may."""
+    """Return whether the medians differ by less than the floor, or by no more than repeats of the same thing may."""
     if relative(median(first), median(second)) <= floor:
         return True
     if min(len(first), len(second)) < 2:

@@ -33,7 +33,7 @@ class Reading:
 
 
 def grown(before: Reading | None, after: Reading | None, name: str) -> float | None:
-    """How much a counter grew; None when it was not said, or the service was started anew in between."""
+    """Return how much a counter grew; None if it was not reported, or the service started anew in between."""
     if before is None or after is None or name not in after.values:
         return None
     growth = after.values[name] - before.values.get(name, 0.0)
@@ -41,12 +41,12 @@ def grown(before: Reading | None, after: Reading | None, name: str) -> float | N
 
 
 def difference(before: float | None, after: float | None) -> float | None:
-    """None where one of them is not known."""
+    """Return `after` less `before`; None if one of them is not known."""
     return None if before is None or after is None else after - before
 
 
 def p99(before: Reading | None, after: Reading | None, histogram: str) -> float | None:
-    """Seconds that 99 % of what a histogram counted between two readings did not exceed.
+    """Return the seconds that 99 % of what a histogram counted between two readings did not exceed.
 
     It is the bound of a bucket, so the true value is that or less; or more, where it is the highest bound that there
     is. None when nothing is known.

@@ -35,7 +35,7 @@ MEDIANS = {"pages_in_flight", "calls_in_flight", "requests_queued", "slots_busy"
 
 
 def inside(target: Readings, api: Readings) -> Inside:
-    """From readings about a second apart, the first and the last at the window's edges."""
+    """Return the metrics of a window from readings about a second apart, the first and the last at its edges."""
     first, last = edges(target)
     api_first, api_last = edges(api)
     return Inside(
@@ -120,7 +120,7 @@ def workers_together(repeats: Sequence[Inside]) -> tuple[Worker, ...]:
 
 
 def together(repeats: Sequence[Inside]) -> Inside:
-    """Over repeats: sums added up (unknown where one of them is), medians' median, and of all else the highest."""
+    """Combine repeats: sums are added (unknown if one is), of medians the median, of all else the highest."""
     values: dict[str, Any] = {"workers": workers_together(repeats)}
     for name in (field.name for field in fields(Inside) if field.name not in values):
         found = [value for one in repeats if (value := getattr(one, name)) is not None]

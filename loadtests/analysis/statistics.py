@@ -56,7 +56,7 @@ class Measured:
 
     @property
     def goodput(self) -> float:
-        """Whole pages per second."""
+        """Return whole pages per second."""
         return self.ended / self.seconds if self.seconds else 0.0
 
 
@@ -88,41 +88,41 @@ class LevelFigures:
 
     @property
     def spread(self) -> float:
-        """Between the repeats' highest and lowest goodput, as a share of the median."""
+        """Return the range of the repeats' goodput as a share of the median."""
         return (max(self.goodputs) - min(self.goodputs)) / self.goodput if self.goodput else 0.0
 
     @property
     def cpu_per_page(self) -> float | None:
-        """CPU seconds of the target's processes."""
+        """Return the CPU seconds of the target's processes per page."""
         if self.inside.cpu_seconds is None or not self.ended:
             return None
         return self.inside.cpu_seconds / self.ended
 
     @property
     def cpu_beside(self) -> float | None:
-        """CPU seconds that the api and the load generator took for a page."""
+        """Return the CPU seconds that the api and the load generator took per page."""
         if self.inside.api_cpu_seconds is None or not self.ended:
             return None
         return (self.inside.api_cpu_seconds + self.generator_cpu) / self.ended
 
     @property
     def response_time(self) -> dict[str, float | None]:
-        """Percentiles in seconds; None where too few pages were whole to say it."""
+        """Return percentiles in seconds; None if too few pages were whole to tell."""
         return percentiles(self.response_times)
 
     @property
     def first_byte(self) -> dict[str, float | None]:
-        """Percentiles of the time to the first byte in seconds; None where nothing was streamed."""
+        """Return percentiles of the time to the first byte in seconds; None if nothing was streamed."""
         return {name: percentile(self.first_bytes, share) for name, share in PERCENTILES.items()}
 
     @property
     def failure_time(self) -> dict[str, float | None]:
-        """Percentiles of the time to an answer that was not a whole page, in seconds; None where there was none."""
+        """Return percentiles of the time to an answer that was not a whole page, in seconds; None without one."""
         return {name: percentile(self.failure_times, share) for name, share in PERCENTILES.items()}
 
 
 def percentiles(histogram: HdrHistogram) -> dict[str, float | None]:
-    """In seconds; None where there are too few values: of 100, five are beyond p95, and of 1,000 ten beyond p99."""
+    """Return percentiles in seconds; None if there are too few values: p95 takes 100, p99 takes 1,000."""
     number = histogram.get_total_count()
     return {
         name: percentile(histogram, share) if number >= ENOUGH.get(name, 1) else None
@@ -138,7 +138,7 @@ def percentile(histogram: HdrHistogram, share: float) -> float | None:
 
 
 def steps(measured: Iterable[Measured], arm: Arm) -> list[LevelFigures]:
-    """The arm's steps, in ascending order."""
+    """Return the arm's figures at each load level, in ascending order."""
     by_step: dict[LoadLevel, list[Measured]] = {}
     for one in measured:
         if one.measurement.arm == arm:

@@ -128,7 +128,7 @@ def of_draws(found: Array) -> Interval | None:
 
 
 def of_repeats(values: Sequence[float]) -> Interval | None:
-    """Student's t interval of the mean; None for fewer than two."""
+    """Return Student's t interval of the mean; None for fewer than two."""
     if len(values) < 2:
         return None
     middle, error = float(np.mean(values)), float(scipy.stats.sem(values))
@@ -161,12 +161,12 @@ class Welch(NamedTuple):
 
     @property
     def reach(self) -> float:
-        """To either side, of the 95 % interval."""
+        """Return the distance to either side of the 95 % interval."""
         return float(scipy.stats.t.ppf((1 + SURE) / 2, self.freedom)) * self.error if self.error else 0.0
 
     @property
     def p(self) -> float:
-        """That two samples of the same thing differ by so much or more."""
+        """Return the chance that two samples of the same thing differ by so much or more."""
         if not self.error:
             return float(self.difference == 0)
         return float(2 * scipy.stats.t.sf(abs(self.difference) / self.error, self.freedom))

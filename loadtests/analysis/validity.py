@@ -91,7 +91,7 @@ def checks_of_limits(one: Measured, limits: Limits) -> Iterator[Check]:
 
 
 def checks_of_memory(one: Measured, limits: Limits) -> Iterator[Check]:
-    """By what the limit counts; where that is not said, by what the service's processes take."""
+    """Check memory by what the limit counts, or else by what the service's processes take."""
     target, seen = one.measurement.arm.target, one.inside
     for service, counted, taken, variable in (
         (target, seen.memory_limited, seen.memory, "its mem_limit; AGGREGATOR_MEMORY="),

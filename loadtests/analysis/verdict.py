@@ -38,7 +38,7 @@ def verdict(
     incomplete: str | None = None,
     missed: Sequence[str] = (),
 ) -> Verdict:
-    """Invalid comes first: nothing is concluded from figures that are missing or do not hold.
+    """Return the verdict. Invalid comes first: missing or invalid figures allow no conclusion.
 
     `missed`: the findings that speak of less than what was predicted; nothing is confirmed without them.
     """

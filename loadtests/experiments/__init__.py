@@ -16,7 +16,7 @@ from loadtests.model.experiment import Experiment
 
 
 def catalogue() -> Mapping[str, Experiment]:
-    """Every experiment of this folder by name."""
+    """Return every experiment of this folder by name."""
     modules = (importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__))
     experiments = (
         replace(module.EXPERIMENT, lesson=inspect.getdoc(module) or "")
@@ -27,14 +27,14 @@ def catalogue() -> Mapping[str, Experiment]:
 
 
 def named(text: str) -> list[Experiment]:
-    """'fan-out,slots' → these experiments, each once; 'all' → every one. Raises BadInput."""
+    """Return the experiments that 'fan-out,slots' names, each once; 'all' names every one. Raises BadInput."""
     if text.strip() == "all":
         return list(catalogue().values())
     return [find(name) for name in dict.fromkeys(word.strip() for word in text.split(","))]
 
 
 def find(name: str) -> Experiment:
-    """Raises BadInput."""
+    """Return the experiment of this name. Raises BadInput."""
     experiments = catalogue()
     if name not in experiments:
         near = did_you_mean(name.lower().replace("_", "-"), experiments) or "."

@@ -45,7 +45,7 @@ def judge(points: Sequence[Point]) -> Judgement:
 
 
 def answered(point: Point) -> float:
-    """The share of the calls that the api answered; the others were hung up on. Raises CannotJudge."""
+    """Return the share of the calls that the api answered; others were hung up on. Raises CannotJudge."""
     calls = (point.inside.api_calls_answered or 0.0) + (point.inside.api_calls_abandoned or 0.0)
     if not calls:
         raise CannotJudge(f"nobody could read what became of the calls of {point.arm.words}")

@@ -47,7 +47,7 @@ def judge(points: Sequence[Point]) -> Judgement:
 
 
 def leads(points: Sequence[Point], pair: tuple[Arm, Arm]) -> list[tuple[float, float]]:
-    """The latency of each step (seconds), and how many times WSGI's goodput ASGI had there."""
+    """Return the latency of each step (seconds), and how many times WSGI's goodput ASGI had there."""
     wsgi, asgi = (of(points, arm) for arm in pair)
     return [
         (a.level.knobs["latency"], b.goodput / a.goodput if a.goodput else 0.0) for a, b in zip(wsgi, asgi, strict=True)

@@ -38,7 +38,7 @@ def judge(points: Sequence[Point]) -> Judgement:
 
 
 def finished(point: Point) -> float:
-    """The share of the tasks; at a window's edges a few are started and not yet finished."""
+    """Return the share of the tasks; at a window's edges a few are started and not yet finished."""
     started = point.inside.background_started
     return min(1.0, (point.inside.background_finished or 0.0) / started) if started else 0.0
 

@@ -12,7 +12,7 @@ STREAMED = {"stream", "stream_threads"}  # pages that hold their responses in or
 
 
 def fault(status: int, body: bytes | None, strategy: str, fan_out: int, nonce: str = "") -> str | None:
-    """Why the answer does not count as a page, or None when it does.
+    """Return why the answer does not count as a page; None if it does.
 
     The sentence is the same for the same kind of fault, so that faults can be counted. `nonce`: what this page alone
     was asked with. Each of its calls hands it to the api, which gives it back: so no answer is cached or invented.
@@ -52,7 +52,7 @@ def fault_of_responses(answer: dict[str, Any], strategy: str, fan_out: int, nonc
 
 
 def in_order(fan_out: int, tasks: list[Any], *, there: bool) -> list[str]:
-    """Of a page's tasks those that are there, or not there, among these."""
+    """Return those of a page's tasks that are among these, or that are not."""
     return [str(n) for n in range(fan_out) if (str(n) in tasks) == there]
 
 

@@ -34,7 +34,7 @@ Predict = Callable[[Arm, LoadLevel, Settings], Prediction]
 
 
 def plan(experiment: Experiment, settings: Settings, predict: Predict, pace: Pace) -> list[Measurement]:
-    """One arm at a time, in alternating order (A B, B A, …), so that a drift hits both alike. Raises BadInput."""
+    """Return the measurements in alternating order (A B, B A, …), so that a drift affects all arms alike."""
     measurements = []
     forward = True
     for repeat in range(experiment.repeats):
@@ -49,7 +49,7 @@ def plan(experiment: Experiment, settings: Settings, predict: Predict, pace: Pac
 
 
 def lengths(arm: Arm, step: LoadLevel, predicted: Prediction, pace: Pace) -> tuple[float, float, float]:
-    """Seconds of warm-up, window and drain, long enough for what is expected.
+    """Return the seconds of warm-up, window and drain, long enough for what is expected.
 
     Users queue from the first moment on where a target is out of slots, so that after one page time each page meets
     as many as the next; pages that began in the window are followed to their end afterwards. A page that fails late
@@ -73,7 +73,7 @@ def lengths(arm: Arm, step: LoadLevel, predicted: Prediction, pace: Pace) -> tup
 
 
 def first_page_after(user: int, users: int, slots: int | None, page_time: float, random: Random) -> float:
-    """Seconds that a user waits before its first page.
+    """Return the seconds that a user waits before its first page.
 
     At random within one page time, as far as there are slots: where the latency is constant users keep their distance
     for ever, so one that is chosen, all at once or evenly spread, would be the worst or the best for one side. Who

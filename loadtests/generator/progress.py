@@ -61,7 +61,7 @@ class Progress:
 
     @property
     def left(self) -> float:
-        """Seconds until the last step has ended; a step that is late counts as about to end."""
+        """Return the seconds until the last step has ended; a step that is late counts as about to end."""
         if not self._number:
             return sum(self._lengths)
         here = self._lengths[self._number - 1] - self._elapsed
@@ -69,7 +69,7 @@ class Progress:
 
     @property
     def share(self) -> float:
-        """What has been done of all that will have been, from 0 to 1."""
+        """Return what has been done of the whole run, from 0 to 1."""
         done = sum(self._lengths[: self._number - 1]) + self._elapsed if self._number else 0.0
         return done / (done + self.left) if done else 0.0
 
@@ -106,5 +106,5 @@ class Progress:
 
 
 def clock(seconds: float) -> str:
-    """65 → '1:05'."""
+    """Return seconds as minutes and seconds: 65 is '1:05'."""
     return f"{max(0, round(seconds)) // 60}:{max(0, round(seconds)) % 60:02d}"

@@ -41,14 +41,14 @@ class Recorder:
 
     @property
     def seconds(self) -> float:
-        """Since the window was opened, until it was closed."""
+        """Return the seconds since the window was opened, until it was closed."""
         return max(0.0, min(time.perf_counter(), self._closed_at) - self._opened_at)
 
     def close(self) -> None:
         self._closed_at = time.perf_counter()
 
     def within(self, moment: float) -> bool:
-        """Whether a moment of time.perf_counter() is inside the window."""
+        """Return whether a moment of time.perf_counter() is inside the window."""
         return self._opened_at <= moment < self._closed_at
 
     def begin(self, moment: float) -> int:
@@ -68,33 +68,33 @@ class Recorder:
             self.end(number, fault)
 
     def first_byte(self, seconds: float) -> None:
-        """Of a page that is streamed; it took so many seconds."""
+        """Record the first byte of a streamed page, which took so many seconds."""
         if self.within(time.perf_counter() - seconds):
             self.first_bytes.record_value(microseconds(seconds))
 
     @property
     def under_way(self) -> int:
-        """How many pages have not ended."""
+        """Return how many pages have not ended."""
         return len(self._under_way)
 
     @property
     def out(self) -> int:
-        """How many of them began before the window was closed."""
+        """Return how many of these began before the window was closed."""
         return sum(began < self._closed_at for began in self._under_way.values())
 
     @property
     def number_ended(self) -> int:
-        """How many pages have ended, whenever it was."""
+        """Return how many pages have ended, whenever it was."""
         return len(self._ended)
 
     @property
     def ended(self) -> list[str | None]:
-        """Why each page that has ended is not whole, whenever it was: also in the warm-up and after the window."""
+        """Return why each page that has ended is not whole, also in the warm-up and after the window."""
         return [fault for _, _, fault in self._ended]
 
     @property
     def log(self) -> tuple[Page, ...]:
-        """The pages that began or ended in the window, or lasted all through it, in the order of their ends."""
+        """Return the pages that began or ended in the window, or lasted all through it, in the order of their ends."""
         return tuple(
             Page(began - self._opened_at, ended - began, fault)
             for began, ended, fault in self._ended
@@ -103,7 +103,7 @@ class Recorder:
 
     @property
     def ends(self) -> list[float]:
-        """Seconds since `open` at which pages ended whole inside the window."""
+        """Return the seconds since `open` at which pages ended whole inside the window."""
         return [page.ended for page in self.log if page.fault is None and 0 <= page.ended < self.seconds]
 
     @property
@@ -120,12 +120,12 @@ class Recorder:
 
     @property
     def failures(self) -> Counter[str]:
-        """By reason, of all pages of the window: one that began before it and failed inside it failed, too."""
+        """Count the failed pages of the window by reason, also those that began before it and failed inside."""
         return Counter(page.fault for page in self.log if page.fault is not None)
 
     @property
     def intervals(self) -> list[Interval]:
-        """The response times of whole pages, by the second of the window in which they began."""
+        """Return the response times of whole pages, by the second of the window in which they began."""
         seconds: dict[int, HdrHistogram] = {}
         for page in self._begun():
             if page.fault is None:
@@ -139,5 +139,5 @@ class Recorder:
         ]
 
     def _begun(self) -> Iterator[Page]:
-        """The pages that began inside the window."""
+        """Return the pages that began inside the window."""
         return (page for page in self.log if page.began >= 0)

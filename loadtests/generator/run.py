@@ -64,7 +64,7 @@ class Generator:
     interrupted: Event
 
     def pause(self, seconds: float) -> None:
-        """Raises Interrupted when somebody stops the run meanwhile."""
+        """Wait for `seconds`. Raises Interrupted when somebody stops the run meanwhile."""
         if self.interrupted.wait(max(0.0, seconds)):
             raise Interrupted
 
@@ -195,7 +195,7 @@ def left_over(generator: Generator, step: Measurement) -> str | None:
 
 
 def in_flight(metrics_url: str, name: str) -> int:
-    """0 also where the service does not say."""
+    """Return what a service has in flight; 0 also if it does not report it."""
     reading = sampler.read(metrics_url)
     return (reading.number(name) or 0) if reading else 0
 
@@ -302,8 +302,9 @@ def follow(generator: Generator, step: Measurement, load: Users | Arrivals, reco
 
 
 def seconds_missing(recorder: Recorder, step: Measurement) -> float:
-    """How much longer a window has to be, because its pages take longer than expected, or its figures are not sure
-    enough; twice as long as planned at the most. Users go on meanwhile, so it must not take long.
+    """Return the seconds by which a window is lengthened: pages take longer than expected, or figures are uncertain.
+
+    It becomes twice as long as planned at the most. Users go on meanwhile, so this must not take long.
     """
     if step.level.is_open:
         return 0.0

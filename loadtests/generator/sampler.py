@@ -29,7 +29,7 @@ def read(url: str) -> Reading | None:
 
 
 def parse(text: str) -> Reading:
-    """Prometheus text; raises ValueError for anything else."""
+    """Parse Prometheus text. Raises ValueError for anything else."""
     values: dict[str, float] = {}
     buckets: dict[str, dict[float, float]] = {}
     for family in text_string_to_metric_families(text):
@@ -62,7 +62,7 @@ def moment() -> Moment:
 
 
 def pressure() -> float | None:
-    """Seconds in which at least one thread of the machine waited for a core (Linux); None where it is not said."""
+    """Return the seconds in which a thread of the machine waited for a core (Linux); None if unknown."""
     with suppress(OSError, ValueError, IndexError):
         some, _, total = PRESSURE.read_text().splitlines()[0].rpartition(" total=")
         return int(total) / 1e6 if some.startswith("some ") else None
@@ -70,7 +70,7 @@ def pressure() -> float | None:
 
 
 def own_wait() -> float | None:
-    """Seconds that the threads of this process were ready to run and had no core; None where nobody says it."""
+    """Return the seconds that this process's threads were ready to run and had no core; None if unknown."""
     try:
         files = [path.read_bytes() for path in TASKS.glob("*/schedstat")]
         return sum(int(file.split()[1]) for file in files) / 1e9 if files else None
@@ -79,7 +79,7 @@ def own_wait() -> float | None:
 
 
 def own_throttled_seconds() -> float | None:
-    """How long its CPU limit has held this container back; None where nothing limits it."""
+    """Return how long its CPU limit has held this container back; None without a limit."""
     for path, name, per_second in (
         (CGROUP / "cpu.stat", "throttled_usec", 1e6),
         (CGROUP / "cpu" / "cpu.stat", "throttled_time", 1e9),
@@ -92,7 +92,7 @@ def own_throttled_seconds() -> float | None:
 
 
 def own_limited_memory() -> int | None:
-    """Bytes that this container's memory limit counts, less what the kernel takes back first; None without a limit."""
+    """Return the bytes that this container's memory limit counts, less what is reclaimable; None without a limit."""
     for folder, used, limit, reclaimable in (
         (CGROUP, "memory.current", "memory.max", "inactive_file"),
         (CGROUP / "memory", "memory.usage_in_bytes", "memory.limit_in_bytes", "total_inactive_file"),

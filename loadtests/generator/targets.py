@@ -18,7 +18,7 @@ _open = build_opener(ProxyHandler({})).open  # straight to the service, whatever
 
 
 def urls(text: str) -> dict[str, str]:
-    """'wsgi=http://wsgi:8000 asgi=http://asgi:8000' → URLs by name. Raises BadInput."""
+    """Parse 'wsgi=http://wsgi:8000 asgi=http://asgi:8000' into URLs by name. Raises BadInput."""
     found: dict[str, str] = {}
     for word in text.split():
         name, _, url = word.partition("=")
@@ -31,7 +31,7 @@ def urls(text: str) -> dict[str, str]:
 
 
 def ask(name: str, url: str) -> Target:
-    """Raises LabDown when the target does not say who it is, or is another."""
+    """Ask a target what it is. Raises LabDown if it does not say, or is another."""
     try:
         identity = health(url)
         if identity["target"] != name:
@@ -57,7 +57,7 @@ def ask(name: str, url: str) -> Target:
 
 
 def health(url: str) -> Any:
-    """Raises OSError, ValueError."""
+    """Return what a service says on /healthz. Raises OSError, ValueError."""
     return json.loads(fetch(f"{url}/healthz"))
 
 
@@ -81,6 +81,6 @@ def paths(identity: Mapping[str, Any]) -> dict[str, str]:
 
 
 def fetch(url: str, timeout: float = TIMEOUT) -> str:
-    """Raises OSError."""
+    """Return the text at a URL. Raises OSError."""
     with _open(url, timeout=timeout) as response:
         return str(response.read().decode())

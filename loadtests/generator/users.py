@@ -91,7 +91,7 @@ class PageUser(FastHttpUser):
             gevent.sleep(self.random.expovariate(1 / self.think))
 
     def ask(self) -> str | None:
-        """One page; why it is not whole, or None."""
+        """Ask for one page; return why it is not whole, or None."""
         request, nonce = self._request(), secrets.token_urlsafe(12)
         url = f"{request.url}&page={nonce}"
         if self.streams:
@@ -105,7 +105,7 @@ class PageUser(FastHttpUser):
         return fault
 
     def _ask_streamed(self, request: Request, url: str, nonce: str) -> str | None:
-        """The response time still counts to the last byte; what breaks off before it is no answer."""
+        """Ask for a streamed page: its response time ends with the last byte, and one that breaks off is no answer."""
         asked = time.perf_counter()
         with self.client.request(self.method, url, name=request.row, catch_response=True, stream=True) as response:
             body, error = b"", response.request_meta["exception"]
@@ -123,7 +123,7 @@ class PageUser(FastHttpUser):
         return fault
 
     def _request(self) -> Request:
-        """Made anew only when a knob was turned: the web UI's form can do so between two pages."""
+        """Return the request, made anew only if a knob was turned: the web UI's form can do so between two pages."""
         options = self.environment.parsed_options
         asked = turned(options)
         if asked != self._asked:
@@ -132,7 +132,7 @@ class PageUser(FastHttpUser):
 
 
 def broken(error: Exception | None) -> str | None:
-    """How the connection failed before the answer was whole; None where it did not."""
+    """Return how the connection failed before the answer was whole; None if it did not."""
     if error is None or isinstance(error, LocustBadStatusCode):
         return None
     seen = (error.__context__, error)  # the client calls a reset a closed connection
@@ -141,7 +141,7 @@ def broken(error: Exception | None) -> str | None:
 
 
 def request(target: Target, options: Any, query: str = "") -> Request:
-    """What the options ask of this target. Raises BadInput."""
+    """Return the request that the options ask of this target. Raises BadInput."""
     settings = Settings.parse({knob.name: str(getattr(options, knob.name)) for knob in knobs.KNOBS})
     strategy = knobs.strategy_for(options.strategy, target.interface)
     url = f"{target.url}{target.paths[strategy]}?{settings.query}{query}"
@@ -149,7 +149,7 @@ def request(target: Target, options: Any, query: str = "") -> Request:
 
 
 def user_class(target: Target, **attributes: Any) -> type[PageUser]:
-    """For the target `wsgi` a class WsgiUser, as the class picker shows it."""
+    """Return a class of users for a target: for `wsgi` WsgiUser, as the class picker shows it."""
     attributes |= {"target": target, "host": target.url, "abstract": False}
     return type(f"{target.name.capitalize()}User", (PageUser,), attributes)
 
@@ -195,14 +195,14 @@ class Arrivals:
 
     @property
     def lateness(self) -> float | None:
-        """Seconds by which 99 % of the window's pages were sent later than they were due, at the most."""
+        """Return the seconds by which 99 % of the window's pages were sent after they were due, at the most."""
         return sorted(self._late)[math.ceil(0.99 * len(self._late)) - 1] if self._late else None
 
     def start(self) -> None:
         self._schedule = gevent.spawn(self._arrive)
 
     def stop(self) -> None:
-        """No more arrivals; those that have come go on."""
+        """Let no more pages arrive; those that have arrived go on."""
         if self._schedule is not None:
             self._schedule.kill()
 

@@ -61,7 +61,7 @@ def is_podman() -> bool:
 
 
 def is_rootless() -> bool:
-    """Whether the engine runs as its user and not as root, as Podman's usually does."""
+    """Return whether the engine runs as its user and not as root, as Podman's usually does."""
     asked = subprocess.run([*engine(), "info", "--format", "{{json .}}"], capture_output=True, text=True, check=False)
     return '"rootless":true' in asked.stdout or "name=rootless" in asked.stdout  # as Podman and as Docker say it
 
@@ -117,7 +117,7 @@ def environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def depends_on(service: Mapping[str, Any]) -> list[str]:
-    """What it cannot do without, and what else its environment names, as DATABASE_URL may name the lab's PostgreSQL."""
+    """Return what a service needs, also what its environment names, as DATABASE_URL may name the lab's PostgreSQL."""
     found = service.get("depends_on", {})
     values = [str(value) for value in service.get("environment", {}).values()]
     return [name for name in found if name in required(found) or any(f"@{name}:" in value for value in values)]
@@ -163,7 +163,9 @@ class ComposeRuntime(Runtime):
     limits = "CPU and memory of each service are limited as compose.yaml says"
 
     def __init__(self, kind: str = "") -> None:
-        """`kind` of what is started, as in 'run': it gets a project of its own beside the `docker compose up` here."""
+        """Give what is started a project of its own, beside the `docker compose up` here, if it has a `kind`, as
+        'run'.
+        """
         self._kind = kind
         self._variables: Mapping[str, str] = {}
         self._built: set[str] = set()  # images
@@ -286,7 +288,7 @@ class ComposeRuntime(Runtime):
             self._started -= ours
 
     def _probe(self) -> None:
-        """Docker does this by itself; Podman leaves it to systemd's timers, at the long interval only."""
+        """Probe the services of Podman, which leaves that to systemd's timers; Docker does it by itself."""
         if is_podman():
             for container in self._ask("ps", "--quiet").split():
                 subprocess.run([*engine(), "healthcheck", "run", container], capture_output=True, check=False)
@@ -322,7 +324,7 @@ class ComposeRuntime(Runtime):
         return start_generator(command, self._environment)
 
     def _owner(self, folder: Path) -> str:
-        """Who may write into the run's folder: its owner; but nobody is root in a container of the lab."""
+        """Return who may write into the run's folder: its owner, because no container of the lab runs as root."""
         if is_rootless():
             return "0:0"  # not root outside: in its containers a rootless engine's user has this id
         owner = folder.stat()
@@ -346,7 +348,7 @@ class ComposeRuntime(Runtime):
             self._generator = None
 
     def _take_back(self) -> None:
-        """What was given to the generator's user, once no generator writes there any more."""
+        """Take back what was given to the generator's user, once no generator writes there any more."""
         if self._lent:
             take_back(self._lent)
             self._lent = None
@@ -407,7 +409,7 @@ class ComposeRuntime(Runtime):
         return environment({**self._variables, "PULL_POLICY": "missing"})
 
     def _ask(self, *words: str) -> str:
-        """What a Compose command prints. Raises LabDown."""
+        """Return what a Compose command prints. Raises LabDown."""
         asked = subprocess.run(
             [*self._compose, *words], cwd=ROOT, capture_output=True, text=True, check=False, env=self._environment
         )
@@ -422,7 +424,7 @@ class ComposeRuntime(Runtime):
         return not subprocess.run([*engine(), "image", "inspect", image], capture_output=True, check=False).returncode
 
     def _failure(self, services: Sequence[str], said: str) -> LabDown:
-        """Which service did not become healthy, with its last log lines; else what Compose said."""
+        """Return which service did not become healthy, with its last log lines; or else Compose's own words."""
         states = [json.loads(line) for line in self._ask("ps", "--all", "--format", "json").splitlines()]
         bad = [
             state

@@ -38,7 +38,7 @@ LAST_WORDS = 30.0  # seconds that an interrupted generator has to write its repo
 
 
 def choose_runtime(asked: str) -> str:
-    """'docker' or 'process'. Raises BadInput."""
+    """Return 'docker' or 'process'. Raises BadInput."""
     if asked not in RUNTIMES:
         raise BadInput(f"RUNTIME must be one of {', '.join(RUNTIMES)}; it is {asked[:80]!r}")
     if asked != "auto":
@@ -164,8 +164,9 @@ def clean_up(killed: lock.Facts) -> bool:
 
 
 def running_order(experiment: Experiment) -> tuple[list[tuple[str, str]], bool]:
-    """Which come first: those without a deployment of their own, since each change takes the services down and up
-    again, and of them the one whose noise floor stands in the others.
+    """Return a key by which experiments without a deployment of their own come first, and of these the noise.
+
+    Each change of deployment takes the services down and up again. The noise floor stands in the reports of the others.
     """
     return sorted(experiment.deployment.items()), experiment.name != history.NOISE
 
@@ -176,7 +177,7 @@ def not_kept(previous: Sequence[str], experiment: Experiment) -> list[str]:
 
 
 def measure_one(experiment: Experiment, options: RunOptions, runtime: Runtime, folder: Path) -> ExitCode:
-    """Raises LabError, Interrupted."""
+    """Start the targets, then let the load generator measure. Raises LabError, Interrupted."""
     names = experiment.targets
     print(f"Starting {', '.join(names)} and what they need ({runtime.limits}) …", flush=True)
     runtime.up(names)
@@ -217,7 +218,7 @@ def repeated() -> list[str]:
 
 
 def remember(runtime: Runtime, folder: Path, repeat: str, *, quick: bool) -> None:
-    """What the launcher knows of this run, for the generator to complete."""
+    """Write what the launcher knows of this run, for the generator to complete."""
     described = manifest.launched(ROOT, runtime.name, runtime.describe(), repeat)
     described["noise_floor"] = history.noise_floor(runtime.name, described["machine"], quick=quick)
     if runtime.name == "process":
@@ -259,7 +260,7 @@ def print_output(generator: subprocess.Popen[bytes], seconds: float) -> None:
 
 
 def exit_code(status: int) -> ExitCode:
-    """A generator that ends in any other way than by its own exit codes has measured nothing valid."""
+    """Return the generator's exit code. Raises LabError for any other status: then nothing valid was measured."""
     try:
         return ExitCode(status)
     except ValueError:
@@ -298,7 +299,7 @@ def serve(runtime_name: str) -> ExitCode:
 
 @contextmanager
 def signals_as_interrupts() -> Iterator[None]:
-    """Ctrl-C, and the signals that a closing terminal or a service manager sends, raise Interrupted."""
+    """Raise Interrupted on Ctrl-C, and on the signals of a closing terminal or a service manager."""
 
     def interrupt(number: int, frame: FrameType | None) -> NoReturn:
         raise Interrupted
@@ -309,7 +310,7 @@ def signals_as_interrupts() -> Iterator[None]:
 
 @contextmanager
 def signals_ignored() -> Iterator[None]:
-    """Cleaning up takes a few seconds and is not left half done."""
+    """Ignore signals: cleaning up takes a few seconds and is not left half done."""
     with handled(signal.SIG_IGN):
         yield
 

@@ -34,7 +34,7 @@ class Held:
         self.something_is_left = False  # the record stays, and the next launcher cleans up
 
     def note(self, **facts: str) -> None:
-        """Record what this launcher has up: `project` of Compose, `folder` of the run."""
+        """Write down what this launcher has up: `project` of Compose, `folder` of the run."""
         self._facts |= facts
         write(self._file, json.dumps(self._facts))
 

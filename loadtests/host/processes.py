@@ -52,7 +52,7 @@ OPEN_FILES = 16384  # a connection each; as compose.yaml allows the containers
 
 
 def on_loopback(services: Mapping[str, Service], ports: Mapping[str, Mapping[int, int]]) -> dict[str, Service]:
-    """The services as if the containers' network were 127.0.0.1; `ports`: local by service and container port."""
+    """Return the services with 127.0.0.1 as their network; `ports`: local ones by service and container port."""
 
     def translate(text: str, own: Mapping[int, int]) -> str:
         for service, mapping in ports.items():
@@ -83,7 +83,7 @@ CANDIDATES = cycle(random.sample(range(20_000, 32_000), 12_000))
 
 
 def free_port() -> int:
-    """Another one each time."""
+    """Return a port that nobody uses, another one each time."""
     return next(port for port in CANDIDATES if port_is_free(port))
 
 
@@ -115,7 +115,7 @@ class ProcessRuntime(Runtime):
         self._services = on_loopback(topology.services(environment | chosen), self._ports)
 
     def _local_port(self, service: str) -> int:
-        """The one that the service's variable asks for, or any that is free."""
+        """Return the port that the service's variable asks for, or any that is free."""
         asked = os.environ.get(port_variable(service), "")
         if not asked:
             return free_port()
@@ -167,7 +167,7 @@ class ProcessRuntime(Runtime):
         return process
 
     def _environment(self, service: Service) -> dict[str, str]:
-        """Only what compose.yaml gives, as in a container: a stray variable must not change a server."""
+        """Return only what compose.yaml gives, as in a container: a stray variable must not change a server."""
         passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         path = os.pathsep.join((str(Path(sys.executable).parent), os.defpath))
         return {
@@ -239,7 +239,7 @@ class ProcessRuntime(Runtime):
 
     @property
     def metrics(self) -> Mapping[str, str]:
-        """Where each service reports what it does."""
+        """Return where each service reports what it does."""
         return {name: self._url(name, METRICS_PORT) for name, ports in self._ports.items() if METRICS_PORT in ports}
 
     def _url(self, service: str, port: int = PORT) -> str:
@@ -268,6 +268,6 @@ def end_with_launcher() -> None:
 
 
 def signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    """To the process and the workers it started: its session's group has its own id."""
+    """Send a signal to the process and its workers: the group of its session has its id."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)

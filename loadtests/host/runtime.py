@@ -75,11 +75,11 @@ class Runtime(ABC):
 
     @abstractmethod
     def published(self) -> Mapping[str, str]:
-        """The URL of each service that is up, on this machine."""
+        """Return the URL of each service that is up, on this machine."""
 
     @abstractmethod
     def describe(self) -> Mapping[str, Any]:
-        """For the manifest: the command, the environment and the limits of each service."""
+        """Return the command, the environment and the limits of each service, for the manifest."""
 
 
 def start_generator(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
@@ -103,12 +103,12 @@ def plain(text: str, lines: int = LOG_LINES) -> str:
 
 
 def command_line(words: Sequence[str], environment: Mapping[str, str]) -> str:
-    """As a shell would write it, with the `$NAMES` that services.telemetry.supervise fills in."""
+    """Return the command as a shell writes it, with the `$NAMES` that services.telemetry.supervise fills in."""
     return shlex.join(Template(word.replace("$$", "$")).safe_substitute(environment) for word in words)
 
 
 def with_dependencies(services: Iterable[str], depends_on: Mapping[str, Iterable[str]]) -> list[str]:
-    """The services and all that they need, each after what it needs."""
+    """Return the services and all that they need, each after what it needs."""
     ordered: list[str] = []
     for service in services:
         for needed in (*with_dependencies(depends_on[service], depends_on), service):
@@ -118,14 +118,14 @@ def with_dependencies(services: Iterable[str], depends_on: Mapping[str, Iterable
 
 
 def required(depends_on: Iterable[str] | Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """What a service cannot do without; Compose starts the rest only where its profile is asked for."""
+    """Return what a service cannot do without; Compose starts the rest only if its profile is asked for."""
     if isinstance(depends_on, Mapping):
         return [name for name, how in depends_on.items() if how.get("required", True)]
     return list(depends_on)
 
 
 def without_password(environment: Mapping[str, str]) -> dict[str, str]:
-    """For what is kept and shown: the URL of a database may hold one, and the login of the web UI does."""
+    """Return the environment without passwords, which a database's URL and the web UI's login may hold."""
     shown = {name: PASSWORD.sub(r"\1:…@", str(value)) for name, value in environment.items()}
     return shown | ({LOGIN: re.sub(":.*", ":…", shown[LOGIN])} if LOGIN in shown else {})
 
@@ -141,7 +141,7 @@ def port_is_free(port: int) -> bool:
 
 
 def refuse_taken_port(service: str, port: int) -> None:
-    """Raises LabDown."""
+    """Refuse a port that is taken. Raises LabDown."""
     if not 1 <= port <= 65535:
         raise LabDown(f"{port_variable(service)} must be a port from 1 to 65535; it is {port}")
     if not port_is_free(port):
@@ -152,7 +152,7 @@ def refuse_taken_port(service: str, port: int) -> None:
 
 
 def refuse_shared_ports(variables: Iterable[str]) -> None:
-    """Two services at one port, of which one would answer for both. Raises BadInput."""
+    """Refuse two services at one port, of which one would answer for both. Raises BadInput."""
     asked: dict[str, str] = {}
     for variable in variables:
         port = os.environ.get(variable, "").lstrip("0")
@@ -166,12 +166,12 @@ def say_started_again(services: Iterable[str]) -> None:
 
 
 def port_variable(service: str) -> str:
-    """As compose.yaml names it."""
+    """Return the name of the variable in compose.yaml."""
     return f"{service.upper().replace('-', '_')}_PORT"
 
 
 def terminal_environment() -> dict[str, str]:
-    """What tells a program behind a pipe that its output ends in a terminal after all."""
+    """Return what tells a program behind a pipe that its output ends in a terminal."""
     if not os.isatty(1):
         return {}
     columns, lines = os.get_terminal_size(1)

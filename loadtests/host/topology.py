@@ -39,7 +39,7 @@ def services(variables: Mapping[str, str], file: Path = FILE) -> dict[str, Servi
 
 
 def service(name: str, described: Mapping[str, Any], variables: Mapping[str, str]) -> Service:
-    """Raises BadInput."""
+    """Return a service with its variables filled in. Raises BadInput."""
 
     def words(value: Any) -> list[str]:
         return [interpolate(str(word), variables) for word in value]
@@ -73,7 +73,7 @@ def interpolate(value: str, variables: Mapping[str, str]) -> str:
 
 
 def container_port(port: str | Mapping[str, Any]) -> int:
-    """From either way in which Compose lets a published port be written."""
+    """Return the container's port from either way in which Compose lets a published port be written."""
     return int(port.rpartition(":")[2] if isinstance(port, str) else port["target"])
 
 
@@ -119,7 +119,7 @@ def extended(described: Mapping[str, Any], file: Path) -> dict[str, Any]:
 
 
 def merged(parent: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Mappings are merged, lists added up, and all else is the service's own."""
+    """Merge mappings, add up lists, and take the service's own value of everything else."""
     result = dict(parent)
     for key, value in own.items():
         before = result.get(key)

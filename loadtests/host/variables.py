@@ -102,7 +102,7 @@ class Variables:
 
     @property
     def names(self) -> set[str]:
-        """Those of compose.yaml's variables that are set."""
+        """Return those of compose.yaml's variables that are set."""
         return {name for name in self.known if self.environment.get(name)}
 
     def origin(self, name: str) -> str:

@@ -173,12 +173,12 @@ def is_here() -> bool:
 
 
 def stamp() -> str:
-    """Empty where there is none."""
+    """Return the stamp; empty if there is none."""
     return STAMP.read_text(encoding="utf-8", errors="replace") if STAMP.is_file() else ""
 
 
 def may_be_cleared() -> bool:
-    """Whether nothing is in the folder, or a virtual environment of ours, whole or not. False where it is a file."""
+    """Return whether the folder is empty or a virtual environment of ours, whole or not. False for a file."""
     if not os.path.lexists(FOLDER):
         return True
     if not FOLDER.is_dir():
@@ -188,7 +188,7 @@ def may_be_cleared() -> bool:
 
 
 def clear() -> None:
-    """The stamp comes first and stays: what an interruption leaves behind is known as ours."""
+    """Empty the folder. The stamp is written first and stays, so that a half-emptied folder is known as ours."""
     STAMP.write_text(HALF_MADE, encoding="utf-8")
     for path in FOLDER.iterdir():
         if path.is_dir() and not path.is_symlink():
@@ -198,7 +198,7 @@ def clear() -> None:
 
 
 def fingerprint(lock: str) -> str:
-    """Of the lock and of the Python it is installed for."""
+    """Return a hash of the lock and of the Python that it is installed for."""
     text = (ROOT / "requirements" / f"{lock}.txt").read_bytes()
     return hashlib.sha256(text + sys.version.encode()).hexdigest()
 

@@ -23,7 +23,7 @@ def attach(
     results: Path,
     runtime: str,
 ) -> None:
-    """Once the runner is there. `results`: where Save writes; `runtime`: 'docker' or 'process'."""
+    """Attach the live page once the runner is there. `results`: where Save writes; `runtime`: 'docker' or 'process'."""
     controls.listen(environment)
     if controls.is_worker(environment):
         workers.Worker(environment, PageCounts(targets))

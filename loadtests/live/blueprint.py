@@ -81,7 +81,7 @@ class Page:
         return answer
 
     def figures(self) -> ResponseReturnValue:
-        """All that a page needs that was just opened. Pages that are opened at once share the figures."""
+        """Return all that a page needs that was just opened. Pages that are opened at once share the figures."""
         with self._drawing:
             epoch, samples = self._collector.epoch, list(self._collector.history.samples)
             if self._whole[0] != (epoch, number(samples)):
@@ -92,7 +92,7 @@ class Page:
         return Response([b'{"figures": ', whole, b", ", rest.lstrip(b"{")], mimetype="application/json")
 
     def data(self) -> ResponseReturnValue:
-        """What is new since the sample that a page had last."""
+        """Return what is new since the last sample of a page."""
         epoch, since = self._collector.epoch, request.args.get("since", type=int)
         if since is None or request.args.get("epoch", type=int) != epoch:
             return jsonify(now(self._collector) | {"stale": True})
@@ -167,7 +167,7 @@ class Page:
 
 
 def blueprint(page: Page, base: str, guard: Callable[[], ResponseReturnValue | None]) -> Blueprint:
-    """`guard`: answers in the place of anything here when somebody has to log in first."""
+    """Return the routes; `guard` answers in place of all of them when somebody has to log in first."""
     compare = Blueprint(
         "compare",
         __name__,
@@ -200,12 +200,12 @@ def bad_input(error: BadInput) -> ResponseReturnValue:
 
 
 def pause() -> None:
-    """Between two figures users go on asking."""
+    """Let users go on asking between two figures."""
     gevent.sleep(0)
 
 
 def now(collector: Collector) -> dict[str, Any]:
-    """What is true at this second, whatever was drawn before."""
+    """Return what is true at this second, whatever was drawn before."""
     shown, situation = collector.shown, collector.situation
     return {
         "running": situation.running,
@@ -260,7 +260,7 @@ def zipped(folder: Path) -> Iterator[bytes]:
 
 
 def link(base: str) -> str:
-    """What leads from Locust's main page here: that page has tabs for tables, and none for anything else."""
+    """Return the link from Locust's main page to this one: that page has tabs for tables only."""
     style = (
         "position:fixed;left:225px;top:13px;z-index:2000;background:#0072B2;color:#fff;padding:8px 16px;"
         "border-radius:6px;font:600 15px system-ui,sans-serif;text-decoration:none"

@@ -18,7 +18,7 @@ class Calibration:
         self.begin()
 
     def begin(self, draining: float = 0.0) -> None:
-        """Something was changed; so many seconds pages of before still end."""
+        """Begin anew after a change; for so many seconds pages of before still end."""
         self._skipped = max(SECONDS_SKIPPED, math.ceil(draining))
         self._pages: Counter[str] = Counter()
         self._cpu: dict[str, float] = {}
@@ -31,7 +31,7 @@ class Calibration:
             self._cpu[target] = self._cpu.get(target, 0.0) + cpu_seconds
 
     def cpu_per_page(self, target: str, strategy: str, settings: Settings) -> float:
-        """CPU seconds; until they are measured, what the target's pages took before a change makes expect."""
+        """Return CPU seconds per page; until they are measured, what the target's earlier pages make expect."""
         key = (target, strategy, settings)
         if key not in self._known and self._pages[target] >= ENOUGH_PAGES:
             if len(self._known) > 100:  # somebody turns a knob all day

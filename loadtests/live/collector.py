@@ -74,7 +74,7 @@ class Collector:
         environment.events.request.add_listener(self._counts.page)  # type: ignore[no-untyped-call]
 
     def run(self) -> None:
-        """For ever."""
+        """Collect once a second, without an end."""
         due = time.monotonic()
         while True:
             due = max(due + TICK, time.monotonic())
@@ -85,7 +85,7 @@ class Collector:
                 log.exception("The live page missed a second")
 
     def reset(self) -> None:
-        """What was shown is forgotten; what runs goes on."""
+        """Forget what was shown; the load goes on."""
         self.history = History()
         self.epoch += 1
         if not self.controls.running:
@@ -99,12 +99,12 @@ class Collector:
 
     @property
     def shown(self) -> list[Shown]:
-        """Those that are loaded, or were when it was stopped."""
+        """Return the targets that are loaded, or were when the load was stopped."""
         return self._last_shown
 
     @property
     def situation(self) -> Situation:
-        """What was true of the figures that are shown: when it was stopped they stand, and so do their reservations."""
+        """Return what was true of the figures that are shown; after a stop they and their reservations stay."""
         return replace(self._last_situation, running=self.controls.running)
 
     @property
@@ -160,7 +160,7 @@ class Collector:
         )
 
     def _notice(self) -> bool:
-        """Marks what was changed since the last second, here or on Locust's own page; whether users run."""
+        """Mark what was changed since the last second, here or on Locust's own page; return whether users run."""
         before, running = self._requested, self.controls.running
         after = self._requested = self.controls.requested if running else None
         if before is None and after is None:
@@ -215,7 +215,7 @@ class Collector:
         return {name: one.value if one.successful() else None for name, one in asked.items()}
 
     def _lateness(self) -> float | None:
-        """None when the api is silent; nothing that was asked of it is not late."""
+        """Return the api's lateness in seconds, 0 without calls; None if the api is silent."""
         if not self._api or self._api[-1] is None:
             return None
         return p99(self._api[0], self._api[-1], LATENESS) or 0.0
@@ -232,7 +232,7 @@ class CpuMeter:
         return float(sum(self._process.cpu_times()[:2]))
 
     def cores(self, length: float) -> float:
-        """Since the last time."""
+        """Return the cores that were used since the last time."""
         now = self._seconds()
         used, self._before = now - self._before, now
         return used / length if length else 0.0

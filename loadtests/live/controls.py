@@ -46,7 +46,7 @@ class Controls:
 
     @property
     def users(self) -> dict[str, int]:
-        """Those there are, by target."""
+        """Return how many users there are, by target."""
         runner = self._runner
         if isinstance(runner, MasterRunner):
             counts: dict[str, int] = runner.reported_user_classes_count
@@ -56,7 +56,7 @@ class Controls:
 
     @property
     def requested(self) -> RequestedLoad:
-        """What is asked for now, from this page or from Locust's own; whatever runs already is not refused."""
+        """Return what is requested now, from this page or from Locust's own; what runs already is not refused."""
         options: Any = self._environment.parsed_options
         loaded = tuple(name for name, one in self._classes.items() if one in self._environment.user_classes)
         total = self._runner.target_user_count if self.running else options.num_users or 1
@@ -88,7 +88,7 @@ class Controls:
             self._go(asked.targets, asked.users, asked.spawn_rate)
 
     def turn(self, requested: RequestedLoad) -> None:
-        """While nothing runs, what is started next."""
+        """Change what runs; while nothing runs, change what is started next."""
         with self._one_at_a_time:
             before = self.requested
             self._turn(requested.users, requested.values)
@@ -112,7 +112,7 @@ class Controls:
             turn_options(options, values)
 
     def _go(self, targets: Sequence[str], users: int, rate: float) -> None:
-        """Users who are there stay, unless they belong to a target that is no longer asked for.
+        """Start users. Those who are there stay, unless their target is no longer asked for.
 
         Classes change only while there are no users: Locust cannot stop one whose class it does not know.
         """
@@ -154,13 +154,13 @@ def spawn_rate(requested: RequestedLoad) -> float:
 
 
 def turn_options(options: Any, values: Mapping[str, Any]) -> None:
-    """Where users look before each page."""
+    """Set the options, which users look at before each page."""
     for name in ("strategy", *(knob.name for knob in knobs.KNOBS)):
         setattr(options, name, values[name])
 
 
 def listen(environment: Environment) -> None:
-    """In every process that has users: what is turned reaches them."""
+    """Pass what is turned on to the users, in every process that has some."""
     runner = environment.runner
     if isinstance(runner, MasterRunner) or runner is None:
         return

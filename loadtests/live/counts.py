@@ -34,7 +34,7 @@ class PageCounts:
         self._reported = dict.fromkeys(self._counting, Load())
 
     def page(self, name: str, response_time: float, exception: Any = None, **_: Any) -> None:
-        """A request of Locust's: `name` is its row, as in 'wsgi: threadpool'; milliseconds."""
+        """Count a request of Locust's: `name` is its row, as in 'wsgi: threadpool'; milliseconds."""
         counting = self._counting.get(name.partition(":")[0])
         if counting is None:
             return
@@ -46,12 +46,12 @@ class PageCounts:
             counting.failures[reason if known else "others"] += 1
 
     def take(self) -> dict[str, Load]:
-        """What was counted since the last time."""
+        """Return what was counted since the last time."""
         reported, self._reported = self._reported, dict.fromkeys(self._counting, Load())
         return {name: counting.take() + reported[name] for name, counting in self._counting.items()}
 
     def pack(self) -> dict[str, Any]:
-        """What was counted since the last time, for the way from a worker to its master."""
+        """Return what was counted since the last time, as a worker sends it to its master."""
         return {name: [load.pages, dict(load.failures), load.times] for name, load in self.take().items()}
 
     def unpack(self, said: Mapping[str, Any]) -> None:

@@ -48,7 +48,7 @@ class Arm:
 
 
 def summary(arms: Sequence[Arm], samples: Sequence[Sample]) -> dict[str, Any]:
-    """As much of a summary.json as a plot looks at."""
+    """Return as much of a summary.json as a plot looks at."""
     return {
         "arms": [
             {
@@ -65,7 +65,7 @@ def summary(arms: Sequence[Arm], samples: Sequence[Sample]) -> dict[str, Any]:
 
 
 def whole(arms: Sequence[Arm], samples: Sequence[Sample], pause: Pause) -> dict[str, Any]:
-    """Each figure as Plotly's JSON; between two of them `pause` lets the load go on."""
+    """Return each figure as Plotly's JSON; between two of them `pause` lets the load go on."""
     shown = summary(arms, samples)
     found = {}
     for title in READING:
@@ -75,7 +75,7 @@ def whole(arms: Sequence[Arm], samples: Sequence[Sample], pause: Pause) -> dict[
 
 
 def points(arms: Sequence[Arm], samples: Sequence[Sample], pause: Pause) -> dict[str, list[list[Any]]]:
-    """What each trace of each figure has to be extended by: its x and its y."""
+    """Return what each trace of each figure is to be extended by: its x and its y."""
     shown = summary(arms, samples)
     found = {}
     for title in READING:
@@ -85,7 +85,7 @@ def points(arms: Sequence[Arm], samples: Sequence[Sample], pause: Pause) -> dict
 
 
 def row(sample: Sample, targets: Iterable[str]) -> list[str]:
-    """The sample as the table behind the plots shows it."""
+    """Return the sample as the table behind the plots shows it."""
     cells = [f"{sample.second:.0f}"]
     for name in targets:
         cells += cells_of(sample.steps[name]) if name in sample.steps else ["–"] * len(HEADINGS)
@@ -113,5 +113,5 @@ def cells_of(step: Mapping[str, Any]) -> list[str]:
 
 
 def colours(targets: Sequence[str]) -> dict[str, str]:
-    """Each target's own, as the plots choose it."""
+    """Return each target's colour, as the plots choose it."""
     return {name: COLOURS[index % len(COLOURS)] for index, name in enumerate(targets)}

@@ -59,7 +59,7 @@ class History:
         self.marks.append(Mark(round(self.second, 1), text))
 
     def since(self, number: int) -> list[Sample]:
-        """Those after the one of this number; merged ones have that of the later."""
+        """Return the samples after this number; merged ones have the number of the later."""
         found = []
         for sample in reversed(self.samples):
             if sample.number <= number:
@@ -87,7 +87,7 @@ def sample_of(number: int, second: float, length: float, of: Mapping[str, Second
 
 
 def window(name: str, last: Second, before: Sequence[Sample]) -> list[Second]:
-    """The target's seconds that a figure looks back at, `last` included."""
+    """Return the target's seconds that a figure looks back at, including `last`."""
     found = [last]
     length = last.length
     for sample in reversed(before):

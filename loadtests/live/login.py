@@ -34,7 +34,7 @@ class Login:
 
     @classmethod
     def parse(cls, text: str) -> Login | None:
-        """From 'name:password'; None from an empty text. Raises BadInput, which does not repeat the password."""
+        """Parse 'name:password'; None from an empty text. Raises BadInput, which does not repeat the password."""
         if not text:
             return None
         name, _, password = text.partition(":")
@@ -43,7 +43,7 @@ class Login:
         return cls(name, password)
 
     def matches(self, name: str, password: str) -> bool:
-        """Takes as long whichever of both is wrong."""
+        """Compare both, and take as long whichever of them is wrong."""
         right_name = compare_digest(name.encode(), self.name.encode())
         return compare_digest(password.encode(), self.password.encode()) and right_name
 
@@ -72,7 +72,7 @@ class Guesses:
 
 
 def protect(web_ui: Any, login: Login) -> None:
-    """A Locust web UI that was started with --web-login. Whoever logged in has to again after a restart."""
+    """Protect a web UI that was started with --web-login. After a restart everybody has to log in again."""
     web_ui.app.secret_key = secrets.token_hex()
     web_ui.app.config["SESSION_COOKIE_SAMESITE"] = "Strict"
     path = f"{web_ui.environment.parsed_options.web_base_path or ''}/log-in"

@@ -37,7 +37,7 @@ class RequestedLoad:
 
     @property
     def values(self) -> dict[str, Any]:
-        """By the names of the controls."""
+        """Return the values by the names of the controls."""
         return {
             "users": self.users,
             "targets": list(self.targets),
@@ -47,7 +47,7 @@ class RequestedLoad:
 
 
 def read(said: object, targets: Collection[str], strategies: Collection[str]) -> RequestedLoad:
-    """From what the page sends: texts and numbers by the names of its controls. Raises BadField."""
+    """Read what the page sends: texts and numbers by the names of its controls. Raises BadField."""
     if not isinstance(said, Mapping):
         raise BadField("", "What was sent is not a set of controls.")
     return RequestedLoad(
@@ -76,7 +76,7 @@ def number(knob: Knob, said: Mapping[str, Any]) -> float:
 
 
 def chosen(said: Mapping[str, Any], targets: Collection[str]) -> tuple[str, ...]:
-    """In the order of the lab."""
+    """Return the targets in the order of the lab. Raises BadField."""
     asked = said.get("targets")
     if not isinstance(asked, list) or not asked or not all(name in targets for name in asked):
         raise BadField("targets", f"TARGETS must be one or more of {', '.join(targets)}.")
@@ -93,7 +93,7 @@ def strategy(said: Mapping[str, Any], strategies: Collection[str]) -> str:
 
 
 def changes(before: RequestedLoad, after: RequestedLoad) -> list[str]:
-    """What was turned, as the marks on the time axis say it: 'latency 0.5'."""
+    """Return what was turned, for the marks on the time axis: 'latency 0.5'."""
     found = []
     if before.targets != after.targets:
         found.append(" and ".join(after.targets))

@@ -41,7 +41,7 @@ LESSON = "Does what was shown live follow the prediction?"
 
 
 def known(window: SteadyWindow, runtime: str) -> dict[str, Any]:
-    """The manifest's first part, as the launcher of a run makes it. It may start a process, which a thread must not."""
+    """Return the manifest's first part, as a launcher makes it. It may start a process, which a thread must not."""
     requested = checked(window)
     found = manifest.launched(ROOT, runtime, {}, command(requested))
     found["warnings"].append("Saved from the live page, which does not know what limits the services' CPU and memory.")
@@ -49,7 +49,7 @@ def known(window: SteadyWindow, runtime: str) -> dict[str, Any]:
 
 
 def checked(window: SteadyWindow) -> RequestedLoad:
-    """Raises BadInput when there is nothing to save."""
+    """Return the requested load. Raises BadInput if there is nothing to save."""
     window.ticks()
     if window.requested is None:
         raise BadInput("There is nothing to save yet: press Start.")
@@ -59,7 +59,7 @@ def checked(window: SteadyWindow) -> RequestedLoad:
 def save(
     steady: SteadyWindow, targets: Mapping[str, Target], results: Path, before: Mapping[str, Any]
 ) -> tuple[Path, dict[str, Any]]:
-    """The new folder, and its summary; `before`: what is `known`. Raises BadInput when nothing can be saved."""
+    """Return the new folder and its summary; `before`: what is `known`. Raises BadInput if nothing can be saved."""
     requested = checked(steady)
     edge, window = steady.ticks()
     loaded = [name for name in requested.targets if window[-1].of[name].users]
@@ -112,7 +112,7 @@ def together(arms: Sequence[Arm]) -> Check:
 
 
 def judge(points: Sequence[Point]) -> Judgement:
-    """Of one target."""
+    """Judge one target: does it do what theory predicts?"""
     said, confirmed = [], bool(points)
     for point in points:
         expected = point.predicted.goodput if point.predicted else math.nan
@@ -125,7 +125,7 @@ def judge(points: Sequence[Point]) -> Judgement:
 
 
 def command(requested: RequestedLoad) -> str:
-    """What measures the same, in turns; where nothing does, a sentence that says so."""
+    """Return the command that measures the same, or a sentence that says that there is none."""
     numbers = {name: value for name, value in requested.values.items() if not isinstance(value, list | str)}
     asked = " ".join(f"{name.upper()}={value:g}" for name, value in numbers.items())
     if requested.strategy == "parallel":

@@ -57,7 +57,7 @@ class Second:
     loop_lag: Mapping[float, float] | None = None  # of the event loop: counts by bound, in seconds; None: no loop
 
     def then(self, later: Second) -> Second:
-        """Both as one: what is counted added up, what is in flight by its mean, memory by its highest."""
+        """Return both as one: counts are added, what is in flight is averaged, memory is the highest."""
         length = self.length + later.length
 
         def mean(a: float | None, b: float | None) -> float | None:
@@ -80,7 +80,7 @@ class Second:
 
 
 def merged(loads: Iterable[Load]) -> HdrHistogram:
-    """Percentiles of several seconds come from this, never from those of each."""
+    """Merge the response times: percentiles of several seconds come from this, never from those of each."""
     together = histogram()
     for load in loads:
         if load.times:
@@ -97,7 +97,7 @@ def total(window: Sequence[Second]) -> float:
 
 
 def step(moment: float, window: Sequence[Second]) -> dict[str, Any]:
-    """The last seconds as a step of summary.json; `second` is the moment at which they end."""
+    """Return the last seconds as a step of summary.json; `second` is the moment at which they end."""
     last = window[-1]
     length = sum(one.length for one in window)
     pages = sum(one.load.pages for one in window)
@@ -127,7 +127,7 @@ def step(moment: float, window: Sequence[Second]) -> dict[str, Any]:
 
 
 def percentiles(times: HdrHistogram) -> dict[str, float | None]:
-    """All of them in one walk through the histogram, which has 20,000 places."""
+    """Return all percentiles from one walk through the histogram, which has 20,000 places."""
     if not times.get_total_count():
         return dict.fromkeys(PERCENTILES)
     found = times.get_percentile_to_value_dict(list(PERCENTILES.values()))

@@ -41,7 +41,7 @@ class Situation:
 
 
 def load(shown: Sequence[Shown]) -> str:
-    """'100 users', or '10 and 50 users' where targets differ."""
+    """Return '100 users', or '10 and 50 users' if targets differ."""
     counts = list(dict.fromkeys(one.step["users"] for one in shown))
     users = " and ".join(f"{count:,}" for count in counts)
     each = " each" if len(shown) > 1 and len(counts) == 1 else ""
@@ -49,7 +49,7 @@ def load(shown: Sequence[Shown]) -> str:
 
 
 def clause(one: Shown) -> str:
-    """What one target does: '10 pages/s, p95 9.9 s, 10 of 10 slots busy'."""
+    """Return what one target does: '10 pages/s, p95 9.9 s, 10 of 10 slots busy'."""
     p95, inside = one.step["response_time"]["p95"], one.step["inside"]["pages_in_flight"]
     words = [f"{digits(one.step['goodput'])} pages/s"]
     if p95 is not None:
@@ -65,12 +65,12 @@ def clause(one: Shown) -> str:
 
 
 def moment(shown: Sequence[Shown], *, running: bool) -> str:
-    """Under which load the sentence is true."""
+    """Return the load under which the sentence is true."""
     return load(shown) if running else f"Stopped at {load(shown)}"
 
 
 def sentence(shown: Sequence[Shown], *, running: bool = True) -> str:
-    """'100 users each: WSGI 10 pages/s, p95 9.9 s, 10 of 10 slots busy · ASGI 97 pages/s, p95 1.05 s'."""
+    """Return '100 users each: WSGI 10 pages/s, p95 9.9 s, 10 of 10 slots busy · ASGI 97 pages/s, p95 1.05 s'."""
     if not shown:
         return "Nothing is loaded: press Start."
     return f"{moment(shown, running=running)}: {' · '.join(f'{one.name.upper()} {clause(one)}' for one in shown)}"
@@ -131,7 +131,7 @@ def blocked(now: Situation, shown: Sequence[Shown]) -> Iterator[str]:
 
 
 def digits(value: float) -> str:
-    """Three that mean something, and no more: 9.9, 97, 1.05, 0.031."""
+    """Return three significant digits, and no trailing zeros: 9.9, 97, 1.05, 0.031."""
     if value >= 99.5:
         return f"{value:,.0f}"
     text = f"{value:.{1 if value >= 9.95 else 2 if value >= 0.0995 else 3}f}"

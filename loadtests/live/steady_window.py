@@ -43,7 +43,7 @@ class SteadyWindow:
         self.requested: RequestedLoad | None = None
 
     def begin(self, requested: RequestedLoad, idle: float = 0.0) -> None:
-        """Something was changed, or started `idle` seconds after a stop.
+        """Begin anew after a change, or after a start `idle` seconds after a stop.
 
         Pages of before end by themselves: under WSGI also those whose users have gone.
         """
@@ -59,7 +59,7 @@ class SteadyWindow:
         self.requested = None
 
     def frozen(self) -> SteadyWindow:
-        """As it is now, while another goes on."""
+        """Return a copy, while this one goes on."""
         same = SteadyWindow()
         same.requested, same.seconds, same.draining = self.requested, self.seconds, self.draining
         same._ticks.extend(self._ticks)
@@ -71,22 +71,22 @@ class SteadyWindow:
 
     @property
     def _page_time(self) -> float:
-        """Seconds that theory expects a page to take, of the slower target."""
+        """Return the seconds that theory expects a page of the slower target to take."""
         last = self._ticks[-1].of.values() if self._ticks else ()
         return max((one.predicted.response_time for one in last if one.predicted), default=0.0)
 
     @property
     def warm_up(self) -> float:
-        """Seconds after a change until what ends belongs to it: its pages' response time or theirs of before."""
+        """Return the seconds after a change until the pages that end belong to it."""
         return NORMAL.warm_up + max(self._page_time, self.draining)
 
     @property
     def missing(self) -> float:
-        """Seconds until there is enough to save; 0 when there is."""
+        """Return the seconds until there is enough to save; 0 if there is."""
         return max(0.0, self.warm_up + SHORTEST - self.seconds)
 
     def ticks(self) -> tuple[Tick, Sequence[Tick]]:
-        """The last tick of the warm-up, whose readings are the first of the window, and the window. Raises BadInput."""
+        """Return the last tick of the warm-up, where the window's readings begin, and the window. Raises BadInput."""
         if self.requested is None or len(self._ticks) < 2:
             raise BadInput("There is nothing to save yet: press Start.")
         if self.missing:

@@ -46,7 +46,7 @@ class Master:
 
     @property
     def cpu(self) -> float:
-        """Cores, of the busiest worker: each computes on one."""
+        """Return the cores of the busiest worker: each computes on one."""
         now = time.monotonic()
         self._cpu = {name: said for name, said in self._cpu.items() if now - said[0] < FORGOTTEN_AFTER}
         return max((cores for _, cores in self._cpu.values()), default=0.0)

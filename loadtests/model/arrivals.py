@@ -10,17 +10,17 @@ BURST = 1.0  # seconds that a burst lasts, and the silence after it, on average
 
 
 def even(rate: float, random: Random) -> Iterator[float]:
-    """At equal intervals, which hide the queue that chance makes below a target's limit."""
+    """Yield moments at equal intervals, which hide the queue that chance makes below a target's limit."""
     return (number / rate for number in count())
 
 
 def poisson(rate: float, random: Random) -> Iterator[float]:
-    """Independent of each other, as those of many people are."""
+    """Yield moments that are independent of each other, as those of many people are."""
     return accumulate(starmap(random.expovariate, repeat((rate,))))
 
 
 def bursty(rate: float, random: Random) -> Iterator[float]:
-    """In bursts of twice the rate, with silence between them: an interrupted Poisson process (A. Kuczura, 1973)."""
+    """Yield bursts of twice the rate with silence between them: an interrupted Poisson process (A. Kuczura, 1973)."""
     begun = 0.0
     while True:
         end = begun + random.expovariate(1 / BURST)

@@ -48,7 +48,7 @@ class Arm:
 
     @property
     def words(self) -> str:
-        """As a sentence names it."""
+        """Return the arm as a sentence names it."""
         return f"{self.target} {self.strategy}" + (f" ({self.label})" if self.label else "")
 
 
@@ -151,11 +151,11 @@ class Experiment:
 
     @property
     def targets(self) -> list[str]:
-        """What has to be up."""
+        """Return the targets that have to be up."""
         return list(dict.fromkeys(arm.target for arm in self.arms))
 
     def quickened(self) -> Experiment:
-        """As QUICK=1 asks it."""
+        """Return the experiment as QUICK=1 asks for it."""
         return replace(
             self,
             levels=self.quick.levels or self.levels,

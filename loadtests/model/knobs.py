@@ -115,7 +115,7 @@ def switch(variable: str, text: str) -> bool:
 
 
 def check_strategy(strategy: str, known: Collection[str]) -> None:
-    """Raises BadInput."""
+    """Check that there is such a strategy. Raises BadInput."""
     if strategy not in known:
         raise BadInput(
             f"STRATEGY must be one of {', '.join(known)}; it is {strategy[:80]!r}{did_you_mean(strategy, known)}"
@@ -123,22 +123,22 @@ def check_strategy(strategy: str, known: Collection[str]) -> None:
 
 
 def strategies(paths: Mapping[str, str]) -> tuple[str, ...]:
-    """What can be asked of a target that has these paths by strategy."""
+    """Return what can be asked of a target that has these paths by strategy."""
     return ("parallel", *paths)
 
 
 def strategy_for(strategy: str, interface: str) -> str:
-    """The strategy itself, or the one that `parallel` means for this interface."""
+    """Return the strategy itself, or the one that `parallel` means for this interface."""
     return PARALLEL[interface] if strategy == "parallel" else strategy
 
 
 def users(text: str) -> tuple[LoadLevel, ...]:
-    """'1,10,50' → the closed steps, ascending. Raises BadInput."""
+    """Parse '1,10,50' into closed load levels, ascending. Raises BadInput."""
     return tuple(LoadLevel(users=int(number)) for number in numbers(Knob("users", 1, MOST_USERS, "", whole=True), text))
 
 
 def rates(text: str) -> tuple[LoadLevel, ...]:
-    """'20,40,80' → the open steps, ascending, in pages/s. Raises BadInput."""
+    """Parse '20,40,80' (pages/s) into open load levels, ascending. Raises BadInput."""
     return tuple(LoadLevel(rate=number) for number in numbers(Knob("rate", LOWEST_RATE, HIGHEST_RATE, ""), text))
 
 
@@ -146,7 +146,7 @@ THINK = Knob("think", 0, 60, "seconds that a user thinks after a page, on averag
 
 
 def arrivals(text: str) -> str:
-    """Raises BadInput."""
+    """Return the shape of arrivals. Raises BadInput."""
     if text not in SHAPES:
         raise BadInput(f"ARRIVALS must be one of {', '.join(SHAPES)}; it is {text[:80]!r}{did_you_mean(text, SHAPES)}")
     return text
@@ -162,5 +162,5 @@ def numbers(knob: Knob, text: str) -> list[float]:
 
 
 def repeats(text: str) -> int:
-    """Raises BadInput."""
+    """Parse the number of repeats. Raises BadInput."""
     return int(Knob("repeats", 1, MOST_REPEATS, "", whole=True).parse(text))

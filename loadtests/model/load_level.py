@@ -30,7 +30,7 @@ class LoadLevel:
 
     @property
     def amount(self) -> float:
-        """Users, or pages/s."""
+        """Return the number of users, or of pages/s."""
         return float(self.users or self.rate or 0)
 
     @property
@@ -45,12 +45,12 @@ class LoadLevel:
 
     @property
     def variable(self) -> str:
-        """That asks for other steps of its kind."""
+        """Return the variable that asks for other levels of its kind."""
         return "RATE" if self.is_open else "USERS"
 
     @property
     def slug(self) -> str:
-        """For the name of a file."""
+        """Return a name for files."""
         load = f"{self.rate:g}-per-second" if self.is_open else f"{self.users}-users"
         load += f"-{self.arrivals}" if self.is_open and self.arrivals != "poisson" else ""
         load += f"-think-{self.think:g}" if self.think else ""
@@ -69,7 +69,7 @@ def users(*numbers: int) -> tuple[LoadLevel, ...]:
 
 
 def turned(number: int, knob: str, *values: float) -> tuple[LoadLevel, ...]:
-    """The same users at each value of a knob."""
+    """Return the same users at each value of a knob."""
     return tuple(LoadLevel(users=number, knobs={knob: value}) for value in values)
 
 
@@ -78,7 +78,7 @@ def rates(*pages_per_second: float) -> tuple[LoadLevel, ...]:
 
 
 def shaped(steps: Sequence[LoadLevel], think: float | None, arrivals: str) -> tuple[LoadLevel, ...]:
-    """The same steps, with users who think and arrivals of this shape where they are asked for."""
+    """Return the same levels, with users who think and arrivals of this shape if they are asked for."""
     return tuple(
         replace(step, arrivals=arrivals or step.arrivals)
         if step.is_open
@@ -88,5 +88,5 @@ def shaped(steps: Sequence[LoadLevel], think: float | None, arrivals: str) -> tu
 
 
 def amounts(steps: Sequence[LoadLevel]) -> str:
-    """As USERS= and RATE= take them."""
+    """Return the levels as USERS= and RATE= take them."""
     return ",".join(f"{step.amount:g}" for step in steps)

@@ -41,12 +41,12 @@ class RunOptions:
 
     @property
     def variables(self) -> dict[str, str]:
-        """The same as variables, for the command that repeats a run."""
+        """Return what is asked for as variables, for the command that repeats a run."""
         return {name: value for name, value in self._variables() if value}
 
     @property
     def arguments(self) -> list[str]:
-        """The same as words of the command line, for the load generator."""
+        """Return what is asked for as words of the command line, for the load generator."""
         return [f"--{name.lower().replace('_', '-')}={value}" for name, value in self.variables.items()]
 
     def _variables(self) -> Iterator[tuple[str, str]]:

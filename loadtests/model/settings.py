@@ -45,14 +45,14 @@ class Settings:
         return cls(**values)
 
     def turned(self, changes: Mapping[str, float]) -> Settings:
-        """With some knobs at other values. Raises BadInput."""
+        """Return the settings with some knobs at other values. Raises BadInput."""
         known = {knob.name: knob for knob in KNOBS}
         values: dict[str, Any] = {name: known[name].parse(f"{value}") for name, value in changes.items()}
         return replace(self, **values)
 
     @property
     def words(self) -> str:
-        """What a page has to wait for."""
+        """Return what a page has to wait for, as text."""
         slowest = f" (p99 {self.latency_p99:g} s)" if self.latency_p99 else ""
         together = ", slow together," if self.correlated else ""
         return f"{self.fan_out} call{'' if self.fan_out == 1 else 's'} × {self.latency:g} s{slowest}{together} a page"
@@ -63,5 +63,5 @@ class Settings:
 
     @property
     def failing_pages(self) -> float:
-        """The share of pages that fail because one of their calls is meant to."""
+        """Return the share of pages that fail because one of their calls is meant to."""
         return 1 - (1 - self.fail) ** self.fan_out

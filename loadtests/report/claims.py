@@ -45,7 +45,7 @@ def result(experiment: Experiment, folder: Path | None) -> Result:
 
 
 def status(claim: Claim, found: Result) -> str:
-    """What the run says of the claim."""
+    """Return what the run says of the claim."""
     if found.summary is None or found.summary["verdict"]["status"] == "invalid":
         return "not measured"
     if found.summary["verdict"]["status"] == "confirmed":
@@ -58,7 +58,7 @@ def sentence(found: Result) -> str:
 
 
 def document(found: Sequence[Result], command: str) -> str:
-    """The whole file, in Markdown."""
+    """Return the whole file, in Markdown."""
     return "\n".join((*introduction(found, command), *table(found), *manifest(found), ""))
 
 
@@ -124,7 +124,7 @@ def table(results: Sequence[Result]) -> Iterator[str]:
 
 
 def manifest(results: Sequence[Result]) -> Iterator[str]:
-    """Of the first run; the others differ in what they asked for."""
+    """Yield the manifest of the first run; the others differ in what they asked for."""
     first = next((found.summary for found in results if found.summary), None)
     if first is None:
         return
@@ -163,5 +163,5 @@ def manifest(results: Sequence[Result]) -> Iterator[str]:
 
 
 def escaped(text: str) -> str:
-    """For a cell of a table."""
+    """Return the text for a cell of a table."""
     return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")

@@ -38,7 +38,7 @@ def have_repeats(a: str, b: str) -> bool:
 
 
 def both(a: str, b: str) -> tuple[dict[str, Path], dict[str, Run]]:
-    """Raises BadInput."""
+    """Read both runs. Raises BadInput."""
     paths = {"A": find(a, "A"), "B": find(b, "B")}
     if paths["A"].resolve() == paths["B"].resolve():
         raise BadInput(f"A and B are the same run, {brief(str(paths['A'].resolve().parent))}; {USAGE}")
@@ -46,7 +46,7 @@ def both(a: str, b: str) -> tuple[dict[str, Path], dict[str, Run]]:
 
 
 def main(a: str, b: str) -> int:
-    """Prints what changed from run `a` to run `b`: each a run's folder or its summary.json. Raises BadInput."""
+    """Print what changed from run `a` to run `b`: each a run's folder or its summary.json. Raises BadInput."""
     paths, runs = both(a, b)
     found = compare(runs["A"], runs["B"])
     unfit = [f"{name} is {run.why_not}" for name, run in runs.items() if run.why_not]
@@ -60,7 +60,7 @@ def main(a: str, b: str) -> int:
 def report(
     found: Comparison, paths: Mapping[str, Path], runs: Mapping[str, Run], unfit: Sequence[str]
 ) -> Iterator[str]:
-    """`unfit`: why no figures are to be compared; empty when they are."""
+    """Yield the lines of the report; `unfit`: why no figures are to be compared, empty if they are."""
     yield from unfit
     if unfit:
         yield "Figures are not to be compared, and are not; what else differs:"
@@ -77,7 +77,7 @@ def report(
 
 
 def find(text: str, name: str) -> Path:
-    """The summary.json that a person means. Raises BadInput."""
+    """Return the summary.json that a person means. Raises BadInput."""
     if not text.strip():
         raise BadInput(f"{name} is empty; {USAGE}")
     path = Path(text)
@@ -94,7 +94,7 @@ def find(text: str, name: str) -> Path:
 
 
 def read(path: Path, name: str) -> Run:
-    """Raises BadInput."""
+    """Read a run. Raises BadInput."""
     try:
         return parse(json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse))
     except OSError as error:
@@ -132,7 +132,7 @@ def table(found: Comparison) -> Iterator[str]:
 
 
 def row(figure: Figure, load: str) -> str:
-    """80 columns."""
+    """Return a figure's line, 80 columns wide."""
     a, b = (shown(value, repeats) for value, repeats in zip((figure.before, figure.after), figure.repeats, strict=True))
     heading = "pages/s" if figure.name == "goodput" else f"{figure.name} s"
     return f"{load:>10} {heading:<7}{a:>17}{b:>17}{percent(figure.change):>9}  {figure.verdict}"
@@ -145,7 +145,7 @@ def shown(value: float | None, repeats: Sequence[float]) -> str:
 
 
 def digits(value: float | None) -> str:
-    """Three that mean something."""
+    """Return three significant digits."""
     if value is None:
         return "–"
     places = 0 if value >= 99.95 else 1 if value >= 9.995 else 2 if value >= 0.9995 else 3
@@ -197,7 +197,7 @@ def only(places: tuple[Sequence[Place], Sequence[Place]]) -> Iterator[str]:
 
 
 def conclusion(found: Comparison) -> str:
-    """One sentence."""
+    """Return the conclusion in one sentence."""
     goodputs, times = found.goodputs, found.response_times
     beyond_floor = f"by more than the floor of {found.floor * 100:.3g} %"
     said = f"{changed(goodputs)} goodput figures"

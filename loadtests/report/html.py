@@ -16,7 +16,7 @@ from loadtests.results import files
 
 
 def render(summary: Mapping[str, Any]) -> str:
-    """Everything that came from outside is escaped; the plots' JSON cannot end its script element."""
+    """Render the report. Everything from outside is escaped; the plots' JSON cannot end its script element."""
     environment = Environment(
         loader=PackageLoader("loadtests.report"),
         autoescape=True,
@@ -46,7 +46,7 @@ def render(summary: Mapping[str, Any]) -> str:
 
 
 def by_worker(step: Mapping[str, Any]) -> bool:
-    """Whether there is something to tell apart."""
+    """Return whether the step has several workers to tell apart."""
     return len(step["inside"]["workers"]) > 1
 
 
@@ -56,7 +56,7 @@ def count(value: float | None) -> str:
 
 
 def write(summary: Mapping[str, Any], folder: Path) -> Path:
-    """Raises LabError."""
+    """Write the report. Raises LabError."""
     path = folder / "report.html"
     files.write(path, render(summary))
     return path

@@ -35,7 +35,7 @@ class Axis:
     at: str
 
     def x(self, step: Step) -> float | None:
-        """None where the step does not lie on this axis."""
+        """Return the step's place on this axis; None if it has none."""
         if self.is_time:
             return float(step["second"])
         turned: float | None = step["knobs"].get(self.key)
@@ -45,11 +45,11 @@ class Axis:
 
     @property
     def is_time(self) -> bool:
-        """The live page's: its steps are moments, and hours of them make a line."""
+        """Return whether it is the live page's axis: its steps are moments, and hours of them make a line."""
         return self.key == "second"
 
     def steps(self, arm: Arm) -> list[Step]:
-        """Those of the arm that lie on this axis."""
+        """Return those of the arm that lie on this axis."""
         return [step for step in arm["steps"] if self.x(step) is not None]
 
 
@@ -98,7 +98,7 @@ def plot(title: str, caption: str, bars: str) -> Callable[[Draw], Draw]:
 
 
 def drawn(summary: Summary) -> Iterator[Drawn]:
-    """The plots that answer the question, over each axis that the run has steps on."""
+    """Yield the plots that answer the question, over each axis that the run has steps on."""
     axes = [axis for axis in AXES if any(axis.steps(arm) for arm in summary["arms"])] or [USERS]
     for axis in axes:
         for one in (PLOTS[title] for title in summary["plots"]):
@@ -118,7 +118,7 @@ def arm_name(arm: Arm) -> str:
 
 
 def short_names(summary: Summary) -> list[str]:
-    """As short as tells the arms apart."""
+    """Return names that are as short as tells the arms apart."""
     targets = [arm["target"] for arm in summary["arms"]]
     strategies = {arm["strategy"] for arm in summary["arms"]}
     names = []
@@ -163,7 +163,7 @@ SECONDS = {"s": 1.0, "ms": 1e-3}
 
 
 def figure_of(summary: Summary, axis: Axis, title: str, *lines: Line) -> go.Figure:
-    """Lines over the axis; where there is only one place on it, bars."""
+    """Draw lines over the axis; bars if there is only one place on it."""
     figure = empty_figure(axis, title)
     places = places_on(axis, summary)
     names = short_names(summary)
@@ -194,7 +194,7 @@ def figure_of(summary: Summary, axis: Axis, title: str, *lines: Line) -> go.Figu
 
 
 def family(arm: Arm) -> int:
-    """A bar has its arm's name beside it; its colour is that of the interface, as the live page has it."""
+    """Return the colour of a bar: that of the arm's interface, as on the live page."""
     return 1 if arm["interface"] == "ASGI" else 0
 
 
@@ -230,7 +230,7 @@ def curve(axis: Axis, index: int, steps: Sequence[Step], line: Line, name: str) 
 
 
 def bar(index: int, steps: Sequence[Step], line: Line, name: str) -> Iterator[go.Bar | go.Scatter]:
-    """The figure stands below the arm's name: at the bar's end the predicted one would be drawn through it."""
+    """Draw a bar. Its figure stands below the arm's name, because the predicted one is drawn at the bar's end."""
     known = [(step, value) for step in steps if (value := line.value(step)) is not None]
     places = [f"{name}<br><b>{line.words(value)}</b>" for _, value in known]
     yield go.Bar(
@@ -253,7 +253,7 @@ def bar(index: int, steps: Sequence[Step], line: Line, name: str) -> Iterator[go
 
 
 def measured_line(index: int, dash: str = "solid", *, markers: bool = True) -> dict[str, Any]:
-    """The arm's own colour and marker; all but the first line of an arm are thinner."""
+    """Return the arm's colour and marker; all but the first line of an arm are thinner."""
     first = dash == "solid"
     return {
         "mode": "lines+markers" if markers else "lines",
@@ -278,7 +278,7 @@ def empty_figure(axis: Axis, unit: str) -> go.Figure:
 
 
 def inside(name: str, factor: float = 1.0) -> Value:
-    """What the services said of themselves."""
+    """Return what the services reported."""
 
     def value(step: Step) -> float | None:
         said = step["inside"][name]

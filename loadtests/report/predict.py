@@ -100,12 +100,12 @@ def rows(experiment: Experiment, settings: Settings, lab: Lab, measured: Sequenc
 
 
 def limits(lab: Lab, arm: Arm) -> Deployment:
-    """Raises BadInput."""
+    """Return what limits an arm. Raises BadInput."""
     return deployment(lab.services[arm.target], lab).with_client(arm.strategy, arm.pool, arm.timeout)
 
 
 def deployment(service: Service, lab: Lab) -> Deployment:
-    """What compose.yaml gives a target. Raises BadInput."""
+    """Return what compose.yaml gives a target. Raises BadInput."""
     try:
         interface, workers = service.environment["INTERFACE"], int(service.environment["WORKERS"])
         limit = float(service.cpus) if lab.limited and service.cpus else None

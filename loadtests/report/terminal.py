@@ -105,7 +105,7 @@ COLUMNS = (
 
 
 def table(summary: Mapping[str, Any]) -> Table:
-    """Fits into 80 columns."""
+    """Return the table of a run, which fits into 80 columns."""
     return Table(COLUMNS, [cells(arm, step) for arm in summary["arms"] for step in arm["steps"]])
 
 
@@ -124,7 +124,7 @@ def cells(arm: Mapping[str, Any], step: Mapping[str, Any]) -> list[str]:
 
 
 def plus_minus(value: float, interval: Sequence[float] | None) -> str:
-    """With the wider side of its 95 % interval."""
+    """Return the value with the wider side of its 95 % interval."""
     if interval is None:
         return digits(value)
     return f"{digits(value)} ±{digits(max(value - interval[0], interval[1] - value, 0.0))}"

@@ -29,7 +29,7 @@ def refuse_colon() -> None:
 
 
 def new_folder(experiment: str, parent: Path | None = None) -> Path:
-    """<UTC time>-<experiment>/, in results/ unless it says where. Raises BadInput."""
+    """Make <UTC time>-<experiment>/, in results/ or in `parent`. Raises BadInput."""
     parent = parent or FOLDER
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     with written_to(parent):
@@ -42,7 +42,7 @@ def new_folder(experiment: str, parent: Path | None = None) -> Path:
 
 
 def web_ui_logs() -> Path:
-    """The folder of `make up`, the same each time. Raises BadInput."""
+    """Return the folder of `make up`, the same each time. Raises BadInput."""
     with written_to(FOLDER):
         (FOLDER / "web-ui-logs").mkdir(parents=True, exist_ok=True)
     return FOLDER / "web-ui-logs"
@@ -50,7 +50,7 @@ def web_ui_logs() -> Path:
 
 @contextmanager
 def written_to(folder: Path) -> Iterator[None]:
-    """Raises BadInput where it cannot be."""
+    """Raise BadInput if the folder cannot be written to."""
     try:
         yield
     except OSError as error:
@@ -61,7 +61,7 @@ def written_to(folder: Path) -> Iterator[None]:
 
 
 def summaries(experiment: str = "") -> list[Path]:
-    """summary.json of every run, or of those of one experiment; the latest first."""
+    """Return summary.json of every run, or of those of one experiment; the latest first."""
     return sorted(FOLDER.glob(f"2*-{experiment}*/summary.json"), reverse=True)
 
 

@@ -85,13 +85,13 @@ def on_the_line(fan_outs: Sequence[int], seconds: Sequence[float], fan_out: int)
 
 
 def measured_cpu() -> list[MeasuredCpu]:
-    """Of all runs, the latest first."""
+    """Return what all runs measured, the latest first."""
     catalogue = experiments.catalogue()
     return [one for path in folders.summaries() for one in measured_cpu_of(path, catalogue)]
 
 
 def measured_cpu_of(path: Path, catalogue: Mapping[str, Experiment]) -> list[MeasuredCpu]:
-    """Of a run; none where it is damaged, and none where it is invalid or a check failed."""
+    """Return what a run measured; nothing if it is damaged or invalid, or if a check failed."""
     summary = folders.summary(path)
     try:
         if not summary["complete"] or summary["verdict"]["status"] == "invalid":
@@ -125,13 +125,13 @@ def measured_cpu_of(path: Path, catalogue: Mapping[str, Experiment]) -> list[Mea
 
 
 def noise_floor(runtime: str, machine: Mapping[str, Any], *, quick: bool) -> float | None:
-    """A share; None where no valid run of this machine in this runtime, as quick as this, has measured it."""
+    """Return a share; None if no valid run of this machine, runtime and pace has measured it."""
     floors = (floor_of(path, runtime, machine, quick=quick) for path in folders.summaries(NOISE))
     return next((floor for floor in floors if floor is not None), None)
 
 
 def floor_of(path: Path, runtime: str, machine: Mapping[str, Any], *, quick: bool) -> float | None:
-    """None also where the file is damaged."""
+    """Return the floor that a run measured; None also if the file is damaged."""
     summary = folders.summary(path)
     try:
         holds = summary["complete"] is True and summary["verdict"]["status"] in {"confirmed", "not confirmed"}

@@ -27,7 +27,7 @@ GENERATOR_PACKAGES = ("locust", "gevent", "geventhttpclient", "hdrhistogram", "p
 
 
 def launched(root: Path, runtime: str, services: Mapping[str, Any], command: str) -> dict[str, Any]:
-    """What the launcher knows: the machine, the code, how the services were started."""
+    """Return what the launcher knows: the machine, the code, how the services were started."""
     return {
         "runtime": runtime,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -42,7 +42,7 @@ def launched(root: Path, runtime: str, services: Mapping[str, Any], command: str
 def complete(
     folder: Path, settings: Settings, found: Mapping[str, Target], *, repeats: int, quick: bool
 ) -> dict[str, Any]:
-    """The launcher's part with what the load generator knows."""
+    """Return the launcher's part with what the load generator knows."""
     path = folder / FILE
     known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"runtime": "unknown"}
     return known | {
@@ -58,14 +58,14 @@ def complete(
 
 
 def commit(root: Path) -> str | None:
-    """The commit that was run, marked when files differ from it; None where no repository has these files."""
+    """Return the commit that was run, marked if files differ from it; None if no repository has these files."""
     if git(root, "ls-files", "--error-unmatch", "compose.yaml") is None:
         return None  # outside a checkout, which may lie in somebody else's repository all the same
     return git(root, "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
 
 
 def git(folder: Path, *words: str) -> str | None:
-    """What git prints, in this folder's repository whatever GIT_DIR says; None where it fails."""
+    """Return what git prints, in this folder's repository whatever GIT_DIR says; None if it fails."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
         asked = subprocess.run(
@@ -104,5 +104,5 @@ def cpu_model() -> str:
 
 
 def write(content: Mapping[str, Any], folder: Path) -> None:
-    """Raises LabError."""
+    """Write the manifest. Raises LabError."""
     files.write(folder / FILE, json.dumps(content, indent=2, ensure_ascii=False) + "\n")

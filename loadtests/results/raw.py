@@ -16,7 +16,7 @@ from loadtests.results import files
 
 
 def keep(folder: Path, measured: Measured, intervals: Iterable[Interval]) -> None:
-    """Raises LabError."""
+    """Write the raw data of a measurement. Raises LabError."""
     raw = folder / "raw"
     name = measured.measurement.name
     files.write(raw / f"{name}.hlog", interval_log(intervals))

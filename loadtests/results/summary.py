@@ -44,14 +44,14 @@ class Run:
 
     @property
     def incomplete(self) -> str | None:
-        """How much is there and why not all of it; None when the run is complete."""
+        """Return how much is there and why not all of it; None if the run is complete."""
         if len(self.measured) == self.planned:
             return None
         return f"{len(self.measured)} of {self.planned} measurements: {self.stopped_because or 'the rest is missing.'}"
 
 
 def summarize(run: Run) -> dict[str, Any]:
-    """The content of summary.json."""
+    """Return the content of summary.json."""
     known_floor = run.manifest.get("noise_floor")
     floor = noise.at_least(known_floor)
     arms = [arm_figures(run, arm, floor) for arm in run.experiment.arms]
@@ -104,7 +104,7 @@ def arm_figures(run: Run, arm: Arm, floor: float) -> ArmFigures:
 def prediction(
     run: Run, arm: Arm, limited: Deployment, step: LevelFigures, known: LevelFigures | None
 ) -> Prediction | None:
-    """None where the formula does not know; `known`: the step whose CPU per page it takes."""
+    """Return the prediction, with the CPU per page of the step `known`; None if the formula does not know."""
     if arm.unknown:
         return None
     came = (step.pages + sum(step.failures.values())) / step.seconds if step.seconds else 0.0
@@ -122,7 +122,7 @@ def prediction(
 
 
 def middle(measured: Iterable[Measured], step: LevelFigures) -> float:
-    """Seconds from the first arrival to the middle of the window, where the median arrival is."""
+    """Return the seconds from the first arrival to the middle of the window, where the median arrival is."""
     same = (one for one in measured if (one.measurement.arm, one.measurement.level) == (step.arm, step.level))
     return median(one.measurement.warm_up + one.seconds / 2 for one in same)
 
@@ -143,7 +143,7 @@ def deployment(target: Target, manifest: Mapping[str, Any]) -> Deployment:
 
 
 def limits(run: Run) -> Limits:
-    """What compose.yaml allows the services. Bytes and cores; None where nothing limits them."""
+    """Return what compose.yaml allows the services, in bytes and cores; None if nothing limits them."""
     services = run.manifest.get("services", {})
     return Limits(
         contained=run.manifest["runtime"] != "process",
@@ -174,7 +174,7 @@ def doubtful(run: Run, found: Iterable[Check]) -> set[Arm]:
 
 
 def matches(run: Run, arms: Sequence[ArmFigures], without: Collection[Arm]) -> list[str]:
-    """What the arm with slots would need to serve what the one without them serves, as each suits its interface.
+    """Return what the arm with slots would need to serve what the one without them serves.
 
     Measured, where the run has an arm with slots enough; predicted where not.
     """
@@ -270,7 +270,7 @@ def predicted_of(predicted: Prediction | None) -> dict[str, Any]:
 
 
 def points(arms: Sequence[ArmFigures], floor: float) -> list[Point]:
-    """Every arm at every step that all of them have reached."""
+    """Return every arm at every step that all of them have reached."""
     reached = set.intersection(*({step.level for step in arm.steps} for arm in arms))
     return [
         point(arm, step, predicted, floor)
@@ -304,12 +304,12 @@ def point(arm: ArmFigures, step: LevelFigures, predicted: Prediction | None, noi
 
 
 def or_nan(value: float | None) -> float:
-    """NaN where nothing is known."""
+    """Return the value, or NaN if it is not known."""
     return math.nan if value is None else value
 
 
 def comparison(points: Sequence[Point]) -> dict[str, Any]:
-    """How many times the first arm's goodput the last arm's is, at the highest step."""
+    """Return how many times the first arm's goodput the last arm's is, at the highest step."""
     if not points or not points[0].goodput:
         return {"step": None, "of": None, "to": None, "ratio": None, "ratio_interval": None}
     first, last = points[0], points[-1]
@@ -323,5 +323,5 @@ def comparison(points: Sequence[Point]) -> dict[str, Any]:
 
 
 def write(summary: Mapping[str, Any], folder: Path) -> None:
-    """Raises LabError."""
+    """Write summary.json. Raises LabError."""
     files.write(folder / "summary.json", json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

@@ -22,13 +22,13 @@ CALLS = range(10)
 
 
 async def api(request: HttpRequest) -> JsonResponse:
-    """The slow upstream: it waits for a second, then answers."""
+    """Wait for a second, then answer: the slow upstream."""
     await asyncio.sleep(1)
     return JsonResponse({"message": "Hello World!", "task_id": request.GET.get("task_id")})
 
 
 async def aggregated(request: HttpRequest) -> JsonResponse:
-    """All calls at once, on one event loop: one second."""
+    """Make all calls at once, on one event loop: one second."""
     async with httpx.AsyncClient() as client:
         calls = (client.get(settings.API_URL, params={"task_id": task}) for task in CALLS)
         responses = await asyncio.gather(*calls)
@@ -36,21 +36,21 @@ async def aggregated(request: HttpRequest) -> JsonResponse:
 
 
 def aggregated_sync(request: HttpRequest) -> JsonResponse:
-    """One call after the other: ten seconds."""
+    """Make one call after the other: ten seconds."""
     with httpx.Client() as client:
         responses = [client.get(settings.API_URL, params={"task_id": task}) for task in CALLS]
     return JsonResponse({"responses": [response.json() for response in responses]})
 
 
 def aggregated_threadpool(request: HttpRequest) -> JsonResponse:
-    """All calls at once, a thread each: one second, without async."""
+    """Make all calls at once, a thread each: one second, without async."""
     with httpx.Client() as client, ThreadPoolExecutor(len(CALLS)) as pool:
         responses = pool.map(lambda task: client.get(settings.API_URL, params={"task_id": task}), CALLS)
         return JsonResponse({"responses": [response.json() for response in responses]})
 
 
 async def aggregated_to_async(request: HttpRequest) -> HttpResponse:
-    """A sync view called from an async one: it waits in a thread, and the event loop goes on."""
+    """Call a sync view from an async one: it waits in a thread, and the event loop goes on."""
     return await sync_to_async(aggregated_sync)(request)
 
 

@@ -26,7 +26,7 @@ counted_application = count_asgi(asgi_application(settings.DJANGO_THREADS))
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
-    """Django's own application knows no lifespan: answer it here, pass everything else on."""
+    """Answer the lifespan here, because Django's own application does not know it; pass everything else on."""
     if scope["type"] == "lifespan":
         await lifespan(scope["state"], receive, send)
     else:
@@ -34,7 +34,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def lifespan(state: dict[str, Any], receive: Receive, send: Send) -> None:
-    """Every request's scope gets a copy of `state`, and with it the client."""
+    """Open the client. Every request's scope gets a copy of `state`, and with it the client."""
     await receive()  # lifespan.startup
     await sync_to_async(models.prepare)()
     watch = asyncio.create_task(counters.watch_event_loop(LOOP_LAG))

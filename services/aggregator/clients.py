@@ -48,14 +48,14 @@ class Shared:
 
     @asynccontextmanager
     async def __call__(self) -> AsyncIterator[None]:
-        """As long as the event loop lives; closes what was made meanwhile."""
+        """Keep the clients as long as the event loop lives, then close those that were made."""
         async with AsyncExitStack() as self._closing:
             yield
         self._closing = None
         self._clients.clear()
 
     def get(self, make: Callable[[], Client], close: str = "aclose") -> Client:
-        """Made without an await in between, so that two first pages do not make two. Raises PageFailed."""
+        """Return the client, made without an await so that two first pages do not make two. Raises PageFailed."""
         if self._closing is None:
             why = "this page shares an async client with all others; that takes ASGI's one event loop"
             raise PageFailed(HTTPStatus.NOT_IMPLEMENTED, why)
@@ -85,7 +85,7 @@ def httpx_aiohttp_client() -> httpx.AsyncClient:
 
 
 def make_httpx_aiohttp_client() -> httpx.AsyncClient:
-    """As upstream.py's, without what that leaves out of a call: used like every other client here."""
+    """Make upstream.py's client without what that leaves out of a call: used like every other client here."""
     transport = AiohttpTransport(verify=SSL_CONTEXT, client=session)
     return httpx.AsyncClient(transport=transport, timeout=TIMEOUT, trust_env=False)
 
@@ -108,7 +108,7 @@ async def attempt(client: Any, call: Call) -> Any:
 
 
 async def fetch(client: Any, call: Call) -> Any:
-    """The api's answer to one call. Raises CallFailed."""
+    """Return the api's answer to one call. Raises CallFailed."""
     with CALLS:
         try:
             response = await client.get(f"{settings.API_URL}?{call.query}", headers=call.headers)
@@ -144,7 +144,7 @@ async def attempt_aiohttp(client: aiohttp.ClientSession, call: Call) -> Any:
 
 
 async def fetch_aiohttp(client: aiohttp.ClientSession, call: Call) -> Any:
-    """The api's answer to one call. Raises CallFailed."""
+    """Return the api's answer to one call. Raises CallFailed."""
     with CALLS:
         try:
             async with client.get(

@@ -71,32 +71,32 @@ async def orm_async(asked: Asked) -> Results:
 
 
 async def orm_gather(asked: Asked) -> Results:
-    """Takes as long as one after the other: the queries of a request share its thread, one at a time."""
+    """Make all queries at once. They take as long as one after the other, because a request has one thread for them."""
     with QUERIES:
         return list(await asyncio.gather(*(aread_uncounted(task, asked) for task in range(asked.page.fan_out))))
 
 
 def read(task: int, asked: Asked) -> Any:
-    """Raises QueryFailed."""
+    """Make one query. Raises QueryFailed."""
     with QUERIES, query(task):
         return answer(slowly(asked.latency, asked.page.nonce).get(task_id=task))
 
 
 async def aread(task: int, asked: Asked) -> Any:
-    """Raises QueryFailed."""
+    """Make one query. Raises QueryFailed."""
     with QUERIES:
         return await aread_uncounted(task, asked)
 
 
 async def aread_uncounted(task: int, asked: Asked) -> Any:
-    """Raises QueryFailed."""
+    """Make one query. Raises QueryFailed."""
     with query(task):
         return answer(await slowly(asked.latency, asked.page.nonce).aget(task_id=task))
 
 
 @contextmanager
 def query(task: int) -> Iterator[None]:
-    """Says which one failed."""
+    """Raise QueryFailed, which says which query failed."""
     try:
         yield
     except Error as error:
@@ -104,12 +104,12 @@ def query(task: int) -> Iterator[None]:
 
 
 def answer(row: Any) -> dict[str, str]:
-    """As the api answers a call."""
+    """Return the row as the api answers a call."""
     return {"message": row.message, "task_id": str(row.task_id), **({"page": row.page} if row.page else {})}
 
 
 def page_view(name: str, path: str, function: Callable[[Asked], Any]) -> View:
-    """The view that answers with a page whose queries are made by this function."""
+    """Return the view that answers with a page whose queries are made by this function."""
     strategy = Strategy(name, path, function)
 
     def view(request: HttpRequest) -> HttpResponse:
@@ -138,7 +138,7 @@ def page_view(name: str, path: str, function: Callable[[Asked], Any]) -> View:
 
 
 def read_query(request: HttpRequest) -> Asked | HttpResponse:
-    """What is asked for, or why it cannot be had."""
+    """Return what is asked for, or why it cannot be had."""
     if not settings.DATABASE_URL:
         return problem_response(HTTPStatus.NOT_IMPLEMENTED, NO_DATABASE)
     try:
@@ -150,7 +150,7 @@ def read_query(request: HttpRequest) -> Asked | HttpResponse:
 
 
 def refuse_what_a_query_cannot_do(page: Page) -> None:
-    """It waits, and nothing else; a load generator names the other knobs too, at zero. Raises OutOfBounds."""
+    """Refuse knobs other than the latency, unless they are zero. Raises OutOfBounds."""
     asked = [(PASSED_ON[name], value) for name, value in page.behaviour.items()]
     for bound, value in (*asked, (HANGING, page.hanging)):
         if value and bound is not LATENCY:

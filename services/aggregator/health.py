@@ -30,7 +30,7 @@ def health(request: HttpRequest) -> HttpResponse:
 
 
 def pools(request: HttpRequest) -> dict[str, int]:
-    """Connections or threads that all pages of a strategy or variant share, in all workers."""
+    """Return the connections or threads that all pages of a strategy or variant share, in all workers."""
     sizes = {"threadpool": settings.THREADPOOL}
     if identity.interface(request) == "ASGI":  # under WSGI a client lasts as long as its page
         sizes["gather"] = settings.MAX_CONNECTIONS

@@ -37,7 +37,7 @@ def interface(request: HttpRequest) -> str:
 
 
 def server(request: HttpRequest) -> str:
-    """For example 'gunicorn 27.0.1 (WSGI)': the program that was started, and how it asks Django."""
+    """Return the program and how it calls Django, as in 'gunicorn 27.0.1 (WSGI)'."""
     return f"{program()} ({interface(request)})"
 
 
@@ -55,7 +55,7 @@ def program() -> str:
 
 
 def database() -> dict[str, Any] | None:
-    """Which one, and how many connections a worker may have to it; None where nothing limits them."""
+    """Return which database it is, and how many connections a worker may have; None if nothing limits them."""
     if not settings.DATABASE_URL:
         return None
     return {
@@ -65,7 +65,7 @@ def database() -> dict[str, Any] | None:
 
 
 def describe(request: HttpRequest) -> dict[str, Any]:
-    """`slots` is the number of pages that can be worked on at once; None where CPU and memory decide."""
+    """Describe this deployment; `slots`: pages that can be worked on at once, None if CPU and memory decide."""
     return {
         "target": settings.TARGET,
         "server": server(request),

@@ -13,7 +13,7 @@ from django.utils.decorators import sync_and_async_middleware
 
 @sync_and_async_middleware
 def server_timing(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
-    """Says in Server-Timing how long the view took, in milliseconds; of a page that streams, until its first byte."""
+    """Say in Server-Timing how long the view took, in milliseconds; of a streamed page, until its first byte."""
     if inspect.iscoroutinefunction(get_response):
 
         async def amiddleware(request: HttpRequest) -> HttpResponse:

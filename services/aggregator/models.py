@@ -45,7 +45,7 @@ class Sleep(models.Func):
 
 
 def slowly(seconds: float, nonce: str) -> models.QuerySet[Row]:
-    """Rows that take so long each, and hold the nonce of the page that asks."""
+    """Return rows that take so long each, and hold the nonce of the page that asks."""
     page = models.Value(nonce, output_field=models.TextField())
     return Row.objects.annotate(slept=Sleep(models.Value(seconds)), page=page)
 
@@ -71,7 +71,7 @@ def prepare() -> None:
 
 
 def make_table() -> None:
-    """Also when it is there already, or another process makes it in the same moment."""
+    """Make the table, also if it is there already, or another process makes it in the same moment."""
     if not is_there():
         try:
             with connection.schema_editor() as editor:

@@ -65,7 +65,7 @@ class Page:
 
     @property
     def calls(self) -> list[Call]:
-        """In task order."""
+        """Return the calls in task order."""
         usual, hanging = passed_on(self.behaviour), passed_on({**self.behaviour, HANG.name: HANG.maximum})
         return [Call(task, hanging if task < self.hanging else usual, self.nonce) for task in range(self.fan_out)]
 
@@ -75,7 +75,7 @@ def passed_on(behaviour: Mapping[str, float]) -> str:
 
 
 def read_page(query_string: str, default_fan_out: int, default_work: float = 0.0) -> Page:
-    """Raises BadQuery and OutOfBounds; what is not given is left to the api's own defaults."""
+    """Read a page's query; what it does not give is left to the api's defaults. Raises BadQuery, OutOfBounds."""
     texts = query.read(query_string, KNOWN)
     if not NONCE.fullmatch(nonce := texts.pop("page", "")):
         raise query.BadQuery("page may have 64 ASCII letters, digits, - and _", {"parameter": "page", "maximum": 64})

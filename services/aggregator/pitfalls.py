@@ -74,7 +74,7 @@ def own_url() -> str:
 
 @require_safe
 def own_view(request: HttpRequest) -> HttpResponse:
-    """What the api does, in a plain sync view of the aggregator. Without a latency it answers at once."""
+    """Answer as the api does, in a plain sync view of the aggregator. Without a latency it answers at once."""
     try:
         texts = query.read(request.META["QUERY_STRING"], ("task_id", *BOUNDS))
         task = texts.pop("task_id", "")
@@ -89,7 +89,7 @@ def own_view(request: HttpRequest) -> HttpResponse:
 
 
 def page_of(request: HttpRequest) -> dict[str, str]:
-    """The nonce of the page that calls."""
+    """Return the nonce of the page that calls."""
     nonce = request.headers.get("x-page")
     return {"page": nonce} if nonce else {}
 

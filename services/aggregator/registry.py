@@ -31,12 +31,12 @@ def url_path(name: str) -> str:
 
 
 def variant(function: Function) -> Function:
-    """Of a function like a strategy: calls (and the async client) → results."""
+    """Register a function like a strategy: calls (and the async client) → results."""
     name = function.__name__
     VARIANTS[name] = Variant(name, page_view(Strategy(name, url_path(name), function)))
     return function
 
 
 def register_view(name: str, view: View, *, needs_database: bool = False) -> None:
-    """Of a page that takes more than a function of its calls."""
+    """Register a page that takes more than a function of its calls."""
     VARIANTS[name] = Variant(name, view, needs_database)

@@ -67,7 +67,7 @@ def strategy(path: str) -> Callable[[Function], Function]:
 
 @strategy(path="sync/")
 def sequential(calls: list[Call]) -> Results:
-    """One call after the other; the first that fails is the last that is made."""
+    """Make one call after the other; the first that fails is the last that is made."""
     results: Results = []
     for call in calls:
         results.append(attempt(call))
@@ -82,13 +82,13 @@ executor = ThreadPoolExecutor(max_workers=settings.THREADPOOL, thread_name_prefi
 
 @strategy(path="threadpool/")
 def threadpool(calls: list[Call]) -> Results:
-    """All calls at once, a thread each."""
+    """Make all calls at once, a thread each."""
     return list(executor.map(attempt, calls))
 
 
 @strategy(path="")
 async def gather(calls: list[Call], client: AsyncClient) -> Results:
-    """All calls at once, on one event loop."""
+    """Make all calls at once, on one event loop."""
     return await asyncio.gather(*(aattempt(client, call) for call in calls))
 
 

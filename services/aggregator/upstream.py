@@ -78,7 +78,7 @@ parsed = lru_cache(maxsize=4096)(httpx.URL)
 
 
 def request(call: Call, url: str | None = None) -> httpx.Request:
-    """To the api, where no other url is given."""
+    """Return the request of a call: to the api, if no other url is given."""
     return httpx.Request("GET", parsed(f"{url or settings.API_URL}?{call.query}"), headers=call.headers)
 
 
@@ -98,7 +98,7 @@ class Client(httpx.Client):
     _connection: object = None
 
     def count_connection(self, response: httpx.Response) -> None:
-        """With its first answer. httpx could say when it is opened, but then says much more, for 7 % of a page."""
+        """Count a connection with its first answer. httpx could say when it is opened, for 7 % of a page."""
         if (connection := response.extensions["network_stream"]) is not self._connection:
             self._connection = connection
             CONNECTIONS.inc()
@@ -144,7 +144,7 @@ clients = ClientPool()
 
 
 def fetch(call: Call, url: str | None = None) -> Any:
-    """The answer to one call, from the api where no other url is given. Raises CallFailed."""
+    """Return the answer to one call, from the api if no other url is given. Raises CallFailed."""
     with clients.one() as client, CALLS:
         try:
             response = client.send(request(call, url))
@@ -159,7 +159,7 @@ def fetch(call: Call, url: str | None = None) -> Any:
 
 @asynccontextmanager
 async def async_client() -> AsyncIterator[AsyncClient]:
-    """A client for the running event loop, over the transport that costs least per call."""
+    """Return a client for the running event loop, over the transport that costs least per call."""
     transport = AiohttpTransport(verify=SSL_CONTEXT, client=session)
     async with AsyncClient(transport=transport, timeout=TIMEOUT, trust_env=False) as client:
         yield client
@@ -229,7 +229,7 @@ WATCHED.freeze()
 
 
 async def afetch(client: AsyncClient, call: Call, url: str | None = None) -> Any:
-    """The answer to one call, from the api where no other url is given. Raises CallFailed."""
+    """Return the answer to one call, from the api if no other url is given. Raises CallFailed."""
     with CALLS:
         try:
             response = await client.send(request(call, url))
@@ -245,7 +245,7 @@ TIMED_OUT = (httpx.TimeoutException, TimeoutError)
 
 
 def failure(call: Call, error: Exception, timed_out_as: tuple[type[Exception], ...] = TIMED_OUT) -> CallFailed:
-    """Which failure it was; `timed_out_as`: how the client says that it took too long.
+    """Return which failure it was; `timed_out_as`: how the client says that it took too long.
 
     The aiohttp transport reports every broken connection as httpx.ConnectTimeout; the cause it
     keeps tells the real ones apart.
@@ -259,7 +259,7 @@ def failure(call: Call, error: Exception, timed_out_as: tuple[type[Exception], .
 
 
 def answer(call: Call, response: httpx.Response) -> Any:
-    """The JSON of a good answer. Raises CallFailed for any other."""
+    """Return the JSON of a good answer. Raises CallFailed for any other."""
     return checked(call, response.status_code, response.reason_phrase, response.content)
 
 

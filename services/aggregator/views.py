@@ -30,7 +30,7 @@ View = Callable[[HttpRequest], Any]
 
 
 def page_view(strategy: Strategy) -> View:
-    """The view that answers with a page whose calls are made by this strategy."""
+    """Return the view that answers with a page whose calls are made by this strategy."""
 
     def view(request: HttpRequest) -> HttpResponse:
         return page_response(request, strategy)
@@ -66,7 +66,7 @@ async def apage_response(request: HttpRequest, strategy: Strategy) -> HttpRespon
 
 @asynccontextmanager
 async def async_client(request: HttpRequest) -> AsyncIterator[AsyncClient]:
-    """The process's own where its event loop has one; else one for this page."""
+    """Return the process's client if its event loop has one, or else one for this page."""
     if client := getattr(request, "scope", {}).get("state", {}).get("client"):
         yield client
     else:
@@ -79,7 +79,7 @@ def requested_page(request: HttpRequest) -> Page:
 
 
 def response(request: HttpRequest, strategy: Strategy, page: Page, results: Results, elapsed: float) -> HttpResponse:
-    """The page, or the problem: a page one of whose calls failed is not a page."""
+    """Return the page, or the problem: a page one of whose calls failed is not a page."""
     if failures := [result for result in results if isinstance(result, CallFailed)]:
         return bad_gateway(page, failures)
     missing = [result.call.task_id for result in results if isinstance(result, Missing)]
@@ -103,7 +103,7 @@ def refusal(error: BadQuery | OutOfBounds | PageFailed) -> HttpResponse:
 
 
 def bad_gateway(page: Page, failures: list[CallFailed]) -> HttpResponse:
-    """504 when all that failed timed out, 502 otherwise; each failed call is named, with the reason."""
+    """Return 504 if all that failed timed out, otherwise 502; each failed call is named, with the reason."""
     late = all(isinstance(failed, CallTimedOut) for failed in failures)
     return problem_response(
         HTTPStatus.GATEWAY_TIMEOUT if late else HTTPStatus.BAD_GATEWAY,
@@ -122,7 +122,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 
 def json_response(body: dict[str, Any]) -> HttpResponse:
-    """With Content-Length, which Django leaves to a middleware that the lab does without."""
+    """Return JSON with Content-Length, which Django leaves to a middleware that the lab does without."""
     content = json.dumps(body).encode()
     return HttpResponse(content, content_type="application/json", headers={"Content-Length": str(len(content))})
 

@@ -69,7 +69,7 @@ async def answer_call(scope: Scope, receive: Receive, send: Send) -> None:
 
 @lru_cache(maxsize=4096)
 def read_call(query_string: bytes) -> tuple[str, Behaviour]:
-    """The task's id and how this call behaves. Raises BadQuery, OutOfBounds.
+    """Return the task's id and how this call behaves. Raises BadQuery, OutOfBounds.
 
     Cached, because a load test asks the same few queries thousands of times a second.
     """
@@ -84,7 +84,7 @@ def read_call(query_string: bytes) -> tuple[str, Behaviour]:
 
 
 def read_page(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """The nonce of the page that calls, which proves that its answer was made for it. Raises BadQuery."""
+    """Return the nonce of the page that calls, which proves that the answer was made for it. Raises BadQuery."""
     for name, value in headers:
         if name == b"x-page":
             if len(value) > LONGEST_NONCE:

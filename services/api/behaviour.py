@@ -43,7 +43,7 @@ class Behaviour:
     correlated: float = 0
 
     def changed(self, texts: Mapping[str, str]) -> Behaviour:
-        """This behaviour with the values that a query string gives.
+        """Return this behaviour with the values that a query string gives.
 
         Raises OutOfBounds, also where two values do not go together.
         """
@@ -52,7 +52,7 @@ class Behaviour:
         return found
 
     def outcome(self, random: Random, page: str = "") -> Outcome:
-        """The fate of the next call, of this page where it has a name.
+        """Return what happens to the next call, of this page if it has a name.
 
         Always three draws, so that turning one knob does not shift the others' random numbers.
         """

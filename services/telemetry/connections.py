@@ -56,7 +56,7 @@ def has_left(connection: HasOptions) -> bool:
 
 
 def connections_to(ports: Collection[int]) -> Connections | None:
-    """None where the kernel does not say."""
+    """Count connections; None if the kernel does not report them."""
     try:
         return counted(ask(ports))
     except (OSError, AttributeError):  # no such family of sockets, or not outside of Linux
@@ -79,7 +79,7 @@ def counted(sockets: Iterator[Socket]) -> Connections:
 
 
 def ask(ports: Collection[int]) -> Iterator[Socket]:
-    """Raises OSError."""
+    """Ask the kernel. Raises OSError."""
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG) as kernel:
         for port in ports:
             states = 1 << ESTABLISHED | 1 << LISTEN
@@ -102,7 +102,7 @@ def answered(kernel: socket.socket) -> Iterator[Socket]:
 
 
 def read(ports: Collection[int]) -> Iterator[Socket]:
-    """From each line's local address:port, state, queues and inode (Linux, proc_net_tcp.txt). Raises OSError."""
+    """Read each line's local address:port, state, queues and inode (Linux, proc_net_tcp.txt). Raises OSError."""
     own = tuple(b":%04X" % port for port in ports)
     for line in tcp_table().splitlines()[1:]:
         _, local, _, state, queues, _, _, _, _, inode, *_ = line.split(None, 10)
@@ -111,7 +111,7 @@ def read(ports: Collection[int]) -> Iterator[Socket]:
 
 
 def tcp_table() -> bytes:
-    """/proc/net/tcp in as few reads as can be: each lets the kernel walk its whole table of connections.
+    """Read /proc/net/tcp in as few reads as possible: each lets the kernel walk its whole table.
 
     The kernel fills a page as far as lines are left. A page with room for one more was the last, so that there is no
     need to read on for the end of the file. Raises OSError.

@@ -23,7 +23,7 @@ class ControlGroup(Collector):
 
 
 def throttled_seconds() -> float | None:
-    """How long the CPU limit has held the container back; None where nothing limits it."""
+    """Return how long the CPU limit has held the container back; None without a limit."""
     for path, name, per_second in (
         (CGROUP / "cpu.stat", "throttled_usec", 1e6),
         (CGROUP / "cpu" / "cpu.stat", "throttled_time", 1e9),
@@ -36,7 +36,7 @@ def throttled_seconds() -> float | None:
 
 
 def limited_memory() -> int | None:
-    """Bytes that the memory limit counts, less what the kernel takes back first; None where nothing limits them.
+    """Return the bytes that the memory limit counts, less what the kernel takes back first; None without a limit.
 
     More than the server's own processes: the one that supervises it, buffers of connections, files in use.
     """

@@ -65,7 +65,7 @@ in_flight: list[InFlight] = []
 
 
 def publish() -> None:
-    """For ever, in a thread: it gets its turn also while the event loop is blocked."""
+    """Publish from a thread, even while the event loop is blocked."""
     while True:
         for one in in_flight:
             one.publish()
@@ -87,7 +87,7 @@ if ON:
 
 
 def lateness(name: str, documentation: str) -> Histogram:
-    """A histogram of seconds that something came too late."""
+    """Return a histogram of seconds that something came too late."""
     return Histogram(
         name,
         documentation,
@@ -96,7 +96,7 @@ def lateness(name: str, documentation: str) -> Histogram:
 
 
 async def watch_event_loop(lag: Histogram) -> None:
-    """For ever: how much later than asked for does this event loop come back to a task?"""
+    """Observe, without an end, how much later than asked for this event loop comes back to a task."""
     while ON:
         asked = perf_counter() + LOOK
         await asyncio.sleep(LOOK)

@@ -77,7 +77,7 @@ def is_of_the_lab(peer: IPv4Address) -> bool:
 
 
 def routes() -> Iterator[Route]:
-    """The kernel's (Linux, /proc/net/route): hexadecimal, in the machine's byte order; none where it does not say."""
+    """Yield the kernel's routes (Linux, /proc/net/route); none if it does not report them."""
     with suppress(OSError):
         for line in ROUTES.read_text().splitlines()[1:]:
             _, network, gateway, _, _, _, _, mask, *_ = line.split()

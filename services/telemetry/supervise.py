@@ -128,7 +128,7 @@ class ServerTree(Collector):
 
 
 def proportional_memory(process: psutil.Process) -> int:
-    """Bytes; a page that n processes share counts 1/n where the kernel can say so."""
+    """Return bytes; a page that n processes share counts 1/n if the kernel reports it."""
     try:
         return int(process.memory_full_info().pss)
     except (psutil.AccessDenied, AttributeError):
@@ -160,7 +160,7 @@ class Counted(MultiProcessCollector):
         yield from self._by_worker(files)
 
     def _by_worker(self, files: Iterable[Path]) -> Iterator[Metric]:
-        """The pages of each process that has counted any: workers may share them unevenly, or be replaced."""
+        """Yield the pages of each process that has counted any: workers may share them unevenly, or be replaced."""
         finished = CounterMetricFamily("lab_worker_pages_finished", "pages finished by a worker", labels=["worker"])
         in_flight = GaugeMetricFamily("lab_worker_pages_in_flight", "pages in flight in a worker", labels=["worker"])
         for file in files:
@@ -229,7 +229,7 @@ def process_control(option: int, value: int) -> None:
 
 
 def end_with_parent() -> None:
-    """In the server, before it begins: have it stopped, in good order, when its supervisor is killed."""
+    """Have the server stopped, in good order, when its supervisor is killed; called in the server before it begins."""
     process_control(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 

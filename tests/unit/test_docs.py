@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from pathlib import Path
@@ -100,6 +101,34 @@ def test_the_house_plan_shows_the_tree_that_is_there() -> None:
             assert shown, f"{path.relative_to(ROOT)} is not in docs/architecture.md"
     for name in re.findall(r"\b([a-z_]+\.py)\b", drawn):
         assert list(ROOT.glob(f"*/**/{name}")), f"{name} is in docs/architecture.md only"
+
+
+FRAGMENTS = {"A", "All", "An", "And", "As", "At", "By", "For", "From", "How", "In", "It", "Its", "None", "Of", "Raises"}
+FRAGMENTS |= {
+    "So",
+    "The",
+    "These",
+    "Those",
+    "What",
+    "When",
+    "Where",
+    "Whether",
+    "Which",
+    "Who",
+    "Whoever",
+    "Why",
+    "With",
+}
+
+
+@pytest.mark.parametrize("wing", ["services", "loadtests", "benchmarks"])
+def test_the_docstring_of_a_function_begins_with_an_imperative(wing: str) -> None:
+    for path in (ROOT / wing).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (text := ast.get_docstring(node)):
+                where = f"{path.relative_to(ROOT)}:{node.lineno} {node.name}"
+                assert text[0].isupper(), where
+                assert text.split()[0].strip(",.:;") not in FRAGMENTS, where
 
 
 def test_every_check_is_in_the_house_plan() -> None:

@@ -24,7 +24,7 @@ tasks: set[asyncio.Task[Any]] = set()  # the event loop itself does not keep a t
 
 @variant
 async def fire_and_forget(calls: list[Call], client: AsyncClient) -> Results:
-    """Left to the event loop. Right under ASGI, where the loop lives on; under WSGI the loop ends with the page."""
+    """Leave a call to the event loop. Right under ASGI, where the loop lives on; under WSGI it ends with the page."""
     results = await gather(calls, client)
     task = asyncio.create_task(on_its_own(one_more(calls)))
     tasks.add(task)
@@ -44,18 +44,18 @@ threads = ThreadPoolExecutor(max_workers=settings.THREADPOOL, thread_name_prefix
 
 @variant
 async def hand_over(calls: list[Call], client: AsyncClient) -> Results:
-    """Handed to a thread that belongs to the process, not to the page. Right under both."""
+    """Hand a call to a thread that belongs to the process, not to the page. Right under both."""
     results = await gather(calls, client)
     count(threads.submit(attempt, one_more(calls)))
     return results
 
 
 def one_more(calls: list[Call]) -> Call:
-    """The call after the last: the next task, which asks the same of the api."""
+    """Return the call after the last: the next task, which asks the same of the api."""
     return replace(calls[-1], task=len(calls))
 
 
 def count(job: asyncio.Task[Any] | Future[Any]) -> None:
-    """In a callback: what is cancelled before its first step runs no code of its own."""
+    """Count in a callback: what is cancelled before its first step runs no code of its own."""
     STARTED.inc()
     job.add_done_callback(lambda ended: (CANCELLED if ended.cancelled() else FINISHED).inc())

@@ -20,7 +20,7 @@ class GatherPage(View):
         return await apage_response(request, GATHER)
 
     async def post(self, request: HttpRequest) -> HttpResponse:
-        """The same page, with its parameters in the query as well."""
+        """Answer with the same page, whose parameters are in the query as well."""
         return await apage_response(request, GATHER)
 
 

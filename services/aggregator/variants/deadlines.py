@@ -16,7 +16,7 @@ from services.aggregator.upstream import AsyncClient
 
 @variant
 async def deadline(calls: list[Call], client: AsyncClient) -> Results:
-    """All or nothing: what has not come by then is cancelled, and there is no page."""
+    """Wait for all or nothing: after the deadline the calls are cancelled, and there is no page."""
     try:
         async with asyncio.timeout(settings.DEADLINE):
             return await gather(calls, client)
@@ -27,7 +27,7 @@ async def deadline(calls: list[Call], client: AsyncClient) -> Results:
 
 @variant
 async def partial(calls: list[Call], client: AsyncClient) -> Results:
-    """What has come by then; the calls still under way are cancelled, and the api sees them end."""
+    """Answer with what has come by the deadline; other calls are cancelled, and the api sees them end."""
     tasks = [asyncio.create_task(aattempt(client, call)) for call in calls]
     try:
         await asyncio.wait(tasks, timeout=settings.DEADLINE)
@@ -40,7 +40,7 @@ async def partial(calls: list[Call], client: AsyncClient) -> Results:
 
 @variant
 def partial_threads(calls: list[Call]) -> Results:
-    """What has come by then. A thread cannot be cancelled: it stays busy until its call ends or times out."""
+    """Answer with what has come by the deadline. A thread cannot be cancelled: it is busy until its call ends."""
     futures = [executor.submit(attempt, call) for call in calls]
     done, late = wait(futures, timeout=settings.DEADLINE)
     for future in late:

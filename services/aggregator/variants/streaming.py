@@ -88,7 +88,7 @@ def head(request: HttpRequest, name: str, page: Page) -> str:
 
 
 def entry(number: int, result: Any) -> str:
-    """A call that failed is said in its place: the status has been sent long ago."""
+    """Return a response, or in its place why its call failed: the status has been sent long ago."""
     said = {"task_id": result.call.task_id, "failed": result.why} if isinstance(result, CallFailed) else result
     return (", " if number else "") + json.dumps(said)
 
