@@ -62,12 +62,12 @@ class PinnedRuntime(ProcessRuntime):
 
         `{port}` in a command of its own is the port that it has to listen on.
         """
-        service, old, new = self._services[like], str(self._ports[like][PORT]), str(free_port())
+        service, old, new = self.services[like], str(self._ports[like][PORT]), str(free_port())
         words = command or [application if application and ":application" in word else word for word in service.command]
         ports = {PORT: int(new), METRICS_PORT: free_port()}
         address = {"TELEMETRY_ADDRESS": f"127.0.0.1:{ports[METRICS_PORT]}"}
         environment = service.environment | address | dict(extra or {})
-        self._services[name] = replace(
+        self.services[name] = replace(
             service,
             name=name,
             command=[word.replace("{port}", new).replace(old, new) for word in words],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
@@ -26,8 +25,6 @@ FIRST = ("runtime", "commit", "knobs", "services")  # of the manifest: what a pe
 # When a run began, and how it was typed: all that this sets stands elsewhere in the manifest.
 IGNORED = {("started",), ("command",), ("noise_floor",)}
 IGNORED_LEAVES = {"PUBLISHED_PORT"}
-LOOPBACK = r"(?:127\.0\.0\.1|0\.0\.0\.0)"
-LISTENS = re.compile(rf"(?<!//)({LOOPBACK}:|port=)(\d+)")
 LARGEST = 1e15  # beyond it, and for NaN, a number in a summary is damage
 
 
@@ -240,10 +237,8 @@ def changes(a: Mapping[str, str], b: Mapping[str, str]) -> list[Change]:
 
 
 def flat(manifest: Mapping[str, Any]) -> dict[str, str]:
-    """Return the manifest with dotted keys, without what differs between any two runs: times and free ports."""
-    services = manifest.get("services")
-    neutral = manifest if not isinstance(services, Mapping) else {**manifest, "services": without_ports(services)}
-    return {".".join(path): text for path, text in leaves(neutral, ()) if path not in IGNORED}
+    """Return the manifest with dotted keys, without what differs between any two runs."""
+    return {".".join(path): text for path, text in leaves(manifest, ()) if path not in IGNORED}
 
 
 def leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -268,26 +263,6 @@ def options(command: str) -> dict[str, str]:
         else:
             found[name].append(word)
     return {name: " ".join(values) or "given" for name, values in found.items()}
-
-
-def without_ports(services: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the services with names in place of addresses, which are free local ports as processes."""
-    owners = {
-        port: name for name, service in services.items() for _, port in LISTENS.findall(json.dumps(service))
-    }  # containers share 8000, but there no address is a loopback one
-
-    def neutral(text: str) -> str:
-        text = re.sub(rf"//{LOOPBACK}:(\d+)", lambda at: f"//{owners.get(at[1], at[0][2:])}", text)
-        text = re.sub(r"//([\w-]+):\d+", lambda at: f"//{at[1]}" if at[1] in services else at[0], text)
-        text = LISTENS.sub(r"\1*", text)
-        return re.sub(rf"(?<!//){LOOPBACK}", "0.0.0.0", text)  # noqa: S104  # a name for both, not bound
-
-    def walk(value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return {key: walk(inner) for key, inner in value.items()}
-        return neutral(value) if isinstance(value, str) else value
-
-    return {name: walk(service) for name, service in services.items()}
 
 
 def parse(summary: object) -> Run:

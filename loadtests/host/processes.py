@@ -93,7 +93,8 @@ class ProcessRuntime(Runtime):
 
     def __init__(self, logs: Path) -> None:
         self._logs = logs
-        self._services: dict[str, Service] = {}
+        self._declared: dict[str, Service] = {}
+        self.services: dict[str, Service] = {}  # the same, on loopback
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._logged: set[str] = set()
         self._ports: dict[str, dict[int, int]] = {}  # local ones, by service and by the port in its container
@@ -112,7 +113,8 @@ class ProcessRuntime(Runtime):
             name: {port: free_port() for port in services[name].exposed} | own for name, own in published.items()
         }
         chosen = {port_variable(name): str(port) for name, own in published.items() for port in own.values()}
-        self._services = on_loopback(topology.services(environment | chosen), self._ports)
+        self._declared = topology.services(environment | chosen)
+        self.services = on_loopback(self._declared, self._ports)
 
     def _local_port(self, service: str) -> int:
         """Return the port that the service's variable asks for, or any that is free."""
@@ -126,13 +128,13 @@ class ProcessRuntime(Runtime):
 
     def up(self, services: Sequence[str]) -> None:
         self._logs.mkdir(parents=True, exist_ok=True)
-        needed = with_dependencies(services, {name: service.depends_on for name, service in self._services.items()})
+        needed = with_dependencies(services, {name: service.depends_on for name, service in self.services.items()})
         ended = [name for name in self.ended() if name in needed]
         say_started_again(ended)
         self.drop(ended)  # also the workers that it left behind
         services = [name for name in needed if name not in self._processes]
         for name in services:
-            for other in self._services[name].depends_on:
+            for other in self.services[name].depends_on:
                 self._wait_until_healthy(other)
             self._processes[name] = self._start(name)
         for name in services:
@@ -142,7 +144,7 @@ class ProcessRuntime(Runtime):
         return [name for name, process in self._processes.items() if process.poll() is not None]
 
     def _start(self, name: str) -> subprocess.Popen[bytes]:
-        service = self._services[name]
+        service = self.services[name]
         path = self._logs / f"{name}.log"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -182,7 +184,7 @@ class ProcessRuntime(Runtime):
         }
 
     def _wait_until_healthy(self, name: str) -> None:
-        service, process = self._services[name], self._processes[name]
+        service, process = self.services[name], self._processes[name]
         deadline = time.monotonic() + START_TIMEOUT
         while True:
             if (status := process.poll()) is not None:
@@ -211,7 +213,7 @@ class ProcessRuntime(Runtime):
             return f"its log cannot be read: {error.strerror}"
 
     def generate(self, arguments: Sequence[str], targets: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
-        service = self._services[GENERATOR]
+        service = self.services[GENERATOR]
         command = [sys.executable, "-m", "loadtests", *arguments, f"--folder={folder}"]
         urls = {"TARGETS": " ".join(f"{name}={self._url(name)}" for name in targets)}
         return start_generator(command, self._environment(service) | urls | terminal_environment())
@@ -235,7 +237,7 @@ class ProcessRuntime(Runtime):
             process.wait()
 
     def published(self) -> Mapping[str, str]:
-        return {name: self._url(name) for name in self._processes if self._services[name].ports}
+        return {name: self._url(name) for name in self._processes if self.services[name].ports}
 
     @property
     def metrics(self) -> Mapping[str, str]:
@@ -253,7 +255,7 @@ class ProcessRuntime(Runtime):
                 "cpus": None,
                 "memory_bytes": None,
             }
-            for name, service in self._services.items()
+            for name, service in {**self.services, **self._declared}.items()  # as in containers, to be comparable
             if name in self._processes or name == GENERATOR
         }
 

@@ -6,7 +6,6 @@ import io
 import ipaddress
 import os
 import re
-import shlex
 import signal
 import socket
 import subprocess
@@ -364,12 +363,12 @@ def test_save_makes_a_report_that_opens_and_a_folder_to_take_away(page: Page) ->
 @contextmanager
 def beside(runtime: ProcessRuntime, *words: str, path: str = "") -> Iterator[Page]:
     """A Locust of its own, started with these words as well, in front of the same targets."""
-    service, port = runtime.describe()["locust"], free_port()
-    usual = [word for word in shlex.split(service["command"]) if not word.startswith("--web-port")]
+    service, port = runtime.services["locust"], free_port()
+    usual = [word for word in service.command if not word.startswith("--web-port")]
     process = subprocess.Popen(
         [str(Path(sys.executable).parent / usual[0]), *usual[1:], f"--web-port={port}", *words],
         cwd=ROOT,
-        env={**service["environment"], "PATH": os.defpath, "PYTHONPATH": str(ROOT)},
+        env={**service.environment, "PATH": os.defpath, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

@@ -147,3 +147,11 @@ def test_a_target_is_called_as_its_service() -> None:
     }
     assert len(names) > 2
     assert all(name == called for name, called in names.items())
+
+
+def test_a_manifest_describes_services_as_in_containers_whatever_ports_were_free(tmp_path: Path) -> None:
+    runtime = ProcessRuntime(tmp_path)
+    runtime.prepare()
+    locust = runtime.describe()["locust"]
+    assert "--web-port=8000" in locust["command"]
+    assert locust["environment"]["TARGETS"] == "wsgi=http://wsgi:8000 asgi=http://asgi:8000"
