@@ -94,7 +94,7 @@ def checks_of_memory(one: Measured, limits: Limits) -> Iterator[Check]:
     """Check memory by what the limit counts, or else by what the service's processes take."""
     target, seen = one.measurement.arm.target, one.inside
     for service, counted, taken, variable in (
-        (target, seen.memory_limited, seen.memory, "its mem_limit; AGGREGATOR_MEMORY="),
+        (target, seen.memory_limited, seen.memory, "AGGREGATOR_MEMORY=, or its mem_limit in compose/"),
         ("api", seen.api_memory_limited, seen.api_memory, "API_MEMORY="),
         ("locust", one.generator_memory, None, "LOCUST_MEMORY="),
     ):
@@ -109,7 +109,7 @@ def checks_of_memory(one: Measured, limits: Limits) -> Iterator[Check]:
             share <= MEMORY,
             f"{service} used {size(used)}" + (f", {share:.0%} of its limit" if allowed else ""),
             f"at most {MEMORY:.0%} of its limit",
-            f"Close to its limit a service swaps or is killed: raise it ({variable}).",
+            f"Close to its limit a service swaps or is killed: raise {variable}.",
         )
 
 

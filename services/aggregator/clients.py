@@ -19,7 +19,7 @@ from django.conf import settings
 from httpx_aiohttp import AiohttpTransport
 
 from services.aggregator.parameters import Call
-from services.aggregator.strategies import PageFailed
+from services.aggregator.results import PageFailed
 from services.aggregator.upstream import (
     CALLS,
     CONNECTIONS,

@@ -7,8 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
 from services.aggregator import identity
-from services.aggregator.strategies import STRATEGIES
-from services.aggregator.variants import VARIANTS
+from services.aggregator.variants import STRATEGIES, VARIANTS
 from services.aggregator.views import json_response
 
 

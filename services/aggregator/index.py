@@ -7,8 +7,7 @@ from django.utils.html import format_html, format_html_join
 from django.views.decorators.http import require_safe
 
 from services.aggregator import article, identity
-from services.aggregator.strategies import STRATEGIES
-from services.aggregator.variants import VARIANTS
+from services.aggregator.variants import STRATEGIES, VARIANTS
 
 
 @require_safe

@@ -18,8 +18,9 @@ from services import query
 from services.aggregator import clients
 from services.aggregator.middleware import server_timing
 from services.aggregator.parameters import Call
-from services.aggregator.registry import PAGES, variant
-from services.aggregator.strategies import Results, aattempt, gather
+from services.aggregator.registry import VARIANT_PATHS, variant
+from services.aggregator.results import Results
+from services.aggregator.strategies import aattempt, gather
 from services.aggregator.upstream import AsyncClient
 from services.aggregator.views import NO_PAGE, json_response, problem_response, refusal
 from services.api.behaviour import BOUNDS, Behaviour
@@ -57,7 +58,7 @@ async def client_default_limits(calls: list[Call], client: AsyncClient) -> Resul
 
 # --- a server that calls itself -----------------------------------------------------------------
 
-OWN_VIEW = f"{PAGES}own-view/"
+OWN_VIEW = f"{VARIANT_PATHS}own-view/"
 RANDOM = Random(1)
 
 

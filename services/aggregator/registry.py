@@ -1,42 +1,77 @@
-"""VARIANTS: other ways to make a page than the strategies. variants/ and pitfalls.py fill it."""
+"""PAGES: the ways to make a page. strategies.py, variants/, database.py and pitfalls.py fill it."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
-from services.aggregator.strategies import Function, Strategy
-from services.aggregator.views import View, page_view
+from django.http import HttpRequest
+from django.views.decorators.http import require_safe
 
-PAGES = "/api/variants/"
+from services.aggregator.parameters import Page
+from services.aggregator.results import Results
+from services.aggregator.views import View, async_client, page_view
+
+STRATEGY_PATHS, VARIANT_PATHS = "/api/aggregated/", "/api/variants/"
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
-class Variant:
-    """A page that says `name` as its strategy, made by `view`."""
+class PageKind:
+    """A way to make a page, which says `name` as its strategy."""
 
     name: str
+    url_path: str
     view: View
     needs_database: bool = False
 
-    @property
-    def url_path(self) -> str:
-        return url_path(self.name)
+
+PAGES: dict[str, PageKind] = {}
 
 
-VARIANTS: dict[str, Variant] = {}
+def kinds(paths: str) -> dict[str, PageKind]:
+    """Return those at STRATEGY_PATHS or at VARIANT_PATHS, by name."""
+    return {name: kind for name, kind in PAGES.items() if kind.url_path.startswith(paths)}
 
 
-def url_path(name: str) -> str:
-    return f"{PAGES}{name.replace('_', '-')}/"
+def variant_path(name: str) -> str:
+    return f"{VARIANT_PATHS}{name.replace('_', '-')}/"
+
+
+def register(name: str, url_path: str, view: View, *, needs_database: bool = False) -> None:
+    PAGES[name] = PageKind(name, url_path, view, needs_database)
+
+
+def strategy(path: str) -> Callable[[Function], Function]:
+    """Register a function of the calls, and of the async client if it is async, which returns their results."""
+
+    def registered(function: Function) -> Function:
+        name = function.__name__
+        register(name, f"{STRATEGY_PATHS}{path}", require_safe(page_view(name, of_calls(function))))
+        return function
+
+    return registered
 
 
 def variant(function: Function) -> Function:
-    """Register a function like a strategy: calls (and the async client) → results."""
+    """Register a function like a strategy's as a variant."""
     name = function.__name__
-    VARIANTS[name] = Variant(name, page_view(Strategy(name, url_path(name), function)))
+    register(name, variant_path(name), require_safe(page_view(name, of_calls(function))))
     return function
 
 
-def register_view(name: str, view: View, *, needs_database: bool = False) -> None:
-    """Register a page that takes more than a function of its calls."""
-    VARIANTS[name] = Variant(name, view, needs_database)
+def of_calls(function: Callable[..., Any]) -> Callable[[HttpRequest, Page], Any]:
+    """Return a function of the request and the page that makes the page's calls."""
+
+    def make(request: HttpRequest, page: Page) -> Results:
+        results: Results = function(page.calls)
+        return results
+
+    async def amake(request: HttpRequest, page: Page) -> Results:
+        async with async_client(request) as client:
+            results: Results = await function(page.calls, client)
+            return results
+
+    return amake if inspect.iscoroutinefunction(function) else make

@@ -1,4 +1,4 @@
-"""STRATEGIES: how a page makes its calls, a function each. A new one is one more function here.
+"""The strategies: how a page makes its calls, a function each. A new one is one more function here.
 
 A strategy takes the calls and returns, in task order, a result for each call it made: the api's
 answer, or the CallFailed that came in its place. An `async def` gets the async client as well.
@@ -7,62 +7,15 @@ answer, or the CallFailed that came in its place. An `async def` gets the async 
 from __future__ import annotations
 
 import asyncio
-import inspect
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any
 
 from django.conf import settings
 
 from services.aggregator.parameters import Call
+from services.aggregator.registry import strategy
+from services.aggregator.results import Results
 from services.aggregator.upstream import AsyncClient, CallFailed, afetch, fetch
-
-PAGES = "/api/aggregated/"
-
-Results = list[Any]
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-@dataclass(frozen=True, slots=True)
-class Strategy:
-    """A way to make a page's calls, and the path at which a page is made so."""
-
-    name: str
-    url_path: str
-    function: Callable[..., Any]
-
-    @property
-    def is_async(self) -> bool:
-        return inspect.iscoroutinefunction(self.function)
-
-
-class PageFailed(Exception):
-    """No call is to blame that there is no page: the status to answer with, and why."""
-
-    def __init__(self, status: HTTPStatus, why: str) -> None:
-        self.status = status
-        super().__init__(why)
-
-
-@dataclass(frozen=True, slots=True)
-class Missing:
-    """In the place of a result that the page did not wait for."""
-
-    call: Call
-
-
-STRATEGIES: dict[str, Strategy] = {}
-
-
-def strategy(path: str) -> Callable[[Function], Function]:
-    def register(function: Function) -> Function:
-        name = function.__name__
-        STRATEGIES[name] = Strategy(name, f"{PAGES}{path}", function)
-        return function
-
-    return register
 
 
 @strategy(path="sync/")

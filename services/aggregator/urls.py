@@ -6,13 +6,11 @@ from services.aggregator import article
 from services.aggregator.health import health
 from services.aggregator.index import index
 from services.aggregator.pitfalls import OWN_VIEW, own_view
-from services.aggregator.strategies import STRATEGIES
-from services.aggregator.variants import VARIANTS
-from services.aggregator.views import View, page_view
+from services.aggregator.variants import STRATEGIES, VARIANTS
+from services.aggregator.views import View
 
 pages: dict[str, View] = {
-    **{strategy.url_path: page_view(strategy) for strategy in STRATEGIES.values()},
-    **{variant.url_path: variant.view for variant in VARIANTS.values()},
+    **{kind.url_path: kind.view for kind in (*STRATEGIES.values(), *VARIANTS.values())},
     OWN_VIEW: own_view,
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -11,11 +12,10 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.views.decorators.http import require_safe
 
 from services.aggregator import identity, upstream
 from services.aggregator.parameters import Page, read_page
-from services.aggregator.strategies import Missing, PageFailed, Results, Strategy
+from services.aggregator.results import Missing, PageFailed, Results
 from services.aggregator.upstream import AsyncClient, CallFailed, CallTimedOut
 from services.aggregator.work import compute
 from services.bounds import OutOfBounds
@@ -27,41 +27,42 @@ MESSAGE = "Hello World!"
 NO_PAGE = (BadQuery, OutOfBounds, PageFailed)
 
 View = Callable[[HttpRequest], Any]
+Respond = Callable[[HttpRequest, str, Any, Any, float], Any]
 
 
-def page_view(strategy: Strategy) -> View:
-    """Return the view that answers with a page whose calls are made by this strategy."""
+def page_view(
+    name: str,
+    make: Callable[[HttpRequest, Any], Any],
+    read: Callable[[HttpRequest], Page] | None = None,
+    respond: Respond | None = None,
+) -> View:
+    """Return a view that reads a page from the request, computes, makes its results, and responds with them.
 
-    def view(request: HttpRequest) -> HttpResponse:
-        return page_response(request, strategy)
+    `make` may be async. `read` may raise what NO_PAGE names, and so may `make`.
+    """
+    read, respond = read or requested_page, respond or page_response
 
-    async def aview(request: HttpRequest) -> HttpResponse:
-        return await apage_response(request, strategy)
+    def view(request: HttpRequest) -> Any:
+        try:
+            page = read(request)
+            started = perf_counter()
+            compute(page.work)
+            results = make(request, page)
+        except NO_PAGE as error:
+            return refusal(error)
+        return respond(request, name, page, results, started)
 
-    return require_safe(aview if strategy.is_async else view)
+    async def aview(request: HttpRequest) -> Any:
+        try:
+            page = read(request)
+            started = perf_counter()
+            compute(page.work)
+            results = await make(request, page)
+        except NO_PAGE as error:
+            return refusal(error)
+        return respond(request, name, page, results, started)
 
-
-def page_response(request: HttpRequest, strategy: Strategy) -> HttpResponse:
-    try:
-        page = requested_page(request)
-        started = perf_counter()
-        compute(page.work)
-        results = strategy.function(page.calls)
-    except NO_PAGE as error:
-        return refusal(error)
-    return response(request, strategy, page, results, perf_counter() - started)
-
-
-async def apage_response(request: HttpRequest, strategy: Strategy) -> HttpResponse:
-    try:
-        page = requested_page(request)
-        started = perf_counter()
-        compute(page.work)
-        async with async_client(request) as client:
-            results = await strategy.function(page.calls, client)
-    except NO_PAGE as error:
-        return refusal(error)
-    return response(request, strategy, page, results, perf_counter() - started)
+    return aview if inspect.iscoroutinefunction(make) else view
 
 
 @asynccontextmanager
@@ -78,15 +79,16 @@ def requested_page(request: HttpRequest) -> Page:
     return read_page(request.META["QUERY_STRING"], settings.DEFAULT_FAN_OUT, settings.DEFAULT_WORK)
 
 
-def response(request: HttpRequest, strategy: Strategy, page: Page, results: Results, elapsed: float) -> HttpResponse:
+def page_response(request: HttpRequest, name: str, page: Page, results: Results, started: float) -> HttpResponse:
     """Return the page, or the problem: a page one of whose calls failed is not a page."""
+    elapsed = perf_counter() - started
     if failures := [result for result in results if isinstance(result, CallFailed)]:
         return bad_gateway(page, failures)
     missing = [result.call.task_id for result in results if isinstance(result, Missing)]
     return json_response(
         {
             "message": MESSAGE,
-            "strategy": strategy.name,
+            "strategy": name,
             "server": identity.server(request),
             "fan_out": page.fan_out,
             "elapsed": elapsed,
@@ -98,7 +100,7 @@ def response(request: HttpRequest, strategy: Strategy, page: Page, results: Resu
 
 def refusal(error: BadQuery | OutOfBounds | PageFailed) -> HttpResponse:
     if isinstance(error, PageFailed):
-        return problem_response(error.status, str(error))
+        return problem_response(error.status, str(error), **error.members)
     return problem_response(HTTPStatus.BAD_REQUEST, str(error), **error.problem)
 
 

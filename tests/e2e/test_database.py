@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from loadtests.generator.page import fault
-from services.aggregator.registry import url_path
+from services.aggregator.registry import variant_path
 from tests.e2e.conftest import Stack, own_project
 from tests.e2e.test_stack import asked
 
@@ -79,7 +79,7 @@ def test_the_host_does_not_reach_the_database(database_stack: Stack) -> None:
 @every_target
 @every_page
 def test_a_page_of_slow_queries_is_whole(database_stack: Stack, target: str, page: str) -> None:
-    url = f"{database_stack.url(target)}{url_path(page)}"
+    url = f"{database_stack.url(target)}{variant_path(page)}"
     answer = httpx.get(url, params={"fan_out": 3, "latency": 0.1}, timeout=30, trust_env=False)
     assert fault(answer.status_code, answer.content, page, 3) is None
     assert answer.json()["elapsed"] >= 3 * 0.1
@@ -97,7 +97,7 @@ def test_health_names_the_database_and_its_pool(database_stack: Stack, target: s
 def test_a_page_waits_for_a_connection_when_the_pool_is_empty(database_stack: Stack, page: str) -> None:
     """40 pages with 20 connections take at least twice as long as one."""
     asked = perf_counter()
-    url = f"{database_stack.url('asgi-database')}{url_path(page)}?fan_out=2&latency=0.5"
+    url = f"{database_stack.url('asgi-database')}{variant_path(page)}?fan_out=2&latency=0.5"
     with httpx.Client(timeout=30, trust_env=False) as client, ThreadPoolExecutor(40) as pool:
         answers = list(pool.map(lambda _: client.get(url), range(40)))
     assert {answer.status_code for answer in answers} == {200}

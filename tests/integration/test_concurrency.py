@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from loadtests.analysis.readings import grown
-from services.aggregator.strategies import STRATEGIES
+from services.aggregator.variants import STRATEGIES
 from tests.integration.waiting import PATIENCE, read, user_who_leaves, wait_until
 
 LATENCY = 2.0  # seconds; long against the time that fifteen requests take to arrive

@@ -13,7 +13,7 @@ from loadtests.generator import targets
 from loadtests.host import topology
 from loadtests.report import predict
 from services.aggregator import article
-from services.aggregator.strategies import STRATEGIES
+from services.aggregator.variants import STRATEGIES
 from tests.processes import running, urls
 
 PATHS = [strategy.url_path for strategy in STRATEGIES.values()]

@@ -13,7 +13,7 @@ import pytest
 from loadtests.errors import LabDown
 from loadtests.generator.page import fault
 from loadtests.host.processes import ProcessRuntime
-from services.aggregator.registry import url_path
+from services.aggregator.registry import variant_path
 from tests.integration.waiting import PATIENCE
 from tests.processes import running, urls
 
@@ -43,7 +43,7 @@ def orm(database_lab: Mapping[str, str], target: str) -> Iterator[httpx.Client]:
 
 @every_page
 def test_a_page_is_whole_and_its_queries_come_one_after_the_other(orm: httpx.Client, page: str) -> None:
-    answer = orm.get(url_path(page), params={"fan_out": 3, "latency": 0.1})
+    answer = orm.get(variant_path(page), params={"fan_out": 3, "latency": 0.1})
     assert fault(answer.status_code, answer.content, page, 3) is None
     assert answer.json()["responses"] == [{"message": "Hello World!", "task_id": str(n)} for n in range(3)]
     assert answer.json()["elapsed"] >= 3 * 0.1
@@ -51,13 +51,13 @@ def test_a_page_is_whole_and_its_queries_come_one_after_the_other(orm: httpx.Cli
 
 @every_page
 def test_the_largest_page_is_whole(orm: httpx.Client, page: str) -> None:
-    answer = orm.get(url_path(page), params={"fan_out": 100, "latency": 0})
+    answer = orm.get(variant_path(page), params={"fan_out": 100, "latency": 0})
     assert fault(answer.status_code, answer.content, page, 100) is None
 
 
 @every_page
 def test_without_a_query_the_defaults_hold(orm: httpx.Client, page: str) -> None:
-    answer = orm.get(url_path(page))
+    answer = orm.get(variant_path(page))
     assert fault(answer.status_code, answer.content, page, 10) is None
     assert answer.json()["elapsed"] >= 10 * 0.05
 
@@ -67,30 +67,31 @@ def test_without_a_query_the_defaults_hold(orm: httpx.Client, page: str) -> None
     "query", ["fan_out=0", "latency=11", "jitter=0.1", "fail=1", "hang=0.5", "hanging=1", "work=2"]
 )
 def test_what_a_query_cannot_do_is_refused_by_name(orm: httpx.Client, page: str, query: str) -> None:
-    answer = orm.get(f"{url_path(page)}?{query}")
+    answer = orm.get(f"{variant_path(page)}?{query}")
     assert answer.status_code == 400
     assert answer.json()["parameter"] == query.partition("=")[0]
 
 
 @every_page
 def test_a_page_computes_before_its_queries(orm: httpx.Client, page: str) -> None:
-    answer = orm.get(url_path(page), params={"fan_out": 1, "latency": 0, "work": 0.3})
+    answer = orm.get(variant_path(page), params={"fan_out": 1, "latency": 0, "work": 0.3})
     assert fault(answer.status_code, answer.content, page, 1) is None
     assert answer.json()["elapsed"] >= 0.3
 
 
 @every_page
 def test_a_knob_at_zero_is_no_request(orm: httpx.Client, page: str) -> None:
-    assert orm.get(f"{url_path(page)}?fan_out=1&latency=0&jitter=0.0&fail=0.0&hanging=0&work=0.0").status_code == 200
+    answer = orm.get(f"{variant_path(page)}?fan_out=1&latency=0&jitter=0.0&fail=0.0&hanging=0&work=0.0")
+    assert answer.status_code == 200
 
 
 def test_only_safe_methods_are_allowed(orm: httpx.Client) -> None:
-    assert orm.post(url_path("orm_sync")).status_code == 405
+    assert orm.post(variant_path("orm_sync")).status_code == 405
 
 
 def test_health_names_the_pages_and_the_database(orm: httpx.Client) -> None:
     health = orm.get("/healthz").json()
-    assert health["variants"].items() >= {name: url_path(name) for name in PAGES}.items()
+    assert health["variants"].items() >= {name: variant_path(name) for name in PAGES}.items()
     assert health["database"] == {"vendor": "sqlite", "pool": None}
 
 
@@ -101,7 +102,7 @@ def test_under_asgi_every_page_queries_at_the_same_time_and_under_wsgi_as_many_a
     """A thread that waits for SQLite holds up no other, under neither server."""
     users = 15
     with ThreadPoolExecutor(users) as pool:
-        asked = [pool.submit(orm.get, url_path(page), params={"fan_out": 2, "latency": 0.5}) for _ in range(users)]
+        asked = [pool.submit(orm.get, variant_path(page), params={"fan_out": 2, "latency": 0.5}) for _ in range(users)]
     assert {one.result().status_code for one in asked} == {200}
     with httpx.Client(trust_env=False) as client:
         told = client.get(f"{database_lab[f'{target}-database metrics']}/metrics").text
@@ -112,12 +113,12 @@ def test_under_asgi_every_page_queries_at_the_same_time_and_under_wsgi_as_many_a
 def test_queries_side_by_side_take_as_long_as_one_after_the_other(orm: httpx.Client) -> None:
     asked = {"fan_out": 4, "latency": 0.1}
     for page in ("orm_async", "orm_gather"):
-        assert orm.get(url_path(page), params=asked).json()["elapsed"] >= 4 * 0.1
+        assert orm.get(variant_path(page), params=asked).json()["elapsed"] >= 4 * 0.1
 
 
 @every_page
 def test_without_a_database_the_page_says_what_to_set(client: httpx.Client, page: str) -> None:
-    answer = client.get(url_path(page))
+    answer = client.get(variant_path(page))
     assert answer.status_code == 501
     assert answer.headers["content-type"] == "application/problem+json"
     assert "set DATABASE_URL" in answer.json()["detail"]

@@ -9,7 +9,7 @@ from threading import Thread
 import pytest
 from django.test import AsyncClient, Client, override_settings
 
-from services.aggregator.strategies import STRATEGIES
+from services.aggregator.variants import STRATEGIES
 
 pytestmark = pytest.mark.anyio
 

@@ -21,7 +21,7 @@ from loadtests.analysis.readings import LATENESS, LOOP_LAG, Reading, grown, p99
 from loadtests.analysis.server_metrics import inside
 from loadtests.generator import sampler
 from loadtests.host.processes import free_port
-from services.aggregator.strategies import STRATEGIES
+from services.aggregator.variants import STRATEGIES
 from services.telemetry import output, scrape
 from tests.integration.waiting import PATIENCE, read, wait_until
 from tests.processes import server_at

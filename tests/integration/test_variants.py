@@ -19,8 +19,7 @@ from loadtests.analysis.readings import LOOP_LAG, grown
 from loadtests.generator import page
 from services.aggregator.pitfalls import BLOCKED, OWN_VIEW
 from services.aggregator.settings import MIDDLEWARE_SETS
-from services.aggregator.strategies import STRATEGIES
-from services.aggregator.variants import VARIANTS
+from services.aggregator.variants import STRATEGIES, VARIANTS
 from tests.integration.waiting import read, user_who_leaves, wait_until
 from tests.processes import running, urls
 

@@ -16,8 +16,7 @@ from loadtests.model import knobs
 from loadtests.model.units import digits
 from loadtests.report import claims
 from loadtests.report.plots import PLOTS
-from services.aggregator.strategies import STRATEGIES
-from services.aggregator.variants import VARIANTS
+from services.aggregator.variants import STRATEGIES, VARIANTS
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()

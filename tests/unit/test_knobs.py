@@ -7,7 +7,7 @@ from loadtests.model import knobs
 from loadtests.model.load_level import rates, users
 from loadtests.model.settings import Settings
 from services import bounds
-from services.aggregator.strategies import STRATEGIES
+from services.aggregator.variants import STRATEGIES
 
 
 def test_the_knobs_have_the_bounds_that_the_services_enforce() -> None:

@@ -12,7 +12,8 @@ from prometheus_client import Counter
 
 from services.aggregator.parameters import Call
 from services.aggregator.registry import variant
-from services.aggregator.strategies import Results, aattempt, attempt, gather
+from services.aggregator.results import Results
+from services.aggregator.strategies import aattempt, attempt, gather
 from services.aggregator.upstream import AsyncClient, async_client
 
 STARTED = Counter("lab_background_started", "work that a page started and did not wait for")

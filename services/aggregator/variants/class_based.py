@@ -7,21 +7,24 @@ from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 
-from services.aggregator.registry import register_view, url_path
-from services.aggregator.strategies import Strategy, gather
-from services.aggregator.views import apage_response
+from services.aggregator.registry import of_calls, register, variant_path
+from services.aggregator.strategies import gather
+from services.aggregator.views import page_view
 
-GATHER = Strategy("gather_class", url_path("gather_class"), gather)
+NAME = "gather_class"
+answer = page_view(NAME, of_calls(gather))
 
 
 @method_decorator(csrf_exempt, name="dispatch")  # a page changes nothing that a token could protect
 class GatherPage(View):
     async def get(self, request: HttpRequest) -> HttpResponse:
-        return await apage_response(request, GATHER)
+        response: HttpResponse = await answer(request)
+        return response
 
     async def post(self, request: HttpRequest) -> HttpResponse:
         """Answer with the same page, whose parameters are in the query as well."""
-        return await apage_response(request, GATHER)
+        response: HttpResponse = await answer(request)
+        return response
 
 
-register_view(GATHER.name, GatherPage.as_view())
+register(NAME, variant_path(NAME), GatherPage.as_view())

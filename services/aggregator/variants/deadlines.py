@@ -10,7 +10,8 @@ from django.conf import settings
 
 from services.aggregator.parameters import Call
 from services.aggregator.registry import variant
-from services.aggregator.strategies import Missing, PageFailed, Results, aattempt, attempt, executor, gather
+from services.aggregator.results import Missing, PageFailed, Results
+from services.aggregator.strategies import aattempt, attempt, executor, gather
 from services.aggregator.upstream import AsyncClient
 
 

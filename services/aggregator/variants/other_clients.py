@@ -7,7 +7,7 @@ import asyncio
 from services.aggregator import clients
 from services.aggregator.parameters import Call
 from services.aggregator.registry import variant
-from services.aggregator.strategies import Results
+from services.aggregator.results import Results
 from services.aggregator.upstream import AsyncClient
 
 

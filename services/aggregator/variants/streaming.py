@@ -13,29 +13,17 @@ from concurrent.futures import as_completed
 from time import perf_counter
 from typing import Any
 
-from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpRequest, StreamingHttpResponse
 from django.views.decorators.http import require_GET
 
 from services.aggregator import identity
 from services.aggregator.parameters import Page
-from services.aggregator.registry import register_view
+from services.aggregator.registry import register, variant_path
 from services.aggregator.strategies import aattempt, attempt, executor
 from services.aggregator.upstream import CallFailed
-from services.aggregator.views import MESSAGE, NO_PAGE, async_client, refusal, requested_page
-from services.aggregator.work import compute
+from services.aggregator.views import MESSAGE, async_client, page_view
 
 CONTENT_TYPE = "application/json"
-
-
-@require_GET  # the head of a stream ends before its page does, and the next request would come too early
-def stream_threads(request: HttpRequest) -> HttpResponseBase:
-    try:
-        page = requested_page(request)
-    except NO_PAGE as error:
-        return refusal(error)
-    started = perf_counter()
-    compute(page.work)
-    return StreamingHttpResponse(parts(request, page, started), content_type=CONTENT_TYPE)
 
 
 def parts(request: HttpRequest, page: Page, started: float) -> Iterator[str]:
@@ -48,17 +36,6 @@ def parts(request: HttpRequest, page: Page, started: float) -> Iterator[str]:
     finally:  # also when the user has gone
         for future in futures:
             future.cancel()
-
-
-@require_GET  # the head of a stream ends before its page does, and the next request would come too early
-async def stream(request: HttpRequest) -> HttpResponseBase:
-    try:
-        page = requested_page(request)
-    except NO_PAGE as error:
-        return refusal(error)
-    started = perf_counter()
-    compute(page.work)
-    return StreamingHttpResponse(aparts(request, page, started), content_type=CONTENT_TYPE)
 
 
 async def aparts(request: HttpRequest, page: Page, started: float) -> AsyncIterator[str]:
@@ -97,5 +74,19 @@ def end(started: float) -> str:
     return f'], "elapsed": {perf_counter() - started!r}}}'
 
 
-register_view("stream", stream)
-register_view("stream_threads", stream_threads)
+def stream_threads(request: HttpRequest, page: Page) -> Any:
+    return parts
+
+
+async def stream(request: HttpRequest, page: Page) -> Any:
+    return aparts
+
+
+def respond(request: HttpRequest, name: str, page: Page, streamed: Any, started: float) -> StreamingHttpResponse:
+    return StreamingHttpResponse(streamed(request, page, started), content_type=CONTENT_TYPE)
+
+
+for function in (stream, stream_threads):
+    name = function.__name__
+    # Only GET: the head of a stream ends before its page does, and the next request would come too early.
+    register(name, variant_path(name), require_GET(page_view(name, function, respond=respond)))
