@@ -6,7 +6,9 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -135,3 +137,21 @@ def test_there_are_no_import_circles() -> None:
 
     for module in graph:
         visit(module, ())
+
+
+GROUPS = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+DISTRIBUTIONS = packages_distributions()
+
+
+def distributions(*groups: str) -> set[str]:
+    """What the groups declare, without the groups that they include."""
+    words = (word for group in groups for word in GROUPS[group] if isinstance(word, str))
+    return {re.split(r"[\[<>=;]", word)[0].lower() for word in words}
+
+
+@pytest.mark.parametrize(("wing", "groups"), [("services", ("api", "aggregator")), ("loadtests", ("loadtests", "lab"))])
+def test_what_a_wing_imports_is_declared(wing: str, groups: tuple[str, ...]) -> None:
+    imported = set().union(*(packages(path) for path in MODULES if name(path).startswith(f"{wing}/")))
+    for package in imported - sys.stdlib_module_names - {"services", "loadtests"}:
+        names = {distribution.lower().replace("_", "-") for distribution in DISTRIBUTIONS[package]}
+        assert names & distributions(*groups), package
