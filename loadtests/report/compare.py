@@ -23,6 +23,7 @@ from loadtests.analysis.comparison import (
     parse,
 )
 from loadtests.errors import BadInput, ExitCode
+from loadtests.model.units import digits
 
 WIDTH = 80  # columns
 FILE = "summary.json"
@@ -142,14 +143,6 @@ def shown(value: float | None, repeats: Sequence[float]) -> str:
     if len(repeats) < 2:
         return digits(value)
     return f"{digits(value)} ({digits(min(repeats))}–{digits(max(repeats))})"
-
-
-def digits(value: float | None) -> str:
-    """Return three significant digits."""
-    if value is None:
-        return "–"
-    places = 0 if value >= 99.95 else 1 if value >= 9.995 else 2 if value >= 0.9995 else 3
-    return f"{value:.{places}f}"
 
 
 def percent(share: float | None) -> str:

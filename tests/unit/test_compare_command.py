@@ -11,7 +11,7 @@ import pytest
 
 from loadtests.errors import BadInput, ExitCode
 from loadtests.report import compare
-from loadtests.report.compare import digits, main, percent
+from loadtests.report.compare import main, percent
 from tests.unit.test_comparison import arm, step, summary
 
 
@@ -214,14 +214,6 @@ def test_a_summary_that_may_not_be_read_is_a_sentence(good: str, monkeypatch: py
 def test_what_steers_a_terminal_is_not_passed_on(good: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     hostile = summary(arm(step()), manifest={"commit": "\x1b[2J\nabc"})
     assert "  commit: abc → ?[2J?abc" in said(capsys, good, write(tmp_path / "b", hostile))
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(0.0, "0.000"), (0.9996, "1.00"), (9.94, "9.94"), (9.996, "10.0"), (94.04, "94.0"), (273.3, "273"), (None, "–")],
-)
-def test_a_figure_shows_three_digits(value: float | None, text: str) -> None:
-    assert digits(value) == text
 
 
 @pytest.mark.parametrize(
