@@ -238,12 +238,15 @@ def test_without_an_engine_auto_says_so_in_one_line_and_goes_on_at_the_port_that
 ) -> None:
     port = free_port()
     words = ("run", "--runtime=auto", "--quick", "--users=1", "--latency=0.01")
-    ended = lab_command.run(*words, DOCKER="no-such-engine", WSGI_PORT=str(port))
+    with lab_command.started(*words, DOCKER="no-such-engine", WSGI_PORT=str(port)) as process:
+        lab_command.wait_for(lambda: f"--bind=127.0.0.1:{port}" in words_of(process))
+        output, _ = process.communicate(timeout=LONGEST)
+    ended = Ended(process.returncode, output, lab_command.results)
     says_its_verdict(ended)
     assert ended.code != 0, "one user shows nothing"
     assert ended.output.splitlines()[0].startswith("Docker is not used (no-such-engine")
     assert ended.summary["runtime"] == "process"
-    assert f"--bind=127.0.0.1:{port}" in ended.summary["manifest"]["services"]["wsgi"]["command"]
+    assert "--bind=0.0.0.0:8000" in ended.summary["manifest"]["services"]["wsgi"]["command"], "as in containers"
 
 
 def test_list_shows_every_experiment_with_its_question(lab_command: Lab) -> None:
