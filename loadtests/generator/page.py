@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-NO_ANSWER = "no answer"  # what every fault begins with that is none of an answer that came
-UNANSWERED = f"{NO_ANSWER}: it had not come when the step had to end"
+from loadtests.model.measurement import NO_ANSWER
+
 PARTIAL = {"partial", "partial_threads"}  # pages that say which calls they did not wait for
 STREAMED = {"stream", "stream_threads"}  # pages that hold their responses in order of arrival
 

@@ -1,7 +1,4 @@
-"""What a step leaves: each of its pages, and unrounded response times in HdrHistograms that can be merged.
-
-Histograms hold microseconds with three significant digits, from 1 µs to an hour.
-"""
+"""Record each page of a measurement, from its beginning to its end."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ from loadtests.analysis.histograms import Interval
 from loadtests.analysis.readings import Reading, difference
 from loadtests.analysis.server_metrics import inside
 from loadtests.analysis.statistics import Measured
-from loadtests.errors import ExitCode, Interrupted, LabError
+from loadtests.errors import BadInput, ExitCode, Interrupted, LabError
 from loadtests.generator import sampler, targets
 from loadtests.generator.plan import NORMAL, QUICK, first_page_after, plan
 from loadtests.generator.progress import Progress
@@ -76,6 +76,8 @@ def main(asked: Experiment, options: RunOptions, folder: Path) -> ExitCode:
     settings = options.settings(experiment, os.environ)
     urls = targets.urls(os.environ["TARGETS"])
     interrupted = stop_event()
+    if missing := [name for name in experiment.targets if name not in urls]:
+        raise BadInput(f"TARGETS has no {missing[0]}, which {experiment.name} measures; it has {', '.join(urls)}")
     found = {name: targets.ask(name, urls[name]) for name in experiment.targets}
 
     for arm in experiment.arms:

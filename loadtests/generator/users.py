@@ -24,12 +24,13 @@ from loadtests.generator import page
 from loadtests.generator.record import Recorder
 from loadtests.model import knobs
 from loadtests.model.load_level import PATIENCE, PAUSE_AFTER_FAILURE
+from loadtests.model.measurement import NO_ANSWER
 from loadtests.model.settings import Settings
 from loadtests.model.target import Target
 
 MOST_WAITING = 10_000  # pages of an open loop, each with a connection of its own
 LONGEST_WAIT = 120.0  # seconds after the window until every page of it has to have ended
-NOT_SENT = f"{page.NO_ANSWER}: not sent, {MOST_WAITING:,} pages waited already"
+NOT_SENT = f"{NO_ANSWER}: not sent, {MOST_WAITING:,} pages waited already"
 
 # How a connection fails, the more special first.
 BROKEN: Mapping[type[Exception], str] = {
@@ -137,7 +138,7 @@ def broken(error: Exception | None) -> str | None:
         return None
     seen = (error.__context__, error)  # the client calls a reset a closed connection
     how = next((how for kind, how in BROKEN.items() if any(isinstance(one, kind) for one in seen)), repr(error))
-    return f"{page.NO_ANSWER}: {how}"
+    return f"{NO_ANSWER}: {how}"
 
 
 def request(target: Target, options: Any, query: str = "") -> Request:

@@ -123,8 +123,10 @@ def merged(parent: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     result = dict(parent)
     for key, value in own.items():
         before = result.get(key)
-        if isinstance(value, Instead):
-            result[key] = value.value or []
+        if isinstance(value, Instead) and value.value is None:
+            result.pop(key, None)
+        elif isinstance(value, Instead):
+            result[key] = value.value
         elif isinstance(value, Mapping):
             result[key] = merged(before or {}, value)
         elif isinstance(value, list) and isinstance(before, list) and key not in REPLACED:

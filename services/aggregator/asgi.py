@@ -13,11 +13,11 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "services.aggregator.settings"
 
 django.setup()
 
-from services.aggregator import clients, models, settings, upstream  # noqa: E402
+from services.aggregator import clients, models, settings, upstream  # noqa: E402  # all of these need settings
 from services.aggregator.django_threads import asgi_application  # noqa: E402
 from services.aggregator.startup import settle  # noqa: E402
 from services.bare import Receive, Scope, Send  # noqa: E402
-from services.telemetry import counters  # noqa: E402  # like the next, it needs Django's settings
+from services.telemetry import counters  # noqa: E402
 from services.telemetry.counting import count_asgi  # noqa: E402
 
 LOOP_LAG = counters.lateness("lab_event_loop_lag_seconds", "how late the event loop came back to a task")

@@ -31,7 +31,7 @@ from services.telemetry import counters
 LONGEST_WHY = 200  # characters of the database's error that are passed on
 NO_DATABASE = (
     "this page needs a database: set DATABASE_URL, to sqlite:////tmp/lab.sqlite3 for example; "
-    "the services wsgi-database and asgi-database of compose.yaml have one"
+    "the services wsgi-database and asgi-database of compose/database.yaml have one"
 )
 
 QUERIES = counters.InFlight("lab_queries", "queries to the database")

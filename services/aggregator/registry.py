@@ -20,9 +20,8 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class PageKind:
-    """A way to make a page, which says `name` as its strategy."""
+    """A way to make a page."""
 
-    name: str
     url_path: str
     view: View
     needs_database: bool = False
@@ -41,7 +40,7 @@ def variant_path(name: str) -> str:
 
 
 def register(name: str, url_path: str, view: View, *, needs_database: bool = False) -> None:
-    PAGES[name] = PageKind(name, url_path, view, needs_database)
+    PAGES[name] = PageKind(url_path, view, needs_database)
 
 
 def strategy(path: str) -> Callable[[Function], Function]:

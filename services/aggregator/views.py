@@ -30,41 +30,6 @@ View = Callable[[HttpRequest], Any]
 Respond = Callable[[HttpRequest, str, Any, Any, float], Any]
 
 
-def page_view(
-    name: str,
-    make: Callable[[HttpRequest, Any], Any],
-    read: Callable[[HttpRequest], Page] | None = None,
-    respond: Respond | None = None,
-) -> View:
-    """Return a view that reads a page from the request, computes, makes its results, and responds with them.
-
-    `make` may be async. `read` may raise what NO_PAGE names, and so may `make`.
-    """
-    read, respond = read or requested_page, respond or page_response
-
-    def view(request: HttpRequest) -> Any:
-        try:
-            page = read(request)
-            started = perf_counter()
-            compute(page.work)
-            results = make(request, page)
-        except NO_PAGE as error:
-            return refusal(error)
-        return respond(request, name, page, results, started)
-
-    async def aview(request: HttpRequest) -> Any:
-        try:
-            page = read(request)
-            started = perf_counter()
-            compute(page.work)
-            results = await make(request, page)
-        except NO_PAGE as error:
-            return refusal(error)
-        return respond(request, name, page, results, started)
-
-    return aview if inspect.iscoroutinefunction(make) else view
-
-
 @asynccontextmanager
 async def async_client(request: HttpRequest) -> AsyncIterator[AsyncClient]:
     """Return the process's client if its event loop has one, or else one for this page."""
@@ -96,6 +61,40 @@ def page_response(request: HttpRequest, name: str, page: Page, results: Results,
             **({"missing": missing} if missing else {}),
         }
     )
+
+
+def page_view(
+    name: str,
+    make: Callable[[HttpRequest, Any], Any],
+    read: Callable[[HttpRequest], Page] = requested_page,
+    respond: Respond = page_response,
+) -> View:
+    """Return a view that reads a page from the request, computes, makes its results, and responds with them.
+
+    `make` may be async. `read` may raise what NO_PAGE names, and so may `make`.
+    """
+
+    def view(request: HttpRequest) -> Any:
+        try:
+            page = read(request)
+            started = perf_counter()
+            compute(page.work)
+            results = make(request, page)
+        except NO_PAGE as error:
+            return refusal(error)
+        return respond(request, name, page, results, started)
+
+    async def aview(request: HttpRequest) -> Any:
+        try:
+            page = read(request)
+            started = perf_counter()
+            compute(page.work)
+            results = await make(request, page)
+        except NO_PAGE as error:
+            return refusal(error)
+        return respond(request, name, page, results, started)
+
+    return aview if inspect.iscoroutinefunction(make) else view
 
 
 def refusal(error: BadQuery | OutOfBounds | PageFailed) -> HttpResponse:

@@ -70,7 +70,7 @@ def test_a_server_that_is_killed_is_named_and_comes_back(stack: Stack) -> None:
         "for p in /proc/[0-9]*; do read -r _ name _ <$p/stat; [ \"$name\" = '(uvicorn)' ] && kill -9 ${p#/proc/}; done"
     )
     started = stack.inspect("api")["State"]["StartedAt"]
-    stack.compose("exec", "-T", "api", "sh", "-c", kill)
+    stack.compose("exec", "--detach", "api", "sh", "-c", kill)
     wait_until(lambda: stack.inspect("api")["State"]["StartedAt"] > started)
     wait_until(lambda: stack.inspect("api")["State"]["Health"]["Status"] == "healthy")
     assert "the server was killed by SIGKILL" in stack.compose("logs", "--no-log-prefix", "api")

@@ -66,6 +66,7 @@ services:
   silent:
     extends: {file: compose.yaml, service: api}
     ports: !reset []
+    cpu_shares: !reset null
 """,
     )
     read = topology.read(tmp_path / "compose.yaml")
@@ -73,6 +74,7 @@ services:
     assert (read["other"]["command"], read["other"]["environment"]) == (["serve", "more"], {"A": 1, "B": 3})
     assert (read["other"]["tmpfs"], read["other"]["ports"]) == (["/here", "/there"], ["2:9000"])
     assert read["silent"]["ports"] == []
+    assert "cpu_shares" not in read["silent"]
 
 
 def test_the_container_network_becomes_loopback(tmp_path: Path) -> None:

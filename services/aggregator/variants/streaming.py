@@ -74,6 +74,7 @@ def end(started: float) -> str:
     return f'], "elapsed": {perf_counter() - started!r}}}'
 
 
+# The parts are made in `respond` only: they need to know when the page began.
 def stream_threads(request: HttpRequest, page: Page) -> Any:
     return parts
 
