@@ -31,10 +31,10 @@ experiments: ## the questions that can be asked, and how long each takes
 	@$(PYTHON) -m loadtests list
 
 test: dev ## unit, integration and (with a Docker engine) end-to-end tests: all that a change can break
-	@$(VENV)/bin/python -m pytest -n 2
+	@$(VENV)/bin/python -m pytest -n 3
 
 test-slow: dev ## every experiment in containers, quickly, and the long trials
-	@$(VENV)/bin/python -m pytest -m slow
+	@$(VENV)/bin/python -m pytest -m slow -n 2
 
 check: dev ## ruff and mypy
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy

@@ -381,6 +381,7 @@ def test_what_comes_from_outside_is_shown_as_text(browser: Browser, web_ui: str)
     watched.context.close()
 
 
+@pytest.mark.slow
 def test_an_hour_stays_within_fifty_megabytes(browser: Browser, web_ui: str) -> None:
     """A page gets a second a time an hour of them, as fast as it asks, and its heap grows by less than 50 MB."""
     watched = Watched(browser, "about:blank")

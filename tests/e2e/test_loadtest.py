@@ -84,20 +84,18 @@ def test_a_service_that_does_not_start_is_named_with_its_last_words(docker_lab: 
     assert containers(RUN_PROJECT) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("starved", "names", "remedy"),
     [
         ({"API_CPUS": "0.08", "LATENCY": "0.1"}, ("api response time", "CPU throttling"), "raise API_CPUS=."),
-        pytest.param(
-            {"LOCUST_CPUS": "0.2", "LATENCY": "0.1"}, ("CPU throttling",), "raise LOCUST_CPUS=.", marks=pytest.mark.slow
-        ),
+        ({"LOCUST_CPUS": "0.2", "LATENCY": "0.1"}, ("CPU throttling",), "raise LOCUST_CPUS=."),
         # 40 pages of ten calls keep 440 threads as long as calls are slow: 119 MB by what the limit counts, and 91 MB
         # by the target's processes, which alone would pass. The kernel ends it with 104m.
-        pytest.param(
+        (
             {"AGGREGATOR_MEMORY": "118m", "WSGI_THREADS": "40", "LATENCY": "0.5"},
             ("memory",),
             "raise AGGREGATOR_MEMORY=",
-            marks=pytest.mark.slow,
         ),
     ],
     ids=["an api without CPU", "a generator without CPU", "a target without memory"],

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from loadtests.analysis.machine import MOST_USED
 from tests.fooling.changed import ChangedLab, failed
 from tests.runs import one_line, refused
@@ -27,6 +29,7 @@ def hogs() -> Iterator[None]:
             process.wait()
 
 
+@pytest.mark.slow
 def test_a_hog_beside_the_targets_is_what_the_run_is_invalid_for(lab: ChangedLab) -> None:
     with hogs():
         ended = lab.measure("--users=50")

@@ -36,6 +36,7 @@ def test_an_invented_page_is_none(lab: ChangedLab) -> None:
     assert not failed(ended, "wsgi").keys() & {"calls", "pages", "users", "physical minimum", "failed pages"}
 
 
+@pytest.mark.slow
 def test_an_invented_page_that_knows_what_it_was_asked_with_lacks_its_calls(lab: ChangedLab) -> None:
     echo = ', "page": call.page'
     with_gather(lab, f"    await asyncio.sleep(0.2)\n    return {INVENTED.format(echo=echo)}\n")
@@ -54,6 +55,7 @@ def test_a_page_that_makes_one_of_its_ten_calls_lacks_the_others(lab: ChangedLab
     assert set(failed(ended, "asgi")) >= {"calls"}
 
 
+@pytest.mark.slow
 def test_a_cached_page_was_made_for_somebody_else(lab: ChangedLab) -> None:
     with_gather(
         lab,
@@ -67,6 +69,7 @@ def test_a_cached_page_was_made_for_somebody_else(lab: ChangedLab) -> None:
     assert "an answer was not made for this page" in check["value"]
 
 
+@pytest.mark.slow
 def test_an_api_that_does_not_wait_makes_pages_that_are_too_fast(lab: ChangedLab) -> None:
     lab.change("services/api/app.py", "None if outcome.hangs else outcome.wait,", "outcome.wait / 2,")
     ended = lab.measure()
@@ -77,6 +80,7 @@ def test_an_api_that_does_not_wait_makes_pages_that_are_too_fast(lab: ChangedLab
 # --- 23: never ended ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("load", ["--users=20", "--rate=20"])
 def test_pages_that_hang_are_followed_to_their_end_and_counted(lab: ChangedLab, load: str) -> None:
     """Each takes longer than the window: one that only looks at what ends inside it sees none of them."""
@@ -87,6 +91,7 @@ def test_pages_that_hang_are_followed_to_their_end_and_counted(lab: ChangedLab, 
     assert "failed pages" in failed(ended)
 
 
+@pytest.mark.slow
 def test_users_whose_pages_began_to_hang_before_the_window_are_missed(lab: ChangedLab) -> None:
     with_gather(
         lab,
@@ -129,6 +134,7 @@ def test_connections_that_are_reset_are_failures_of_their_kind(lab: ChangedLab) 
     assert "failed pages" not in failed(ended, "wsgi")
 
 
+@pytest.mark.slow
 def test_calls_whose_connection_is_reset_are_failures_and_not_made_again(lab: ChangedLab) -> None:
     with something_before(lab, "api", "resets", every=40) as variables:
         ended = lab.measure(**variables)
@@ -139,6 +145,7 @@ def test_calls_whose_connection_is_reset_are_failures_and_not_made_again(lab: Ch
         assert "calls" not in found
 
 
+@pytest.mark.slow
 def test_requests_that_something_repeats_are_more_pages_than_were_asked_for(lab: ChangedLab) -> None:
     with something_before(lab, "asgi", "repeats") as variables:
         ended = lab.measure("--users=10", **variables)
@@ -156,6 +163,7 @@ def test_a_cache_before_the_target_answers_more_than_the_target(lab: ChangedLab)
     assert "as a cache" in check["remedy"]
 
 
+@pytest.mark.slow
 def test_pages_of_a_worker_that_is_killed_fail_and_say_so(lab: ChangedLab) -> None:
     """The server starts another one; what the first had under way is lost, and is not asked for again."""
     lab.change(
@@ -177,6 +185,7 @@ def test_pages_of_a_worker_that_is_killed_fail_and_say_so(lab: ChangedLab) -> No
 # --- 25: the layer that waited --------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_call_that_waited_for_the_pool_says_so(lab: ChangedLab) -> None:
     ended = lab.measure("--fan-out=20", MAX_CONNECTIONS="2", CONNECT_TIMEOUT="1")
     assert ended.code == ExitCode.INVALID

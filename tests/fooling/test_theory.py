@@ -38,6 +38,7 @@ def test_as_many_slots_as_are_busy_on_average_let_most_pages_wait_and_those_of_t
     assert waiting(slots_for(BUSY)) < 0.05
 
 
+@pytest.mark.slow
 def test_an_api_with_a_tail_that_nobody_asked_for_is_late_and_one_that_was_asked_for_is_predicted(
     lab: ChangedLab,
 ) -> None:

@@ -15,6 +15,7 @@ def lab_command(tmp_path: Path, clean_environment: dict[str, str]) -> Lab:
     return Lab(clean_environment, tmp_path / "results")
 
 
+@pytest.mark.slow
 def test_overload_shows_what_the_users_who_wait_hide(lab_command: Lab) -> None:
     """A queue that the slots alone make, of arrivals that twice as many could not serve.
 

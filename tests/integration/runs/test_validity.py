@@ -129,6 +129,7 @@ def lab_command(clean_environment: dict[str, str], tmp_path: Path) -> Lab:
     return Lab(clean_environment, tmp_path / "results")
 
 
+@pytest.mark.slow
 def test_an_api_that_does_not_answer_every_call_fails_pages(lab_command: Lab) -> None:
     ended = lab_command.run(*QUICK, "--users=10", "--latency=0.1", HANG="0.05", CALL_TIMEOUT="0.5")
     for check in refused(ended, "failed pages"):
@@ -142,6 +143,7 @@ def with_a_pool_that_the_plan_does_not_know(tmp_path: Path, *load: str) -> Ended
         return measure(lab, tmp_path, ["-c", GENERATOR_THAT_KNOWS_NO_POOL], *load)
 
 
+@pytest.mark.slow
 def test_a_page_that_the_plan_does_not_expect_to_take_so_long_leaves_too_small_a_sample(tmp_path: Path) -> None:
     """Twenty calls of half a second by four connections: two and a half seconds a page."""
     ended = with_a_pool_that_the_plan_does_not_know(tmp_path, "--users=1", "--latency=0.5", "--fan-out=20")
@@ -150,6 +152,7 @@ def test_a_page_that_the_plan_does_not_expect_to_take_so_long_leaves_too_small_a
     )
 
 
+@pytest.mark.slow
 def test_a_queue_that_the_plan_does_not_expect_leaves_too_short_a_step(tmp_path: Path) -> None:
     """Eighty calls of a fifth of a second by four connections: each of eight users waits four seconds."""
     ended = with_a_pool_that_the_plan_does_not_know(tmp_path, "--users=8", "--latency=0.2")
@@ -203,6 +206,7 @@ def measure(
     return Ended(done.returncode, done.stdout + done.stderr, results)
 
 
+@pytest.mark.slow
 def test_a_load_generator_that_computes_too_much_is_not_believed(own_lab: ProcessRuntime, tmp_path: Path) -> None:
     """It computes more than its share, however little the machine lets it have beside others."""
     ended = measure(own_lab, tmp_path, ["-c", GENERATOR_THAT_COMPUTES], cpus=0.05)
@@ -210,6 +214,7 @@ def test_a_load_generator_that_computes_too_much_is_not_believed(own_lab: Proces
         assert check["remedy"] == "Fewer users, or a machine with more cores to spare."
 
 
+@pytest.mark.slow
 def test_a_load_generator_that_does_not_keep_its_schedule_is_not_believed(
     own_lab: ProcessRuntime, tmp_path: Path
 ) -> None:
