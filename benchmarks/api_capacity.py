@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 
 from hdrh.histogram import HdrHistogram
 
-from loadtests.analysis.readings import LATENESS
 from loadtests.errors import LabDown
 from loadtests.generator import sampler
+from loadtests.model.server_metrics import LATENESS
 
 LATENCY = 1.0  # seconds the api is asked to wait
 LADDER = (1_000, 2_500, 5_000, 7_500)  # calls in flight

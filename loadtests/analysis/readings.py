@@ -6,9 +6,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-LATENESS = "lab_call_lateness_seconds"  # of the api: its response time beyond the latency asked for
-LOOP_LAG = "lab_event_loop_lag_seconds"
-
 
 @dataclass(frozen=True, slots=True)
 class Reading:

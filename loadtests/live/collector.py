@@ -16,7 +16,7 @@ import psutil
 from locust.env import Environment
 
 from loadtests.analysis import capacity
-from loadtests.analysis.readings import LATENESS, LOOP_LAG, Reading, counted, grown, p99
+from loadtests.analysis.readings import Reading, counted, grown, p99
 from loadtests.generator import sampler
 from loadtests.live import workers
 from loadtests.live.calibration import Calibration
@@ -31,6 +31,7 @@ from loadtests.live.steady_window import SteadyWindow, Tick
 from loadtests.model.knobs import strategy_for
 from loadtests.model.load_level import LoadLevel
 from loadtests.model.prediction import Deployment, Prediction
+from loadtests.model.server_metrics import LATENESS, LOOP_LAG
 from loadtests.model.target import Target
 
 TICK = 1.0  # seconds

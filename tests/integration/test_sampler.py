@@ -17,10 +17,11 @@ import httpx
 import psutil
 import pytest
 
-from loadtests.analysis.readings import LATENESS, LOOP_LAG, Reading, grown, p99
+from loadtests.analysis.readings import Reading, grown, p99
 from loadtests.analysis.server_metrics import inside
 from loadtests.generator import sampler
 from loadtests.host.processes import free_port
+from loadtests.model.server_metrics import LATENESS, LOOP_LAG
 from services.aggregator.variants import STRATEGIES
 from services.telemetry import output, scrape
 from tests.integration.waiting import PATIENCE, read, wait_until

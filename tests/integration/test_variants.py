@@ -15,8 +15,9 @@ import httpx
 import pytest
 
 from loadtests import ROOT, experiments
-from loadtests.analysis.readings import LOOP_LAG, grown
+from loadtests.analysis.readings import grown
 from loadtests.generator import page
+from loadtests.model.server_metrics import LOOP_LAG
 from services.aggregator.pitfalls import BLOCKED, OWN_VIEW
 from services.aggregator.settings import MIDDLEWARE_SETS
 from services.aggregator.variants import STRATEGIES, VARIANTS
