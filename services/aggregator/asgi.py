@@ -9,13 +9,14 @@ from typing import Any
 import django
 from asgiref.sync import sync_to_async
 
-os.environ["DJANGO_SETTINGS_MODULE"] = "services.aggregator.settings"
+from services.aggregator.startup import refuse_other_than, settle
 
+refuse_other_than("asgi")
+os.environ["DJANGO_SETTINGS_MODULE"] = "services.aggregator.settings"
 django.setup()
 
 from services.aggregator import clients, models, settings, upstream  # noqa: E402  # all of these need settings
 from services.aggregator.django_threads import asgi_application  # noqa: E402
-from services.aggregator.startup import settle  # noqa: E402
 from services.bare import Receive, Scope, Send  # noqa: E402
 from services.telemetry import counters  # noqa: E402
 from services.telemetry.counting import count_asgi  # noqa: E402
@@ -41,7 +42,7 @@ async def lifespan(state: dict[str, Any], receive: Receive, send: Send) -> None:
     async with upstream.async_client() as client, clients.shared():
         loop = type(asyncio.get_running_loop())
         state.update(client=client, event_loop=f"{loop.__module__}.{loop.__qualname__}")
-        settle("asgi")
+        settle()
         await send({"type": "lifespan.startup.complete"})
         await receive()  # lifespan.shutdown
         watch.cancel()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 
+from loadtests.errors import LabDown
 from loadtests.generator import targets
 from loadtests.host import topology
+from loadtests.host.processes import ProcessRuntime
 from loadtests.report import predict
 from services.aggregator import article
 from services.aggregator.variants import STRATEGIES
@@ -186,3 +189,21 @@ def test_a_target_is_what_the_prediction_takes_it_for(logs: Path) -> None:
         assert (target.slots, target.workers, target.pools) == (expected.slots, expected.workers, expected.pools)
     assert found["wsgi"].pools == {"threadpool": 10}, "a client for each page"
     assert found["asgi"].pools == {"threadpool": 10, "gather": 14}
+
+
+@pytest.mark.parametrize(("service", "declared"), [("wsgi", "asgi"), ("asgi", "wsgi")])
+def test_a_server_that_is_declared_to_be_of_the_other_interface_does_not_start(
+    service: str, declared: str, logs: Path
+) -> None:
+    runtime = ProcessRuntime(logs)
+    runtime.prepare()
+    described = runtime.services[service]
+    runtime.services[service] = replace(described, environment={**described.environment, "INTERFACE": declared})
+    try:
+        with pytest.raises(LabDown, match=f"the service {service} is not healthy: it ended with exit status 3"):
+            runtime.up([service])
+    finally:
+        runtime.down()
+    assert f"INTERFACE must be {service} for services.aggregator.{service}; it is '{declared}'" in (
+        logs / f"{service}.log"
+    ).read_text(encoding="utf-8")
