@@ -42,6 +42,7 @@ from loadtests.model.measurement import UNANSWERED, Measurement
 from loadtests.model.prediction import Prediction
 from loadtests.model.run_options import RunOptions
 from loadtests.model.settings import Settings
+from loadtests.model.summary import Summary
 from loadtests.model.target import Target
 from loadtests.report import terminal
 from loadtests.report.delivery import deliver, reason
@@ -112,7 +113,7 @@ def main(asked: Experiment, options: RunOptions, folder: Path) -> ExitCode:
     return summary.verdict_of(result).exit_code
 
 
-def summarized(run: Run) -> dict[str, Any]:
+def summarized(run: Run) -> Summary:
     """Return what the run found, or a summary that says why its figures could not be put together."""
     try:
         return summary.summarize(run)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from loadtests.live.history import Sample
 from loadtests.live.sentence import digits
+from loadtests.model.summary import Plotted, StepSummary
 from loadtests.model.target import Target
 from loadtests.report.plots import COLOURS, PLOTS, TIME
 
@@ -47,7 +48,7 @@ class Arm:
     strategy: str
 
 
-def summary(arms: Sequence[Arm], samples: Sequence[Sample]) -> dict[str, Any]:
+def summary(arms: Sequence[Arm], samples: Sequence[Sample]) -> Plotted:
     """Return as much of a summary.json as a plot looks at."""
     return {
         "arms": [
@@ -92,7 +93,7 @@ def row(sample: Sample, targets: Iterable[str]) -> list[str]:
     return cells
 
 
-def cells_of(step: Mapping[str, Any]) -> list[str]:
+def cells_of(step: StepSummary) -> list[str]:
     inside, seconds = step["inside"], step["seconds"]
     cpu = None if inside["cpu_seconds"] is None else inside["cpu_seconds"] / seconds
     memory = None if inside["memory"] is None else inside["memory"] / 1e6

@@ -10,9 +10,9 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 from loadtests.live.second import WINDOW, Second, step
+from loadtests.model.summary import StepSummary
 
 LIMIT = 1800  # samples: half an hour of whole seconds
 RECENT = 180  # samples that are not merged, as far as that leaves enough that can be
@@ -27,7 +27,7 @@ class Sample:
     second: float
     length: float
     of: Mapping[str, Second]
-    steps: Mapping[str, Mapping[str, Any]]
+    steps: Mapping[str, StepSummary]
 
 
 @dataclass(frozen=True, slots=True)

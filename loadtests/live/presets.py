@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from loadtests.live.sentence import Shown
+from loadtests.model.summary import StepSummary
 
-Step = Mapping[str, Any]
 CLOSE = 1.5  # times as much or as long, and no more, is about the same; the window counts pages that end in bursts
 
 
@@ -25,7 +24,7 @@ class Preset:
     experiment: str
     title: str
     see: str
-    shows: Callable[[Step, Step], bool]
+    shows: Callable[[StepSummary, StepSummary], bool]
     knobs: Mapping[str, float | str]
 
     def is_true(self, shown: Sequence[Shown]) -> bool:
@@ -35,12 +34,12 @@ class Preset:
         return bool(with_slots and without) and self.shows(with_slots[0], without[0])
 
 
-def share_inside(step: Step) -> float:
+def share_inside(step: StepSummary) -> float:
     """Return the share of users whose pages are worked on."""
     return float(step["inside"]["pages_in_flight"] or 0) / float(step["users"] or 1)
 
 
-def seconds(step: Step, percentile: str = "p50") -> float:
+def seconds(step: StepSummary, percentile: str = "p50") -> float:
     return float(step["response_time"][percentile] or 0)
 
 

@@ -28,6 +28,7 @@ from loadtests.model.experiment import Arm, Experiment, Judgement, Point
 from loadtests.model.knobs import strategy_for
 from loadtests.model.load_level import LoadLevel
 from loadtests.model.measurement import Measurement
+from loadtests.model.summary import Summary
 from loadtests.model.target import Target
 from loadtests.model.units import digits
 from loadtests.report import html
@@ -58,7 +59,7 @@ def checked(window: SteadyWindow) -> RequestedLoad:
 
 def save(
     steady: SteadyWindow, targets: Mapping[str, Target], results: Path, before: Mapping[str, Any]
-) -> tuple[Path, dict[str, Any]]:
+) -> tuple[Path, Summary]:
     """Return the new folder and its summary; `before`: what is `known`. Raises BadInput if nothing can be saved."""
     requested = checked(steady)
     edge, window = steady.ticks()

@@ -18,6 +18,7 @@ from loadtests.analysis.histograms import histogram
 from loadtests.analysis.readings import p99_of
 from loadtests.analysis.statistics import PERCENTILES
 from loadtests.model.prediction import Prediction
+from loadtests.model.summary import StepSummary
 
 WINDOW = 5.0  # seconds that a figure looks back: ten pages end in one burst, and a second alone would show the bursts
 
@@ -96,7 +97,7 @@ def total(window: Sequence[Second]) -> float:
     return sum(one.cpu_seconds or 0.0 for one in window)
 
 
-def step(moment: float, window: Sequence[Second]) -> dict[str, Any]:
+def step(moment: float, window: Sequence[Second]) -> StepSummary:
     """Return the last seconds as a step of summary.json; `second` is the moment at which they end."""
     last = window[-1]
     length = sum(one.length for one in window)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from loadtests.analysis.validity import GENERATOR_CPU, LATENESS_SECONDS, LATENESS_SHARE
+from loadtests.model.summary import StepSummary
 
 MACHINE_CPU = 0.8  # of all cores; beyond it somebody waits for one
 LAG = 0.05  # seconds; a larger lag of the event loop is felt by every user
@@ -19,7 +19,7 @@ class Shown:
 
     name: str
     slots: int | None
-    step: Mapping[str, Any]
+    step: StepSummary
 
 
 @dataclass(frozen=True, slots=True)

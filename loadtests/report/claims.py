@@ -13,6 +13,7 @@ from typing import Any
 from loadtests.errors import BadInput
 from loadtests.experiments import catalogue
 from loadtests.model.experiment import Claim, Experiment
+from loadtests.model.summary import Summary
 from loadtests.results import files, folders
 
 
@@ -21,7 +22,7 @@ class Result:
     """An experiment and the content of its summary.json, or None when it has none."""
 
     experiment: Experiment
-    summary: Mapping[str, Any] | None
+    summary: Summary | None
 
 
 def check_path(text: str) -> None:
@@ -89,7 +90,7 @@ def kept(found: Sequence[Result], command: str) -> str:
     return json.dumps({"command": command, "runs": runs}, indent=1, ensure_ascii=False) + "\n"
 
 
-def slim(summary: Mapping[str, Any]) -> dict[str, Any]:
+def slim(summary: Summary) -> dict[str, Any]:
     """Return a summary without its checks and without the configuration of its services."""
     manifest = {name: value for name, value in summary["manifest"].items() if name != "services"}
     left_out = {"checks", "plots", "question", "noise_floor", "manifest"}

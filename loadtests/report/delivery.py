@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from loadtests.errors import LabError
+from loadtests.model.summary import Summary
 from loadtests.report import html, terminal
 from loadtests.results import summary
 
 
-def deliver(result: Mapping[str, Any], folder: Path, console: Console) -> None:
+def deliver(result: Summary, folder: Path, console: Console) -> None:
     """Write the summary, show the verdict, write the report. Raises LabError, with a sentence for each that failed."""
     failures = [
         failure

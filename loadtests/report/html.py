@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import plotly.offline
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from loadtests.model.summary import StepSummary, Summary
 from loadtests.model.units import digits, duration, size
 from loadtests.report.plots import arm_name, drawn
 from loadtests.results import files
 
 
-def render(summary: Mapping[str, Any]) -> str:
+def render(summary: Summary) -> str:
     """Render the report. Everything from outside is escaped; the plots' JSON cannot end its script element."""
     environment = Environment(
         loader=PackageLoader("loadtests.report"),
@@ -45,7 +44,7 @@ def render(summary: Mapping[str, Any]) -> str:
     )
 
 
-def by_worker(step: Mapping[str, Any]) -> bool:
+def by_worker(step: StepSummary) -> bool:
     """Return whether the step has several workers to tell apart."""
     return len(step["inside"]["workers"]) > 1
 
@@ -55,7 +54,7 @@ def count(value: float | None) -> str:
     return digits(value) if value is None or value % 1 else f"{value:,.0f}"
 
 
-def write(summary: Mapping[str, Any], folder: Path) -> Path:
+def write(summary: Summary, folder: Path) -> Path:
     """Write the report. Raises LabError."""
     path = folder / "report.html"
     files.write(path, render(summary))

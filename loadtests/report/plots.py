@@ -6,7 +6,7 @@ and another caption, because other things are drawn.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,16 +14,14 @@ import plotly.graph_objects as go
 
 from loadtests.model.knobs import KNOBS
 from loadtests.model.measurement import ENOUGH_PAGES
+from loadtests.model.summary import ArmSummary, Plotted, StepSummary, Summary
 from loadtests.model.units import digits, duration
 
 # Okabe and Ito's palette, told apart by colour-blind readers too; one colour an arm, everywhere.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
 MARKERS = ("circle", "diamond", "square", "triangle-up", "cross", "x", "star")
 
-Summary = Mapping[str, Any]
-Arm = Mapping[str, Any]
-Step = Mapping[str, Any]
-Value = Callable[[Step], float | None]
+Value = Callable[[StepSummary], float | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +32,13 @@ class Axis:
     title: str
     at: str
 
-    def x(self, step: Step) -> float | None:
+    def x(self, step: StepSummary) -> float | None:
         """Return the step's place on this axis; None if it has none."""
         if self.is_time:
             return float(step["second"])
         turned: float | None = step["knobs"].get(self.key)
         if self.key in {"users", "rate"} and not step["knobs"]:
-            turned = step[self.key]
+            turned = step["users"] if self.key == "users" else step["rate"]
         return turned
 
     @property
@@ -48,7 +46,7 @@ class Axis:
         """Return whether it is the live page's axis: its steps are moments, and hours of them make a line."""
         return self.key == "second"
 
-    def steps(self, arm: Arm) -> list[Step]:
+    def steps(self, arm: ArmSummary) -> list[StepSummary]:
         """Return those of the arm that lie on this axis."""
         return [step for step in arm["steps"] if self.x(step) is not None]
 
@@ -62,7 +60,7 @@ AXES = (
     *(Axis(knob.name, knob.help, knob.name.replace("_", " ")) for knob in KNOBS),
 )
 
-Draw = Callable[[Summary, Axis], go.Figure]
+Draw = Callable[[Plotted, Axis], go.Figure]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,17 +105,17 @@ def drawn(summary: Summary) -> Iterator[Drawn]:
             yield Drawn(title, caption, axis, one.draw(summary, axis))
 
 
-def places_on(axis: Axis, summary: Summary) -> set[float | None]:
+def places_on(axis: Axis, summary: Plotted) -> set[float | None]:
     return {axis.x(step) for arm in summary["arms"] for step in axis.steps(arm)}
 
 
-def arm_name(arm: Arm) -> str:
+def arm_name(arm: ArmSummary) -> str:
     slots = f"{arm['slots']} slots" if arm["slots"] else "no slots"
     label = f", {arm['label']}" if arm["label"] else ""
     return f"{arm['target']} · {arm['strategy'].replace('_', ' ')}{label} ({slots})"
 
 
-def short_names(summary: Summary) -> list[str]:
+def short_names(summary: Plotted) -> list[str]:
     """Return names that are as short as tells the arms apart."""
     targets = [arm["target"] for arm in summary["arms"]]
     strategies = {arm["strategy"] for arm in summary["arms"]}
@@ -144,7 +142,7 @@ class Line:
     dash: str = "solid"
     label: str = ""
     predicted: Value | None = None
-    spread: Callable[[Step], Sequence[float]] | None = None
+    spread: Callable[[StepSummary], Sequence[float]] | None = None
 
     def words(self, value: float) -> str:
         """Return the value as a reader sees it, with the unit that fits."""
@@ -162,7 +160,7 @@ class Line:
 SECONDS = {"s": 1.0, "ms": 1e-3}
 
 
-def figure_of(summary: Summary, axis: Axis, title: str, *lines: Line) -> go.Figure:
+def figure_of(summary: Plotted, axis: Axis, title: str, *lines: Line) -> go.Figure:
     """Draw lines over the axis; bars if there is only one place on it."""
     figure = empty_figure(axis, title)
     places = places_on(axis, summary)
@@ -193,12 +191,12 @@ def figure_of(summary: Summary, axis: Axis, title: str, *lines: Line) -> go.Figu
     return figure
 
 
-def family(arm: Arm) -> int:
+def family(arm: ArmSummary) -> int:
     """Return the colour of a bar: that of the arm's interface, as on the live page."""
     return 1 if arm["interface"] == "ASGI" else 0
 
 
-def curve(axis: Axis, index: int, steps: Sequence[Step], line: Line, name: str) -> Iterator[go.Scatter]:
+def curve(axis: Axis, index: int, steps: Sequence[StepSummary], line: Line, name: str) -> Iterator[go.Scatter]:
     error = {}
     if line.spread is not None and any(line.spread(step) for step in steps):
         spreads = [(line.value(step) or 0.0, line.spread(step)) for step in steps]
@@ -229,7 +227,7 @@ def curve(axis: Axis, index: int, steps: Sequence[Step], line: Line, name: str) 
         )
 
 
-def bar(index: int, steps: Sequence[Step], line: Line, name: str) -> Iterator[go.Bar | go.Scatter]:
+def bar(index: int, steps: Sequence[StepSummary], line: Line, name: str) -> Iterator[go.Bar | go.Scatter]:
     """Draw a bar. Its figure stands below the arm's name, because the predicted one is drawn at the bar's end."""
     known = [(step, value) for step in steps if (value := line.value(step)) is not None]
     places = [f"{name}<br><b>{line.words(value)}</b>" for _, value in known]
@@ -280,7 +278,7 @@ def empty_figure(axis: Axis, unit: str) -> go.Figure:
 def inside(name: str, factor: float = 1.0) -> Value:
     """Return what the services reported."""
 
-    def value(step: Step) -> float | None:
+    def value(step: StepSummary) -> float | None:
         said = step["inside"][name]
         return None if said is None else said * factor
 
@@ -301,7 +299,7 @@ def predicted(name: str) -> Value:
     "the repeats or, of one, of blocks of its pages.",
     "Whole pages per second, a bar for each arm. Short black line: what load, slots, pool and CPU predict.",
 )
-def goodput(summary: Summary, axis: Axis) -> go.Figure:
+def goodput(summary: Plotted, axis: Axis) -> go.Figure:
     line = Line(
         lambda step: step["goodput"],
         "pages/s",
@@ -322,7 +320,7 @@ def goodput(summary: Summary, axis: Axis) -> go.Figure:
     "below has p95, p99 and the slowest. "
     f"{PREDICTED}",
 )
-def response_time(summary: Summary, axis: Axis) -> go.Figure:
+def response_time(summary: Plotted, axis: Axis) -> go.Figure:
     def line(percentile: str, dash: str, expected: Value | None = None) -> Line:
         return Line(
             lambda step: step["response_time"][percentile],
@@ -346,7 +344,7 @@ def response_time(summary: Summary, axis: Axis) -> go.Figure:
     "Pages in flight inside the aggregator, the median of a reading a second. A target with slots has no more of them "
     f"than slots; the rest of the users queues. The table below has the calls in flight at the api. {PREDICTED}",
 )
-def external_concurrency(summary: Summary, axis: Axis) -> go.Figure:
+def external_concurrency(summary: Plotted, axis: Axis) -> go.Figure:
     def line(what: str, dash: str, label: str) -> Line:
         return Line(
             lambda step: step["inside"][what] or None,  # a logarithm has no zero
@@ -374,8 +372,8 @@ def external_concurrency(summary: Summary, axis: Axis) -> go.Figure:
     "CPU time that a server takes for one page, all its processes together, where there were enough pages to tell. "
     "At 10 ms per page one core tops out at 100 pages/s, whatever the slots.",
 )
-def cpu_per_page(summary: Summary, axis: Axis) -> go.Figure:
-    def value(step: Step) -> float | None:
+def cpu_per_page(summary: Plotted, axis: Axis) -> go.Figure:
+    def value(step: StepSummary) -> float | None:
         if step["pages"] < ENOUGH_PAGES or step["cpu_per_page"] is None:
             return None
         return float(step["cpu_per_page"]) * 1000
@@ -389,7 +387,7 @@ def cpu_per_page(summary: Summary, axis: Axis) -> go.Figure:
     "or to the container's limit, is about to bend the others.",
     "Cores that the server's processes compute on. A Python process has one at the most.",
 )
-def cpu(summary: Summary, axis: Axis) -> go.Figure:
+def cpu(summary: Plotted, axis: Axis) -> go.Figure:
     return figure_of(summary, axis, "cores", Line(lambda step: per_second(step, "cpu_seconds"), "cores"))
 
 
@@ -400,8 +398,8 @@ def cpu(summary: Summary, axis: Axis) -> go.Figure:
     "Answers per second that were no whole page: wrong status, a call missing, or no answer at all. They do not count "
     "as goodput, however fast they were.",
 )
-def failures(summary: Summary, axis: Axis) -> go.Figure:
-    def value(step: Step) -> float | None:
+def failures(summary: Plotted, axis: Axis) -> go.Figure:
+    def value(step: StepSummary) -> float | None:
         return step["failures"] / step["seconds"] if step["seconds"] else None
 
     return figure_of(summary, axis, "failures/s", Line(value, "failures/s"))
@@ -414,7 +412,7 @@ def failures(summary: Summary, axis: Axis) -> go.Figure:
     "Users of each target: everybody asks for the next page as soon as the last one is there, or half a second after "
     "it has failed.",
 )
-def users(summary: Summary, axis: Axis) -> go.Figure:
+def users(summary: Plotted, axis: Axis) -> go.Figure:
     return figure_of(summary, axis, "users", Line(lambda step: step["users"], "users", whole=True))
 
 
@@ -424,7 +422,7 @@ def users(summary: Summary, axis: Axis) -> go.Figure:
     "or a page in flight takes is the slope.",
     "Megabytes of the server's processes, shared pages counted once; the highest of a reading a second.",
 )
-def memory(summary: Summary, axis: Axis) -> go.Figure:
+def memory(summary: Plotted, axis: Axis) -> go.Figure:
     return figure_of(summary, axis, "MB", Line(inside("memory", 1e-6), "MB"))
 
 
@@ -435,7 +433,7 @@ def memory(summary: Summary, axis: Axis) -> go.Figure:
     "Threads of the server's processes, the most of a reading a second: those that hold pages, that make calls, and "
     "those that Django starts for a request under ASGI.",
 )
-def threads(summary: Summary, axis: Axis) -> go.Figure:
+def threads(summary: Plotted, axis: Axis) -> go.Figure:
     return figure_of(summary, axis, "threads", Line(inside("threads"), "threads", whole=True))
 
 
@@ -446,7 +444,7 @@ def threads(summary: Summary, axis: Axis) -> go.Figure:
     "How late the event loop comes back to a task that slept a tenth of a second: p99. Every page of the process waits "
     "as long, whoever made the loop wait. WSGI has no such loop, and no bar.",
 )
-def event_loop_lag(summary: Summary, axis: Axis) -> go.Figure:
+def event_loop_lag(summary: Plotted, axis: Axis) -> go.Figure:
     return figure_of(summary, axis, "ms", Line(inside("loop_lag_p99", 1000), "ms"))
 
 
@@ -461,12 +459,16 @@ FIRST_BYTE = (  # bars in either form: those of the highest step
     FIRST_BYTE,
     FIRST_BYTE,
 )
-def first_byte(summary: Summary, axis: Axis) -> go.Figure:
+def first_byte(summary: Plotted, axis: Axis) -> go.Figure:
     figure = empty_figure(axis, "seconds")
-    for key, label, shade in (("first_byte", "first byte", ""), ("response_time", "last byte", "/")):
+    shown = [arm["steps"][-1] if arm["steps"] else None for arm in summary["arms"]]
+    for label, shade, medians in (
+        ("first byte", "", [step and step["first_byte"]["p50"] for step in shown]),
+        ("last byte", "/", [step and step["response_time"]["p50"] for step in shown]),
+    ):
         figure.add_bar(
             orientation="h",
-            x=[arm["steps"][-1][key]["p50"] if arm["steps"] else None for arm in summary["arms"]],
+            x=medians,
             y=short_names(summary),
             name=label,
             marker={"color": COLOURS[0] if shade else COLOURS[4], "pattern": {"shape": shade}},
@@ -487,7 +489,7 @@ def first_byte(summary: Summary, axis: Axis) -> go.Figure:
     "were hung up on when the user left.",
     "Calls per second that the api answered although every user had left by then: work for nobody.",
 )
-def done_for_nobody(summary: Summary, axis: Axis) -> go.Figure:
+def done_for_nobody(summary: Plotted, axis: Axis) -> go.Figure:
     answered = counted("api_calls_answered", "calls/s", "solid", "answered")
     return figure_of(
         summary, axis, "calls/s", answered, counted("api_calls_abandoned", "calls/s", "dash", "hung up on")
@@ -501,7 +503,7 @@ def done_for_nobody(summary: Summary, axis: Axis) -> go.Figure:
     "Tasks that pages left behind, per second: those that finished. What else was started was cancelled with the event "
     "loop of its page.",
 )
-def background(summary: Summary, axis: Axis) -> go.Figure:
+def background(summary: Plotted, axis: Axis) -> go.Figure:
     finished = counted("background_finished", "tasks/s", "solid", "finished")
     return figure_of(summary, axis, "tasks/s", finished, counted("background_started", "tasks/s", "dash", "started"))
 
@@ -510,6 +512,6 @@ def counted(name: str, unit: str, dash: str, label: str) -> Line:
     return Line(lambda step: per_second(step, name), unit, dash=dash, label=label)
 
 
-def per_second(step: Step, name: str) -> float | None:
+def per_second(step: StepSummary, name: str) -> float | None:
     said = step["inside"][name]
     return None if said is None or not step["seconds"] else said / step["seconds"]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from rich.console import Console, ConsoleDimensions
 from rich.table import Table as Grid
 from rich.text import Text
 
+from loadtests.model.summary import ArmSummary, StepSummary, Summary
 from loadtests.model.units import UNKNOWN, digits, duration
 
 UNWRAPPED = 100_000  # columns: a file or a pipe has no edge
@@ -104,12 +105,12 @@ COLUMNS = (
 )
 
 
-def table(summary: Mapping[str, Any]) -> Table:
+def table(summary: Summary) -> Table:
     """Return the table of a run, which fits into 80 columns."""
     return Table(COLUMNS, [cells(arm, step) for arm in summary["arms"] for step in arm["steps"]])
 
 
-def cells(arm: Mapping[str, Any], step: Mapping[str, Any]) -> list[str]:
+def cells(arm: ArmSummary, step: StepSummary) -> list[str]:
     predicted = step["predicted"]
     at_most = "≤ " if predicted["failing"] is None and predicted["goodput"] is not None else ""
     return [
@@ -130,7 +131,7 @@ def plus_minus(value: float, interval: Sequence[float] | None) -> str:
     return f"{digits(value)} ±{digits(max(value - interval[0], interval[1] - value, 0.0))}"
 
 
-def show(summary: Mapping[str, Any], console: Console) -> None:
+def show(summary: Summary, console: Console) -> None:
     console.print()
     table(summary).print(console)
     console.print()

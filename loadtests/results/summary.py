@@ -23,6 +23,13 @@ from loadtests.model.experiment import Arm, Experiment, Point
 from loadtests.model.load_level import PATIENCE
 from loadtests.model.prediction import Deployment, Prediction
 from loadtests.model.settings import Settings
+from loadtests.model.summary import (
+    ArmSummary,
+    ComparisonSummary,
+    Manifest,
+    StepSummary,
+    Summary,
+)
 from loadtests.model.target import Target
 from loadtests.results import files
 
@@ -38,7 +45,7 @@ class Run:
     targets: Mapping[str, Target]
     planned: int
     measured: Sequence[Measured]
-    manifest: Mapping[str, Any]
+    manifest: Manifest
     stopped_because: str | None = None
     objections: Sequence[Check] = ()  # known before anything is looked at
 
@@ -50,7 +57,7 @@ class Run:
         return f"{len(self.measured)} of {self.planned} measurements: {self.stopped_because or 'the rest is missing.'}"
 
 
-def summarize(run: Run) -> dict[str, Any]:
+def summarize(run: Run) -> Summary:
     """Return the content of summary.json."""
     known_floor = run.manifest.get("noise_floor")
     floor = noise.at_least(known_floor)
@@ -127,7 +134,7 @@ def middle(measured: Iterable[Measured], step: LevelFigures) -> float:
     return median(one.measurement.warm_up + one.seconds / 2 for one in same)
 
 
-def deployment(target: Target, manifest: Mapping[str, Any]) -> Deployment:
+def deployment(target: Target, manifest: Manifest) -> Deployment:
     """Return what the target and the manifest say of it. A Python process computes on one core at a time."""
     services = manifest.get("services", {})
     service, api = services.get(target.name, {}), services.get("api", {})
@@ -201,11 +208,11 @@ def match_of(arm: ArmFigures, free: ArmFigures, others: Sequence[ArmFigures]) ->
     return predicted
 
 
-def verdict_of(summary: Mapping[str, Any]) -> Verdict:
+def verdict_of(summary: Summary) -> Verdict:
     return Verdict(**summary["verdict"])
 
 
-def arm_of(arm: ArmFigures) -> dict[str, Any]:
+def arm_of(arm: ArmFigures) -> ArmSummary:
     return {
         "target": arm.arm.target,
         "strategy": arm.arm.strategy,
@@ -219,7 +226,7 @@ def arm_of(arm: ArmFigures) -> dict[str, Any]:
     }
 
 
-def step_of(step: LevelFigures, predicted: Prediction | None, apart: Gap | None) -> dict[str, Any]:
+def step_of(step: LevelFigures, predicted: Prediction | None, apart: Gap | None) -> StepSummary:
     return {
         "name": step.level.name,
         "users": step.level.users,
@@ -241,7 +248,7 @@ def step_of(step: LevelFigures, predicted: Prediction | None, apart: Gap | None)
         "seconds": step.seconds,
         "cpu_per_page": step.cpu_per_page,
         "cpu_beside": step.cpu_beside,
-        "machine": step.machine and {**asdict(step.machine), "taken": step.machine.taken},
+        "machine": None if step.machine is None else {**asdict(step.machine), "taken": step.machine.taken},
         "inside": {**asdict(step.inside), "workers": [asdict(worker) for worker in step.inside.workers]},
         "predicted": predicted_of(predicted),
         "limited_by": limited_by(apart, predicted),
@@ -308,7 +315,7 @@ def or_nan(value: float | None) -> float:
     return math.nan if value is None else value
 
 
-def comparison(points: Sequence[Point]) -> dict[str, Any]:
+def comparison(points: Sequence[Point]) -> ComparisonSummary:
     """Return how many times the first arm's goodput the last arm's is, at the highest step."""
     if not points or not points[0].goodput:
         return {"step": None, "of": None, "to": None, "ratio": None, "ratio_interval": None}
@@ -322,6 +329,6 @@ def comparison(points: Sequence[Point]) -> dict[str, Any]:
     }
 
 
-def write(summary: Mapping[str, Any], folder: Path) -> None:
+def write(summary: Summary, folder: Path) -> None:
     """Write summary.json. Raises LabError."""
     files.write(folder / "summary.json", json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

@@ -4,7 +4,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,6 +12,7 @@ from loadtests.errors import ExitCode, LabDown
 from loadtests.experiments import find
 from loadtests.host import launch
 from loadtests.model.experiment import Claim, Experiment
+from loadtests.model.summary import Summary
 from loadtests.report import claims
 from loadtests.report.claims import Result, document, status
 from loadtests.results.summary import summarize, write
@@ -32,7 +32,7 @@ SPOILT = summarize(run(measured(WSGI, 100, 10.0), measured(ASGI, 100, 97.0, gene
     ("summary", "said"),
     [(HELD, "**depends on the slots**"), (TIE, "**a tie**"), (SPOILT, "not measured"), (None, "not measured")],
 )
-def test_a_claim_is_as_its_run_ended(summary: dict[str, Any] | None, said: str) -> None:
+def test_a_claim_is_as_its_run_ended(summary: Summary | None, said: str) -> None:
     assert status(CLAIM, Result(EXPERIMENT, summary)) == said
 
 

@@ -45,7 +45,7 @@ def summary(*arms: dict[str, Any], **extra: Any) -> dict[str, Any]:
     }
 
 
-def compared(a: dict[str, Any], b: dict[str, Any]) -> Comparison:
+def compared(a: object, b: object) -> Comparison:
     return compare(parse(a), parse(b))
 
 

@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from loadtests.errors import LabError
+from loadtests.model.summary import Summary
 from loadtests.report import html, terminal
 from loadtests.report.delivery import deliver
 from loadtests.results import summary
@@ -19,7 +20,7 @@ Failing = tuple[Any, str, Any, str, set[str]]
 
 
 @pytest.fixture(scope="module")
-def result() -> dict[str, Any]:
+def result() -> Summary:
     return summarize(good_run())
 
 
@@ -31,7 +32,7 @@ def no_space(*_: object) -> NoReturn:
     raise OSError(28, "No space left on device")
 
 
-def test_summary_verdict_and_report_are_handed_over(result: dict[str, Any], tmp_path: Path) -> None:
+def test_summary_verdict_and_report_are_handed_over(result: Summary, tmp_path: Path) -> None:
     shown = io.StringIO()
     deliver(result, tmp_path, Console(file=shown, width=80))
     assert json.loads((tmp_path / "summary.json").read_text()) == result
@@ -49,7 +50,7 @@ def test_summary_verdict_and_report_are_handed_over(result: dict[str, Any], tmp_
     ],
 )
 def test_what_fails_costs_nothing_else_and_is_a_sentence(
-    failing: Failing, result: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    failing: Failing, result: Summary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module, name, broken, said, left = failing
     monkeypatch.setattr(module, name, broken)

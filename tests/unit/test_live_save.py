@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import jsonschema
 import pytest
@@ -17,11 +16,12 @@ from loadtests.live.save import save as save_known
 from loadtests.live.steady_window import LONGEST, SteadyWindow
 from loadtests.model.load_level import LoadLevel
 from loadtests.model.prediction import Deployment
+from loadtests.model.summary import Summary
 from tests.unit.factories import SETTINGS, TARGETS
 from tests.unit.live import requested, second, steady_window, tick
 
 
-def save(made: SteadyWindow, folder: Path, runtime: str = "process") -> tuple[Path, dict[str, Any]]:
+def save(made: SteadyWindow, folder: Path, runtime: str = "process") -> tuple[Path, Summary]:
     return save_known(made, TARGETS, folder, known(made, runtime))
 
 

@@ -6,13 +6,13 @@ import os
 import re
 from collections import Counter
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from rich.console import Console
 
 from loadtests.analysis.histograms import histogram
 from loadtests.model.server_metrics import Worker
+from loadtests.model.summary import Summary
 from loadtests.report import html, terminal
 from loadtests.report.plots import PLOTS, drawn
 from loadtests.report.terminal import Column, Table
@@ -21,17 +21,17 @@ from tests.unit.factories import ASGI, INSIDE, MANIFEST, WSGI, good_run, measure
 
 
 @pytest.fixture(scope="module")
-def result() -> dict[str, Any]:
+def result() -> Summary:
     return summarize(good_run())
 
 
-def test_the_report_asks_nothing_of_another_host(result: dict[str, Any]) -> None:
+def test_the_report_asks_nothing_of_another_host(result: Summary) -> None:
     page = html.render(result)
     assert not re.findall(r"<(?:script|link|img|iframe)[^>]*(?:src|href)=", page)
     assert "@import" not in page.partition("<script>")[0]
 
 
-def test_the_report_shows_verdict_command_captions_and_every_step(result: dict[str, Any]) -> None:
+def test_the_report_shows_verdict_command_captions_and_every_step(result: Summary) -> None:
     page = html.render(result)
     assert result["verdict"]["sentence"] in page
     assert "make loadtest" in page
@@ -64,21 +64,21 @@ def test_an_incomplete_run_is_marked() -> None:
     assert "incomplete" in page
 
 
-def test_every_plot_shows_both_targets(result: dict[str, Any]) -> None:
+def test_every_plot_shows_both_targets(result: Summary) -> None:
     for plot in drawn(result):
         names = " ".join(trace["name"] for trace in json.loads(plot.figure.to_json())["data"])
         assert "wsgi" in names
         assert "asgi" in names
 
 
-def shown(result: dict[str, Any], width: int) -> list[str]:
+def shown(result: Summary, width: int) -> list[str]:
     out = io.StringIO()
     terminal.show(result, Console(width=width, file=out))
     return out.getvalue().splitlines()
 
 
 @pytest.mark.parametrize("width", [1, 20, 30, 40, 60, 80, 200])
-def test_a_terminal_of_any_width_shows_the_verdict_and_whole_figures(result: dict[str, Any], width: int) -> None:
+def test_a_terminal_of_any_width_shows_the_verdict_and_whole_figures(result: Summary, width: int) -> None:
     lines = shown(result, width)
     text = "".join(lines)
     assert max(map(len, lines)) <= width
@@ -90,7 +90,7 @@ def test_a_terminal_of_any_width_shows_the_verdict_and_whole_figures(result: dic
             assert any(word.startswith(figure) for word in words), figure
 
 
-def test_eighty_columns_are_enough_for_all_of_them(result: dict[str, Any]) -> None:
+def test_eighty_columns_are_enough_for_all_of_them(result: Summary) -> None:
     heading = next(line for line in shown(result, 80) if line.startswith("arm"))
     assert heading.split() == ["arm", "slots", "load", "pages/s", "predicted", "p50", "p95", "p99", "failed"]
     assert not any("Left out" in line for line in shown(result, 80))
@@ -124,7 +124,7 @@ def test_only_the_first_column_is_broken_and_between_words() -> None:
 
 @pytest.mark.parametrize("columns", ["0", "40", "80"])
 def test_a_pipe_is_not_wrapped_and_has_no_blanks_at_the_end(
-    columns: str, result: dict[str, Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    columns: str, result: Summary, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
         monkeypatch.delenv(name, raising=False)
