@@ -2,17 +2,21 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import jsonschema
 import pytest
 
 from loadtests import experiments
+from loadtests.analysis.machine import Machine
 from loadtests.model.experiment import Arm, Judgement
 from loadtests.model.load_level import LoadLevel
-from loadtests.model.server_metrics import Worker
+from loadtests.model.prediction import Prediction
+from loadtests.model.server_metrics import Inside, Worker
+from loadtests.model.summary import ArmSummary, ComparisonSummary, StepSummary, Summary, VerdictSummary
 from loadtests.results import summary
 from loadtests.results.summary import Run, summarize
 from tests.unit.factories import ASGI, INSIDE, MANIFEST, TARGETS, WSGI, good_run, measured, run, target
@@ -25,6 +29,31 @@ def schema(root: Path) -> dict[str, Any]:
     loaded: dict[str, Any] = json.loads((root / "docs" / "summary.schema.json").read_text())
     jsonschema.Draft202012Validator.check_schema(loaded)
     return loaded
+
+
+@pytest.mark.parametrize(
+    ("described", "typed"),
+    [
+        (lambda schema: schema, Summary),
+        (lambda schema: schema["properties"]["comparison"], ComparisonSummary),
+        (lambda schema: schema["properties"]["verdict"], VerdictSummary),
+        (lambda schema: schema["$defs"]["arm"], ArmSummary),
+        (lambda schema: schema["$defs"]["step"], StepSummary),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_the_types_have_the_fields_that_the_schema_describes(
+    schema: dict[str, Any], described: Callable[[dict[str, Any]], dict[str, Any]], typed: type
+) -> None:
+    assert get_type_hints(typed).keys() - {"second"} == described(schema)["properties"].keys()
+
+
+@pytest.mark.parametrize(("part", "fields_of"), [("inside", Inside), ("machine", Machine), ("predicted", Prediction)])
+def test_what_a_step_holds_of_other_models_is_what_they_have(
+    schema: dict[str, Any], part: str, fields_of: type
+) -> None:
+    of_the_model = {field.name for field in fields(fields_of)} | {"taken"}
+    assert schema["$defs"]["step"]["properties"][part]["properties"].keys() <= of_the_model
 
 
 def test_a_complete_run_is_confirmed_and_matches_the_schema(schema: dict[str, Any]) -> None:
