@@ -38,17 +38,17 @@ def plan(experiment: Experiment, settings: Settings, predict: Predict, pace: Pac
     measurements = []
     forward = True
     for repeat in range(experiment.repeats):
-        for step in experiment.levels:
+        for level in experiment.levels:
             for arm in experiment.arms if forward else tuple(reversed(experiment.arms)):
-                turned = settings.turned({**arm.knobs, **step.knobs})
-                warm_up, window, drain = lengths(arm, step, predict(arm, step, turned), pace)
+                turned = settings.turned({**arm.knobs, **level.knobs})
+                warm_up, window, drain = lengths(arm, level, predict(arm, level, turned), pace)
                 turn = arm.takes or page_time(turned, arm.strategy)
-                measurements.append(Measurement(arm, step, turned, repeat, warm_up, window, turn, drain))
+                measurements.append(Measurement(arm, level, turned, repeat, warm_up, window, turn, drain))
             forward = not forward
     return measurements
 
 
-def lengths(arm: Arm, step: LoadLevel, predicted: Prediction, pace: Pace) -> tuple[float, float, float]:
+def lengths(arm: Arm, level: LoadLevel, predicted: Prediction, pace: Pace) -> tuple[float, float, float]:
     """Return the seconds of warm-up, window and drain, long enough for what is expected.
 
     Users queue from the first moment on where a target is out of slots, so that after one page time each page meets
@@ -57,18 +57,18 @@ def lengths(arm: Arm, step: LoadLevel, predicted: Prediction, pace: Pace) -> tup
     they go on: there is nothing to wait for, but the queue has to drain afterwards.
     """
     unhurried = arm.takes or predicted.page_time
-    expected = unhurried if step.is_open else arm.takes or predicted.response_time
+    expected = unhurried if level.is_open else arm.takes or predicted.response_time
     turns = TURNS_OF_FAILURES if arm.fails or predicted.failing == 1 else TURNS
     fails_after = 0.0 if arm.takes else predicted.failure_time or 0.0
     if math.isinf(fails_after):  # arrivals queue without an end
         fails_after = 0.0
-    warm_up = pace.warm_up + max(unhurried, fails_after) + step.think
+    warm_up = pace.warm_up + max(unhurried, fails_after) + level.think
     window = max(pace.window, turns * expected, TURNS_OF_FAILURES * fails_after)
-    if not step.is_open:  # a few users have to begin pages enough in it
-        window = whole_turns(max(window, (FEWEST_PAGES + 1) * (expected + step.think) / step.amount), unhurried)
+    if not level.is_open:  # a few users have to begin pages enough in it
+        window = whole_turns(max(window, (FEWEST_PAGES + 1) * (expected + level.think) / level.amount), unhurried)
     drain = max(expected, fails_after)
-    if step.is_open:
-        drain = max(expected, fails_after) + max(0.0, step.amount / predicted.ended - 1) * (warm_up + window)
+    if level.is_open:
+        drain = max(expected, fails_after) + max(0.0, level.amount / predicted.ended - 1) * (warm_up + window)
     return warm_up, window, drain
 
 

@@ -24,10 +24,10 @@ class Progress:
     def __init__(self, console: Console, planned: Sequence[Measurement]) -> None:
         self._console = console
         self._moves = console.is_terminal and not console.is_dumb_terminal  # a dumb one cannot write over a line
-        self._lengths = [step.seconds for step in planned]  # of a step that has ended: what it took
+        self._lengths = [measurement.seconds for measurement in planned]  # of a step that has ended: what it took
         self._number = 0
         self._begun = time.monotonic()
-        self._step: Measurement | None = None
+        self._measurement: Measurement | None = None
         self._lengthened = 0.0
         self._live = Live(console=console, transient=True, auto_refresh=False)
 
@@ -42,11 +42,11 @@ class Progress:
         if self._moves:
             self._live.stop()
 
-    def begin(self, step: Measurement) -> None:
+    def begin(self, measurement: Measurement) -> None:
         now = time.monotonic()
         if self._number:
             self._lengths[self._number - 1] = now - self._begun
-        self._step, self._begun, self._lengthened = step, now, 0.0
+        self._measurement, self._begun, self._lengthened = measurement, now, 0.0
         self._number += 1
         if not self._moves:
             self._console.print(f"{self._headline()}; {clock(self.left)} left")
@@ -99,10 +99,10 @@ class Progress:
         return line
 
     def _headline(self) -> str:
-        if self._step is None:
+        if self._measurement is None:
             return "starting"
-        arm = self._step.arm
-        return f"{self._number}/{len(self._lengths)} {arm.target} {arm.strategy}, {self._step.level.name}"
+        arm = self._measurement.arm
+        return f"{self._number}/{len(self._lengths)} {arm.target} {arm.strategy}, {self._measurement.level.name}"
 
 
 def clock(seconds: float) -> str:

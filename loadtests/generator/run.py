@@ -86,26 +86,26 @@ def main(asked: Experiment, options: RunOptions, folder: Path) -> ExitCode:
 
     described = manifest.complete(folder, settings, found, repeats=experiment.repeats, quick=options.quick)
 
-    def predict(arm: Arm, step: LoadLevel, turned: Settings) -> Prediction:
+    def predict(arm: Arm, level: LoadLevel, turned: Settings) -> Prediction:
         deployment = summary.deployment(found[arm.target], described)
         deployment = deployment.with_client(arm.strategy, arm.pool, arm.timeout)
-        return capacity.predict(turned, arm.strategy, deployment, step, holds=arm.holds)
+        return capacity.predict(turned, arm.strategy, deployment, level, holds=arm.holds)
 
     pace = QUICK if options.quick else NORMAL
-    steps = plan(experiment, settings, predict, pace)
+    measurements = plan(experiment, settings, predict, pace)
     run = Run(
         experiment=experiment,
         settings=settings,
         targets=found,
-        planned=len(steps),
+        planned=len(measurements),
         measured=(),
         manifest=described,
     )
     uncertainty.load_scipy()
-    console.print(introduction(experiment, settings, found, steps))
-    with Progress(console, steps) as progress:
+    console.print(introduction(experiment, settings, found, measurements))
+    with Progress(console, measurements) as progress:
         generator = Generator(found, settings, folder, progress, interrupted)
-        run = walk(generator, steps, run)
+        run = walk(generator, measurements, run)
     result = summarized(run)
     deliver(result, folder, console)
     if generator.interrupted.is_set():
@@ -123,11 +123,11 @@ def summarized(run: Run) -> Summary:
 
 
 def introduction(
-    experiment: Experiment, settings: Settings, found: Mapping[str, Target], steps: Sequence[Measurement]
+    experiment: Experiment, settings: Settings, found: Mapping[str, Target], measurements: Sequence[Measurement]
 ) -> str:
     arms = "; ".join(f"{arm.words}, {slots_text(found[arm.target].slots)}" for arm in experiment.arms)
-    load = ", ".join(step.name for step in experiment.levels)
-    seconds = sum(step.seconds for step in steps)
+    load = ", ".join(level.name for level in experiment.levels)
+    seconds = sum(measurement.seconds for measurement in measurements)
     return f"{experiment.name}: {settings.words}, at {load}; about {seconds:.0f} s\n{arms}"
 
 
@@ -152,45 +152,45 @@ def stop_without_launcher() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def walk(generator: Generator, steps: Sequence[Measurement], run: Run) -> Run:
+def walk(generator: Generator, measurements: Sequence[Measurement], run: Run) -> Run:
     """Measure one step after the other; the raw data of each is on disk before the next begins, or none does."""
     measured: list[Measured] = []
     warnings = list(run.manifest.get("warnings", ()))
     because = None
     try:
-        for step in steps:
-            if busy := left_over(generator, step):
-                because = f"{busy} before {step.name}: something else uses the lab."
+        for measurement in measurements:
+            if busy := left_over(generator, measurement):
+                because = f"{busy} before {measurement.name}: something else uses the lab."
                 break
-            one, intervals = measure(generator, step)
-            measured.append(one)
+            outcome, intervals = measure(generator, measurement)
+            measured.append(outcome)
             try:
-                raw.keep(generator.folder, one, intervals)
+                raw.keep(generator.folder, outcome, intervals)
             except (OSError, LabError) as error:  # a full disk, which the figures in memory do not need
-                warnings.append(f"The raw data of {step.name} could not be written: {reason(error)}.")
-            if not one.pages and not step.arm.fails:
-                failures = one.failures.most_common(1)
+                warnings.append(f"The raw data of {measurement.name} could not be written: {reason(error)}.")
+            if not outcome.pages and not measurement.arm.fails:
+                failures = outcome.failures.most_common(1)
                 fault = failures[0][0] if failures else "no answer came"
-                because = f"no page of {step.name} was whole ({fault}), so the remaining steps were skipped."
+                because = f"no page of {measurement.name} was whole ({fault}), so the remaining steps were skipped."
                 break
     except Interrupted:
         because = "it was interrupted."
     except Exception as error:  # noqa: BLE001  # a bug, and what was measured before it is not to be had again
         because = f"the load generator failed: {reason(error)}."
-    known = {**run.manifest, "warnings": warnings}
-    return replace(run, measured=tuple(measured), manifest=known, stopped_because=because)
+    described = {**run.manifest, "warnings": warnings}
+    return replace(run, measured=tuple(measured), manifest=described, stopped_because=because)
 
 
-def left_over(generator: Generator, step: Measurement) -> str | None:
+def left_over(generator: Generator, measurement: Measurement) -> str | None:
     """Let end what is in flight, as pages that were abandoned at a step's end may be; None when it has."""
-    target = generator.targets[step.arm.target]
-    deadline = time.monotonic() + DRAIN_EXTRA + step.seconds
+    target = generator.targets[measurement.arm.target]
+    deadline = time.monotonic() + DRAIN_EXTRA + measurement.seconds
     while True:
         calls = in_flight(target.api_metrics, "lab_calls_in_flight")
         pages = 0 if calls else in_flight(target.metrics, "lab_pages_in_flight")
         if not calls and not pages:
             return None
-        left = f"{calls} calls at the api" if calls else f"{pages} pages at {step.arm.target}"
+        left = f"{calls} calls at the api" if calls else f"{pages} pages at {measurement.arm.target}"
         if time.monotonic() > deadline:
             return f"there are still {left}"
         generator.progress.say(f"waiting for {left} to end")
@@ -203,15 +203,15 @@ def in_flight(metrics_url: str, name: str) -> int:
     return (reading.number(name) or 0) if reading else 0
 
 
-def measure(generator: Generator, step: Measurement) -> tuple[Measured, list[Interval]]:
+def measure(generator: Generator, measurement: Measurement) -> tuple[Measured, list[Interval]]:
     """Return what was measured, and its interval log."""
-    recorder, target = Recorder(), generator.targets[step.arm.target]
-    load = begin_load(generator, step, recorder)
-    generator.progress.begin(step)
+    recorder, target = Recorder(), generator.targets[measurement.arm.target]
+    load = begin_load(generator, measurement, recorder)
+    generator.progress.begin(measurement)
     before = sampler.read(target.metrics), sampler.read(target.api_metrics)
     try:
         load.start()
-        generator.progress.wait(step.warm_up, generator.pause, lambda: "warming up")
+        generator.progress.wait(measurement.warm_up, generator.pause, lambda: "warming up")
         inner: list[Reading | None] = []
         api: list[Reading | None] = []
 
@@ -224,8 +224,8 @@ def measure(generator: Generator, step: Measurement) -> tuple[Measured, list[Int
         machine_before, throttled_before = sampler.moment(), sampler.own_throttled_seconds()
         clock_before = time.time() - time.monotonic()
         recorder.open()
-        generator.progress.wait(step.window, generator.pause, status)
-        while missing := seconds_missing(recorder, step):
+        generator.progress.wait(measurement.window, generator.pause, status)
+        while missing := seconds_missing(recorder, measurement):
             generator.progress.lengthen(missing)
             generator.progress.wait(missing, generator.pause, status)
         recorder.close()
@@ -234,12 +234,12 @@ def measure(generator: Generator, step: Measurement) -> tuple[Measured, list[Int
         clock_step = abs(time.time() - time.monotonic() - clock_before)
         status()
         memory = sampler.own_limited_memory()
-        follow(generator, step, load, recorder)
+        follow(generator, measurement, load, recorder)
     finally:
         load.quit()
     cut_off = recorder.under_way
     recorder.give_up(UNANSWERED)
-    left_over(generator, step)  # what does not end is seen before the next step
+    left_over(generator, measurement)  # what does not end is seen before the next step
     after = sampler.read(target.metrics), sampler.read(target.api_metrics)
     response_times, seen = recorder.response_times, inside(inner, api)
     used = machine.between(
@@ -252,7 +252,7 @@ def measure(generator: Generator, step: Measurement) -> tuple[Measured, list[Int
     if any(query in target.pools for query in capacity.OF_QUERIES):
         used = replace(used, others=None)  # a database server is the lab's, and nobody counts its CPU
     measured = Measured(
-        measurement=step,
+        measurement=measurement,
         seconds=recorder.seconds,
         log=recorder.log,
         pages=response_times.get_total_count(),
@@ -273,54 +273,54 @@ def measure(generator: Generator, step: Measurement) -> tuple[Measured, list[Int
     return measured, recorder.intervals
 
 
-def begin_load(generator: Generator, step: Measurement, recorder: Recorder) -> Users | Arrivals:
-    arm = step.arm
+def begin_load(generator: Generator, measurement: Measurement, recorder: Recorder) -> Users | Arrivals:
+    arm, level = measurement.arm, measurement.level
     attributes: dict[str, Any] = {
-        "first_page_after": delays(generator, step),
+        "first_page_after": delays(generator, measurement),
         "query": arm.query,
         "method": arm.method,
         "recorder": recorder,
         "streams": arm.streams,
-        "think": step.level.think,
-        "random": step.random(),
+        "think": level.think,
+        "random": measurement.random(),
     }
     if arm.patience is not None:
         attributes |= {"network_timeout": arm.patience, "connection_timeout": arm.patience, "pause_after_failure": 0.0}
     environment = Environment(
-        user_classes=[user_class(generator.targets[step.arm.target], **attributes)],
-        parsed_options=Namespace(strategy=step.arm.strategy, **asdict(step.settings)),
+        user_classes=[user_class(generator.targets[arm.target], **attributes)],
+        parsed_options=Namespace(strategy=arm.strategy, **asdict(measurement.settings)),
     )
-    if step.level.is_open:
-        return Arrivals(environment, SHAPES[step.level.arrivals](step.level.amount, step.random()), recorder)
-    return Users(environment, step.level.amount, recorder)
+    if level.is_open:
+        return Arrivals(environment, SHAPES[level.arrivals](level.amount, measurement.random()), recorder)
+    return Users(environment, level.amount, recorder)
 
 
-def follow(generator: Generator, step: Measurement, load: Users | Arrivals, recorder: Recorder) -> None:
+def follow(generator: Generator, measurement: Measurement, load: Users | Arrivals, recorder: Recorder) -> None:
     """Wait for the pages that began before the window was closed, so that each counts with all that it takes."""
     load.stop()
-    deadline = time.monotonic() + max(LONGEST_WAIT, LONGEST_DRAIN * step.drain)
+    deadline = time.monotonic() + max(LONGEST_WAIT, LONGEST_DRAIN * measurement.drain)
     while (out := recorder.out) and time.monotonic() < deadline:
         generator.progress.say(f"{out} pages of the window have not ended")
         generator.pause(0.05)
 
 
-def seconds_missing(recorder: Recorder, step: Measurement) -> float:
+def seconds_missing(recorder: Recorder, measurement: Measurement) -> float:
     """Return the seconds by which a window is lengthened: pages take longer than expected, or figures are uncertain.
 
     It becomes twice as long as planned at the most. Users go on meanwhile, so this must not take long.
     """
-    if step.level.is_open:
+    if measurement.level.is_open:
         return 0.0
     log, seconds = recorder.log, recorder.seconds
     median = uncertainty.median_time(log)
-    wanted = validity.TURNS * median * 1.02 if median else 2 * step.window  # nothing that began has ended
-    if uncertainty.half_width(log, seconds, step.turn) > SURE_ENOUGH:
-        wanted = max(wanted, seconds + step.window / 4)
-    return max(0.0, min(step.whole_turns(wanted), 2 * step.window) - seconds)
+    wanted = validity.TURNS * median * 1.02 if median else 2 * measurement.window  # nothing that began has ended
+    if uncertainty.half_width(log, seconds, measurement.turn) > SURE_ENOUGH:
+        wanted = max(wanted, seconds + measurement.window / 4)
+    return max(0.0, min(measurement.whole_turns(wanted), 2 * measurement.window) - seconds)
 
 
-def delays(generator: Generator, step: Measurement) -> Iterator[float]:
-    slots = generator.targets[step.arm.target].slots
-    users, random = step.level.users or 1, step.random()
+def delays(generator: Generator, measurement: Measurement) -> Iterator[float]:
+    slots = generator.targets[measurement.arm.target].slots
+    users, random = measurement.level.users or 1, measurement.random()
     for user in count():
-        yield first_page_after(user, users, slots, step.turn, random) + step.level.think * random.random()
+        yield first_page_after(user, users, slots, measurement.turn, random) + measurement.level.think * random.random()

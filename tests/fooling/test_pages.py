@@ -173,7 +173,7 @@ def test_pages_of_a_worker_that_is_killed_fail_and_say_so(lab: ChangedLab) -> No
         "        import psutil\n"
         "        for process in psutil.process_iter(['cmdline']):\n"
         "            if 'gunicorn' in str(process.info['cmdline']) and str(generator.folder.parents[1]) in "
-        "str(process.environ().get('PYTHONPATH')) and not process.children() and step.arm.target == 'wsgi':\n"
+        "str(process.environ().get('PYTHONPATH')) and not process.children() and measurement.arm.target == 'wsgi':\n"
         "                process.kill()\n",
     )
     ended = lab.measure("--users=10")
