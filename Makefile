@@ -34,7 +34,7 @@ test: dev ## unit, integration and (with a Docker engine) end-to-end tests: all 
 	@$(VENV)/bin/python -m pytest -n 3
 
 test-slow: dev ## every experiment in containers, quickly, and the long trials
-	@$(VENV)/bin/python -m pytest -m slow -n 2
+	@$(VENV)/bin/python -m pytest -m slow
 
 check: dev ## ruff and mypy
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
