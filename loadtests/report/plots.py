@@ -87,9 +87,11 @@ FEW = 6  # lines that a legend below the plot has room for
 PREDICTED = "Short black line: predicted."
 
 
-def plot(title: str, caption: str, bars: str) -> Callable[[Draw], Draw]:
+def plot(title: str, caption: str, bars: str = "") -> Callable[[Draw], Draw]:
+    """Register a plot; without `bars`, its caption fits both forms."""
+
     def register(draw: Draw) -> Draw:
-        PLOTS[title] = Plot(title, caption, bars, draw)
+        PLOTS[title] = Plot(title, caption, bars or caption, draw)
         return draw
 
     return register
@@ -311,13 +313,13 @@ def goodput(summary: Plotted, axis: Axis) -> go.Figure:
 
 @plot(
     "Response time",
-    "What a user waits for a page: half of the pages are faster than p50 (solid), 95 of 100 faster than p95 (dashed), "
-    "99 of 100 faster than p99 (dashes and dots). Where the goodput is flat every further user only lengthens "
+    "How long a user waits for a page: half of the pages are faster than p50 (solid), 95 of 100 than p95 (dashed), "
+    "99 of 100 than p99 (dashes and dots). Where the goodput is flat every further user only lengthens "
     "the queue, and the line climbs. In an open loop time counts from when a page was due, and beyond the limit it "
-    "grows for as long as the load goes on. Dotted: predicted. Thin bars: 95 % intervals. p95 takes 100 pages, p99 "
-    "1,000; of fewer they are not known.",
-    "What a user waits for a page, in an open loop from when it was due: half of the pages are faster (p50). The table "
-    "below has p95, p99 and the slowest. "
+    "grows for as long as the load goes on. Dotted: predicted. Thin bars: 95 % intervals. p95 needs 100 pages, p99 "
+    "1,000.",
+    "How long a user waits for a page, in an open loop from when it was due: half of the pages are faster (p50). The "
+    "table below has p95, p99 and the slowest. "
     f"{PREDICTED}",
 )
 def response_time(summary: Plotted, axis: Axis) -> go.Figure:
@@ -393,10 +395,8 @@ def cpu(summary: Plotted, axis: Axis) -> go.Figure:
 
 @plot(
     "Failures",
-    "Answers per second that were no whole page: wrong status, a call missing, or no answer at all. They do not count "
-    "as goodput, however fast they were.",
-    "Answers per second that were no whole page: wrong status, a call missing, or no answer at all. They do not count "
-    "as goodput, however fast they were.",
+    "Answers per second that were not a whole page: wrong status, a call missing, or no answer at all. They do not "
+    "count as goodput, however fast they were.",
 )
 def failures(summary: Plotted, axis: Axis) -> go.Figure:
     def value(step: StepSummary) -> float | None:
@@ -407,10 +407,8 @@ def failures(summary: Plotted, axis: Axis) -> go.Figure:
 
 @plot(
     "Users",
-    "Users of each target: everybody asks for the next page as soon as the last one is there, or half a second after "
-    "it has failed. It is the load that all other plots answer to.",
-    "Users of each target: everybody asks for the next page as soon as the last one is there, or half a second after "
-    "it has failed.",
+    "Users of each target. Each asks for the next page as soon as the last one has arrived, or half a second after a "
+    "failure.",
 )
 def users(summary: Plotted, axis: Axis) -> go.Figure:
     return figure_of(summary, axis, "users", Line(lambda step: step["users"], "users", whole=True))
@@ -418,8 +416,8 @@ def users(summary: Plotted, axis: Axis) -> go.Figure:
 
 @plot(
     "Memory",
-    "Megabytes of the server's processes, shared pages counted once; the highest of a reading a second. What a thread "
-    "or a page in flight takes is the slope.",
+    "Megabytes of the server's processes, shared pages counted once; the highest of a reading a second. The slope is "
+    "what a thread or a page in flight takes.",
     "Megabytes of the server's processes, shared pages counted once; the highest of a reading a second.",
 )
 def memory(summary: Plotted, axis: Axis) -> go.Figure:
@@ -428,8 +426,6 @@ def memory(summary: Plotted, axis: Axis) -> go.Figure:
 
 @plot(
     "Threads",
-    "Threads of the server's processes, the most of a reading a second: those that hold pages, that make calls, and "
-    "those that Django starts for a request under ASGI.",
     "Threads of the server's processes, the most of a reading a second: those that hold pages, that make calls, and "
     "those that Django starts for a request under ASGI.",
 )
@@ -448,16 +444,10 @@ def event_loop_lag(summary: Plotted, axis: Axis) -> go.Figure:
     return figure_of(summary, axis, "ms", Line(inside("loop_lag_p99", 1000), "ms"))
 
 
-FIRST_BYTE = (  # bars in either form: those of the highest step
-    "Time until the first byte of a page (orange) and until the last (blue, hatched), the median at the arm's highest "
-    "step. A page that is sent as its calls arrive shows its beginning long before its end."
-)
-
-
 @plot(
     "First byte and last",
-    FIRST_BYTE,
-    FIRST_BYTE,
+    "Time until the first byte of a page (orange) and until the last (blue, hatched), the median at the arm's highest "
+    "step. A page that is sent as its calls arrive shows its beginning long before its end.",
 )
 def first_byte(summary: Plotted, axis: Axis) -> go.Figure:
     figure = empty_figure(axis, "seconds")
