@@ -13,6 +13,7 @@ import random
 import re
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -30,7 +31,6 @@ from loadtests.host.runtime import (
     Runtime,
     command_line,
     plain,
-    port_is_free,
     port_variable,
     refuse_shared_ports,
     refuse_taken_port,
@@ -82,9 +82,29 @@ def on_loopback(services: Mapping[str, Service], ports: Mapping[str, Mapping[int
 CANDIDATES = cycle(random.sample(range(20_000, 32_000), 12_000))
 
 
+def holder() -> socket.socket:
+    """Return a socket that is bound to a port which nobody uses, another one each time.
+
+    As long as it is open, nobody else gets that port by this function. A service can listen at it all the same: Linux
+    lets a socket bind where another one is bound that does not listen, if both allow the reuse of addresses.
+    """
+    while True:
+        bound = socket.socket()
+        with suppress(OSError):
+            bound.bind(("127.0.0.1", next(CANDIDATES)))
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            return bound
+        bound.close()
+
+
 def free_port() -> int:
     """Return a port that nobody uses, another one each time."""
-    return next(port for port in CANDIDATES if port_is_free(port))
+    with holder() as bound:
+        return port_of(bound)
+
+
+def port_of(bound: socket.socket) -> int:
+    return int(bound.getsockname()[1])
 
 
 class ProcessRuntime(Runtime):
@@ -98,6 +118,7 @@ class ProcessRuntime(Runtime):
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._logged: set[str] = set()
         self._ports: dict[str, dict[int, int]] = {}  # local ones, by service and by the port in its container
+        self._holders: list[socket.socket] = []  # of ports that were chosen, until the lab is down
 
     def prepare(self, variables: Mapping[str, str] | None = None) -> None:
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -110,7 +131,7 @@ class ProcessRuntime(Runtime):
             name: {port: self._local_port(name) for port in service.ports} for name, service in services.items()
         }
         self._ports = {
-            name: {port: free_port() for port in services[name].exposed} | own for name, own in published.items()
+            name: {port: self._free_port() for port in services[name].exposed} | own for name, own in published.items()
         }
         chosen = {port_variable(name): str(port) for name, own in published.items() for port in own.values()}
         self._declared = topology.services(environment | chosen)
@@ -120,11 +141,21 @@ class ProcessRuntime(Runtime):
         """Return the port that the service's variable asks for, or any that is free."""
         asked = os.environ.get(port_variable(service), "")
         if not asked:
-            return free_port()
+            return self._free_port()
         if not asked.isascii() or not asked.isdigit():
             raise BadInput(f"{port_variable(service)} must be a port from 1 to 65535; it is {asked[:80]!r}")
         refuse_taken_port(service, int(asked))
         return int(asked)
+
+    def _free_port(self) -> int:
+        """Return a port that no other lab chooses until this one is down: its service may start minutes later."""
+        bound = holder()
+        port = port_of(bound)
+        if sys.platform == "linux":
+            self._holders.append(bound)
+        else:
+            bound.close()
+        return port
 
     def up(self, services: Sequence[str]) -> None:
         self._logs.mkdir(parents=True, exist_ok=True)
@@ -224,6 +255,9 @@ class ProcessRuntime(Runtime):
 
     def down(self) -> None:
         self.drop(list(self._processes))
+        for bound in self._holders:
+            bound.close()
+        self._holders.clear()
 
     def drop(self, services: Sequence[str]) -> None:
         ended = [self._processes.pop(name) for name in services if name in self._processes]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,13 @@ services:
 )
 def test_variables_are_filled_in_as_compose_does(text: str, filled: str) -> None:
     assert topology.interpolate(text, {"B": "two", "EMPTY": ""}) == filled
+
+
+@pytest.fixture
+def runtime(tmp_path: Path) -> Iterator[ProcessRuntime]:
+    made = ProcessRuntime(tmp_path)
+    yield made
+    made.down()
 
 
 def written(folder: Path, text: str) -> Path:
@@ -130,16 +138,32 @@ def test_no_port_is_given_twice_nor_one_that_somebody_listens_at() -> None:
             assert free_port() == found[1]
 
 
+def test_a_port_that_a_lab_has_chosen_is_its_own_before_its_service_listens_there_and_until_it_is_down(
+    runtime: ProcessRuntime,
+) -> None:
+    runtime.prepare()
+    port = int(runtime.metrics["wsgi"].rpartition(":")[2])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(processes, "CANDIDATES", iter([port, other := free_port()]))
+        assert free_port() == other
+    with socket.create_server(("127.0.0.1", port)):
+        pass
+    runtime.down()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(processes, "CANDIDATES", iter([port]))
+        assert free_port() == port
+
+
 def test_two_services_at_one_port_are_refused_by_the_names_of_their_variables(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    runtime: ProcessRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port = free_port()
     monkeypatch.setenv("WSGI_PORT", str(port))
     monkeypatch.setenv("ASGI_PORT", f"0{port}")
     with pytest.raises(BadInput, match=f"^WSGI_PORT and ASGI_PORT must be different ports; both are {port}$"):
-        ProcessRuntime(tmp_path).prepare()
+        runtime.prepare()
     monkeypatch.setenv("ASGI_PORT", "")
-    ProcessRuntime(tmp_path).prepare()
+    runtime.prepare()
 
 
 def test_a_target_is_called_as_its_service() -> None:
@@ -151,8 +175,9 @@ def test_a_target_is_called_as_its_service() -> None:
     assert all(name == called for name, called in names.items())
 
 
-def test_a_manifest_describes_services_as_in_containers_whatever_ports_were_free(tmp_path: Path) -> None:
-    runtime = ProcessRuntime(tmp_path)
+def test_a_manifest_describes_services_as_in_containers_whatever_ports_were_free(
+    runtime: ProcessRuntime,
+) -> None:
     runtime.prepare()
     locust = runtime.describe()["locust"]
     assert "--web-port=8000" in locust["command"]
