@@ -30,9 +30,12 @@ def health(request: HttpRequest) -> HttpResponse:
 
 def pools(request: HttpRequest) -> dict[str, int]:
     """Return the connections or threads that all pages of a strategy or variant share, in all workers."""
-    sizes = {"threadpool": settings.THREADPOOL}
-    if identity.interface(request) == "ASGI":  # under WSGI a client lasts as long as its page
-        sizes["gather"] = settings.MAX_CONNECTIONS
+    under_asgi = identity.interface(request) == "ASGI"
+    sizes = {
+        name: getattr(settings, strategy.pool)
+        for name, strategy in STRATEGIES.items()
+        if strategy.pool and (under_asgi or strategy.pool != "MAX_CONNECTIONS")  # else a client is its page's own
+    }
     if pool := (identity.database() or {}).get("pool"):
         sizes |= {name: pool for name, variant in VARIANTS.items() if variant.needs_database}
     return {name: settings.WORKERS * size for name, size in sizes.items()}

@@ -47,11 +47,12 @@ def slots() -> str:
 
 @cache
 def program() -> str:
+    """Return the package whose command this process was started by, and its version."""
     name = Path(sys.argv[0]).name
-    try:
-        return f"{name} {metadata.version(name)}"
-    except metadata.PackageNotFoundError:  # started in another way than by its own command
-        return name
+    for command in metadata.entry_points(group="console_scripts", name=name):
+        if command.dist:  # waitress-serve is the command of waitress
+            return f"{command.dist.name} {command.dist.version}"
+    return name  # started in another way than by its own command
 
 
 def database() -> dict[str, Any] | None:

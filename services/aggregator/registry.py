@@ -20,11 +20,12 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class PageKind:
-    """A way to make a page."""
+    """A way to make a page. `pool`: the setting with the size of what its pages share in a process; empty: nothing."""
 
     url_path: str
     view: View
     needs_database: bool = False
+    pool: str = ""
 
 
 PAGES: dict[str, PageKind] = {}
@@ -39,16 +40,16 @@ def variant_path(name: str) -> str:
     return f"{VARIANT_PATHS}{name.replace('_', '-')}/"
 
 
-def register(name: str, url_path: str, view: View, *, needs_database: bool = False) -> None:
-    PAGES[name] = PageKind(url_path, view, needs_database)
+def register(name: str, url_path: str, view: View, *, needs_database: bool = False, pool: str = "") -> None:
+    PAGES[name] = PageKind(url_path, view, needs_database, pool)
 
 
-def strategy(path: str) -> Callable[[Function], Function]:
+def strategy(path: str, pool: str = "") -> Callable[[Function], Function]:
     """Register a function of the calls, and of the async client if it is async, which returns their results."""
 
     def registered(function: Function) -> Function:
         name = function.__name__
-        register(name, f"{STRATEGY_PATHS}{path}", require_safe(page_view(name, of_calls(function))))
+        register(name, f"{STRATEGY_PATHS}{path}", require_safe(page_view(name, of_calls(function))), pool=pool)
         return function
 
     return registered

@@ -2,6 +2,7 @@
 
 A strategy takes the calls and returns, in task order, a result for each call it made: the api's
 answer, or the CallFailed that came in its place. An `async def` gets the async client as well.
+The prediction has to know of one that makes its calls one after the other (loadtests/analysis/capacity.py).
 """
 
 from __future__ import annotations
@@ -33,13 +34,13 @@ def sequential(calls: list[Call]) -> Results:
 executor = ThreadPoolExecutor(max_workers=settings.THREADPOOL, thread_name_prefix="call")
 
 
-@strategy(path="threadpool/")
+@strategy(path="threadpool/", pool="THREADPOOL")
 def threadpool(calls: list[Call]) -> Results:
     """Make all calls at once, a thread each."""
     return list(executor.map(attempt, calls))
 
 
-@strategy(path="")
+@strategy(path="", pool="MAX_CONNECTIONS")
 async def gather(calls: list[Call], client: AsyncClient) -> Results:
     """Make all calls at once, on one event loop."""
     return await asyncio.gather(*(aattempt(client, call) for call in calls))

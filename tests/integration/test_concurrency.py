@@ -10,13 +10,15 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
+from loadtests.analysis.capacity import OF_QUERIES, ONE_AFTER_THE_OTHER
 from loadtests.analysis.readings import grown
-from services.aggregator.variants import STRATEGIES
+from loadtests.host import topology
+from services.aggregator.variants import STRATEGIES, VARIANTS
 from tests.integration.waiting import PATIENCE, read, user_who_leaves, wait_until
 
 LATENCY = 2.0  # seconds; long against the time that fifteen requests take to arrive
-SLOTS = 10
-PAGES = 15
+SLOTS = int(topology.services({})["wsgi"].environment["THREADS"])
+PAGES = SLOTS + 5
 
 
 def page_url(lab: Mapping[str, str], target: str, fan_out: int, latency: float) -> str:
@@ -78,3 +80,28 @@ def test_a_user_who_leaves_ends_the_page_and_its_calls_under_asgi_and_neither_un
     wait_until_idle(lab, target)
     assert grown(page, read(lab, target), f"lab_pages_{other}_total") == 0
     assert grown(calls, read(lab, "api"), 'lab_calls_total{how="answered"}') == answered
+
+
+WITHOUT_ITS_CALLS = {*OF_QUERIES, "self_call"}  # they call no api
+ENDS_BEFORE_ITS_CALLS = {"deadline", "partial", "partial_threads"}
+
+
+@pytest.mark.parametrize("name", sorted({*STRATEGIES, *VARIANTS} - WITHOUT_ITS_CALLS - ENDS_BEFORE_ITS_CALLS))
+def test_the_prediction_knows_which_pages_make_their_calls_one_after_the_other(
+    lab: Mapping[str, str], name: str
+) -> None:
+    """A page of 3 calls has 3 of them at the api at once, or never more than 1: then capacity.py has to name it."""
+    wait_until_idle(lab, "asgi")
+    kind = {**STRATEGIES, **VARIANTS}[name]
+    most = 0.0
+
+    def page_is_done() -> bool:
+        nonlocal most
+        most = max(most, read(lab, "api").number("lab_calls_in_flight") or 0)
+        return page.done()
+
+    with ThreadPoolExecutor(1) as thread:
+        page = thread.submit(httpx.get, f"{lab['asgi']}{kind.url_path}?fan_out=3&latency=0.5", timeout=PATIENCE)
+        wait_until(page_is_done)
+    assert page.result().status_code == 200
+    assert most == (1 if name in ONE_AFTER_THE_OTHER else 3)

@@ -30,6 +30,7 @@ def _no_run_yet(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(folders, "FOLDER", tmp_path)
     for name in ("THREADPOOL", "MAX_CONNECTIONS", "JITTER", "LATENCY_P99", "CORRELATED", "FAIL", "WORK"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("WSGI_THREADS", "10")
 
 
 def described(experiment: Experiment, runtime: str) -> predict.Lab:

@@ -175,6 +175,28 @@ def test_a_target_is_called_as_its_service() -> None:
     assert all(name == called for name, called in names.items())
 
 
+def test_a_page_that_calls_its_own_server_calls_the_service_that_it_is_a_page_of() -> None:
+    """In containers its address is the container's own; as a process it has a port of its own."""
+    services = topology.services({})
+    ports = {name: {8000: 20_000 + number} for number, name in enumerate(services)}
+    targets = [name for name, service in services.items() if "SELF_URL" in service.environment]
+    assert "wsgi-50" in targets
+    assert {services[name].environment["SELF_URL"] for name in targets} == {"http://0.0.0.0:8000"}
+    for name in targets:
+        address = on_loopback(services, ports)[name].environment["SELF_URL"]
+        assert address == f"http://127.0.0.1:{ports[name][8000]}"
+
+
+def test_what_compose_holds_besides_starts_only_where_its_profile_is_asked_for_and_at_no_port_of_another() -> None:
+    described = topology.read(topology.FILE)
+    always = topology.load(topology.FILE)["services"]
+    without_profile = {name for name, service in described.items() if not service.get("profiles")}
+    assert without_profile == set(always), "a service of compose/ needs `profiles`"
+    published = [str(port) for service in described.values() for port in service.get("ports", ())]
+    twice = {port for port in published if published.count(port) > 1}
+    assert not twice, "a service that extends another publishes its ports too: `ports: !reset []`"
+
+
 def test_a_manifest_describes_services_as_in_containers_whatever_ports_were_free(
     runtime: ProcessRuntime,
 ) -> None:
