@@ -7,7 +7,7 @@ Predict: a page that blocks for 0.1 s lets one process serve 1 / 0.1 = 10 pages/
 WSGI the same view blocks nothing but its own slot.
 
 You will see ASGI held at 10 pages/s when every page blocks, its loop late by the length of the queue (which is what
-a page that blocks nothing would wait for its turn), and WSGI with its ten threads ahead: a case where threads win.
+a page that blocks nothing would wait for its turn), and WSGI with its threads ahead: a case where threads win.
 
 In your project: watch the loop's lag in production; one number says whether somebody blocks it. Move what blocks into
 a thread (`asyncio.to_thread`, `sync_to_async`) or keep such views under WSGI.

@@ -8,8 +8,8 @@ take, so pages/s cannot pass slots / latency, however many users wait, and respo
 users / goodput. Under ASGI a page that waits holds no slot: pages/s follows the users until the CPU is
 spent. (Django keeps a thread for each request under ASGI too, but it only stands by.)
 
-You will see two lines that part at 10 users: WSGI flat at 10 pages/s while its response time climbs
-to 10 s, ASGI rising to about 100 pages/s at a response time of 1 s.
+You will see two lines that part where there are as many users as slots: with 10, WSGI is flat at 10 pages/s while
+its response time climbs to 10 s, ASGI rising to about 100 pages/s at a response time of 1 s.
 
 In your project: count your slots, measure how long a page waits for others, and divide. If your
 traffic stays below slots / waiting time, threads do as well; if not, more threads may be enough.

@@ -3,8 +3,8 @@
 Twenty users, an api that answers in 1, 5, 20 or 100 ms, and pages of one call or ten. With a fast api pages hardly
 wait: CPU per page decides. With a slow one they wait: slots decide.
 
-Predict: ten slots serve 10 / page time. As long as that is more than one core can compute, slots are no limit, and
-CPU per page decides: ASGI has nothing to gain. Where 10 / page time falls below it, the lines part and ASGI wins.
+Predict: slots serve slots / page time. As long as that is more than one core can compute, slots are no limit, and
+CPU per page decides: ASGI has nothing to gain. Where slots / page time falls below it, the lines part and ASGI wins.
 
 You will see the lines part between 5 and 20 ms for one call. Left of it threads are a little ahead, or the two tie:
 Django's thread switches are what ASGI pays. With ten calls a page the event loop is ahead from the start, and

@@ -2,7 +2,7 @@
 
 The same async view under the same ASGI server with six clients, each used as its documentation shows: one made for
 every page, as the articles have it; one shared with its default limits; httpx's own pool without limits; httpx over
-aiohttp's pool; httpx2; aiohttp itself. Beside them WSGI with ten threads. The lab's own pages use httpx over aiohttp
+aiohttp's pool; httpx2; aiohttp itself. Beside them WSGI with its threads. The lab's own pages use httpx over aiohttp
 too, but leave out what their calls have no use for (cookies, merging headers), so they are not among the six.
 
 Predict: a shared client with the default 100 connections carries 100 / (fan-out × latency) pages/s at the most, which

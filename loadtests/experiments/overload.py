@@ -9,7 +9,7 @@ Predict: with slots S and page time R a target serves S/R pages/s. Below, both l
 users / goodput and no more; arrivals see a queue that grows by (arrivals / goodput − 1) seconds every second, for
 as long as they go on.
 
-You will see WSGI at 10 slots serve 10 pages/s either way. Twice as many users as slots wait 2 s; twice as
+You will see WSGI serve slots / R either way, 10 pages/s with 10 slots. Twice as many users as slots wait 2 s; twice as
 many arrivals as it can serve wait longer with every second. ASGI has room and shows 1 s in both.
 
 In your project: ask for a rate when you ask whether you survive a rush, and for users when you ask how it feels

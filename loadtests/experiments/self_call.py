@@ -7,7 +7,8 @@ Predict: under ASGI each call gets a thread of its own and the page is whole. Un
 ten more; when users take all slots the calls queue behind pages that wait for these very calls: a deadlock until a
 timeout ends it.
 
-You will see ASGI serve, and WSGI fail at ten users for ten slots, though one user alone gets through.
+You will see ASGI serve, and WSGI fail at ten users if it has no more than ten slots, though one user alone gets
+through.
 
 In your project: do not call yourself over HTTP. Call the function. If you must, count the slots: pages that wait and
 calls that they wait for share them.

@@ -1,7 +1,7 @@
 """How many threads does WSGI need to catch up with ASGI, and what do they cost?
 
-Most published wins of async compare ten slots, or one, with none. Here WSGI gets 10, 50, 100 and 200 threads, and 100
-slots as four workers of 25 threads: the slot-matched arm that such comparisons lack.
+Most published wins of async compare ten slots, or one, with none. Here WSGI gets WSGI_THREADS (10), 50, 100 and 200
+threads, and 100 slots as four workers of 25 threads: the slot-matched arm that such comparisons lack.
 
 Predict: goodput = users / page time as soon as slots ≥ users. So 100 threads serve 100 users as ASGI does, and 200
 threads serve them no better. A thread costs memory: its own, and that of the threads which make its calls.
@@ -39,7 +39,7 @@ def judge(points: Sequence[Point]) -> Judgement:
     if len(memory) < 3:
         raise CannotJudge("nobody could read what memory the threads took")
     figures = (
-        f"at {asgi.level.name} 10 threads served {digits(ten.goodput)} pages/s, 50 "
+        f"at {asgi.level.name} {ten.slots} threads served {digits(ten.goodput)} pages/s, 50 "
         f"{digits(last(points, FIFTY).goodput)}, 100 {digits(hundred.goodput)}, 200 "
         f"{digits(last(points, TWO_HUNDRED).goodput)}, ASGI {digits(asgi.goodput)}; 4 × 25 threads served "
         f"{digits(piled.goodput)} ({how_long(piled)}), spread evenly {digits(spread.goodput)} "

@@ -6,7 +6,7 @@ that one.
 
 Predict: whole pages only where partial ones are meant. By `gather` a page fails after the timeout of 0.8 s, with a
 deadline after 0.4 s. Under WSGI a page holds its slot meanwhile, so that others may have to wait for it as well; a
-deadline helps there as much: ten slots / 0.4 s let through 25 partial pages/s.
+deadline helps there as much: slots / 0.4 s let through, 25 partial pages/s with ten.
 
 You will see no goodput but for the partial arms, and how long it took the others to fail. (After a failure a user
 waits half a second, as in every experiment.)

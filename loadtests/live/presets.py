@@ -6,19 +6,23 @@ default, so that one preset can follow another.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from loadtests.live.requested import USERS
 from loadtests.live.sentence import Shown
 from loadtests.model.summary import StepSummary
+from loadtests.model.target import Target
 
 CLOSE = 1.5  # times as much or as long, and no more, is about the same; the window counts pages that end in bursts
+
+USERS_WITHOUT_SLOTS = 10  # where no target has any
 
 
 @dataclass(frozen=True, slots=True)
 class Preset:
     """`title`: on its button; `see`: what to look at, and `shows`: whether the steps of WSGI and ASGI show it; `knobs`:
-    values by name, `users` and `strategy` among them.
+    values by name, `strategy` among them, and `users` but where there are to be as many as slots.
     """
 
     experiment: str
@@ -26,6 +30,11 @@ class Preset:
     see: str
     shows: Callable[[StepSummary, StepSummary], bool]
     knobs: Mapping[str, float | str]
+
+    def values(self, targets: Iterable[Target]) -> dict[str, float | str]:
+        """Return the value of each control for these targets."""
+        slots = min((target.slots for target in targets if target.slots), default=USERS_WITHOUT_SLOTS)
+        return {"users": min(slots, int(USERS.maximum)), **self.knobs}
 
     def is_true(self, shown: Sequence[Shown]) -> bool:
         """Say of figures that have settled whether they show what there is to see."""
@@ -62,7 +71,7 @@ PRESETS = (
         lambda wsgi, asgi: (
             about(seconds(wsgi, "p95"), seconds(asgi, "p95")) and about(wsgi["goodput"], asgi["goodput"])
         ),
-        {"users": 10, "strategy": "parallel", "fan_out": 10, "latency": 1.0},
+        {"strategy": "parallel", "fan_out": 10, "latency": 1.0},
     ),
     Preset(
         "fast-api",

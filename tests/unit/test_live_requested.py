@@ -7,10 +7,11 @@ import pytest
 
 from loadtests import experiments
 from loadtests.live.presets import PRESETS
-from loadtests.live.requested import BadField, changes, read
+from loadtests.live.requested import USERS, BadField, changes, read
 from loadtests.live.second import Second, step
 from loadtests.live.sentence import Shown
 from loadtests.model import knobs
+from tests.unit.factories import target
 from tests.unit.live import load, requested, second
 
 TARGETS = ("wsgi", "asgi")
@@ -74,9 +75,19 @@ def test_a_mark_says_what_was_turned() -> None:
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.experiment)
 def test_a_preset_is_named_after_an_experiment_and_asks_for_what_is_allowed(preset: Any) -> None:
     assert preset.experiment in experiments.catalogue()
-    asked = {**GOOD, **{name: str(value) for name, value in preset.knobs.items()}}
+    asked = {
+        **GOOD,
+        **{name: str(value) for name, value in preset.values([target("wsgi", 12), target("asgi", None)]).items()},
+    }
     assert read(asked, TARGETS, STRATEGIES)
     assert set(preset.knobs) <= {"users", "strategy", *(knob.name for knob in knobs.KNOBS)}
+
+
+def test_the_preset_with_as_many_users_as_slots_counts_those_of_the_targets() -> None:
+    [preset] = [one for one in PRESETS if one.experiment == "slots"]
+    assert preset.values([target("wsgi", 12), target("asgi", None)])["users"] == 12
+    assert preset.values([target("wsgi", 10**9)])["users"] == USERS.maximum
+    assert preset.values([target("asgi", None)])["users"] == 10, "nobody queues there anyway"
 
 
 def shows(experiment: str, wsgi: Second, asgi: Second, users: int = 100) -> bool:
