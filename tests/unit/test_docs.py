@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import json
 import re
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -174,6 +176,22 @@ def test_the_links_of_the_documents_lead_somewhere() -> None:
     for document, text in ((ROOT / "README.md", README), (ROOT / "docs" / "architecture.md", ARCHITECTURE)):
         for target in re.findall(r"\]\((?!http)([^)#]+)\)", text):
             assert (document.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("group", ["api", "aggregator", "loadtests", "lab", "dev"])
+def test_a_package_that_pyproject_names_is_locked(group: str) -> None:
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+    lock = (ROOT / "requirements" / f"{group}.txt").read_text()
+
+    def packages(name: str) -> Iterator[str]:
+        for needed in groups[name]:
+            if isinstance(needed, dict):
+                yield from packages(needed["include-group"])
+            else:
+                yield re.split(r"[^\w.-]", needed)[0].lower()
+
+    missing = {name for name in packages(group) if not re.search(rf"^{re.escape(name)}(\[.*\])?==", lock, re.MULTILINE)}
+    assert not missing, "make lock"
 
 
 def test_locks_agree_and_name_no_index() -> None:

@@ -1,4 +1,4 @@
-"""Ways to make a page besides the three strategies, a module per topic; those that are wrong are in pitfalls.py."""
+"""Ways to make a page besides the strategies, a module per topic; those that are wrong are in pitfalls.py."""
 
 from __future__ import annotations
 
