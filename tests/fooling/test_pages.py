@@ -13,6 +13,7 @@ from tests.fooling.changed import ChangedLab, failed
 from tests.fooling.proxy import proxy
 from tests.runs import one_line
 
+OF_ASGI = '@strategy(path="", pool="MAX_CONNECTIONS")\n'
 GATHER = "    return await asyncio.gather(*(aattempt(client, call) for call in calls))\n"
 STRATEGIES = "services/aggregator/strategies.py"
 INVENTED = '[{{"message": "TOTALLY WRONG DATA", "task_id": call.task_id{echo}}} for call in calls]'
@@ -20,7 +21,7 @@ INVENTED = '[{{"message": "TOTALLY WRONG DATA", "task_id": call.task_id{echo}}} 
 
 def with_gather(lab: ChangedLab, body: str, before: str = "") -> None:
     """Put another body into the strategy of ASGI's pages."""
-    lab.change(STRATEGIES, '@strategy(path="")\n', f'{before}\n\n@strategy(path="")\n')
+    lab.change(STRATEGIES, OF_ASGI, f"{before}\n\n{OF_ASGI}")
     lab.change(STRATEGIES, GATHER, body)
 
 
