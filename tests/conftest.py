@@ -51,7 +51,7 @@ class FolderByFolder(LoadScopeScheduling):  # type: ignore[misc]  # it carries n
     """Each folder of tests stays in one process, one test at a time: containers run beside local processes."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return nodeid.rpartition("/")[0]
+        return nodeid.partition("::")[0].rpartition("/")[0]  # the id of a parameter may hold a slash, too
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FolderByFolder:
