@@ -39,5 +39,5 @@ async def app(
             if message["type"] == "lifespan.shutdown":
                 return
     await send(START)
-    nonce = scope["query_string"].rpartition(b"page=")[2] or NONCE
+    nonce = scope["query_string"].partition(b"page=")[2] or NONCE
     await send({"type": "http.response.body", "body": PAGE.replace(NONCE, nonce)})
