@@ -6,30 +6,24 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 
 from rich.console import Console
 
-from benchmarks import lab, overhead
+from benchmarks import lab
 from benchmarks.agreement import agreement
 from benchmarks.api import api
+from benchmarks.overhead import harness, peers, plateau
 from benchmarks.result import Result
 from benchmarks.telemetry import telemetry
 from loadtests import ROOT
 from loadtests.errors import ExitCode, Interrupted, LabError
-from loadtests.results import manifest
+from loadtests.results import files, manifest
 from loadtests.results.folders import FOLDER as RESULTS
 
-BENCHMARKS: Mapping[str, Callable[[], Result]] = {
-    "agreement": agreement,
-    "api": api,
-    "harness": overhead.harness,
-    "peers": overhead.peers,
-    "plateau": overhead.plateau,
-    "telemetry": telemetry,
-}
+BENCHMARKS = {run.__name__: run for run in (agreement, api, harness, peers, plateau, telemetry)}
 PACKAGES = (
     *("django", "asgiref", "fastapi", "starlette", "httpx", "httpx-aiohttp", "aiohttp", "gunicorn", "uvicorn"),
     *("uvloop", "httptools", "prometheus-client", "locust", "gevent", "hdrhistogram"),
@@ -79,8 +73,7 @@ def write(results: Mapping[str, Result]) -> None:
         "benchmarks": {name: result.as_json() for name, result in results.items()},
     }
     path = RESULTS / "bench.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    files.write(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     print(f"Figures: {os.path.relpath(path)}")
 
 

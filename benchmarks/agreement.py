@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
@@ -12,29 +11,25 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks import lab
-from benchmarks.lab import PinnedRuntime
-from benchmarks.load import Wanted
+from benchmarks.load import Load
 from benchmarks.result import Goal, Result, figures_table
 from loadtests import ROOT
 from loadtests.errors import LabDown
-from loadtests.generator import targets
 from loadtests.results import folders, manifest
 
-USERS = 30
 # With jitter users forget their phase, so it does not matter how a generator starts them. With few and slow calls the
 # figures test the arithmetic and not the CPU.
-PAGE = {"wsgi": Wanted("threadpool", 4, 0.1), "asgi": Wanted("gather", 4, 0.1)}
-JITTER = 0.4  # seconds
+FAN_OUT, LATENCY, JITTER = 4, 0.1, 0.4  # seconds
+USERS, WARM_UP, SECONDS = 30, 2, 15
+STRATEGIES = {"wsgi": "threadpool", "asgi": "gather"}
 ROUNDS = 3
-WARM_UP, SECONDS = 2, 15
 WITHIN = 0.03
-PATIENCE = 120.0  # seconds until a generator has to have ended
 FIGURES = ("goodput", "p50", "p95")
 LAB, FORTY_LINES, WRK = "lab", "forty lines", "wrk"
 WRK_PRINTS = """
 done = function(summary, latency, requests)
   local errors = summary.errors
-  io.stderr:write(string.format(
+  print(string.format(
     '{"pages": %d, "seconds": %f, "failed": %d, "p50": %f, "p95": %f}',
     summary.requests, summary.duration / 1e6,
     errors.connect + errors.read + errors.write + errors.status + errors.timeout,
@@ -45,34 +40,33 @@ end
 
 def agreement() -> Result:
     """Do goodput, p50 and p95 of the lab agree within 3 % with those of two other load generators?"""
-    runtime = PinnedRuntime(list(PAGE))
     measured: dict[tuple[str, str], list[dict[str, float]]] = defaultdict(list)
     generators = [LAB, FORTY_LINES, *([WRK] if shutil.which("wrk") else [])]
-    with lab.running(runtime), tempfile.TemporaryDirectory(prefix="agreement-") as folder:
-        runtime.prepare()
-        runtime.up(list(PAGE))
-        urls = {
-            name: f"{page.url(url, targets.ask(name, url).paths[page.strategy])}&jitter={JITTER}&page=agreement"
-            for name, page in PAGE.items()
-            if (url := runtime.published()[name])
-        }
+    with lab.running(*STRATEGIES) as runtime:
+        urls = {}
+        for name, strategy in STRATEGIES.items():
+            load = Load(strategy, FAN_OUT, LATENCY, USERS, WARM_UP, SECONDS)
+            urls[name] = f"{load.url(runtime.ask(name))}&jitter={JITTER}&page=agreement"
         for turn, generator in lab.alternating(generators, ROUNDS):
             print(f"round {turn + 1} of {ROUNDS}: {generator} …", flush=True)
             if generator == LAB:
-                figures = by_the_lab(runtime, Path(folder) / str(turn))
+                figures = by_the_lab(runtime)
             else:
                 figures = {name: (by_wrk if generator == WRK else by_forty_lines)(url) for name, url in urls.items()}
-            for target, found in figures.items():
-                measured[target, generator].append(found)
-    goals = [agrees(target, other, name, measured) for target in PAGE for other in generators[1:] for name in FIGURES]
+            for target, read in figures.items():
+                measured[target, generator].append(read)
     grid = figures_table("target", "generator", "pages/s", "p50", "p95")
     for (target, generator), rounds in sorted(measured.items(), reverse=True):
         times = (f"{middle(rounds, name) * 1e3:.0f} ms" for name in ("p50", "p95"))
         grid.add_row(target, generator, f"{middle(rounds, 'goodput'):.1f}", *times)
     return Result(
-        title=f"{USERS} users, {PAGE['wsgi'].fan_out} calls × {PAGE['wsgi'].latency:g} s and up to {JITTER:g} s more, "
-        f"{ROUNDS} rounds",
-        goals=goals,
+        title=f"{USERS} users, {FAN_OUT} calls × {LATENCY:g} s and up to {JITTER:g} s more, {ROUNDS} rounds",
+        goals=[
+            agrees(target, other, name, measured)
+            for target in STRATEGIES
+            for other in generators[1:]
+            for name in FIGURES
+        ],
         table=grid,
         notes=[] if WRK in generators else ["wrk is not installed (Debian has it): it was left out."],
         figures={"measured": {f"{target}: {generator}": rounds for (target, generator), rounds in measured.items()}},
@@ -85,27 +79,23 @@ def middle(rounds: list[dict[str, float]], name: str) -> float:
 
 def agrees(target: str, other: str, name: str, measured: dict[tuple[str, str], list[dict[str, float]]]) -> Goal:
     ratio = middle(measured[target, LAB], name) / middle(measured[target, other], name)
-    return Goal(
-        f"{target}, {name}: lab / {other}",
-        f"{1 - WITHIN:.2f}–{1 + WITHIN:.2f}",
-        f"{ratio:.3f}",
-        abs(ratio - 1) <= WITHIN,
-        {"ratio": ratio},
-    )
+    wanted, met = f"{1 - WITHIN:.2f}–{1 + WITHIN:.2f}", abs(ratio - 1) <= WITHIN
+    return Goal(f"{target}, {name}: lab / {other}", wanted, f"{ratio:.3f}", met, {"ratio": ratio})
 
 
-def by_the_lab(runtime: PinnedRuntime, folder: Path) -> dict[str, dict[str, float]]:
+def by_the_lab(runtime: lab.PinnedRuntime) -> dict[str, dict[str, float]]:
     """Run the lab's own load generator, and read what it wrote. Raises LabDown."""
-    folder.mkdir()
-    manifest.write(manifest.launched(ROOT, runtime.name, runtime.describe(), "make bench"), folder)
-    page = PAGE["wsgi"]
-    asked = [f"--users={USERS}", f"--fan-out={page.fan_out}", f"--latency={page.latency:g}", f"--jitter={JITTER:g}"]
-    process = runtime.generate(["measure", "--experiment=external-concurrency", *asked], list(PAGE), folder)
-    try:
-        process.wait(PATIENCE)  # its standard input stays open: that is what it lives by
-    except subprocess.TimeoutExpired:
-        runtime.interrupt(process)
-    summary = folders.summary(folder / "summary.json") or {"complete": False}
+    load = [f"--users={USERS}", f"--fan-out={FAN_OUT}", f"--latency={LATENCY:g}", f"--jitter={JITTER:g}"]
+    with tempfile.TemporaryDirectory(prefix="agreement-") as name:
+        folder = Path(name)
+        manifest.write(manifest.launched(ROOT, runtime.name, runtime.describe(), "make bench"), folder)
+        command = ["measure", "--experiment=external-concurrency", *load]
+        process = runtime.generate(command, list(STRATEGIES), folder)
+        try:
+            process.wait(lab.PATIENCE)  # its standard input stays open: that is what it lives by
+        except subprocess.TimeoutExpired:
+            runtime.interrupt(process)
+        summary = folders.summary(folder / "summary.json") or {"complete": False}
     if not summary["complete"]:
         raise LabDown("the lab's load generator did not measure to its end")
     if summary["verdict"]["status"] == "invalid":
@@ -115,8 +105,8 @@ def by_the_lab(runtime: PinnedRuntime, folder: Path) -> dict[str, dict[str, floa
 
 
 def by_forty_lines(url: str) -> dict[str, float]:
-    words = [sys.executable, "benchmarks/peers/forty_lines.py", url, str(USERS), str(WARM_UP), str(SECONDS)]
-    return figures_of(lab.output_of(words, PATIENCE))
+    numbers = [str(number) for number in (USERS, WARM_UP, SECONDS)]
+    return lab.generated(FORTY_LINES, [sys.executable, "benchmarks/peers/forty_lines.py", url, *numbers])
 
 
 def by_wrk(url: str) -> dict[str, float]:
@@ -132,12 +122,7 @@ def wrk(url: str, seconds: int) -> dict[str, float]:
         script.write(WRK_PRINTS)
         script.flush()
         command = ["wrk", "-t1", f"-c{USERS}", f"-d{seconds}s", "--timeout=60s", f"--script={script.name}", url]
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
-    said = figures_of(ended.stderr)
-    if said["failed"]:
-        raise LabDown(f"wrk saw {said['failed']:.0f} failures at {url}")
-    return said
-
-
-def figures_of(text: str) -> dict[str, float]:
-    return {name: float(value) for name, value in json.loads(text).items()}
+        figures = lab.generated(WRK, command)
+    if figures["failed"]:
+        raise LabDown(f"wrk saw {figures['failed']:.0f} failures at {url}")
+    return figures

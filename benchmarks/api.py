@@ -1,63 +1,114 @@
-"""The ladder of api_capacity.py, climbed and judged."""
+"""Can the slow upstream, on one core, carry 5,000 calls/s with 5,000 calls in flight, and answer in time?
+
+Calls become due evenly, whatever the api does, and each is sent on a connection that has none in flight. The
+client is bare asyncio: on a small machine it must be much cheaper per call than the api, or it is what is measured.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import math
-from dataclasses import asdict
-from typing import Any
+import resource
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from urllib.parse import urlsplit
 
 from rich.table import Table
 
-from benchmarks import api_capacity as capacity
 from benchmarks import lab
-from benchmarks.api_capacity import Step
-from benchmarks.lab import PinnedRuntime
+from benchmarks.load import answer
 from benchmarks.result import Goal, Result, figures_table
+from loadtests.analysis.histograms import histogram, microseconds
+from loadtests.analysis.readings import Reading
+from loadtests.analysis.statistics import percentile
+from loadtests.errors import LabDown
+from loadtests.generator import sampler
+from loadtests.model.server_metrics import LATENESS
+
+LATENCY = 1.0  # seconds the api is asked to wait
+LADDER = (1_000, 2_500, 5_000, 7_500)  # calls in flight
+GOAL = 5_000  # calls in flight, and with LATENCY also calls/s
+LATEST = 0.05 * LATENCY  # seconds that 99 % of the calls may be late at the most
+CLIENT_LIMIT = 0.8  # of a core; above it the client is late itself
+
+OFFERED = 1.01  # of the goal, so that the edges of the window cannot make it a few calls short
+SPARE = 1.1  # connections per call in flight: as many calls can be late by 10 % before one has to wait
+BATCH = 200  # connections opened at once: the kernel's backlog is limited
+WARM_UP = 1.5 * LATENCY  # seconds until calls in flight are as many as they will be, and a little
+SECONDS = 6.0  # of measurement
+TICK = 0.001  # seconds
+PATIENCE = 30.0  # seconds until all connections have to be up
+CPU = "lab_cpu_seconds_total"
+PERCENTILES = {"p50": 50, "p99": 99, "max": 100}
+
+# Ten requests as the ASGI target's client sends them; what was set in the environment is asked for explicitly.
+REQUESTS = tuple(
+    f"GET /api/?task_id={task}&latency={LATENCY:g}&jitter=0&fail=0&hang=0 HTTP/1.1\r\nHost: api:8000\r\n"
+    "Accept: */*\r\nAccept-Encoding: gzip, deflate\r\nUser-Agent: benchmark\r\n\r\n".encode()
+    for task in range(10)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One rung of the ladder. Times are in seconds, CPU in cores.
+
+    `api_late`: what p50, p99 and max were at the most, as the api says of itself: bounds of its histogram, None beyond
+    it. `client_late`: the same as the client saw it, from when a call was due. `in_time`: share of the api's calls
+    that were no later than LATEST.
+    """
+
+    asked: int
+    in_flight: int
+    rate: float
+    failures: int
+    api_late: Mapping[str, float | None]
+    in_time: float
+    client_late: Mapping[str, float]
+    api_cpu: float
+    client_cpu: float
+
+    @property
+    def valid(self) -> bool:
+        return self.client_cpu <= CLIENT_LIMIT
 
 
 def api() -> Result:
     """Measure whether the slow upstream carries 5,000 calls/s with 5,000 in flight, and answers in time."""
-    capacity.allow_connections()
-    runtime = PinnedRuntime(["api"])
-    with lab.running(runtime):
-        runtime.prepare()
-        runtime.up(["api"])
-        url, said = runtime.published()["api"], runtime.metrics["api"]
-        steps = [lab.run(capacity.climb(url, said, in_flight)) for in_flight in capacity.LADDER]
+    allow_connections()
+    with lab.running("api") as runtime:
+        url, metrics_url = runtime.published()["api"], runtime.metrics["api"]
+        steps = [lab.run(climb(url, metrics_url, in_flight)) for in_flight in LADDER]
         described = runtime.describe()["api"]
-    goal = next(step for step in steps if step.asked == capacity.GOAL)
+    goal = next(step for step in steps if step.asked == GOAL)
+    too_slow = (
+        f"the client used {goal.client_cpu:.0%} of a core, more than {CLIENT_LIMIT:.0%}: "
+        "it was too slow itself to say how fast the api is"
+    )
     return Result(
-        title=f"What the slow api carries, {len(capacity.LADDER)} steps",
+        title=f"What the slow api carries, {len(LADDER)} steps",
         goals=goals(goal),
         table=ladder(steps),
         notes=["late: ms beyond the latency, p50 / p99 / max; by the api itself at the most"],
         figures={
-            "goal": {
-                "calls_in_flight": capacity.GOAL,
-                "latency": capacity.LATENCY,
-                "lateness_p99": capacity.LATEST,
-                "client_cpu": capacity.CLIENT_LIMIT,
-            },
+            "goal": {"calls_in_flight": GOAL, "latency": LATENCY, "lateness_p99": LATEST, "client_cpu": CLIENT_LIMIT},
             "api": described,
-            "steps": [finite(asdict(step)) | {"valid": step.valid} for step in steps],
+            "steps": [asdict(step) | {"valid": step.valid} for step in steps],
         },
-        invalid=None
-        if goal.valid
-        else (
-            f"the client used {goal.client_cpu:.0%} of a core, more than {capacity.CLIENT_LIMIT:.0%}: "
-            "it was too slow itself to say how fast the api is"
-        ),
+        invalid=None if goal.valid else too_slow,
     )
 
 
 def goals(step: Step) -> list[Goal]:
-    late, limit, wanted = step.api_late["p99"], capacity.LATEST, capacity.GOAL
-    seen = step.client_late["p99"]
+    late, seen, limit = step.api_late["p99"], step.client_late["p99"], f"≤ {LATEST * 1e3:.0f} ms"
     return [
-        Goal(f"calls/s at {wanted:,} in flight", f"≥ {wanted:,}", f"{step.rate:,.0f}", step.rate >= wanted),
-        Goal("calls in flight", f"≥ {wanted:,}", f"{step.in_flight:,}", step.in_flight >= wanted),
-        Goal("p99 beyond the latency", f"≤ {limit * 1e3:.0f} ms", f"{at_most(late)} ms", late <= limit),
-        Goal("the same at the client", f"≤ {limit * 1e3:.0f} ms", f"{seen * 1e3:.0f} ms", seen <= limit),
+        Goal(f"calls/s at {GOAL:,} in flight", f"≥ {GOAL:,}", f"{step.rate:,.0f}", step.rate >= GOAL),
+        Goal("calls in flight", f"≥ {GOAL:,}", f"{step.in_flight:,}", step.in_flight >= GOAL),
+        Goal("p99 beyond the latency", limit, f"{ms(late)} ms", late is not None and late <= LATEST),
+        Goal("the same at the client", limit, f"{ms(seen)} ms", seen <= LATEST),
         Goal("calls that failed", "0", str(step.failures), step.failures == 0),
     ]
 
@@ -69,20 +120,167 @@ def ladder(steps: list[Step]) -> Table:
             f"{step.in_flight:,}",
             f"{step.rate:,.0f}",
             str(step.failures),
-            " / ".join(at_most(step.api_late[name]) for name in ("p50", "p99", "max")),
-            " / ".join(f"{step.client_late[name] * 1e3:.0f}" for name in ("p50", "p99", "max")),
+            " / ".join(map(ms, step.api_late.values())),
+            " / ".join(map(ms, step.client_late.values())),
             f"{step.api_cpu:.0%}",
             f"{step.client_cpu:.0%}{'' if step.valid else ' !'}",
         )
     return grid
 
 
-def at_most(seconds: float) -> str:
-    """Return a bound of the histogram in milliseconds, as text."""
-    return "more" if math.isinf(seconds) else f"{seconds * 1e3:.0f}"
+def ms(seconds: float | None) -> str:
+    return "more" if seconds is None else f"{seconds * 1e3:.0f}"
 
 
-def finite(step: dict[str, Any]) -> dict[str, Any]:
-    """Return the value, or None for infinity, which JSON lacks: it is beyond the api's histogram."""
-    late = {name: None if math.isinf(seconds) else seconds for name, seconds in step["api_late"].items()}
-    return step | {"api_late": late}
+def connections(in_flight: int) -> int:
+    return round(in_flight * OFFERED * SPARE)
+
+
+def allow_connections() -> None:
+    """Raise the limit of open files, which a service started afterwards inherits. Raises LabDown."""
+    needed = connections(max(LADDER)) + 200
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise LabDown(f"the benchmark needs {needed} open files; `ulimit -Hn` allows {hard}. Raise that limit.")
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
+class Client:
+    """Offers `in_flight` calls per LATENCY, and a little more. `late`: seconds, of calls that ended in the window."""
+
+    def __init__(self, in_flight: int) -> None:
+        self.in_flight = in_flight
+        self.response_size = 0  # bytes
+        self.idle: deque[Connection] = deque()
+        self.late: list[float] = []
+        self.failures = 0
+        self.closed = False
+        self._all: list[Connection] = []
+        self._begun = 0.0
+        self._sent = 0
+
+    async def connect(self, host: str, port: int) -> None:
+        reader, writer = await asyncio.open_connection(host, port)
+        writer.write(REQUESTS[0])
+        self.response_size = sum(map(len, await answer(reader)))  # the same for all of REQUESTS
+        writer.close()
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(PATIENCE):
+            while missing := connections(self.in_flight) - len(self._all):
+                batch = range(min(BATCH, missing))
+                pairs = await asyncio.gather(
+                    *(loop.create_connection(lambda: Connection(self), host, port) for _ in batch)
+                )
+                self._all += [connection for _, connection in pairs]
+
+    def start(self) -> None:
+        self._begun = time.perf_counter()
+        self._tick()
+
+    def _tick(self) -> None:
+        if self.closed:
+            return
+        now, rate = time.perf_counter(), self.in_flight * OFFERED / LATENCY
+        while self.idle and (due := self._begun + self._sent / rate) <= now:
+            self.idle.popleft().call(REQUESTS[self._sent % len(REQUESTS)], due)
+            self._sent += 1
+        asyncio.get_running_loop().call_later(TICK, self._tick)
+
+    def close(self) -> None:
+        self.closed = True
+        for connection in self._all:
+            connection.transport.abort()
+
+
+class Connection(asyncio.Protocol):
+    """One call at a time. It reads no more of an answer than its status and its size."""
+
+    __slots__ = ("_client", "_due", "_missing", "transport")
+    transport: asyncio.Transport
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._due = 0.0
+        self._missing = 0  # bytes
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment]
+        self._client.idle.append(self)
+
+    def call(self, request: bytes, due: float) -> None:
+        self._due = due
+        self._missing = self._client.response_size
+        self.transport.write(request)
+
+    def data_received(self, data: bytes) -> None:
+        if self._missing == self._client.response_size and not data.startswith(b"HTTP/1.1 200 "):
+            self.transport.abort()  # counted when it is lost
+            return
+        self._missing -= len(data)
+        if self._missing == 0:
+            self._client.late.append(time.perf_counter() - self._due - LATENCY)
+            self._client.idle.append(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._client.closed:
+            return
+        self._client.failures += 1
+        if self in self._client.idle:
+            self._client.idle.remove(self)
+
+
+async def climb(url: str, metrics_url: str, in_flight: int) -> Step:
+    """Load the api at `url` and measure; its metrics are at `metrics_url`. Raises LabDown."""
+    address, client = urlsplit(url), Client(in_flight)
+    try:
+        await client.connect(str(address.hostname), address.port or 80)
+        return await measure(client, metrics_url)
+    except (OSError, asyncio.IncompleteReadError) as error:
+        raise LabDown(f"the api at {url} did not hold {in_flight} connections: {error!r}") from error
+    finally:
+        client.close()
+
+
+async def measure(client: Client, metrics_url: str) -> Step:
+    gc.collect()
+    gc.disable()  # a collection among this many objects takes long enough to be mistaken for lateness
+    try:
+        client.start()
+        await asyncio.sleep(WARM_UP)
+        before = await asyncio.to_thread(read_api, metrics_url)
+        client.late.clear()
+        began, cpu_before = time.perf_counter(), time.process_time()
+        await asyncio.sleep(SECONDS)
+        seconds, cpu = time.perf_counter() - began, time.process_time() - cpu_before
+        late = client.late.copy()
+        after = await asyncio.to_thread(read_api, metrics_url)
+        api_cpu = (after.values[CPU] - before.values[CPU]) / (time.perf_counter() - began)
+    finally:
+        gc.enable()
+    calls = {bound: count - before.buckets[LATENESS][bound] for bound, count in after.buckets[LATENESS].items()}
+    total = calls.pop(math.inf)
+    times = histogram()
+    for one in late:
+        times.record_value(microseconds(one))
+    return Step(
+        asked=client.in_flight,
+        in_flight=after.number("lab_calls_in_flight") or 0,
+        rate=len(late) / seconds,
+        failures=client.failures,
+        api_late={
+            name: min((bound for bound, count in calls.items() if count >= share / 100 * total), default=None)
+            for name, share in PERCENTILES.items()
+        },
+        in_time=calls[LATEST] / total,
+        client_late={name: percentile(times, share) or 0.0 for name, share in PERCENTILES.items()},
+        api_cpu=api_cpu,
+        client_cpu=cpu / seconds,
+    )
+
+
+def read_api(metrics_url: str) -> Reading:
+    """Read the api's metrics. Raises OSError if it does not report them."""
+    if reading := sampler.read(metrics_url):
+        return reading
+    raise OSError("no answer from the api's sampler")

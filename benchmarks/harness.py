@@ -29,35 +29,31 @@ PATH = "/api/aggregated/"
 
 def main() -> None:
     kind, url, users, warm_up, seconds = sys.argv[1:]
-    target = Target("asgi", url, "ASGI", None, {STRATEGY: PATH}, workers=1, pools={}, identity={})
-    full_url = f"{url}{PATH}?{SETTINGS.query}"
 
     class BareUser(FastHttpUser):
         host = url
 
         @task
         def page(self) -> None:
-            self.client.get(full_url, name="bare")
+            self.client.get(f"{PATH}?{SETTINGS.query}", name="bare")
 
+    target = Target("asgi", url, "ASGI", None, {STRATEGY: PATH}, workers=1, pools={}, identity={})
     recorder = Recorder()
     environment = Environment(
         user_classes=[user_class(target, recorder=recorder) if kind == "page" else BareUser],
         parsed_options=Namespace(strategy=STRATEGY, **asdict(SETTINGS)),
     )
-
-    runner = environment.create_local_runner()
-    process = psutil.Process()
+    runner, process = environment.create_local_runner(), psutil.Process()
     runner.start(int(users), spawn_rate=int(users))
     gevent.sleep(float(warm_up))
-    total = environment.stats.total
+    total = environment.stats.total  # a new one, since the start
     asked, cpu = total.num_requests, cpu_seconds(process)
     recorder.open()
     gevent.sleep(float(seconds))
     pages, cpu = total.num_requests - asked, cpu_seconds(process) - cpu
     recorder.close()
-    failures = total.num_failures
+    failures, recorded = total.num_failures, len(recorder.ends)
     runner.quit()
-    recorded = len(recorder.ends)
     if failures or not pages or (kind == "page" and abs(recorded - pages) > int(users)):
         sys.exit(f"{failures} of {pages} pages failed, {recorded} were recorded: {recorder.failures}")
     print(json.dumps({"pages": pages, "cpu": cpu, "seconds": recorder.seconds}))

@@ -6,14 +6,14 @@ Processes and not containers: a published port is a proxy, which would be measur
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import subprocess
 import time
-from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from statistics import median
-from types import FrameType
 from typing import Any, TypeVar
 
 import psutil
@@ -22,17 +22,19 @@ import uvloop
 from benchmarks.result import Result
 from loadtests import ROOT
 from loadtests.analysis.machine import between
-from loadtests.errors import Interrupted
-from loadtests.generator import sampler
+from loadtests.errors import Interrupted, LabDown
+from loadtests.generator import sampler, targets
 from loadtests.host import launch
 from loadtests.host.processes import ProcessRuntime, free_port
 from loadtests.model.service import METRICS_PORT, PORT
+from loadtests.model.target import Target
 from loadtests.results.folders import FOLDER as RESULTS
 from services.telemetry.supervise import cpu_seconds
 
 T = TypeVar("T")
 
 ATTEMPTS = 3  # at a round, when something else disturbs it
+PATIENCE = 120.0  # seconds until a load generator has to have ended
 LOGS = RESULTS / "bench-logs"
 CAN_PIN = hasattr(os, "sched_setaffinity")
 CORES = os.sched_getaffinity(0) if CAN_PIN else set()
@@ -48,6 +50,7 @@ class PinnedRuntime(ProcessRuntime):
         super().__init__(LOGS)
         self._measured = set(measured)
         self.processes: dict[str, psutil.Process] = {}
+        self.threads: Counter[str] = Counter()  # the most that a process of a service had
 
     def add_peer(
         self,
@@ -56,7 +59,7 @@ class PinnedRuntime(ProcessRuntime):
         *,
         like: str = "asgi",
         command: Sequence[str] = (),
-        extra: Mapping[str, str] | None = None,
+        **environment: str,
     ) -> None:
         """Add a server like one of the services: its command and environment, but for what is given.
 
@@ -64,33 +67,37 @@ class PinnedRuntime(ProcessRuntime):
         """
         service, old, new = self.services[like], str(self._ports[like][PORT]), str(free_port())
         words = command or [application if application and ":application" in word else word for word in service.command]
-        ports = {PORT: int(new), METRICS_PORT: free_port()}
-        address = {"TELEMETRY_ADDRESS": f"127.0.0.1:{ports[METRICS_PORT]}"}
-        environment = service.environment | address | dict(extra or {})
+        self._ports[name] = {PORT: int(new), METRICS_PORT: free_port()}
+        address = {"TELEMETRY_ADDRESS": f"127.0.0.1:{self._ports[name][METRICS_PORT]}"}
         self.services[name] = replace(
             service,
             name=name,
             command=[word.replace("{port}", new).replace(old, new) for word in words],
-            environment=environment,
+            environment=service.environment | address | environment,
             probe=[word.replace(old, new) for word in service.probe],
         )
-        self._ports[name] = ports
         self._measured.add(name)
 
+    def ask(self, name: str, like: str | None = None) -> Target:
+        """Ask a server that is up what it is; a peer answers as the service that it is like. Raises LabDown."""
+        return targets.ask(like or name, self.published()[name])
+
     def _start(self, name: str) -> subprocess.Popen[bytes]:
-        with on_cores(OWN if name in self._measured else REST):  # inherited, so no thread is born elsewhere
+        pin(OWN if name in self._measured else REST)  # inherited, so no thread is born elsewhere
+        try:
             process = super()._start(name)
+        finally:
+            pin(REST)
         self.processes[name] = psutil.Process(process.pid)
         return process
 
-    def cpu(self, name: str, threads: dict[str, int] | None = None) -> Callable[[], float]:
-        """Return a reader of the CPU seconds of a service's process tree, which notes the most `threads` it had."""
+    def cpu(self, name: str) -> Callable[[], float]:
+        """Return a reader of the CPU seconds of a service's process tree, which notes the most threads it had."""
         tree = [self.processes[name], *self.processes[name].children(recursive=True)]
 
         def read() -> float:
-            if threads is not None:
-                threads[name] = max([threads.get(name, 0), *(process.num_threads() for process in tree)])
-            return sum(cpu_seconds(process) for process in tree)
+            self.threads[name] = max(self.threads[name], *(process.num_threads() for process in tree))
+            return sum(map(cpu_seconds, tree))
 
         return read
 
@@ -103,49 +110,42 @@ class PinnedRuntime(ProcessRuntime):
         return {"loop": loop, "threads": cpu_seconds(server) - loop, "beside": cpu_seconds(beside)}
 
 
-@contextmanager
-def on_cores(cores: Collection[int]) -> Iterator[None]:
-    """Run this process, and what it starts meanwhile, on these cores."""
-    if not CAN_PIN:
-        yield
-        return
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, cores)
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
+def pin(cores: Collection[int]) -> None:
+    """Run this process, and what it starts from now on, on these cores."""
+    if CAN_PIN:
+        os.sched_setaffinity(0, cores)
 
 
 @contextmanager
-def running(runtime: PinnedRuntime) -> Iterator[None]:
-    """Stop what `runtime` has started, whatever happens inside. A signal raises Interrupted."""
-    with launch.signals_as_interrupts(), on_cores(REST):
+def running(*measured: str) -> Iterator[PinnedRuntime]:
+    """Bring these services up; stop all that was started, whatever happens inside. A signal raises Interrupted."""
+    runtime = PinnedRuntime(measured)
+    with launch.signals_as_interrupts():
+        pin(REST)
         try:
-            yield
+            runtime.prepare()
+            runtime.up(measured)
+            yield runtime
         finally:
             with launch.signals_ignored():
                 runtime.down()
+                pin(CORES)
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run the coroutine; a signal cancels it, because an exception would end in one connection's callback."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        loop = runner.get_loop()
+        task = loop.create_task(coroutine)
 
-    async def main() -> T:
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-
-        def interrupt(number: int, frame: FrameType | None) -> None:
-            if task:
-                loop.call_soon_threadsafe(task.cancel)
+        def interrupt(*_: object) -> None:
+            loop.call_soon_threadsafe(task.cancel)
 
         with launch.handled(interrupt):
-            return await coroutine
-
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(main())
-    except asyncio.CancelledError:
-        raise Interrupted from None
+            try:
+                return loop.run_until_complete(task)
+            except asyncio.CancelledError:
+                raise Interrupted from None
 
 
 def undisturbed(
@@ -174,32 +174,28 @@ def undisturbed_by_others(benchmark: Callable[[], Result]) -> Result:
 
 def children_cpu_seconds() -> float:
     """Return the CPU seconds of those that have ended, and of theirs."""
-    times = psutil.Process().cpu_times()
-    return float(times.children_user + times.children_system)
+    times = os.times()
+    return times.children_user + times.children_system
 
 
-def output_of(command: list[str], seconds: float) -> str:
-    """Return what a process prints, which is stopped with us. Raises CalledProcessError, TimeoutExpired."""
+def generated(name: str, command: Sequence[str]) -> dict[str, float]:
+    """Return the figures in the last line that a load generator prints, which is stopped with us. Raises LabDown."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, start_new_session=True)
     try:
-        said, _ = process.communicate(timeout=seconds)
+        text, _ = process.communicate(timeout=PATIENCE)
+        if process.returncode:
+            raise subprocess.CalledProcessError(process.returncode, command)
+    except subprocess.SubprocessError as error:
+        raise LabDown(f"the load generator {name} did not measure: {error}") from error
     finally:
         with launch.signals_ignored(), suppress(ProcessLookupError):
             process.kill()
             process.wait()
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command, said)
-    return str(said)
+    figures: dict[str, float] = json.loads(text.splitlines()[-1])
+    return figures
 
 
 def alternating(names: Collection[str], rounds: int) -> Iterator[tuple[int, str]]:
     """Yield A B C, C B A, A B C, …: a drift affects all of them alike."""
     for turn in range(rounds):
-        for name in list(names) if turn % 2 == 0 else list(names)[::-1]:
-            yield turn, name
-
-
-def ratio(of: list[float], to: list[float]) -> tuple[float, float, float]:
-    """Return the ratio of the medians, and the smallest and the largest of a single round."""
-    single = [one / other for one, other in zip(of, to, strict=True)]
-    return median(of) / median(to), min(single), max(single)
+        yield from ((turn, name) for name in list(names)[:: -1 if turn % 2 else 1])

@@ -4,27 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from statistics import fmean
 from urllib.parse import urlsplit
 
 from loadtests.errors import LabDown
 from loadtests.generator import page
+from loadtests.model.target import Target
 
 ABORTED = (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError)
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What every page has to be, and how long (seconds) it takes when it does not queue."""
+class Load:
+    """Users, and what each of their pages has to be. Times are in seconds.
+
+    `latency`: how long a page takes when it does not queue; `warm_up`: what is thrown away before the measurement.
+    """
 
     strategy: str
     fan_out: int
     latency: float
+    users: int
+    warm_up: float
+    seconds: float
 
-    def url(self, base: str, path: str) -> str:
-        return f"{base}{path}?fan_out={self.fan_out}&latency={self.latency:g}"
+    @property
+    def query(self) -> str:
+        return f"fan_out={self.fan_out}&latency={self.latency:g}"
+
+    def url(self, target: Target) -> str:
+        return f"{target.url}{target.paths[self.strategy]}?{self.query}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,53 +56,50 @@ class Window:
     def cpu_per_page(self) -> float:
         return self.cpu / self.pages
 
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    users: int
-    warm_up: float  # seconds, thrown away
-    seconds: float  # of measurement
+    @property
+    def cores(self) -> float:
+        return self.cpu / self.seconds
 
 
-async def closed_loop(url: str, wanted: Wanted, pace: Pace, cpu: Callable[[], float]) -> Window:
+async def closed_loop(url: str, load: Load, cpu: Callable[[], float]) -> Window:
     """Load `url` and measure; a page that is not whole ends it, because the target is then not at work. Raises LabDown.
 
     First pages are spread over one page time, as the load generator's are.
     """
     ends: list[tuple[float, float]] = []  # when a page ended, how long it took
-    async with asyncio.TaskGroup() as group:
-        users = [
-            group.create_task(user(url, wanted, number * wanted.latency / pace.users, ends))
-            for number in range(pace.users)
-        ]
-        await asyncio.sleep(pace.warm_up)
-        opened, cpu_before = time.perf_counter(), cpu()
-        await asyncio.sleep(pace.seconds)
-        closed, cpu_after = time.perf_counter(), cpu()
-        for one in users:
-            one.cancel()
+    try:
+        async with asyncio.TaskGroup() as group:
+            users = [group.create_task(user(url, load, number, ends)) for number in range(load.users)]
+            await asyncio.sleep(load.warm_up)
+            opened, cpu_before = time.perf_counter(), cpu()
+            await asyncio.sleep(load.seconds)
+            closed, cpu_after = time.perf_counter(), cpu()
+            for one in users:
+                one.cancel()
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
     took = [seconds for end, seconds in ends if opened <= end < closed]
     if not took:
-        raise LabDown(f"{url} brought no page in {pace.seconds:.0f} s")
-    return Window(pace.users, closed - opened, len(took), fmean(took), cpu_after - cpu_before)
+        raise LabDown(f"{url} brought no page in {load.seconds:.0f} s")
+    return Window(load.users, closed - opened, len(took), fmean(took), cpu_after - cpu_before)
 
 
-async def user(url: str, wanted: Wanted, pause: float, ends: list[tuple[float, float]]) -> None:
+async def user(url: str, load: Load, number: int, ends: list[tuple[float, float]]) -> None:
     address = urlsplit(url)
     request = (
         f"GET {address.path}?{address.query} HTTP/1.1\r\nHost: {address.netloc}\r\nAccept: */*\r\n"
         "Accept-Encoding: gzip, deflate\r\nUser-Agent: benchmark\r\n\r\n"
     ).encode()
-    await asyncio.sleep(pause)
+    await asyncio.sleep(number * load.latency / load.users)
     try:
         reader, writer = await asyncio.open_connection(address.hostname, address.port)
         try:
             while True:
                 asked = time.perf_counter()
                 writer.write(request)
-                status, body = await answer(reader)
+                head, body = await answer(reader)
                 ended = time.perf_counter()
-                if fault := page.fault(status, body, wanted.strategy, wanted.fan_out):
+                if fault := page.fault(int(head[9:12]), body, load.strategy, load.fan_out):
                     raise LabDown(f"{url} did not answer with a page: {fault}")
                 ends.append((ended, ended - asked))
         finally:
@@ -100,11 +108,12 @@ async def user(url: str, wanted: Wanted, pause: float, ends: list[tuple[float, f
         raise LabDown(f"{url} cut a connection: {error!r}") from error
 
 
-async def answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
-    head = (await reader.readuntil(b"\r\n\r\n")).lower()
-    size = int(head.partition(b"content-length:")[2].split(None, 1)[0])
-    return int(head[9:12]), await reader.readexactly(size)
+async def answer(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+    """Return an answer's head and body."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    size = int(head.lower().partition(b"content-length:")[2].split(None, 1)[0])
+    return head, await reader.readexactly(size)
 
 
-def as_figures(measured: Iterable[tuple[str, list[Window]]]) -> dict[str, list[dict[str, float]]]:
-    return {name: [asdict(window) for window in windows] for name, windows in measured}
+def as_figures(measured: Mapping[str, list[Window]]) -> dict[str, list[dict[str, float]]]:
+    return {name: [asdict(window) for window in windows] for name, windows in measured.items()}

@@ -13,29 +13,32 @@ THREADS = re.compile(r"(?:/threading|/concurrent/futures/\w+)\.py$")
 OWNERS = {
     "asgiref": "Django",
     "django": "Django",
-    "httpx": "httpx",
     "httpx_aiohttp": "httpx",
-    **dict.fromkeys(("aiohttp", "yarl", "multidict", "aiohappyeyeballs", "propcache", "frozenlist"), "aiohttp"),
-    "uvicorn": "uvicorn",
+    **dict.fromkeys(("yarl", "multidict", "aiohappyeyeballs", "propcache", "frozenlist"), "aiohttp"),
     "prometheus_client": "the lab",
-}
+}  # any other package is its own
 
 
-def shares(path: Path) -> dict[str, float]:
+def read(path: Path) -> dict[Any, Any]:
+    """Return (file, line, function) → (primitive calls, calls, own seconds, seconds, callers)."""
+    stats: dict[Any, Any] = pstats.Stats(str(path)).stats  # type: ignore[attr-defined]
+    return stats
+
+
+def shares(profile: dict[Any, Any]) -> dict[str, float]:
     """Return shares of the profiled CPU time by owner; what Python itself does counts for its caller.
 
     The event loop's own C code is in no profile: to divide all of a thread's CPU by these shares divides it among them.
     """
-    stats: dict[Any, Any] = pstats.Stats(str(path)).stats  # type: ignore[attr-defined]
     seconds: Counter[str] = Counter()
-    for (file, _, _), (_, _, own, _, callers) in stats.items():
-        if found := owner(file):
-            seconds[found] += own
+    for (file, _, _), (_, _, own, _, callers) in profile.items():
+        if name := owner(file):
+            seconds[name] += own
             continue
         for (caller, _, _), (_, _, spent, _) in callers.items():
             seconds[owner(caller) or "asyncio and others"] += spent
     total = sum(seconds.values())
-    return {name: spent / total for name, spent in seconds.most_common()}
+    return {name: spent / total for name, spent in seconds.items()}
 
 
 def owner(file: str) -> str | None:
@@ -47,7 +50,6 @@ def owner(file: str) -> str | None:
     return "the lab" if "/services/" in file else None
 
 
-def calls(path: Path, name: str) -> int:
-    """Return how often a function was called."""
-    stats: dict[Any, Any] = pstats.Stats(str(path)).stats  # type: ignore[attr-defined]
-    return sum(count for (_, _, function), (_, count, *_) in stats.items() if name in function)
+def calls(profile: dict[Any, Any], name: str) -> int:
+    """Return how often the functions with this in their name were called."""
+    return sum(number for (_, _, function), (_, number, *_) in profile.items() if name in function)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from loadtests.errors import ExitCode
 
@@ -16,7 +17,7 @@ VERDICTS = {ExitCode.CONFIRMED: "met", ExitCode.NOT_CONFIRMED: "not met", ExitCo
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What is asked, the goal and what was measured (in words), the figures behind them, and whether it is enough."""
+    """What is asked, the goal and what was measured (in words), whether it is enough, and the figures behind it."""
 
     name: str
     wanted: str
@@ -25,8 +26,10 @@ class Goal:
     figures: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def at_most(cls, name: str, limit: float, ratio: tuple[float, float, float]) -> Goal:
-        value, low, high = ratio
+    def at_most(cls, name: str, limit: float, of: list[float], to: list[float]) -> Goal:
+        """Compare medians; with the smallest and the largest ratio of a single round."""
+        single = [one / other for one, other in zip(of, to, strict=True)]
+        value, low, high = median(of) / median(to), min(single), max(single)
         figures = {"ratio": value, "lowest": low, "highest": high, "limit": limit}
         return cls(name, f"≤ {limit:.2f}", f"{value:.2f} ({low:.2f}–{high:.2f})", value <= limit, figures)
 
@@ -37,7 +40,7 @@ class Result:
 
     title: str
     goals: Sequence[Goal]
-    table: Table | None
+    table: Table
     notes: Sequence[str]
     figures: Mapping[str, Any]
     invalid: str | None = None
@@ -50,15 +53,11 @@ class Result:
 
     def show(self, console: Console) -> None:
         """Print the result within 80 columns."""
-        if self.table:
-            console.print(self.table)
-        for note in self.notes:
-            console.print(note)
         verdict = table("goal", "limit", "measured", "")
         for goal in self.goals:
             verdict.add_row(goal.name, goal.wanted, goal.measured, "met" if goal.met else "not met")
-        console.print()
-        console.print(verdict)
+        for part in (self.table, *self.notes, "", verdict):
+            console.print(part)
         console.print(f"[bold]{VERDICTS[self.code].upper()}[/bold]" + (f": {self.invalid}" if self.invalid else ""))
 
     def as_json(self) -> dict[str, Any]:
@@ -75,17 +74,15 @@ class Result:
         }
 
 
-def table(first: str, *headings: str) -> Table:
-    grid = Table(box=None, pad_edge=False, header_style="dim")
-    grid.add_column(first)
-    for heading in headings:
-        grid.add_column(heading)
-    return grid
+def table(*columns: str | Column) -> Table:
+    return Table(*columns, box=None, pad_edge=False, header_style="dim")
 
 
 def figures_table(first: str, *headings: str) -> Table:
-    grid = Table(box=None, pad_edge=False, header_style="dim")
-    grid.add_column(first)
-    for heading in headings:
-        grid.add_column(heading, justify="right", no_wrap=True)
-    return grid
+    return table(first, *(Column(heading, justify="right", no_wrap=True) for heading in headings))
+
+
+def median_and_spread(values: Sequence[float], digits: int) -> tuple[str, str]:
+    """Return two cells: the median, and the smallest and the largest value."""
+    middle, low, high = (f"{value:.{digits}f}" for value in (median(values), min(values), max(values)))
+    return middle, f"{low}–{high}"

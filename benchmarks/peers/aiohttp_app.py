@@ -13,12 +13,12 @@ import aiohttp
 import uvloop
 from aiohttp import web
 
+from benchmarks.peers import content
+
 API_URL = os.environ["API_URL"]
+CONNECT_TIMEOUT, CALL_TIMEOUT = float(os.environ["CONNECT_TIMEOUT"]), float(os.environ["CALL_TIMEOUT"])
 TIMEOUT = aiohttp.ClientTimeout(
-    total=None,
-    connect=float(os.environ["CONNECT_TIMEOUT"]),
-    sock_connect=float(os.environ["CONNECT_TIMEOUT"]),
-    sock_read=float(os.environ["CALL_TIMEOUT"]),
+    total=None, connect=CONNECT_TIMEOUT, sock_connect=CONNECT_TIMEOUT, sock_read=CALL_TIMEOUT
 )
 KEEP_ALIVE = 60.0  # seconds a connection to the api may idle, as in services.aggregator.upstream
 CLIENT = web.AppKey("client", aiohttp.ClientSession)
@@ -26,9 +26,8 @@ CLIENT = web.AppKey("client", aiohttp.ClientSession)
 
 async def client(app: web.Application) -> AsyncIterator[None]:
     connector = aiohttp.TCPConnector(limit=int(os.environ["MAX_CONNECTIONS"]), keepalive_timeout=KEEP_ALIVE)
-    async with aiohttp.ClientSession(
-        connector=connector, timeout=TIMEOUT, cookie_jar=aiohttp.DummyCookieJar()
-    ) as session:
+    cookies = aiohttp.DummyCookieJar()
+    async with aiohttp.ClientSession(connector=connector, timeout=TIMEOUT, cookie_jar=cookies) as session:
         app[CLIENT] = session
         yield
 
@@ -41,21 +40,10 @@ async def fetch(session: aiohttp.ClientSession, call: str) -> Any:
 
 async def page(request: web.Request) -> web.Response:
     fan_out, latency = int(request.query["fan_out"]), float(request.query["latency"])
-    session = request.app[CLIENT]
-    started = perf_counter()
-    responses = await asyncio.gather(
-        *(fetch(session, f"task_id={task}&latency={latency!r}") for task in range(fan_out))
-    )
-    return web.json_response(
-        {
-            "message": "Hello World!",
-            "strategy": "gather",
-            "server": "aiohttp",
-            "fan_out": fan_out,
-            "elapsed": perf_counter() - started,
-            "responses": responses,
-        }
-    )
+    session, started = request.app[CLIENT], perf_counter()
+    calls = (fetch(session, f"task_id={task}&latency={latency!r}") for task in range(fan_out))
+    responses = await asyncio.gather(*calls)
+    return web.json_response(content("aiohttp", perf_counter() - started, responses))
 
 
 async def health(request: web.Request) -> web.Response:

@@ -17,6 +17,7 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "services.aggregator.settings"  # upstrea
 
 from fastapi import FastAPI, Query, Request
 
+from benchmarks.peers import content
 from services.aggregator import upstream
 from services.aggregator.parameters import Call
 
@@ -41,16 +42,7 @@ async def page(
     fan_out: Annotated[int, Query(ge=1, le=100)],
     latency: Annotated[float, Query(ge=0, le=10)],
 ) -> dict[str, Any]:
-    started = perf_counter()
-    client = request.state.client
-    responses = await asyncio.gather(
-        *(upstream.afetch(client, Call(task, f"&latency={latency!r}")) for task in range(fan_out))
-    )
-    return {
-        "message": "Hello World!",
-        "strategy": "gather",
-        "server": "FastAPI",
-        "fan_out": fan_out,
-        "elapsed": perf_counter() - started,
-        "responses": responses,
-    }
+    client, started = request.state.client, perf_counter()
+    calls = (upstream.afetch(client, Call(task, f"&latency={latency!r}")) for task in range(fan_out))
+    responses = await asyncio.gather(*calls)
+    return content("FastAPI", perf_counter() - started, responses)

@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
-from typing import Any
+
+from benchmarks.peers import content
+from services.bare import Receive, Scope, Send
 
 FAN_OUT = 10
 NONCE = b"0123456789abcdef"  # as long as a page's own
-PAGE = json.dumps(
-    {
-        "message": "Hello World!",
-        "strategy": "gather",
-        "server": "uvicorn 0.0.0 (ASGI)",
-        "fan_out": FAN_OUT,
-        "elapsed": 0.5034567890123456,
-        "responses": [
-            {"message": "Hello World!", "task_id": str(task), "page": NONCE.decode()} for task in range(FAN_OUT)
-        ],
-    }
-).encode()
+RESPONSES = [{"message": "Hello World!", "task_id": str(task), "page": NONCE.decode()} for task in range(FAN_OUT)]
+PAGE = json.dumps(content("uvicorn 0.0.0 (ASGI)", 0.5034567890123456, RESPONSES)).encode()
 START = {
     "type": "http.response.start",
     "status": 200,
@@ -27,11 +18,7 @@ START = {
 }
 
 
-async def app(
-    scope: dict[str, Any],
-    receive: Callable[[], Awaitable[dict[str, Any]]],
-    send: Callable[[dict[str, Any]], Awaitable[None]],
-) -> None:
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "lifespan":
         while True:
             message = await receive()

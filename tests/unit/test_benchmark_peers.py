@@ -1,22 +1,22 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
 
 from benchmarks.peers import instant
+from services.bare import Message
 
 
 @pytest.mark.parametrize("query", [b"fan_out=10&latency=1&page=fedcba9876543210", b"fan_out=10&latency=1"])
 def test_the_instant_peer_sends_as_many_bytes_as_it_announces(query: bytes) -> None:
     """With the nonce of a page, and to the bare user, who sends none."""
-    sent: list[dict[str, Any]] = []
+    sent: list[Message] = []
 
-    async def send(message: dict[str, Any]) -> None:
+    async def send(message: Message) -> None:
         sent.append(message)
 
-    async def receive() -> dict[str, Any]:
+    async def receive() -> Message:
         return {}
 
     asyncio.run(instant.app({"type": "http", "query_string": query}, receive, send))
