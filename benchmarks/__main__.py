@@ -15,9 +15,8 @@ from rich.console import Console
 from benchmarks import lab
 from benchmarks.agreement import agreement
 from benchmarks.api import api
-from benchmarks.overhead import harness, peers, plateau
+from benchmarks.overhead import harness, peers, plateau, telemetry
 from benchmarks.result import Result
-from benchmarks.telemetry import telemetry
 from loadtests import ROOT
 from loadtests.errors import ExitCode, Interrupted, LabError
 from loadtests.results import files, manifest

@@ -13,7 +13,8 @@ import resource
 import time
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from urllib.parse import urlsplit
 
 from rich.table import Table
@@ -146,19 +147,16 @@ def allow_connections() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
+@dataclass
 class Client:
     """Offers `in_flight` calls per LATENCY, and a little more. `late`: seconds, of calls that ended in the window."""
 
-    def __init__(self, in_flight: int) -> None:
-        self.in_flight = in_flight
-        self.response_size = 0  # bytes
-        self.idle: deque[Connection] = deque()
-        self.late: list[float] = []
-        self.failures = 0
-        self.closed = False
-        self._all: list[Connection] = []
-        self._begun = 0.0
-        self._sent = 0
+    in_flight: int
+    response_size: int = 0  # bytes
+    idle: deque[Connection] = field(default_factory=deque)
+    late: list[float] = field(default_factory=list)
+    failures: int = 0
+    connections: list[Connection] = field(default_factory=list)
 
     async def connect(self, host: str, port: int) -> None:
         reader, writer = await asyncio.open_connection(host, port)
@@ -167,29 +165,25 @@ class Client:
         writer.close()
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(PATIENCE):
-            while missing := connections(self.in_flight) - len(self._all):
+            while missing := connections(self.in_flight) - len(self.connections):
                 batch = range(min(BATCH, missing))
                 pairs = await asyncio.gather(
                     *(loop.create_connection(lambda: Connection(self), host, port) for _ in batch)
                 )
-                self._all += [connection for _, connection in pairs]
+                self.connections += [connection for _, connection in pairs]
 
-    def start(self) -> None:
-        self._begun = time.perf_counter()
-        self._tick()
-
-    def _tick(self) -> None:
-        if self.closed:
-            return
-        now, rate = time.perf_counter(), self.in_flight * OFFERED / LATENCY
-        while self.idle and (due := self._begun + self._sent / rate) <= now:
-            self.idle.popleft().call(REQUESTS[self._sent % len(REQUESTS)], due)
-            self._sent += 1
-        asyncio.get_running_loop().call_later(TICK, self._tick)
+    async def offer(self) -> None:
+        begun, rate, sent = time.perf_counter(), self.in_flight * OFFERED / LATENCY, 0
+        while True:
+            now = time.perf_counter()
+            while self.idle and (due := begun + sent / rate) <= now:
+                self.idle.popleft().call(REQUESTS[sent % len(REQUESTS)], due)
+                sent += 1
+            await asyncio.sleep(TICK)
 
     def close(self) -> None:
-        self.closed = True
-        for connection in self._all:
+        self.idle.clear()
+        for connection in self.connections:
             connection.transport.abort()
 
 
@@ -223,10 +217,8 @@ class Connection(asyncio.Protocol):
             self._client.idle.append(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._client.closed:
-            return
         self._client.failures += 1
-        if self in self._client.idle:
+        with suppress(ValueError):  # where it has a call in flight
             self._client.idle.remove(self)
 
 
@@ -245,8 +237,8 @@ async def climb(url: str, metrics_url: str, in_flight: int) -> Step:
 async def measure(client: Client, metrics_url: str) -> Step:
     gc.collect()
     gc.disable()  # a collection among this many objects takes long enough to be mistaken for lateness
+    offering = asyncio.create_task(client.offer())
     try:
-        client.start()
         await asyncio.sleep(WARM_UP)
         before = await asyncio.to_thread(read_api, metrics_url)
         client.late.clear()
@@ -257,6 +249,7 @@ async def measure(client: Client, metrics_url: str) -> Step:
         after = await asyncio.to_thread(read_api, metrics_url)
         api_cpu = (after.values[CPU] - before.values[CPU]) / (time.perf_counter() - began)
     finally:
+        offering.cancel()
         gc.enable()
     calls = {bound: count - before.buckets[LATENESS][bound] for bound, count in after.buckets[LATENESS].items()}
     total = calls.pop(math.inf)

@@ -2,34 +2,46 @@
 
 from __future__ import annotations
 
+import asyncio
+import pstats
+import re
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from statistics import fmean, median
+from statistics import fmean, median, quantiles
+from typing import Any
 
-from benchmarks import lab, profiles
+from benchmarks import lab
 from benchmarks.load import Load, Window, as_figures, closed_loop
 from benchmarks.result import Goal, Result, figures_table, median_and_spread
 from loadtests.errors import LabDown
+from loadtests.generator import sampler
 
 FAN_OUT = 10
-ROUNDS = 5
+WITHIN = 0.02  # of what is expected: the plateau, and goodput with telemetry
 
 # --- peers ------------------------------------------------------------------------------------
 
-PEERS = {
-    "asgi": "the asgi target",
-    "fastapi": "FastAPI, its client",
-    "aiohttp": "bare aiohttp",
-}
+PEERS = {"asgi": "the asgi target", "fastapi": "FastAPI, its client", "aiohttp": "bare aiohttp"}
 PROFILE = lab.LOGS / "asgi.prof"
+PACKAGE = re.compile(r"(?:site-packages|dist-packages)/([\w-]+?)(?:/|\.py)")
+THREADS = re.compile(r"(?:/threading|/concurrent/futures/\w+)\.py$")
+OWNERS = {
+    "asgiref": "Django",
+    "django": "Django",
+    "httpx_aiohttp": "httpx",
+    **dict.fromkeys(("yarl", "multidict", "aiohappyeyeballs", "propcache", "frozenlist"), "aiohttp"),
+    "prometheus_client": "the lab",
+}  # any other package is its own
 SMALLEST_SHARE = 0.01
 DJANGO = (
     "In Django's way: its ASGIHandler sends request_started and closes the response in a thread of the request's own "
     "(sync_to_async within ThreadSensitiveContext), which is held until the page ends, and ends by another one."
 )
 PEERS_LOAD = Load("gather", FAN_OUT, latency=0.5, users=50, warm_up=1.2, seconds=3.5)
+PEERS_ROUNDS = 5
 LEAST = 0.9  # of users / latency; a round with less was disturbed: its CPU is that of pages that waited for it
 TO_FASTAPI = 1.0
 TO_BARE = 1.25
@@ -47,7 +59,7 @@ def peers() -> Result:
         runtime.up([*PEERS, "profiled"])
         urls = {name: f"{url}/api/aggregated/?{PEERS_LOAD.query}" for name, url in runtime.published().items()}
         before = runtime.cpu_by_part("asgi")
-        for turn, name in lab.alternating(PEERS, ROUNDS):
+        for turn, name in lab.alternating(PEERS, PEERS_ROUNDS):
             loop = partial(closed_loop, urls[name], PEERS_LOAD, runtime.cpu(name))
             window, refused = lab.undisturbed(loop, goodput_share, LEAST)
             measured[name].append(window)
@@ -57,15 +69,14 @@ def peers() -> Result:
         after = runtime.cpu_by_part("asgi")
         lab.run(closed_loop(urls["profiled"], PEERS_LOAD, runtime.cpu("profiled")))
         threads, described = {name: runtime.threads[name] for name in PEERS}, runtime.describe()
-    profile = profiles.read(PROFILE)
-    started = profiles.calls(profile, "start_new_thread") / profiles.calls(profile, "read_page")
+    # (file, line, function) → (primitive calls, calls, own seconds, seconds, callers)
+    profile: dict[Any, Any] = pstats.Stats(str(PROFILE)).stats  # type: ignore[attr-defined]
+    started = calls(profile, "start_new_thread") / calls(profile, "read_page")
     used = {part: after[part] - before[part] for part in before}
     # The event loop's CPU as the profile divides it, threads, the process beside it.
-    seconds = {name: share * used["loop"] for name, share in profiles.shares(profile).items()}
-    seconds |= {"Django's threads": used["threads"], "telemetry beside it": used["beside"]}
-    parts = {
-        name: seconds[name] / sum(used.values()) for name in sorted(seconds, key=seconds.__getitem__, reverse=True)
-    }
+    seconds = Counter({name: share * used["loop"] for name, share in shares(profile).items()})
+    seconds.update({"Django's threads": used["threads"], "telemetry beside it": used["beside"]})
+    parts = {name: spent / sum(used.values()) for name, spent in seconds.most_common()}
     cpu = {name: [window.cpu_per_page for window in windows] for name, windows in measured.items()}
     grid = figures_table("server", "pages/s", "CPU ms/page", "spread", "of bare", "threads")
     for name, words in PEERS.items():
@@ -105,11 +116,39 @@ def goodput_share(window: Window) -> float:
     return window.goodput * PEERS_LOAD.latency / window.users
 
 
+def shares(profile: dict[Any, Any]) -> dict[str, float]:
+    """Return shares of the profiled CPU time by owner; what Python itself does counts for its caller.
+
+    The event loop's own C code is in no profile: to divide all of a thread's CPU by these shares divides it among them.
+    """
+    seconds: Counter[str] = Counter()
+    for (file, _, _), (_, _, own, _, callers) in profile.items():
+        if name := owner(file):
+            seconds[name] += own
+            continue
+        for (caller, _, _), (_, _, spent, _) in callers.items():
+            seconds[owner(caller) or "asyncio and others"] += spent
+    total = sum(seconds.values())
+    return {name: spent / total for name, spent in seconds.items()}
+
+
+def owner(file: str) -> str | None:
+    """Return who owns a file; None if it is Python's own."""
+    if match := PACKAGE.search(file):
+        return OWNERS.get(match[1], match[1])
+    if THREADS.search(file):
+        return "starting threads"
+    return "the lab" if "/services/" in file else None
+
+
+def calls(profile: dict[Any, Any], name: str) -> int:
+    """Return how often the functions with this in their name were called."""
+    return sum(number for (_, _, function), (_, number, *_) in profile.items() if name in function)
+
+
 # --- harness ----------------------------------------------------------------------------------
 
-HARNESS_USERS = 50
-HARNESS_WARM_UP = 1.0  # seconds
-HARNESS_SECONDS = 3.0
+HARNESS_USERS, HARNESS_WARM_UP, HARNESS_SECONDS = 50, 1.0, 3.0
 HARNESS_ROUNDS = 8
 GENERATORS = {"page": "PageUser: pages checked and recorded", "bare": "bare FastHttpUser"}
 TO_BARE_LOCUST = 1.2
@@ -145,7 +184,6 @@ def harness() -> Result:
 # It warms up until the queue is full, and pages that were abandoned before have ended.
 PLATEAU_LOAD = Load("threadpool", FAN_OUT, latency=0.2, users=50, warm_up=2.0, seconds=5.0)
 PLATEAU_ROUNDS = 3
-WITHIN = 0.02
 
 
 def plateau() -> Result:
@@ -170,17 +208,98 @@ def plateau() -> Result:
             f"{fmean(window.cores for window in windows):.0%}",
         )
     reached = full / (wsgi.slots / unqueued)
-    goal = Goal(
-        name=f"goodput / (slots / R), R = {unqueued * 1e3:.1f} ms",
-        wanted=f"within {WITHIN:.0%}",
-        measured=f"{reached:.3f}",
-        met=abs(reached - 1) <= WITHIN,
-        figures={"ratio": reached, "limit": WITHIN, "slots": wsgi.slots, "unqueued_seconds": unqueued},
-    )
+    name, met = f"goodput / (slots / R), R = {unqueued * 1e3:.1f} ms", abs(reached - 1) <= WITHIN
+    figures = {"ratio": reached, "limit": WITHIN, "slots": wsgi.slots, "unqueued_seconds": unqueued}
     return Result(
         title=f"The WSGI plateau: {wsgi.slots} slots, {FAN_OUT} calls × {PLATEAU_LOAD.latency:g} s",
-        goals=[goal],
+        goals=[Goal(name, f"within {WITHIN:.0%}", f"{reached:.3f}", met, figures)],
         table=grid,
         notes=[f"R is the mean response time at {wsgi.slots} users: every slot taken, nobody waiting."],
         figures={"windows": as_figures(measured)},
     )
+
+
+# --- telemetry --------------------------------------------------------------------------------
+
+TELEMETRY_USERS = 40
+# Calls so short that CPU is all that a page waits for, and users enough to keep the core busy.
+TELEMETRY_LOADS = {
+    "asgi": Load("gather", FAN_OUT, latency=0.05, users=TELEMETRY_USERS, warm_up=0.7, seconds=2.2),
+    "wsgi": Load("threadpool", FAN_OUT, latency=0.02, users=TELEMETRY_USERS, warm_up=0.7, seconds=2.2),
+}
+INSTANCES = range(1, 5)  # servers of each kind: one differs from the next by as much as telemetry may cost
+TELEMETRY_ROUNDS = 4  # of each
+SWITCH = ("on", "off")
+READ_EVERY = 1.0  # seconds, as the load generator does
+TELEMETRY = (
+    "Pages per CPU second are the goodput of a core that nobody else uses. The process beside the server is in it, and "
+    "is read once a second, as in a run."
+)
+SATURATED = 0.85  # of a core; a round with less was disturbed
+
+
+def telemetry() -> Result:
+    """Measure whether metrics cost a saturated target less than 2 % of its goodput."""
+    measured: dict[str, list[Window]] = defaultdict(list)
+    refused = 0
+    with lab.running() as runtime:
+        for target, load in TELEMETRY_LOADS.items():
+            servers = {f"{target}, {switch} {instance}": switch for switch in SWITCH for instance in INSTANCES}
+            for name, switch in servers.items():
+                runtime.add_peer(name, like=target, TELEMETRY=switch)
+            runtime.up(list(servers))
+            for instance in INSTANCES:
+                for _, switch in lab.alternating(SWITCH, TELEMETRY_ROUNDS):
+                    name = f"{target}, {switch} {instance}"
+                    loop = partial(while_read, runtime.metrics[name]) if switch == "on" else closed_loop
+                    loaded = partial(loop, load.url(runtime.ask(name, target)), load, runtime.cpu(name))
+                    window, again = lab.undisturbed(loaded, lambda window: window.cores, SATURATED)
+                    measured[f"{target}, {switch}"].append(window)
+                    refused += again
+    grid = figures_table("target, TELEMETRY", "pages/s", "pages per CPU s", "spread", "CPU")
+    for name, windows in measured.items():
+        goodput = median(window.goodput for window in windows)
+        grid.add_row(name, f"{goodput:.1f}", *median_and_spread(rates(windows), 1), f"{cores(windows):.0%}")
+    idle = [name for name, windows in measured.items() if cores(windows) < SATURATED]
+    return Result(
+        title=f"What telemetry costs: {FAN_OUT} calls, {TELEMETRY_USERS} users, {len(INSTANCES)} servers of each kind, "
+        f"{TELEMETRY_ROUNDS} rounds each",
+        goals=[kept_goodput(name, measured[f"{name}, on"], measured[f"{name}, off"]) for name in TELEMETRY_LOADS],
+        table=grid,
+        notes=[TELEMETRY, *([f"Measured again, because the machine was busy: {refused} rounds."] if refused else [])],
+        figures={"windows": as_figures(measured), "refused": refused},
+        invalid=f"{', '.join(idle)} got less than {SATURATED:.0%} of a core: pages waited for else" if idle else None,
+    )
+
+
+def kept_goodput(target: str, on: list[Window], off: list[Window]) -> Goal:
+    """Compare by the median of the rounds' own ratios: a drift affects both sides of a round alike."""
+    ratios = [one / other for one, other in zip(rates(on), rates(off), strict=True)]
+    kept, least, (low, _, high) = median(ratios), 1 - WITHIN, quantiles(ratios, n=4)
+    name, words = f"{target}: goodput of a core, on / off", f"{kept:.3f} ({low:.3f}–{high:.3f})"
+    figures = {"ratio": kept, "quartiles": [low, high], "limit": least}
+    return Goal(name, f"≥ {least:.2f}", words, kept >= least, figures)
+
+
+def rates(windows: list[Window]) -> list[float]:
+    """Return pages per CPU second."""
+    return [1 / window.cpu_per_page for window in windows]
+
+
+def cores(windows: list[Window]) -> float:
+    return median(window.cores for window in windows)
+
+
+async def while_read(metrics_url: str, url: str, load: Load, cpu: Callable[[], float]) -> Window:
+    """Measure while the target's metrics are read."""
+
+    async def read_again_and_again() -> None:
+        while True:
+            await asyncio.to_thread(sampler.read, metrics_url)
+            await asyncio.sleep(READ_EVERY)
+
+    reading = asyncio.create_task(read_again_and_again())
+    try:
+        return await closed_loop(url, load, cpu)
+    finally:
+        reading.cancel()

@@ -51,20 +51,14 @@ async def health(request: web.Request) -> web.Response:
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser()
-    arguments.add_argument("--port", type=int, required=True)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, required=True)
+    port, loop = parser.parse_args().port, uvloop.new_event_loop()
     app = web.Application()
     app.cleanup_ctx.append(client)
     app.add_routes([web.get("/healthz", health), web.get("/api/aggregated/", page)])
     web.run_app(
-        app,
-        host="127.0.0.1",
-        port=arguments.parse_args().port,
-        access_log=None,
-        print=None,
-        keepalive_timeout=75,
-        backlog=2048,
-        loop=uvloop.new_event_loop(),
+        app, host="127.0.0.1", port=port, access_log=None, print=None, keepalive_timeout=75, backlog=2048, loop=loop
     )
 
 

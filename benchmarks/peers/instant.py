@@ -11,11 +11,7 @@ FAN_OUT = 10
 NONCE = b"0123456789abcdef"  # as long as a page's own
 RESPONSES = [{"message": "Hello World!", "task_id": str(task), "page": NONCE.decode()} for task in range(FAN_OUT)]
 PAGE = json.dumps(content("uvicorn 0.0.0 (ASGI)", 0.5034567890123456, RESPONSES)).encode()
-START = {
-    "type": "http.response.start",
-    "status": 200,
-    "headers": [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(PAGE))],
-}
+HEADERS = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(PAGE))]
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -25,6 +21,6 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
             await send({"type": f"{message['type']}.complete"})
             if message["type"] == "lifespan.shutdown":
                 return
-    await send(START)
+    await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
     nonce = scope["query_string"].partition(b"page=")[2] or NONCE
     await send({"type": "http.response.body", "body": PAGE.replace(NONCE, nonce)})
