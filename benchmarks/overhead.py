@@ -1,4 +1,4 @@
-"""What the lab itself costs: ratios of CPU per page, and how near the WSGI plateau comes to what theory predicts."""
+"""What the lab itself costs: ratios of CPU per page and of goodput, and how near the WSGI plateau comes to theory."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def calls(profile: dict[Any, Any], name: str) -> int:
 
 # --- harness ----------------------------------------------------------------------------------
 
-HARNESS_USERS, HARNESS_WARM_UP, HARNESS_SECONDS = 50, 1.0, 3.0
+HARNESS_USERS, HARNESS_WARM_UP, HARNESS_SECONDS = 50, 1.0, 3.0  # both times in seconds
 HARNESS_ROUNDS = 8
 GENERATORS = {"page": "PageUser: pages checked and recorded", "bare": "bare FastHttpUser"}
 TO_BARE_LOCUST = 1.2
@@ -231,7 +231,7 @@ INSTANCES = range(1, 5)  # servers of each kind: one differs from the next by as
 TELEMETRY_ROUNDS = 4  # of each
 SWITCH = ("on", "off")
 READ_EVERY = 1.0  # seconds, as the load generator does
-TELEMETRY = (
+CORE_NOTE = (
     "Pages per CPU second are the goodput of a core that nobody else uses. The process beside the server is in it, and "
     "is read once a second, as in a run."
 )
@@ -266,7 +266,7 @@ def telemetry() -> Result:
         f"{TELEMETRY_ROUNDS} rounds each",
         goals=[kept_goodput(name, measured[f"{name}, on"], measured[f"{name}, off"]) for name in TELEMETRY_LOADS],
         table=grid,
-        notes=[TELEMETRY, *([f"Measured again, because the machine was busy: {refused} rounds."] if refused else [])],
+        notes=[CORE_NOTE, *([f"Measured again, because the machine was busy: {refused} rounds."] if refused else [])],
         figures={"windows": as_figures(measured), "refused": refused},
         invalid=f"{', '.join(idle)} got less than {SATURATED:.0%} of a core: pages waited for else" if idle else None,
     )
