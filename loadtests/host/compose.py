@@ -19,19 +19,18 @@ from loadtests.errors import BadInput, LabDown
 from loadtests.host.runtime import (
     LOG_LINES,
     Runtime,
-    command_line,
+    description,
     plain,
     port_variable,
     refuse_shared_ports,
     refuse_taken_port,
-    required,
     say_started_again,
     start_generator,
     terminal_environment,
     with_dependencies,
-    without_password,
 )
-from loadtests.host.shell import run_long
+from loadtests.host.shell import run_long, run_quiet
+from loadtests.host.topology import required
 from loadtests.model.service import GENERATOR, PORT
 
 ANSWER_TIMEOUT = 20  # seconds
@@ -39,7 +38,6 @@ START_TIMEOUT = 60  # seconds until all services have to be healthy
 PROBE_INTERVAL = 0.5  # seconds, where the engine does not probe by itself
 BUSY = 2  # times the cores: a load average at which processes wait long for one
 GENERATOR_UID = 10001  # of the user in the images
-
 
 PROJECT = re.compile(r"[a-z0-9][a-z0-9_-]*")  # the names that Compose takes
 # Of a shell: each would lead Compose to another file, or to services that are not asked for.
@@ -56,32 +54,32 @@ def engine() -> list[str]:
     return words or ["docker"]
 
 
+def ask_engine(*words: str) -> subprocess.CompletedProcess[str]:
+    return run_quiet([*engine(), *words])
+
+
 def is_podman() -> bool:
     return Path(engine()[0]).name == "podman"
 
 
 def is_rootless() -> bool:
     """Return whether the engine runs as its user and not as root, as Podman's usually does."""
-    asked = subprocess.run([*engine(), "info", "--format", "{{json .}}"], capture_output=True, text=True, check=False)
-    return '"rootless":true' in asked.stdout or "name=rootless" in asked.stdout  # as Podman and as Docker say it
+    described = ask_engine("info", "--format", "{{json .}}").stdout
+    return '"rootless":true' in described or "name=rootless" in described  # as Podman and as Docker say it
 
 
 def why_no_engine() -> str | None:
     """Return why no engine with Compose can be used; None where one answers. Raises BadInput."""
-    asks_engine = ["info"] if is_podman() else ["version", "--format", "{{.Client.APIVersion}}"]
+    asks_api, oldest_api = ["version", "--format", "{{.Client.APIVersion}}"], (1, 44)
+    asks_engine, oldest_engine = (["info"], ()) if is_podman() else (asks_api, oldest_api)
     no_plugin = "it has no Compose plugin (on Debian and Ubuntu: apt install docker-compose-plugin)"
     for words, missing, needed, oldest in (
-        (
-            asks_engine,
-            "the engine does not answer",
-            "Docker 25 or newer, with API 1.44",
-            () if is_podman() else (1, 44),
-        ),
+        (asks_engine, "the engine does not answer", "Docker 25 or newer, with API 1.44", oldest_engine),
         (["compose", "version", "--short"], no_plugin, "Compose 2.26 or newer", (2, 26)),
     ):
         command = [*engine(), *words]
         try:
-            asked = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER_TIMEOUT, check=False)
+            asked = run_quiet(command, timeout=ANSWER_TIMEOUT)
         except OSError as error:
             return f"{command[0]}: {error.strerror}"
         except subprocess.TimeoutExpired:
@@ -102,7 +100,7 @@ def take_down(project: str) -> None:
     """Remove all containers and networks of a Compose project, also those that were run by hand. Raises LabDown."""
     command = [*engine(), "compose", f"--project-name={project}", "down", "--remove-orphans", "--timeout", "3"]
     # Not from the checkout: what the project has is asked of the engine, whatever compose.yaml says by now.
-    ended = subprocess.run(command, cwd="/", capture_output=True, text=True, check=False, env=environment())
+    ended = run_quiet(command, cwd="/", env=environment())
     if ended.returncode:
         raise LabDown(
             f"the containers of the project {project} could not be taken down. The next run tries again, or you do: "
@@ -163,16 +161,14 @@ class ComposeRuntime(Runtime):
     limits = "CPU and memory of each service are limited as compose.yaml says"
 
     def __init__(self, kind: str = "") -> None:
-        """Give what is started a project of its own, beside the `docker compose up` here, if it has a `kind`, as
-        'run'.
-        """
+        """Give what is started a project of its own, beside `docker compose up`, if it has a `kind`, as 'run'."""
         self._kind = kind
         self._variables: Mapping[str, str] = {}
         self._built: set[str] = set()  # images
         self._started: set[str] = set()
         self._generator: str | None = None
         self._lent: Path | None = None  # a folder that was given to the generator's user
-        self._config: dict[str, Any] = {}
+        self._services: dict[str, Any] = {}  # as Compose describes them
         self._for_podman: IO[str] | None = None
         self.project = ""
 
@@ -181,8 +177,7 @@ class ComposeRuntime(Runtime):
             raise LabDown(
                 f"Docker cannot be used ({why}). Correct that, or set RUNTIME=process, which needs no engine."
             )
-        self._variables, self._for_podman = dict(variables or {}), None
-        self.project = ""
+        self._variables, self._for_podman, self.project = dict(variables or {}), None, ""
         if not PROJECT.fullmatch(name := os.environ.get("COMPOSE_PROJECT_NAME") or "lab"):
             raise BadInput(
                 "COMPOSE_PROJECT_NAME must begin with a small letter or a digit and hold nothing but small letters, "
@@ -190,25 +185,26 @@ class ComposeRuntime(Runtime):
             )
         config = json.loads(self._ask("config", "--format", "json"))
         self.project = config["name"]
-        refuse_shared_ports(port_variable(name) for name, service in config["services"].items() if service.get("ports"))
+        ports = [port_variable(name) for name, service in config["services"].items() if service.get("ports")]
+        refuse_shared_ports(ports)
         if self._kind:
             if self._containers():
                 print(f"The lab that is up as {self.project} is left alone; load on it disturbs this one.", flush=True)
             self.project = f"{config['name']}-{self._kind}-{os.getuid()}"
-            ports = [port_variable(name) for name, service in config["services"].items() if service.get("ports")]
             # Beside another lab, whose ports are taken: the engine chooses, unless somebody asks for a port.
             self._variables = {**{port: "0" for port in ports if not os.environ.get(port)}, **self._variables}
-        self._config = json.loads(self._ask("config", "--format", "json"))
+        config = json.loads(self._ask("config", "--format", "json"))
+        self._services = config["services"]
         if is_podman():
             self._for_podman = NamedTemporaryFile("w", suffix=".json", encoding="utf-8")  # noqa: SIM115  # until `down`
-            json.dump(without_what_podman_lacks(self._config), self._for_podman)
+            json.dump(without_what_podman_lacks(config), self._for_podman)
             self._for_podman.flush()
         if self._containers():
             raise LabDown(
                 f"the lab is up already, as the Compose project {self.project}. Use it, or take it down first: "
                 f"{shlex.join([*engine(), 'compose', f'--project-name={self.project}', 'down'])}"
             )
-        first = [name for name, service in self._config["services"].items() if not service.get("profiles")]
+        first = [name for name, service in self._services.items() if not service.get("profiles")]
         self._refuse_taken_ports(first)
         self._build(first)
 
@@ -218,41 +214,32 @@ class ComposeRuntime(Runtime):
 
     def _refuse_taken_ports(self, services: Iterable[str]) -> None:
         for service in services:
-            for port in self._config["services"][service].get("ports", ()):
+            for port in self._services[service].get("ports", ()):
                 if port["published"] != "0":
-                    refuse_taken_port(service, int(port["published"]))
+                    refuse_taken_port(service, port["published"])
 
     def _build(self, services: Sequence[str]) -> None:
-        one_of_each = {self._config["services"][name]["image"]: name for name in services}
-        missing = sorted(image for image in one_of_each if not self._has_image(image))
+        one_of_each = {self._services[name]["image"]: name for name in services}
+        missing = sorted(image for image in one_of_each if ask_engine("image", "inspect", image).returncode)
         if missing:
             print(f"Building {', '.join(missing)} (once, about a minute) …", flush=True)
         run_long([*self._compose, "build", *one_of_each.values()], "building the images", self._environment)
         self._built |= set(one_of_each)
 
     def up(self, services: Sequence[str]) -> None:
-        services = with_dependencies(
-            services,
-            {name: depends_on(service) for name, service in self._config["services"].items()},
-        )
+        services = with_dependencies(services, {name: depends_on(what) for name, what in self._services.items()})
         running = self._running()
         if running >= set(services):
             return
         say_started_again(self._started & set(services) - running)
-        if unbuilt := [name for name in services if self._config["services"][name]["image"] not in self._built]:
+        if unbuilt := [name for name in services if self._services[name]["image"] not in self._built]:
             self._build(unbuilt)
         self._refuse_taken_ports(name for name in services if name not in running)
         self._started |= set(services)
+        # Without the profiles of others: who depends on a service that is not asked for goes without it.
+        up = [*self._compose_files, "up", "--detach", "--wait", f"--wait-timeout={START_TIMEOUT}"]
         starting = subprocess.Popen(
-            # Without the profiles of others: who depends on a service that is not asked for goes without it.
-            [
-                *self._compose_files,
-                "up",
-                "--detach",
-                "--wait",
-                f"--wait-timeout={START_TIMEOUT}",
-                *services,
-            ],
+            [*up, *services],
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -291,36 +278,19 @@ class ComposeRuntime(Runtime):
         """Probe the services of Podman, which leaves that to systemd's timers; Docker does it by itself."""
         if is_podman():
             for container in self._ask("ps", "--quiet").split():
-                subprocess.run([*engine(), "healthcheck", "run", container], capture_output=True, check=False)
+                ask_engine("healthcheck", "run", container)
 
     def generate(self, arguments: Sequence[str], targets: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
         self._end_generator()
         self._take_back()
-        stamp = datetime.now(UTC).strftime("%H%M%S%f")
-        self._generator = f"{self.project}-generator-{stamp}"
-        terminal = [word for item in terminal_environment().items() for word in ("--env", "=".join(item))]
-        command = [
-            *self._compose,
-            "run",
-            "--rm",
-            "--no-deps",
-            "--no-TTY",
-            "--name",
-            self._generator,
-            "--user",
-            self._owner(folder),
-            "--volume",  # z: where SELinux guards files, as on Fedora, the container may write there
-            f"{folder}:/results:z",
-            "--env",
-            f"TARGETS={' '.join(f'{name}=http://{name}:{PORT}' for name in targets)}",
-            *terminal,
-            GENERATOR,
-            "python",
-            "-m",
-            "loadtests",
-            *arguments,
-            "--folder=/results",
-        ]
+        self._generator = f"{self.project}-generator-{datetime.now(UTC):%H%M%S%f}"
+        command = [*self._compose, "run", "--rm", "--no-deps", "--no-TTY", "--name", self._generator]
+        # z: where SELinux guards files, as on Fedora, the container may write there
+        command += ["--user", self._owner(folder), "--volume", f"{folder}:/results:z"]
+        urls = {"TARGETS": " ".join(f"{name}=http://{name}:{PORT}" for name in targets)}
+        for variable, value in (urls | terminal_environment()).items():
+            command += ["--env", f"{variable}={value}"]
+        command += [GENERATOR, "python", "-m", "loadtests", *arguments, "--folder=/results"]
         return start_generator(command, self._environment)
 
     def _owner(self, folder: Path) -> str:
@@ -344,7 +314,7 @@ class ComposeRuntime(Runtime):
 
     def _end_generator(self) -> None:
         if self._generator:
-            subprocess.run([*engine(), "rm", "--force", self._generator], capture_output=True, check=False)
+            ask_engine("rm", "--force", self._generator)
             self._generator = None
 
     def _take_back(self) -> None:
@@ -355,7 +325,7 @@ class ComposeRuntime(Runtime):
 
     def interrupt(self, generator: subprocess.Popen[bytes]) -> None:
         if self._generator:
-            subprocess.run([*engine(), "kill", "--signal", "INT", self._generator], capture_output=True, check=False)
+            ask_engine("kill", "--signal", "INT", self._generator)
 
     def down(self) -> None:
         self._end_generator()  # first: it is on the network that goes with the services
@@ -369,29 +339,20 @@ class ComposeRuntime(Runtime):
     def published(self) -> Mapping[str, str]:
         return {
             name: f"http://{port['host_ip']}:{port['published']}"
-            for name, service in self._config["services"].items()
+            for name, service in self._services.items()
             if name in self._started
             for port in service.get("ports", ())
         }
 
     def describe(self) -> Mapping[str, Any]:
-        described = {}
-        for name, service in self._config["services"].items():
-            if name not in {*self._started, GENERATOR}:
-                continue
-            described[name] = {
-                "command": command_line(service["command"], service.get("environment", {})),
-                "environment": without_password(service.get("environment", {})),
-                "cpus": service.get("cpus"),
-                "memory_bytes": int(service["mem_limit"]) if "mem_limit" in service else None,
-            }
-        version = subprocess.run(
-            [*engine(), "version", "--format", "{{.Server.Version}}"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        return {"engine": f"{engine()[0]} {version.stdout.strip()}", **described}
+        version = ask_engine("version", "--format", "{{.Server.Version}}").stdout.strip()
+        described: dict[str, Any] = {"engine": f"{engine()[0]} {version}"}
+        for name, service in self._services.items():
+            if name in {*self._started, GENERATOR}:
+                memory = int(service["mem_limit"]) if "mem_limit" in service else None
+                environment = service.get("environment", {})
+                described[name] = description(service["command"], environment, service.get("cpus"), memory)
+        return described
 
     @property
     def _compose(self) -> list[str]:
@@ -410,31 +371,21 @@ class ComposeRuntime(Runtime):
 
     def _ask(self, *words: str) -> str:
         """Return what a Compose command prints. Raises LabDown."""
-        asked = subprocess.run(
-            [*self._compose, *words], cwd=ROOT, capture_output=True, text=True, check=False, env=self._environment
-        )
+        asked = self._run(*words)
         if asked.returncode:
             raise LabDown(f"{shlex.join([*self._compose, *words])} failed.", plain(asked.stderr))
         return asked.stdout
 
-    def _run(self, *words: str) -> None:
-        subprocess.run([*self._compose, *words], cwd=ROOT, capture_output=True, check=False, env=self._environment)
-
-    def _has_image(self, image: str) -> bool:
-        return not subprocess.run([*engine(), "image", "inspect", image], capture_output=True, check=False).returncode
+    def _run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return run_quiet([*self._compose, *words], cwd=ROOT, env=self._environment)
 
     def _failure(self, services: Sequence[str], said: str) -> LabDown:
         """Return which service did not become healthy, with its last log lines; or else Compose's own words."""
-        states = [json.loads(line) for line in self._ask("ps", "--all", "--format", "json").splitlines()]
-        bad = [
-            state
-            for state in states
-            if state["Service"] in services
-            and (state["State"] in {"exited", "restarting"} or state.get("Health") in {"unhealthy", "starting"})
-        ]
-        if bad:
-            service, status = bad[0]["Service"], bad[0].get("Status") or bad[0]["State"]
-            logs = self.last_words(service)
-            words = "Its last log lines:" if logs else f"It wrote nothing: {short_of()}"
-            return LabDown(f"the service {service} is not healthy ({status}). {words}", logs)
+        for state in map(json.loads, self._ask("ps", "--all", "--format", "json").splitlines()):
+            is_bad = state["State"] in {"exited", "restarting"} or state.get("Health") in {"unhealthy", "starting"}
+            if is_bad and (service := state["Service"]) in services:
+                logs = self.last_words(service)
+                words = "Its last log lines:" if logs else f"It wrote nothing: {short_of()}"
+                status = state.get("Status") or state["State"]
+                return LabDown(f"the service {service} is not healthy ({status}). {words}", logs)
         return LabDown("the containers could not be started.", plain(said, lines=3))

@@ -99,8 +99,12 @@ def measure_each(
             current, folder = experiment, folders.new_folder(experiment.name) if outcomes else folder
             held.note(folder=str(folder))
             try:
-                prepare(runtime, held, prepared, experiment.deployment)
-                prepared = experiment.deployment
+                if experiment.deployment != prepared:
+                    if prepared is not None:
+                        runtime.down()
+                    runtime.prepare(experiment.deployment)
+                    held.note(project=runtime.project)
+                    prepared = experiment.deployment
                 runtime.drop(not_kept(targets, experiment))
                 targets = experiment.targets
                 code = measure_one(experiment, options, runtime, folder)
@@ -126,16 +130,6 @@ def measure_each(
         missing = "its report was written" if kept else "anything was measured"
         print(f"{last.experiment.name} was stopped before {missing}.{kept}", file=sys.stderr, flush=True)
     return outcomes
-
-
-def prepare(runtime: Runtime, held: lock.Held, before: Mapping[str, str] | None, after: Mapping[str, str]) -> None:
-    """Prepare another deployment, unless it is the same. Raises LabDown."""
-    if before == after:
-        return
-    if before is not None:
-        runtime.down()
-    runtime.prepare(after)
-    held.note(project=runtime.project)
 
 
 def take_down(runtime: Runtime, held: lock.Held) -> None:
@@ -195,7 +189,9 @@ def measure_one(experiment: Experiment, options: RunOptions, runtime: Runtime, f
 def command(experiment: Experiment, options: RunOptions, runtime_name: str) -> str:
     """Return what a person types to run the same again."""
     asked = replace(options, repeats=options.applied_to(experiment).repeats)
-    others = without_password({name: os.environ.get(name, "") for name in repeated()})
+    knobs_of_pages = {knob.variable for knob in knobs.KNOBS}
+    beside = [name for name in variables.of_runs(topology.text()) if name not in knobs_of_pages]
+    others = without_password({name: os.environ.get(name, "") for name in beside})
     return typed("loadtest", {"EXPERIMENT": experiment.name, **asked.variables, "RUNTIME": runtime_name, **others})
 
 
@@ -209,12 +205,6 @@ def typed(target: str, variables: Mapping[str, str]) -> str:
     """Return the command of make with those of the variables that are set."""
     words = (f"{name}={shlex.quote(value)}" for name, value in variables.items() if value)
     return " ".join([f"make {target}", *words])
-
-
-def repeated() -> list[str]:
-    """Return the variables that a run depends on beside the knobs: part of the command that repeats it, where set."""
-    knobs_of_pages = {knob.variable for knob in knobs.KNOBS}
-    return [name for name in variables.of_runs(topology.text()) if name not in knobs_of_pages]
 
 
 def remember(runtime: Runtime, folder: Path, repeat: str, *, quick: bool) -> None:

@@ -1,8 +1,7 @@
 """The services as local processes: the commands of compose.yaml, without Docker.
 
-compose.yaml stays the only topology. What a container network does is translated to loopback: every
-service listens on 127.0.0.1 at a free port (or at the one its variable names) and finds the others
-there.
+compose.yaml stays the only topology. What a container network does is translated to loopback: every service listens on
+127.0.0.1 at a free port (or at the one its variable names) and finds the others there.
 """
 
 from __future__ import annotations
@@ -25,11 +24,11 @@ from pathlib import Path
 from typing import Any
 
 from loadtests import ROOT
-from loadtests.errors import BadInput, LabDown
+from loadtests.errors import LabDown
 from loadtests.host import topology
 from loadtests.host.runtime import (
     Runtime,
-    command_line,
+    description,
     plain,
     port_variable,
     refuse_shared_ports,
@@ -38,8 +37,8 @@ from loadtests.host.runtime import (
     start_generator,
     terminal_environment,
     with_dependencies,
-    without_password,
 )
+from loadtests.host.shell import run_quiet
 from loadtests.model.service import GENERATOR, METRICS_PORT, PORT, Service
 
 PASSED_ON = ("TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -100,11 +99,7 @@ def holder() -> socket.socket:
 def free_port() -> int:
     """Return a port that nobody uses, another one each time."""
     with holder() as bound:
-        return port_of(bound)
-
-
-def port_of(bound: socket.socket) -> int:
-    return int(bound.getsockname()[1])
+        return int(bound.getsockname()[1])
 
 
 class ProcessRuntime(Runtime):
@@ -127,9 +122,7 @@ class ProcessRuntime(Runtime):
         environment = {**os.environ, "LAB_RUNTIME": self.name, **(variables or {})}
         services = topology.services(environment)
         refuse_shared_ports(port_variable(name) for name, service in services.items() if service.ports)
-        published = {
-            name: {port: self._local_port(name) for port in service.ports} for name, service in services.items()
-        }
+        published = {name: {port: self._local_port(name) for port in one.ports} for name, one in services.items()}
         self._ports = {
             name: {port: self._free_port() for port in services[name].exposed} | own for name, own in published.items()
         }
@@ -139,23 +132,17 @@ class ProcessRuntime(Runtime):
 
     def _local_port(self, service: str) -> int:
         """Return the port that the service's variable asks for, or any that is free."""
-        asked = os.environ.get(port_variable(service), "")
-        if not asked:
+        if not (asked := os.environ.get(port_variable(service))):
             return self._free_port()
-        if not asked.isascii() or not asked.isdigit():
-            raise BadInput(f"{port_variable(service)} must be a port from 1 to 65535; it is {asked[:80]!r}")
-        refuse_taken_port(service, int(asked))
+        refuse_taken_port(service, asked)
         return int(asked)
 
     def _free_port(self) -> int:
         """Return a port that no other lab chooses until this one is down: its service may start minutes later."""
-        bound = holder()
-        port = port_of(bound)
-        if sys.platform == "linux":
-            self._holders.append(bound)
-        else:
-            bound.close()
-        return port
+        if sys.platform != "linux":
+            return free_port()
+        self._holders.append(holder())
+        return int(self._holders[-1].getsockname()[1])
 
     def up(self, services: Sequence[str]) -> None:
         self._logs.mkdir(parents=True, exist_ok=True)
@@ -201,11 +188,9 @@ class ProcessRuntime(Runtime):
 
     def _environment(self, service: Service) -> dict[str, str]:
         """Return only what compose.yaml gives, as in a container: a stray variable must not change a server."""
-        passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-        path = os.pathsep.join((str(Path(sys.executable).parent), os.defpath))
         return {
-            **passed_on,
-            "PATH": path,
+            **{name: os.environ[name] for name in PASSED_ON if name in os.environ},
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}",
             "HOME": NOWHERE,
             "LC_ALL": "C.UTF-8",
             "PYTHONPATH": str(ROOT),
@@ -220,14 +205,7 @@ class ProcessRuntime(Runtime):
         while True:
             if (status := process.poll()) is not None:
                 raise self._failure(name, f"it ended with exit status {status}")
-            probed = subprocess.run(
-                service.probe,
-                cwd=ROOT,
-                env=self._environment(service),
-                capture_output=True,
-                check=False,
-                start_new_session=True,
-            )
+            probed = run_quiet(service.probe, cwd=ROOT, env=self._environment(service), start_new_session=True)
             if not probed.returncode:
                 return
             if time.monotonic() > deadline:
@@ -255,9 +233,8 @@ class ProcessRuntime(Runtime):
 
     def down(self) -> None:
         self.drop(list(self._processes))
-        for bound in self._holders:
-            bound.close()
-        self._holders.clear()
+        while self._holders:
+            self._holders.pop().close()
 
     def drop(self, services: Sequence[str]) -> None:
         ended = [self._processes.pop(name) for name in services if name in self._processes]
@@ -283,12 +260,7 @@ class ProcessRuntime(Runtime):
 
     def describe(self) -> Mapping[str, Any]:
         return {
-            name: {
-                "command": command_line(service.command, service.environment),
-                "environment": without_password(service.environment),
-                "cpus": None,
-                "memory_bytes": None,
-            }
+            name: description(service.command, service.environment)
             for name, service in {**self.services, **self._declared}.items()  # as in containers, to be comparable
             if name in self._processes or name == GENERATOR
         }

@@ -7,14 +7,14 @@ import re
 import shlex
 import socket
 import subprocess
-from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import Any, Protocol
 
 from loadtests import ROOT
 from loadtests.errors import BadInput, LabDown
+from loadtests.model import knobs
 from loadtests.model.knobs import LOGIN
 
 LOG_LINES = 15
@@ -24,7 +24,7 @@ CONTROL = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07]*\x07|.)|[\x00-\x08\x
 PASSWORD = re.compile(r"(\w://[^:\s]*):(?:\S|\s(?!\S*://))*@")
 
 
-class Runtime(ABC):
+class Runtime(Protocol):
     """Brings services up and down and runs the load generator beside them.
 
     Every method raises LabDown with the reason and the last log lines when it cannot.
@@ -32,52 +32,41 @@ class Runtime(ABC):
 
     name: str
     limits: str  # what isolates the services from each other, in words
+    project: str = ""  # of Compose, once it is prepared
 
-    project = ""  # of Compose, once it is prepared
-
-    @abstractmethod
     def prepare(self, variables: Mapping[str, str] | None = None) -> None:
         """Build or install what the services need; says so when it takes long.
 
         `variables`: those of compose.yaml that are set for this time, beside the environment's.
         """
 
-    @abstractmethod
     def up(self, services: Sequence[str]) -> None:
         """Start the services and those that they need, as far as they do not run, and wait until they are healthy."""
 
-    @abstractmethod
     def ended(self) -> list[str]:
         """Return those services that `up` started and that no longer run."""
 
-    @abstractmethod
     def last_words(self, service: str) -> str:
         """Return the last lines of a service's log."""
 
-    @abstractmethod
     def drop(self, services: Sequence[str]) -> None:
         """Stop those of the services that `up` started."""
 
-    @abstractmethod
     def generate(self, arguments: Sequence[str], targets: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
         """Start `python -m loadtests …` where it reaches the targets; it sees `folder` as its own.
 
         The end of its standard input tells it that the launcher is gone.
         """
 
-    @abstractmethod
     def interrupt(self, generator: subprocess.Popen[bytes]) -> None:
         """Ask the load generator to stop and to write what it has."""
 
-    @abstractmethod
     def down(self) -> None:
         """Stop what `up` and `generate` started, and nothing else. Raises LabDown where something is left."""
 
-    @abstractmethod
     def published(self) -> Mapping[str, str]:
         """Return the URL of each service that is up, on this machine."""
 
-    @abstractmethod
     def describe(self) -> Mapping[str, Any]:
         """Return the command, the environment and the limits of each service, for the manifest."""
 
@@ -107,6 +96,18 @@ def command_line(words: Sequence[str], environment: Mapping[str, str]) -> str:
     return shlex.join(Template(word.replace("$$", "$")).safe_substitute(environment) for word in words)
 
 
+def description(
+    command: Sequence[str], environment: Mapping[str, str], cpus: float | None = None, memory: int | None = None
+) -> dict[str, Any]:
+    """Return a service for the manifest. `memory` in bytes; a limit is None where there is none."""
+    return {
+        "command": command_line(command, environment),
+        "environment": without_password(environment),
+        "cpus": cpus,
+        "memory_bytes": memory,
+    }
+
+
 def with_dependencies(services: Iterable[str], depends_on: Mapping[str, Iterable[str]]) -> list[str]:
     """Return the services and all that they need, each after what it needs."""
     ordered: list[str] = []
@@ -117,38 +118,25 @@ def with_dependencies(services: Iterable[str], depends_on: Mapping[str, Iterable
     return ordered
 
 
-def required(depends_on: Iterable[str] | Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return what a service cannot do without; Compose starts the rest only if its profile is asked for."""
-    if isinstance(depends_on, Mapping):
-        return [name for name, how in depends_on.items() if how.get("required", True)]
-    return list(depends_on)
-
-
 def without_password(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the environment without passwords, which a database's URL and the web UI's login may hold."""
     shown = {name: PASSWORD.sub(r"\1:…@", str(value)) for name, value in environment.items()}
     return shown | ({LOGIN: re.sub(":.*", ":…", shown[LOGIN])} if LOGIN in shown else {})
 
 
-def port_is_free(port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+def refuse_taken_port(service: str, port: str) -> None:
+    """Raise LabDown where the port is taken, BadInput where it is none."""
+    variable = port_variable(service)
+    knobs.check(variable, port)
+    with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind(("127.0.0.1", int(port)))
         except OSError:
-            return False
-    return True
-
-
-def refuse_taken_port(service: str, port: int) -> None:
-    """Refuse a port that is taken. Raises LabDown."""
-    if not 1 <= port <= 65535:
-        raise LabDown(f"{port_variable(service)} must be a port from 1 to 65535; it is {port}")
-    if not port_is_free(port):
-        raise LabDown(
-            f"port {port}, which {service} needs, is taken by another program. Stop that program, or set "
-            f"{port_variable(service)} to a free port."
-        )
+            raise LabDown(
+                f"port {int(port)}, which {service} needs, is taken by another program. Stop that program, or set "
+                f"{variable} to a free port."
+            ) from None
 
 
 def refuse_shared_ports(variables: Iterable[str]) -> None:
@@ -176,11 +164,7 @@ def terminal_environment() -> dict[str, str]:
         return {}
     columns, lines = os.get_terminal_size(1)
     sizes = {"COLUMNS": columns, "LINES": lines}  # 0 where the terminal does not know: nobody's width
-    return {
-        "FORCE_COLOR": "1",
-        "TTY_COMPATIBLE": "1",
-        "TTY_INTERACTIVE": "1",
-        **{name: str(size) for name, size in sizes.items() if size},
-        **({"NO_COLOR": "1"} if os.environ.get("NO_COLOR") else {}),
-        "TERM": os.environ.get("TERM", "xterm-256color"),
-    }
+    said = dict.fromkeys(("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"), "1")
+    said |= {name: str(size) for name, size in sizes.items() if size}
+    said |= {"NO_COLOR": "1"} if os.environ.get("NO_COLOR") else {}
+    return said | {"TERM": os.environ.get("TERM", "xterm-256color")}

@@ -1,4 +1,4 @@
-"""Commands that take a while, with a sign of life and their last words when they fail."""
+"""Run other programs: quietly to their end, or with a sign of life and their last words when they fail."""
 
 from __future__ import annotations
 
@@ -7,8 +7,14 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from loadtests.errors import LabDown
+
+
+def run_quiet(command: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, whatever its exit status is, and return what it prints."""
+    return subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, **options)
 
 
 def run_long(command: Sequence[str], what: str, environment: Mapping[str, str] | None = None) -> None:

@@ -55,19 +55,22 @@ def service(name: str, described: Mapping[str, Any], variables: Mapping[str, str
         probe=words(described["healthcheck"]["test"])[1:],
         ports=[container_port(port) for port in described.get("ports", ())],
         exposed=[int(port) for port in described.get("expose", ())],
-        depends_on=[needed for needed, how in described.get("depends_on", {}).items() if how.get("required", True)],
+        depends_on=required(described.get("depends_on", {})),
         cpus=interpolate(str(described["cpus"]), variables) if "cpus" in described else None,
         comes_first="cpu_shares" in described,
     )
+
+
+def required(depends_on: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return what a service cannot do without; Compose starts the rest only if its profile is asked for."""
+    return [name for name, how in depends_on.items() if how.get("required", True)]
 
 
 def interpolate(value: str, variables: Mapping[str, str]) -> str:
     """Fill in `${NAME:-default}` and `${NAME}` as Compose does; `$$` is a dollar sign."""
 
     def replacement(match: re.Match[str]) -> str:
-        if match["escaped"]:
-            return "$"
-        return variables.get(match["name"]) or match["default"] or ""
+        return match["escaped"] or variables.get(match["name"]) or match["default"] or ""
 
     return VARIABLE.sub(replacement, value)
 

@@ -14,7 +14,6 @@ import httpx
 import pytest
 
 from loadtests.host import topology
-from loadtests.host.runtime import required
 from tests.e2e.conftest import SERVICES, Stack, own_project
 from tests.integration.waiting import wait_until
 
@@ -142,7 +141,7 @@ def test_the_process_runtime_reads_compose_yaml_as_compose_does(stack: Stack) ->
         assert service.environment == theirs[name].get("environment", {})
         assert service.probe == theirs[name]["healthcheck"]["test"][1:]
         assert service.ports == [port["target"] for port in theirs[name].get("ports", ())]
-        assert set(service.depends_on) == set(required(theirs[name].get("depends_on", {})))
+        assert set(service.depends_on) == set(topology.required(theirs[name].get("depends_on", {})))
 
 
 def test_a_page_comes_from_both_targets(stack: Stack) -> None:

@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from loadtests.host.runtime import plain, port_variable, required, terminal_environment, without_password
+from loadtests.host.runtime import plain, port_variable, terminal_environment, without_password
+from loadtests.host.topology import required
 
 
 def test_a_services_port_has_a_variable_that_a_shell_can_set() -> None:
@@ -12,7 +13,6 @@ def test_a_services_port_has_a_variable_that_a_shell_can_set() -> None:
 
 
 def test_a_service_waits_for_what_it_requires() -> None:
-    assert required(["api"]) == ["api"]
     assert required({"api": {"condition": "service_healthy"}, "postgres": {"required": False}}) == ["api"]
 
 
