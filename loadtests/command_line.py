@@ -7,8 +7,9 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 from loadtests import experiments
@@ -57,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def complain(sentence: str, details: str = "") -> None:
     print(f"loadtests: {sentence}", file=sys.stderr)
     if details:
-        print(indent(details), file=sys.stderr)
+        print(indent(details.rstrip("\n"), "    "), file=sys.stderr)
 
 
 def with_origin(sentence: str, words: Sequence[str], given: Variables | None) -> str:
@@ -79,49 +80,40 @@ def parser(given: Variables | None) -> Parser:
         prog="python3 -m loadtests",
         description="WSGI or ASGI, for our workload? Measures it. Every option is also a variable: USERS=1,10,50.",
     )
-    # takes: the variables of a command's options, None where they are not checked; deployment: and compose.yaml's.
-    top.set_defaults(given=given, takes=None, deployment=False)
+    top.set_defaults(given=given)
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True, dest="name")
+    asked = os.environ
 
-    run = commands.add_parser("run", help="bring the lab up, measure, write the report, bring it down")
-    add_load(run, os.environ)
-    add_runtime(run)
-    run.set_defaults(command=run_command, takes=(*LOAD, "RUNTIME"), deployment=True)
+    def add(function: Callable[[argparse.Namespace], int], what: str, takes: Sequence[str] | None) -> Parser:
+        """Add a command. `takes`: the variables of its options; None where variables are not checked."""
+        command = commands.add_parser(function.__name__.removesuffix("_command"), help=what)
+        deployment = "RUNTIME" in (takes or ())  # then it takes compose.yaml's, too
+        command.set_defaults(command=function, takes=takes, deployment=deployment)
+        return command
 
-    up = commands.add_parser("up", help="bring the lab up with Locust's web UI, until Ctrl-C")
-    add_runtime(up)
-    up.set_defaults(command=up_command, takes=("RUNTIME",), deployment=True)
-
-    predict = commands.add_parser("predict", help="what theory predicts for these knobs, without any load")
-    add_load(predict, os.environ)
-    add_runtime(predict)
-    predict.set_defaults(command=predict_command, takes=(*LOAD, "RUNTIME"), deployment=True)
-
-    claims = commands.add_parser("claims", help="run experiments, all by default, and write down which claims hold")
-    add_load(claims, {**os.environ, "EXPERIMENT": os.environ.get("EXPERIMENT") or "all"})
-    add_runtime(claims)
-    claims.add_argument(
-        "--write-to", default="docs/claims.md", metavar="FILE", help="the document (default: %(default)s)"
-    )
-    claims.set_defaults(command=claims_command, takes=(*LOAD, "RUNTIME"), deployment=True)
-
-    listing = commands.add_parser("list", help="the experiments, their questions and how long each takes")
+    of_run = (*LOAD, "RUNTIME")
+    run = add(run_command, "bring the lab up, measure, write the report, bring it down", of_run)
+    add_load(run, asked)
+    up = add(up_command, "bring the lab up with Locust's web UI, until Ctrl-C", ["RUNTIME"])
+    predict = add(predict_command, "what theory predicts for these knobs, without any load", of_run)
+    add_load(predict, asked)
+    claims = add(claims_command, "run experiments, all by default, and write down which claims hold", of_run)
+    add_load(claims, {**asked, "EXPERIMENT": asked.get("EXPERIMENT") or "all"})
+    for command in (run, up, predict, claims):
+        where = "auto (Docker when an engine answers), docker or process"
+        command.add_argument("--runtime", default=asked.get("RUNTIME") or "auto", metavar="RUNTIME", help=where)
+    document = "the document (default: %(default)s)"
+    claims.add_argument("--write-to", default="docs/claims.md", metavar="FILE", help=document)
+    listing = add(list_command, "the experiments, their questions and how long each takes", ())
     listing.add_argument("--document", action="store_true", help="as docs/experiments.md has them")
-    listing.set_defaults(command=list_command, takes=())
-
-    compared = commands.add_parser("compare", help="what changed between two runs, beyond the noise or not")
-    compared.add_argument("--a", default=os.environ.get("A", ""), metavar="A", help="a run's folder in results/")
-    compared.add_argument("--b", default=os.environ.get("B", ""), metavar="B", help="another, as in results/latest")
-    compared.set_defaults(command=compare_command, takes=("A", "B"))
-
-    install = commands.add_parser("install", help="make the virtual environment that the lab or its tests need")
+    compared = add(compare_command, "what changed between two runs, beyond the noise or not", ("A", "B"))
+    compared.add_argument("--a", default=asked.get("A", ""), metavar="A", help="a run's folder in results/")
+    compared.add_argument("--b", default=asked.get("B", ""), metavar="B", help="another, as in results/latest")
+    install = add(install_command, "make the virtual environment that the lab or its tests need", None)
     install.add_argument("lock", choices=("lab", "dev"))
-    install.set_defaults(command=install_command)
-
-    measure = commands.add_parser("measure", help="measure targets that are up (run starts it, inside the lab)")
+    measure = add(measure_command, "measure targets that are up (run starts it, inside the lab)", None)
     add_load(measure, {})  # its environment is compose.yaml's: defaults, not what was asked for
     measure.add_argument("--folder", required=True, help="the run's folder, which exists")
-    measure.set_defaults(command=measure_command)
     return top
 
 
@@ -140,31 +132,16 @@ def add_load(command: argparse.ArgumentParser, asked: Mapping[str, str]) -> None
     option("repeats", "how often to measure everything (default: the experiment's, mostly 1)")
     for knob in knobs.KNOBS:
         option(knob.name.replace("_", "-"), f"{knob.help} ({knob.minimum:g}–{knob.maximum:g})")
-    command.add_argument(
-        "--quick",
-        nargs="?",
-        const="yes",
-        default=asked.get("QUICK") or "no",
-        metavar="yes|no",
-        help="under 40 s: a latency of 0.2 s and short steps (variable: QUICK=1)",
-    )
-
-
-def add_runtime(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--runtime",
-        default=os.environ.get("RUNTIME") or "auto",
-        metavar="RUNTIME",
-        help="auto (Docker when an engine answers), docker or process",
-    )
+    short = "under 40 s: a latency of 0.2 s and short steps (variable: QUICK=1)"
+    quick = asked.get("QUICK") or "no"
+    command.add_argument("--quick", nargs="?", const="yes", default=quick, metavar="yes|no", help=short)
 
 
 def run_options(options: argparse.Namespace) -> RunOptions:
     """Return what the options ask of a run, checked before anything is started. Raises BadInput."""
     texts = {knob.name: text for knob in knobs.KNOBS if (text := getattr(options, knob.name))}
-    for knob in knobs.KNOBS:
-        if knob.name in texts:
-            knob.parse(texts[knob.name])
+    for name, text in texts.items():
+        knobs.check(name.upper(), text)
     asked = RunOptions(
         users=knobs.users(options.users) if options.users else (),
         rate=knobs.rates(options.rate) if options.rate else (),
@@ -174,16 +151,15 @@ def run_options(options: argparse.Namespace) -> RunOptions:
         quick=knobs.switch("QUICK", options.quick),
         knobs=texts,
     )
-    given: Variables | None = options.given  # None inside the load generator, whose environment holds every default
-    defaults = given.known if given else {}
+    given = options.given or Variables(os.environ, {})  # none inside the load generator, which has every default
     for experiment in experiments.named(options.experiment):
-        asked.refuse_for(experiment, given.names if given else (), {**defaults, **os.environ})
+        asked.refuse_for(experiment, given.names, {**given.known, **os.environ})
     return asked
 
 
 def choose_runtime(options: argparse.Namespace, arguments: Sequence[str]) -> str:
     """Return where the services run; local processes go on inside the virtual environment. Raises LabError."""
-    from loadtests.host import launch  # noqa: PLC0415  # not inside the load generator's container
+    from loadtests.host import launch  # noqa: PLC0415  # after .env is read, which may set RESULTS
     from loadtests.results import folders  # noqa: PLC0415  # likewise
 
     folders.refuse_colon()
@@ -296,10 +272,6 @@ def measure_command(options: argparse.Namespace) -> int:
     from loadtests.generator import run  # noqa: PLC0415  # imports Locust, which monkey-patches
 
     return run.main(experiments.find(options.experiment), asked, Path(options.folder))
-
-
-def indent(text: str) -> str:
-    return "\n".join(f"    {line}" for line in text.splitlines())
 
 
 if __name__ == "__main__":
