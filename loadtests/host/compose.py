@@ -9,6 +9,7 @@ import shlex
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from copy import deepcopy
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -16,19 +17,7 @@ from typing import IO, Any
 
 from loadtests import ROOT
 from loadtests.errors import BadInput, LabDown
-from loadtests.host.runtime import (
-    LOG_LINES,
-    Runtime,
-    description,
-    plain,
-    port_variable,
-    refuse_shared_ports,
-    refuse_taken_port,
-    say_started_again,
-    start_generator,
-    terminal_environment,
-    with_dependencies,
-)
+from loadtests.host import runtime
 from loadtests.host.shell import run_long, run_quiet
 from loadtests.host.topology import required
 from loadtests.model.service import GENERATOR, PORT
@@ -105,7 +94,7 @@ def take_down(project: str) -> None:
         raise LabDown(
             f"the containers of the project {project} could not be taken down. The next run tries again, or you do: "
             f"{shlex.join(command)}",
-            plain(ended.stderr),
+            runtime.plain(ended.stderr),
         )
 
 
@@ -135,18 +124,13 @@ def without_what_podman_lacks(config: Mapping[str, Any]) -> dict[str, Any]:
 
     While the lab starts, the launcher probes the services in Podman's place.
     """
-
-    def without(key: str, described: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in described.items() if name != key}
-
-    return {
-        **config,
-        "services": {
-            name: {**service, "healthcheck": without("start_interval", service["healthcheck"])}
-            for name, service in config["services"].items()
-        },
-        "networks": {name: without("driver_opts", network or {}) for name, network in config["networks"].items()},
-    }
+    changed = deepcopy(dict(config))
+    for service in changed["services"].values():
+        service["healthcheck"].pop("start_interval", None)
+    changed["networks"] = {name: network or {} for name, network in changed["networks"].items()}
+    for network in changed["networks"].values():
+        network.pop("driver_opts", None)
+    return changed
 
 
 def take_back(folder: Path) -> None:
@@ -156,7 +140,7 @@ def take_back(folder: Path) -> None:
             os.chown(path, os.getuid(), os.getgid(), follow_symlinks=False)
 
 
-class ComposeRuntime(Runtime):
+class ComposeRuntime(runtime.Runtime):
     name = "docker"
     limits = "CPU and memory of each service are limited as compose.yaml says"
 
@@ -185,8 +169,8 @@ class ComposeRuntime(Runtime):
             )
         config = json.loads(self._ask("config", "--format", "json"))
         self.project = config["name"]
-        ports = [port_variable(name) for name, service in config["services"].items() if service.get("ports")]
-        refuse_shared_ports(ports)
+        ports = [runtime.port_variable(name) for name, service in config["services"].items() if service.get("ports")]
+        runtime.refuse_shared_ports(ports)
         if self._kind:
             if self._containers():
                 print(f"The lab that is up as {self.project} is left alone; load on it disturbs this one.", flush=True)
@@ -216,7 +200,7 @@ class ComposeRuntime(Runtime):
         for service in services:
             for port in self._services[service].get("ports", ()):
                 if port["published"] != "0":
-                    refuse_taken_port(service, port["published"])
+                    runtime.refuse_taken_port(service, port["published"])
 
     def _build(self, services: Sequence[str]) -> None:
         one_of_each = {self._services[name]["image"]: name for name in services}
@@ -227,11 +211,13 @@ class ComposeRuntime(Runtime):
         self._built |= set(one_of_each)
 
     def up(self, services: Sequence[str]) -> None:
-        services = with_dependencies(services, {name: depends_on(what) for name, what in self._services.items()})
+        services = runtime.with_dependencies(
+            services, {name: depends_on(what) for name, what in self._services.items()}
+        )
         running = self._running()
         if running >= set(services):
             return
-        say_started_again(self._started & set(services) - running)
+        runtime.say_started_again(self._started & set(services) - running)
         if unbuilt := [name for name in services if self._services[name]["image"] not in self._built]:
             self._build(unbuilt)
         self._refuse_taken_ports(name for name in services if name not in running)
@@ -264,7 +250,7 @@ class ComposeRuntime(Runtime):
         return sorted(self._started - self._running())
 
     def last_words(self, service: str) -> str:
-        return plain(self._ask("logs", "--no-log-prefix", "--tail", str(LOG_LINES), service))
+        return runtime.plain(self._ask("logs", "--no-log-prefix", "--tail", str(runtime.LOG_LINES), service))
 
     def _running(self) -> set[str]:
         return set(self._ask("ps", "--services", "--status", "running").split())
@@ -288,10 +274,10 @@ class ComposeRuntime(Runtime):
         # z: where SELinux guards files, as on Fedora, the container may write there
         command += ["--user", self._owner(folder), "--volume", f"{folder}:/results:z"]
         urls = {"TARGETS": " ".join(f"{name}=http://{name}:{PORT}" for name in targets)}
-        for variable, value in (urls | terminal_environment()).items():
+        for variable, value in (urls | runtime.terminal_environment()).items():
             command += ["--env", f"{variable}={value}"]
         command += [GENERATOR, "python", "-m", "loadtests", *arguments, "--folder=/results"]
-        return start_generator(command, self._environment)
+        return runtime.start_generator(command, self._environment)
 
     def _owner(self, folder: Path) -> str:
         """Return who may write into the run's folder: its owner, because no container of the lab runs as root."""
@@ -351,7 +337,7 @@ class ComposeRuntime(Runtime):
             if name in {*self._started, GENERATOR}:
                 memory = int(service["mem_limit"]) if "mem_limit" in service else None
                 environment = service.get("environment", {})
-                described[name] = description(service["command"], environment, service.get("cpus"), memory)
+                described[name] = runtime.description(service["command"], environment, service.get("cpus"), memory)
         return described
 
     @property
@@ -373,7 +359,7 @@ class ComposeRuntime(Runtime):
         """Return what a Compose command prints. Raises LabDown."""
         asked = self._run(*words)
         if asked.returncode:
-            raise LabDown(f"{shlex.join([*self._compose, *words])} failed.", plain(asked.stderr))
+            raise LabDown(f"{shlex.join([*self._compose, *words])} failed.", runtime.plain(asked.stderr))
         return asked.stdout
 
     def _run(self, *words: str) -> subprocess.CompletedProcess[str]:
@@ -388,4 +374,4 @@ class ComposeRuntime(Runtime):
                 words = "Its last log lines:" if logs else f"It wrote nothing: {short_of()}"
                 status = state.get("Status") or state["State"]
                 return LabDown(f"the service {service} is not healthy ({status}). {words}", logs)
-        return LabDown("the containers could not be started.", plain(said, lines=3))
+        return LabDown("the containers could not be started.", runtime.plain(said, lines=3))

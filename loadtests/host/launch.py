@@ -12,14 +12,14 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import IO, NoReturn, cast
 
 from loadtests import ROOT, experiments
-from loadtests.errors import BadInput, ExitCode, Interrupted, LabDown, LabError
+from loadtests.errors import ExitCode, Interrupted, LabDown, LabError
 from loadtests.host import compose, lock, topology, variables, virtualenv
 from loadtests.host.compose import ComposeRuntime, why_no_engine
 from loadtests.host.processes import ProcessRuntime
@@ -39,8 +39,7 @@ LAST_WORDS = 30.0  # seconds that an interrupted generator has to write its repo
 
 def choose_runtime(asked: str) -> str:
     """Return 'docker' or 'process'. Raises BadInput."""
-    if asked not in RUNTIMES:
-        raise BadInput(f"RUNTIME must be one of {', '.join(RUNTIMES)}; it is {asked[:80]!r}")
+    knobs.refuse_other("RUNTIME", asked, RUNTIMES)
     if asked != "auto":
         return asked
     if why := why_no_engine():
@@ -287,22 +286,18 @@ def serve(runtime_name: str) -> ExitCode:
             take_down(runtime, held)
 
 
-@contextmanager
-def signals_as_interrupts() -> Iterator[None]:
+def signals_as_interrupts() -> AbstractContextManager[None]:
     """Raise Interrupted on Ctrl-C, and on the signals of a closing terminal or a service manager."""
 
     def interrupt(number: int, frame: FrameType | None) -> NoReturn:
         raise Interrupted
 
-    with handled(interrupt):
-        yield
+    return handled(interrupt)
 
 
-@contextmanager
-def signals_ignored() -> Iterator[None]:
+def signals_ignored() -> AbstractContextManager[None]:
     """Ignore signals: cleaning up takes a few seconds and is not left half done."""
-    with handled(signal.SIG_IGN):
-        yield
+    return handled(signal.SIG_IGN)
 
 
 @contextmanager

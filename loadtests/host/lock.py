@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
@@ -48,20 +49,14 @@ def held(name: str, command: str, clean_up: Callable[[Facts], bool]) -> Iterator
     own_folder()
     path = FOLDER / f"{name}.json"
     with path.open("a+", encoding="utf-8") as file:
-        if not lock(file):
+        if not hold(file):
             raise LabDown(refusal(facts_in(file)))
-        for other in (file, *others(path)):
-            killed = facts_in(other)
+        for record in chain([file], others(path)):
+            killed = facts_in(record)
             if killed and clean_up(killed):
-                write(other, "")
-            if other is not file:
-                other.close()
-        holder = {
-            "pid": os.getpid(),
-            "command": command,
-            "checkout": str(ROOT),
-            "since": datetime.now().astimezone().strftime("%H:%M"),
-        }
+                write(record, "")
+        since = datetime.now().astimezone().strftime("%H:%M")
+        holder = {"pid": os.getpid(), "command": command, "checkout": str(ROOT), "since": since}
         lock_held = Held(file, holder)
         lock_held.note()
         try:
@@ -85,17 +80,16 @@ def own_folder() -> None:
 
 
 def others(own: Path) -> Iterator[IO[str]]:
-    """Open the locks that no process holds."""
+    """Yield the locks that no process holds, each held until the next one."""
     for path in sorted(FOLDER.glob("*.json")):
         if path != own:
-            file = path.open("r+", encoding="utf-8")
-            if lock(file):
-                yield file
-            else:
-                file.close()
+            with path.open("r+", encoding="utf-8") as file:
+                if hold(file):
+                    yield file
 
 
-def lock(file: IO[str]) -> bool:
+def hold(file: IO[str]) -> bool:
+    """Lock the file, unless another process holds it; return whether it is ours."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -25,19 +25,7 @@ from typing import Any
 
 from loadtests import ROOT
 from loadtests.errors import LabDown
-from loadtests.host import topology
-from loadtests.host.runtime import (
-    Runtime,
-    description,
-    plain,
-    port_variable,
-    refuse_shared_ports,
-    refuse_taken_port,
-    say_started_again,
-    start_generator,
-    terminal_environment,
-    with_dependencies,
-)
+from loadtests.host import runtime, topology
 from loadtests.host.shell import run_quiet
 from loadtests.model.service import GENERATOR, METRICS_PORT, PORT, Service
 
@@ -102,7 +90,7 @@ def free_port() -> int:
         return int(bound.getsockname()[1])
 
 
-class ProcessRuntime(Runtime):
+class ProcessRuntime(runtime.Runtime):
     name = "process"
     limits = "services run as local processes: nothing limits or isolates their CPU and memory"
 
@@ -121,20 +109,20 @@ class ProcessRuntime(Runtime):
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
         environment = {**os.environ, "LAB_RUNTIME": self.name, **(variables or {})}
         services = topology.services(environment)
-        refuse_shared_ports(port_variable(name) for name, service in services.items() if service.ports)
+        runtime.refuse_shared_ports(runtime.port_variable(name) for name, service in services.items() if service.ports)
         published = {name: {port: self._local_port(name) for port in one.ports} for name, one in services.items()}
         self._ports = {
             name: {port: self._free_port() for port in services[name].exposed} | own for name, own in published.items()
         }
-        chosen = {port_variable(name): str(port) for name, own in published.items() for port in own.values()}
+        chosen = {runtime.port_variable(name): str(port) for name, own in published.items() for port in own.values()}
         self._declared = topology.services(environment | chosen)
         self.services = on_loopback(self._declared, self._ports)
 
     def _local_port(self, service: str) -> int:
         """Return the port that the service's variable asks for, or any that is free."""
-        if not (asked := os.environ.get(port_variable(service))):
+        if not (asked := os.environ.get(runtime.port_variable(service))):
             return self._free_port()
-        refuse_taken_port(service, asked)
+        runtime.refuse_taken_port(service, asked)
         return int(asked)
 
     def _free_port(self) -> int:
@@ -146,9 +134,11 @@ class ProcessRuntime(Runtime):
 
     def up(self, services: Sequence[str]) -> None:
         self._logs.mkdir(parents=True, exist_ok=True)
-        needed = with_dependencies(services, {name: service.depends_on for name, service in self.services.items()})
+        needed = runtime.with_dependencies(
+            services, {name: service.depends_on for name, service in self.services.items()}
+        )
         ended = [name for name in self.ended() if name in needed]
-        say_started_again(ended)
+        runtime.say_started_again(ended)
         self.drop(ended)  # also the workers that it left behind
         services = [name for name in needed if name not in self._processes]
         for name in services:
@@ -217,7 +207,7 @@ class ProcessRuntime(Runtime):
 
     def last_words(self, name: str) -> str:
         try:
-            return plain((self._logs / f"{name}.log").read_text(encoding="utf-8", errors="replace"))
+            return runtime.plain((self._logs / f"{name}.log").read_text(encoding="utf-8", errors="replace"))
         except OSError as error:
             return f"its log cannot be read: {error.strerror}"
 
@@ -225,7 +215,7 @@ class ProcessRuntime(Runtime):
         service = self.services[GENERATOR]
         command = [sys.executable, "-m", "loadtests", *arguments, f"--folder={folder}"]
         urls = {"TARGETS": " ".join(f"{name}={self._url(name)}" for name in targets)}
-        return start_generator(command, self._environment(service) | urls | terminal_environment())
+        return runtime.start_generator(command, self._environment(service) | urls | runtime.terminal_environment())
 
     def interrupt(self, generator: subprocess.Popen[bytes]) -> None:
         if generator.poll() is None:
@@ -260,7 +250,7 @@ class ProcessRuntime(Runtime):
 
     def describe(self) -> Mapping[str, Any]:
         return {
-            name: description(service.command, service.environment)
+            name: runtime.description(service.command, service.environment)
             for name, service in {**self.services, **self._declared}.items()  # as in containers, to be comparable
             if name in self._processes or name == GENERATOR
         }

@@ -64,10 +64,9 @@ def read_dotenv(text: str, environment: Mapping[str, str]) -> dict[str, str]:
 
     def expanded(value: str) -> str:
         def replacement(match: re.Match[str]) -> str:
-            if match["escaped"]:
-                return "$"
             name = match["braced"] or match["plain"]
-            return environment.get(name) or found.get(name) or match["default"] or ""
+            value = environment.get(name) or found.get(name) or match["default"] or ""
+            return "$" if match["escaped"] else value
 
         return EXPANDED.sub(replacement, value)
 
@@ -107,11 +106,8 @@ class Variables:
 
     def origin(self, name: str) -> str:
         """Return the sentence that says where a variable's value comes from, and how to get rid of it there."""
-        if (
-            not self.environment.get(name)
-            or name in self.typed
-            or name not in (*self.known, *LOAD, "RUNTIME", *EVERYWHERE)
-        ):
+        ours = name in (*self.known, *LOAD, "RUNTIME", *EVERYWHERE)
+        if not ours or name in self.typed or not self.environment.get(name):
             return ""
         if self.dotenv.get(name) == self.environment[name]:
             return f"{name} comes from the file .env: correct it there, or remove it."
@@ -156,12 +152,11 @@ class Variables:
 
     def _refuse_typed(self, command: str, taken: Collection[str]) -> None:
         for name in sorted(self.typed - set(taken)):
-            if OF_OTHERS.fullmatch(name):
-                continue
-            raise BadInput(
-                f"`{command}` takes no variable {name[:80]}{did_you_mean(name.upper(), taken) or '.'} The README and "
-                f"`python3 -m loadtests {command} --help` say what it takes."
-            )
+            if not OF_OTHERS.fullmatch(name):
+                raise BadInput(
+                    f"`{command}` takes no variable {name[:80]}{did_you_mean(name.upper(), taken) or '.'} The README "
+                    f"and `python3 -m loadtests {command} --help` say what it takes."
+                )
 
     def _refuse_near_misses(self) -> None:
         for name, meant in near_misses((*self.environment, *self.dotenv), {*EVERYWHERE, *OPTIONS, *self.known}):

@@ -15,11 +15,12 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import NoReturn
 
 from loadtests import ROOT
 from loadtests.errors import LabDown
-from loadtests.host.shell import run_long
+from loadtests.host.lock import hold
+from loadtests.host.shell import run_long, run_quiet
 
 FOLDER = Path(os.environ.get("VENV") or ROOT / ".venv").absolute()
 PYTHON = FOLDER / "bin" / "python"
@@ -70,11 +71,12 @@ def ensure(lock: str) -> None:
         )
     try:
         FOLDER.mkdir(parents=True, exist_ok=True)
-        with STAMP.open(
-            "a", encoding="utf-8"
-        ) as stream:  # which unlocks it when it is closed, however the process ends
-            if lock_file(stream) and installed(lock):
-                return  # somebody else has installed it meanwhile
+        with STAMP.open("a", encoding="utf-8") as stream:  # unlocked when it is closed, however the process ends
+            if not hold(stream):
+                print(f"Waiting for another process that installs into {FOLDER.name} …", file=sys.stderr, flush=True)
+                fcntl.flock(stream, fcntl.LOCK_EX)
+                if installed(lock):  # by that process
+                    return
             make_anew(lock, "; what is there does not work" if there else "")
     except OSError as error:
         raise LabDown(f"VENV must be a folder that can be written to; {FOLDER}: {error.strerror}.") from error
@@ -83,17 +85,6 @@ def ensure(lock: str) -> None:
 def installed(lock: str) -> str:
     """Return the lock that the stamp says is installed: this one or a larger one. Empty where it says neither."""
     return next((name for name in LOCKS[LOCKS.index(lock) :] if stamp() == fingerprint(name)), "")
-
-
-def lock_file(stream: TextIO) -> bool:
-    """Keep other processes from installing here; return whether one of them had to be waited for."""
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        print(f"Waiting for another process that installs into {FOLDER.name} …", file=sys.stderr, flush=True)
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        return True
-    return False
 
 
 def make_anew(lock: str, why: str) -> None:
@@ -154,9 +145,7 @@ def why_broken(lock: str) -> str:
     """Return what is wrong with what is installed, in Python's words; empty where all of the lock is there."""
     command = [str(PYTHON), "-I", "-c", CHECK, str(ROOT / "requirements" / f"{lock}.txt")]
     try:
-        checked = subprocess.run(
-            command, env=environment(), capture_output=True, text=True, check=False, timeout=CHECK_TIMEOUT
-        )
+        checked = run_quiet(command, env=environment(), timeout=CHECK_TIMEOUT)
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
     return (checked.stderr.strip() or f"exit status {checked.returncode}") if checked.returncode else ""

@@ -89,11 +89,13 @@ CHOICES = {
 }
 
 
+NUMBERS = {knob.variable: knob for knob in (*KNOBS, *DEPLOYMENT)}
+
+
 def check(variable: str, text: str) -> None:
     """Raise BadInput where one of compose.yaml's variables may not be `text`; some may be any text."""
-    numbers_of = {knob.variable: knob for knob in (*KNOBS, *DEPLOYMENT)}
-    if variable in numbers_of:
-        numbers_of[variable].parse(text)
+    if variable in NUMBERS:
+        NUMBERS[variable].parse(text)
     elif variable.endswith("_PORT"):
         if not DIGITS.fullmatch(text) or len(text) > LONGEST_NUMBER or not 1 <= int(text) <= 65535:
             raise BadInput(f"{variable} must be a port from 1 to 65535; it is {text[:80]!r}")
@@ -103,8 +105,14 @@ def check(variable: str, text: str) -> None:
         amount = MEMORY.fullmatch(text)
         if not amount or float(amount[1]) * UNITS[amount[2].lower()] < SMALLEST_MEMORY:
             raise BadInput(f"{variable} must be 6m (megabytes) or more, as in 512m or 1.5g; it is {text[:80]!r}")
-    elif variable in CHOICES and text not in CHOICES[variable]:
-        raise BadInput(f"{variable} must be one of {', '.join(CHOICES[variable])}; it is {text[:80]!r}")
+    elif variable in CHOICES:
+        refuse_other(variable, text, CHOICES[variable])
+
+
+def refuse_other(variable: str, text: str, known: Collection[str], hint: str = "") -> None:
+    """Raise BadInput where `text` is none of those that are known."""
+    if text not in known:
+        raise BadInput(f"{variable} must be one of {', '.join(known)}; it is {text[:80]!r}{hint}")
 
 
 def switch(variable: str, text: str) -> bool:
@@ -116,10 +124,7 @@ def switch(variable: str, text: str) -> bool:
 
 def check_strategy(strategy: str, known: Collection[str]) -> None:
     """Check that there is such a strategy. Raises BadInput."""
-    if strategy not in known:
-        raise BadInput(
-            f"STRATEGY must be one of {', '.join(known)}; it is {strategy[:80]!r}{did_you_mean(strategy, known)}"
-        )
+    refuse_other("STRATEGY", strategy, known, did_you_mean(strategy, known))
 
 
 def strategies(paths: Mapping[str, str]) -> tuple[str, ...]:
@@ -147,15 +152,15 @@ THINK = Knob("think", 0, 60, "seconds that a user thinks after a page, on averag
 
 def arrivals(text: str) -> str:
     """Return the shape of arrivals. Raises BadInput."""
-    if text not in SHAPES:
-        raise BadInput(f"ARRIVALS must be one of {', '.join(SHAPES)}; it is {text[:80]!r}{did_you_mean(text, SHAPES)}")
+    refuse_other("ARRIVALS", text, SHAPES, did_you_mean(text, SHAPES))
     return text
 
 
 def numbers(knob: Knob, text: str) -> list[float]:
-    if not all(part.strip() for part in text.split(",")):
+    parts = [part.strip() for part in text.split(",")]
+    if not all(parts):
         raise BadInput(f"{knob.variable} must be numbers separated by single commas; it is {text[:80]!r}")
-    found = sorted({knob.parse(part.strip()) for part in text.split(",")})
+    found = sorted(set(map(knob.parse, parts)))
     if len(found) > MOST_STEPS:
         raise BadInput(f"{knob.variable} may have {MOST_STEPS} steps; it has {len(found)}")
     return found

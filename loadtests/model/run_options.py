@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from loadtests.errors import BadInput
@@ -42,48 +42,43 @@ class RunOptions:
     @property
     def variables(self) -> dict[str, str]:
         """Return what is asked for as variables, for the command that repeats a run."""
-        return {name: value for name, value in self._variables() if value}
+        asked = {
+            "QUICK": "1" if self.quick else "",
+            "USERS": amounts(self.users),
+            "THINK": "" if self.think is None else f"{self.think:g}",
+            "RATE": amounts(self.rate),
+            "ARRIVALS": self.arrivals,
+            "REPEATS": str(self.repeats or ""),
+            **{knob.variable: self.knobs.get(knob.name, "") for knob in KNOBS},
+        }
+        return {name: value for name, value in asked.items() if value}
 
     @property
     def arguments(self) -> list[str]:
         """Return what is asked for as words of the command line, for the load generator."""
         return [f"--{name.lower().replace('_', '-')}={value}" for name, value in self.variables.items()]
 
-    def _variables(self) -> Iterator[tuple[str, str]]:
-        yield "QUICK", "1" if self.quick else ""
-        yield "USERS", amounts(self.users)
-        yield "THINK", "" if self.think is None else f"{self.think:g}"
-        yield "RATE", amounts(self.rate)
-        yield "ARRIVALS", self.arrivals
-        yield "REPEATS", str(self.repeats or "")
-        yield from ((knob.variable, self.knobs.get(knob.name, "")) for knob in KNOBS)
-
     def refuse_for(self, experiment: Experiment, variables: Collection[str], defaults: Mapping[str, str]) -> None:
         """Raise BadInput where the experiment cannot be run as it is asked for.
 
         `variables`: the names of those that are set; `defaults`: compose.yaml's.
         """
-        self._refuse_levels(experiment)
-        self._refuse_shape(experiment)
+        levels = (*self.users, *self.rate)
+        turned = sorted({name.upper() for level in experiment.levels for name in level.knobs})
+        if turned and levels:
+            names = ", ".join(turned)
+            raise BadInput(f"{experiment.name} turns {names} from step to step, so it takes no USERS= and no RATE=")
+        kinds = {level.is_open for level in levels or experiment.levels}
+        if self.arrivals and True not in kinds:
+            raise BadInput(f"ARRIVALS is the shape of what arrives (RATE=), and nothing arrives in {experiment.name}")
+        if self.think is not None and False not in kinds:
+            raise BadInput(f"THINK is what users do after a page (USERS=), and {experiment.name} has none")
         refuse_decided(experiment, {*variables, *self.variables})
         asked = self.applied_to(experiment)
         settings = self.settings(asked, defaults)
         for arm in asked.arms:
             for level in asked.levels:
                 settings.turned({**arm.knobs, **level.knobs})
-
-    def _refuse_levels(self, experiment: Experiment) -> None:
-        turned = {name.upper() for level in experiment.levels for name in level.knobs}
-        if turned and (self.users or self.rate):
-            names = ", ".join(sorted(turned))
-            raise BadInput(f"{experiment.name} turns {names} from step to step, so it takes no USERS= and no RATE=")
-
-    def _refuse_shape(self, experiment: Experiment) -> None:
-        levels = (*self.users, *self.rate) or experiment.levels
-        if self.arrivals and not any(level.is_open for level in levels):
-            raise BadInput(f"ARRIVALS is the shape of what arrives (RATE=), and nothing arrives in {experiment.name}")
-        if self.think is not None and all(level.is_open for level in levels):
-            raise BadInput(f"THINK is what users do after a page (USERS=), and {experiment.name} has none")
 
 
 def refuse_decided(experiment: Experiment, variables: Collection[str]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from loadtests.errors import BadInput
-from loadtests.model.knobs import KNOBS
+from loadtests.model.knobs import KNOBS, NUMBERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,7 @@ class Settings:
 
     def turned(self, changes: Mapping[str, float]) -> Settings:
         """Return the settings with some knobs at other values. Raises BadInput."""
-        known = {knob.name: knob for knob in KNOBS}
-        values: dict[str, Any] = {name: known[name].parse(f"{value}") for name, value in changes.items()}
+        values: dict[str, Any] = {name: NUMBERS[name.upper()].parse(f"{value}") for name, value in changes.items()}
         return replace(self, **values)
 
     @property
