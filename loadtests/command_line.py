@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             given = variables.gather(os.environ)
         options = parser(given).parse_args(words)
         if given and options.takes is not None:
-            given.check(options.name, options.takes, deployment=options.deployment)
+            given.check(options.name, options.takes)
         status = int(options.command(options))
         sys.stdout.flush()
     except LabError as error:
@@ -87,8 +87,7 @@ def parser(given: Variables | None) -> Parser:
     def add(function: Callable[[argparse.Namespace], int], what: str, takes: Sequence[str] | None) -> Parser:
         """Add a command. `takes`: the variables of its options; None where variables are not checked."""
         command = commands.add_parser(function.__name__.removesuffix("_command"), help=what)
-        deployment = "RUNTIME" in (takes or ())  # then it takes compose.yaml's, too
-        command.set_defaults(command=function, takes=takes, deployment=deployment)
+        command.set_defaults(command=function, takes=takes)
         return command
 
     of_run = (*LOAD, "RUNTIME")
@@ -159,14 +158,14 @@ def run_options(options: argparse.Namespace) -> RunOptions:
 
 def choose_runtime(options: argparse.Namespace, arguments: Sequence[str]) -> str:
     """Return where the services run; local processes go on inside the virtual environment. Raises LabError."""
-    from loadtests.host import launch  # noqa: PLC0415  # after .env is read, which may set RESULTS
+    from loadtests.host import launch, virtualenv  # noqa: PLC0415  # after .env is read, which may set RESULTS
     from loadtests.results import folders  # noqa: PLC0415  # likewise
 
     folders.refuse_colon()
     runtime = launch.choose_runtime(options.runtime)
     if runtime == "process":
         options.given.refuse_limits()
-        launch.in_virtualenv([options.name, *arguments, "--runtime=process"])
+        virtualenv.enter([options.name, *arguments, "--runtime=process"])
     return runtime
 
 
@@ -221,14 +220,14 @@ def up_command(options: argparse.Namespace) -> int:
 
 
 def predict_command(options: argparse.Namespace) -> int:
-    from loadtests.host import launch, topology  # noqa: PLC0415
+    from loadtests.host import launch, topology, virtualenv  # noqa: PLC0415
 
     asked = run_options(options)
     runtime = launch.choose_runtime(options.runtime)
     if runtime == "process":
         options.given.refuse_limits()
     again = [f"--experiment={options.experiment}", *asked.arguments, f"--runtime={runtime}"]
-    launch.in_virtualenv(["predict", *again])
+    virtualenv.enter(["predict", *again])
     from loadtests.report import predict  # noqa: PLC0415  # needs packages of the virtual environment
 
     chosen = experiments.named(options.experiment)
@@ -252,11 +251,11 @@ def list_command(options: argparse.Namespace) -> int:
 
 
 def compare_command(options: argparse.Namespace) -> int:
-    from loadtests.host import launch  # noqa: PLC0415
+    from loadtests.host import virtualenv  # noqa: PLC0415
     from loadtests.report import compare  # noqa: PLC0415
 
     if compare.have_repeats(options.a, options.b):
-        launch.in_virtualenv(["compare", f"--a={options.a}", f"--b={options.b}"])
+        virtualenv.enter(["compare", f"--a={options.a}", f"--b={options.b}"])
     return compare.main(options.a, options.b)
 
 

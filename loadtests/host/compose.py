@@ -98,9 +98,8 @@ def take_down(project: str) -> None:
         )
 
 
-def environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name not in FOREIGN}
-    return {**kept, **(variables or {})}
+def environment(**variables: str) -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name not in FOREIGN} | variables
 
 
 def depends_on(service: Mapping[str, Any]) -> list[str]:
@@ -353,7 +352,7 @@ class ComposeRuntime(runtime.Runtime):
     @property
     def _environment(self) -> dict[str, str]:
         # What was built in the beginning is what runs, in silence, whatever is edited meanwhile.
-        return environment({**self._variables, "PULL_POLICY": "missing"})
+        return environment(**self._variables, PULL_POLICY="missing")
 
     def _ask(self, *words: str) -> str:
         """Return what a Compose command prints. Raises LabDown."""

@@ -20,7 +20,7 @@ from typing import IO, NoReturn, cast
 
 from loadtests import ROOT, experiments
 from loadtests.errors import ExitCode, Interrupted, LabDown, LabError
-from loadtests.host import compose, lock, topology, variables, virtualenv
+from loadtests.host import compose, lock, topology, variables
 from loadtests.host.compose import ComposeRuntime, why_no_engine
 from loadtests.host.processes import ProcessRuntime
 from loadtests.host.runtime import Runtime, without_password
@@ -46,13 +46,6 @@ def choose_runtime(asked: str) -> str:
         print(f"Docker is not used ({why}): the same lab runs as local processes instead.", flush=True)
         return "process"
     return "docker"
-
-
-def in_virtualenv(arguments: Sequence[str]) -> None:
-    """Go on inside the project's virtual environment, which local processes need; does not return if outside."""
-    virtualenv.ensure("lab")
-    if not virtualenv.is_active():
-        virtualenv.enter(arguments)
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,6 @@ class ProcessRuntime(runtime.Runtime):
         return int(self._holders[-1].getsockname()[1])
 
     def up(self, services: Sequence[str]) -> None:
-        self._logs.mkdir(parents=True, exist_ok=True)
         needed = runtime.with_dependencies(
             services, {name: service.depends_on for name, service in self.services.items()}
         )

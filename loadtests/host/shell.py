@@ -38,10 +38,8 @@ def run_long(command: Sequence[str], what: str, environment: Mapping[str, str] |
             last.append(line.rstrip())
             if terminal:
                 width = shutil.get_terminal_size().columns
-                sys.stderr.write(f"\r\033[K  {last[-1].strip()[: width - 3]}")
-                sys.stderr.flush()
+                print(f"\r\033[K  {last[-1].strip()[: width - 3]}", end="", file=sys.stderr, flush=True)
     if terminal:
-        sys.stderr.write("\r\033[K")
-        sys.stderr.flush()
+        print("\r\033[K", end="", file=sys.stderr, flush=True)
     if process.returncode:
         raise LabDown(f"{what} failed (exit status {process.returncode}).", "\n".join(last))

@@ -116,10 +116,10 @@ class Variables:
             f"or give the lab another value (`make … {name}=…`)."
         )
 
-    def check(self, command: str, own: Collection[str], *, deployment: bool) -> None:
+    def check(self, command: str, own: Collection[str]) -> None:
         """Raise BadInput for a variable that `command` does not take, a near miss, or a value out of bounds.
 
-        `own`: the variables of the command's options. `deployment`: whether it takes compose.yaml's.
+        `own`: the variables of the command's options. One that chooses a RUNTIME takes compose.yaml's, too.
         """
         for name in BEFORE_DOTENV:
             if name in self.dotenv:
@@ -127,7 +127,7 @@ class Variables:
                     f".env sets {name}, which is needed before .env is read. Remove it there, and give it to make "
                     f"(make … {name}=…) or export it."
                 )
-        if not deployment:
+        if "RUNTIME" not in own:
             self._refuse_typed(command, {*EVERYWHERE, *own})
             return
         if command != "up":

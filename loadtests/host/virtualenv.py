@@ -15,7 +15,6 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from loadtests import ROOT
 from loadtests.errors import LabDown
@@ -131,8 +130,14 @@ def environment() -> dict[str, str]:
     return kept | {"PYTHONNOUSERSITE": "1"}
 
 
-def enter(arguments: Sequence[str]) -> NoReturn:
-    """Go on as `python -m loadtests` of the virtual environment. Raises LabDown."""
+def enter(arguments: Sequence[str]) -> None:
+    """Go on as `python -m loadtests` of the virtual environment, which local processes need. Raises LabDown.
+
+    Returns where it is active already.
+    """
+    ensure("lab")
+    if is_active():
+        return
     try:
         os.execve(PYTHON, [str(PYTHON), "-m", "loadtests", *arguments], environment())  # noqa: S606
     except OSError as error:

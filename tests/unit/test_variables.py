@@ -45,7 +45,7 @@ def given(
 
 
 def check(found: Variables, command: str = "run") -> None:
-    found.check(command, (*LOAD, "RUNTIME"), deployment=True)
+    found.check(command, (*LOAD, "RUNTIME"))
 
 
 def test_the_variables_are_those_that_the_process_runtime_fills_in() -> None:
