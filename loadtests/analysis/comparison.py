@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
@@ -14,13 +15,9 @@ from loadtests.model.load_level import LoadLevel
 
 T = TypeVar("T")
 
-PERCENTILES = ("p50", "p95", "p99")
-NO_DIFFERENCE, WITHIN, BEYOND = "no difference", "within the noise", "beyond the noise"
+BEYOND = "beyond the noise"
 ABOVE = "above the floor"  # without repeats on both sides nobody knows the noise
-NOT_COMPARABLE = "not comparable"
-ABSENT = "not there"
 TIMES = "response_time_repeats"
-
 FIRST = ("runtime", "commit", "knobs", "services")  # of the manifest: what a person changes most
 # When a run began, and how it was typed: all that this sets stands elsewhere in the manifest.
 IGNORED = {("started",), ("command",), ("noise_floor",)}
@@ -38,55 +35,31 @@ class Place(NamedTuple):
         return f"{self.arm} at {self.load}"
 
 
-class Failures(NamedTuple):
-    """Answers that were not a whole page, of how many, over all repeats."""
+class Measured(NamedTuple):
+    """`figures`: goodput in pages/s and percentiles in seconds, None of too few pages, each with its repeats.
 
+    `failed`: answers that were not a whole page, of how many, over all repeats.
+    """
+
+    figures: Mapping[str, tuple[float | None, Sequence[float]]]
     failed: int
     answers: int
     reasons: Mapping[str, int]
 
-    @property
-    def known_by(self) -> tuple[int, Mapping[str, int]]:
-        return self.failed, self.reasons
 
+class Run(NamedTuple):
+    """What of a summary is compared. `noise_floor` is a share, None when no noise was measured.
 
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """`goodput` in pages/s; `times` are percentiles in seconds, None of too few pages None; `repeats` of each."""
-
-    goodput: float
-    repeats: Mapping[str, tuple[float, ...]]
-    times: Mapping[str, float | None]
-    failures: Failures
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """What of a summary is compared. `noise_floor` is a share, None when no noise was measured."""
+    `why_not`: why its figures are not to be compared, None if they are.
+    """
 
     schema_version: int
     experiment: str
-    complete: bool
     status: str
-    sentence: str
+    why_not: str | None
     noise_floor: float | None
     manifest: Mapping[str, str]
     steps: Mapping[Place, Measured]
-
-    @property
-    def why_not(self) -> str | None:
-        """Return why its figures are not to be compared; None if they are."""
-        if self.complete and self.status != "invalid":
-            return None
-        if self.complete:
-            return f"INVALID: {self.sentence}"
-        return f"INCOMPLETE: {self.sentence.removeprefix('Incomplete, ')}"
-
-
-class Change(NamedTuple):
-    key: str
-    before: str
-    after: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +75,8 @@ class Figure:
     before: float | None
     after: float | None
     floor: float
-    repeats: tuple[Sequence[float], Sequence[float]] = ((), ())
+    repeats: tuple[Sequence[float], Sequence[float]]
     p: float | None = None
-
-    @property
-    def unit(self) -> str:
-        return "pages/s" if self.name == "goodput" else "s"
 
     @property
     def change(self) -> float | None:
@@ -131,12 +100,12 @@ class Figure:
     @property
     def verdict(self) -> str:
         if self.change is None:
-            return NOT_COMPARABLE
+            return "not comparable"
         if abs(self.change) <= self.floor:
-            return NO_DIFFERENCE
+            return "no difference"
         if self.p is None:
             return ABOVE
-        return BEYOND if self.p <= noise.SIGNIFICANT else WITHIN
+        return BEYOND if self.p <= noise.SIGNIFICANT else "within the noise"
 
     @property
     def changed(self) -> bool:
@@ -145,11 +114,11 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`only` holds the places that A alone and that B alone has; `floor` is a share."""
+    """`changes`: key, before, after. `only`: the places that A alone and that B alone has. `floor` is a share."""
 
-    changes: Sequence[Change]
+    changes: Sequence[tuple[str, str, str]]
     figures: Sequence[Figure]
-    failures: Sequence[tuple[Place, Failures, Failures]]
+    failures: Sequence[tuple[Place, Measured, Measured]]
     only: tuple[Sequence[Place], Sequence[Place]]
     floor: float
     floor_measured: bool
@@ -183,73 +152,64 @@ def compare(a: Run, b: Run) -> Comparison:
             f"A and B ask different questions ({a.experiment[:80]!r} and {b.experiment[:80]!r}); "
             "compare two runs of one experiment"
         )
-    measured = [run.noise_floor for run in (a, b) if run.noise_floor is not None]
-    floor = max(measured, default=noise.FLOOR)
-    both = [place for place in a.steps if place in b.steps]
+    floors = [run.noise_floor for run in (a, b) if run.noise_floor is not None]
+    floor = max(floors, default=noise.FLOOR)
+    both = [(place, before, b.steps[place]) for place, before in a.steps.items() if place in b.steps]
     return Comparison(
-        changes=changes(a.manifest, b.manifest),
-        figures=tested([figure for place in both for figure in figures(place, a.steps[place], b.steps[place], floor)]),
-        failures=[
-            (place, a.steps[place].failures, b.steps[place].failures)
-            for place in both
-            if a.steps[place].failures.known_by != b.steps[place].failures.known_by
+        changes(a.manifest, b.manifest),
+        tested([figure for places in both for figure in figures(*places, floor)]),
+        [
+            (place, before, after)
+            for place, before, after in both
+            if (before.failed, before.reasons) != (after.failed, after.reasons)
         ],
-        only=(
-            [place for place in a.steps if place not in b.steps],
-            [place for place in b.steps if place not in a.steps],
-        ),
-        floor=floor,
-        floor_measured=bool(measured),
+        ([place for place in a.steps if place not in b.steps], [place for place in b.steps if place not in a.steps]),
+        floor,
+        floor_measured=bool(floors),
     )
 
 
 def figures(place: Place, a: Measured, b: Measured, floor: float) -> Iterator[Figure]:
-    yield Figure(place, "goodput", a.goodput, b.goodput, floor, (a.repeats["goodput"], b.repeats["goodput"]))
-    for name in PERCENTILES:
-        if a.times[name] is not None or b.times[name] is not None:
-            yield Figure(place, name, a.times[name], b.times[name], floor, (a.repeats[name], b.repeats[name]))
+    for name, (before, repeats) in a.figures.items():
+        after, repeats_after = b.figures[name]
+        if before is not None or after is not None:
+            yield Figure(place, name, before, after, floor, (repeats, repeats_after))
 
 
-def tested(found: Sequence[Figure]) -> list[Figure]:
+def tested(figures: list[Figure]) -> list[Figure]:
     """Return the figures with their `p`: Welch's t, since three repeats are too few for a test by ranks, which cannot
     go below 0.1 there; corrected by Y. Benjamini and Y. Hochberg (1995).
     """
-    spread = [figure for figure in found if figure.has_spread]
+    spread = [figure.repeats for figure in figures if figure.has_spread]
     if not spread:
-        return list(found)
+        return figures
     from scipy import stats  # noqa: PLC0415  # the system's Python lacks it, and can compare what has no repeats
 
     from loadtests.analysis import uncertainty  # noqa: PLC0415  # likewise
 
-    corrected = iter(stats.false_discovery_control([uncertainty.difference(*figure.repeats).p for figure in spread]))
-    return [replace(figure, p=float(next(corrected))) if figure.has_spread else figure for figure in found]
+    corrected = iter(stats.false_discovery_control([uncertainty.difference(*repeats).p for repeats in spread]))
+    return [replace(figure, p=float(next(corrected))) if figure.has_spread else figure for figure in figures]
 
 
-def changes(a: Mapping[str, str], b: Mapping[str, str]) -> list[Change]:
-    """Return what differs between two flat manifests, by key."""
-
-    def order(key: str) -> tuple[int, str]:
-        group = key.partition(".")[0]
-        return (FIRST.index(group) if group in FIRST else len(FIRST), key)
-
-    found = (Change(key, a.get(key, ABSENT), b.get(key, ABSENT)) for key in sorted({*a, *b}, key=order))
-    return [change for change in found if change.before != change.after]
+def changes(a: Mapping[str, str], b: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """Return what differs between two flat manifests: key, before, after."""
+    order = {group: index for index, group in enumerate(FIRST)}
+    keys = sorted({*a, *b}, key=lambda key: (order.get(key.partition(".")[0], len(FIRST)), key))
+    values = ((key, a.get(key, "not there"), b.get(key, "not there")) for key in keys)
+    return [(key, before, after) for key, before, after in values if before != after]
 
 
-def flat(manifest: Mapping[str, Any]) -> dict[str, str]:
+def flat(value: Any, *path: str) -> dict[str, str]:
     """Return the manifest with dotted keys, without what differs between any two runs."""
-    return {".".join(path): text for path, text in leaves(manifest, ()) if path not in IGNORED}
-
-
-def leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            if key not in IGNORED_LEAVES:
-                yield from leaves(inner, (*path, key))
-    elif path[0] == "services" and path[-1] == "command" and isinstance(value, str):
-        yield from (((*path, option), text) for option, text in options(value).items())
-    else:
-        yield path, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str) and path[0] == "services" and path[-1] == "command":
+        value = options(value)
+    if not isinstance(value, Mapping):
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        return {} if path in IGNORED else {".".join(path): text}
+    leaves: dict[str, str] = {}
+    for key in value.keys() - IGNORED_LEAVES:
+        leaves |= flat(value[key], *path, key)
+    return leaves
 
 
 def options(command: str) -> dict[str, str]:
@@ -269,59 +229,47 @@ def parse(summary: object) -> Run:
     """Return the content of a summary.json. Raises ValueError, which names what is missing or wrong."""
     if not isinstance(summary, Mapping):
         raise ValueError("it is not an object")  # noqa: TRY004  # of a file's content, not of an argument
-    verdict: dict[str, Any] = take(summary, "verdict", dict)
-    floor = summary.get("noise_floor")
+    verdict = take(summary, "verdict", dict)
+    status, sentence = take(verdict, "status", str), take(verdict, "sentence", str)
+    why_not = f"INVALID: {sentence}" if status == "invalid" else None
+    if not take(summary, "complete", bool):
+        why_not = f"INCOMPLETE: {sentence.removeprefix('Incomplete, ')}"
     return Run(
-        schema_version=take(summary, "schema_version", int),
-        experiment=take(summary, "experiment", str),
-        complete=take(summary, "complete", bool),
-        status=take(verdict, "status", str),
-        sentence=take(verdict, "sentence", str),
-        noise_floor=None if floor is None else number(floor, "noise_floor"),
-        manifest=flat(take(summary, "manifest", dict)),
-        steps=dict(places(take(summary, "arms", list))),
+        take(summary, "schema_version", int),
+        take(summary, "experiment", str),
+        status,
+        why_not,
+        optional(summary, "noise_floor"),
+        flat(take(summary, "manifest", dict)),
+        dict(places(take(summary, "arms", list))),
     )
 
 
 def places(arms: Sequence[Any]) -> Iterator[tuple[Place, Measured]]:
     """Yield each arm at each load; an arm that is there twice, as in a target against itself, is numbered."""
-    seen: dict[str, int] = {}
+    seen: Counter[str] = Counter()
     for arm in arms:
         name = f"{take(arm, 'target', str)} {take(arm, 'strategy', str)}"
-        seen[name] = seen.get(name, 0) + 1
+        seen[name] += 1
         label = name if seen[name] == 1 else f"{name} ({seen[name]})"
         for step in take(arm, "steps", list):
             if not isinstance(step, Mapping):
                 raise ValueError("a step is not an object")  # noqa: TRY004  # of a file's content, not of an argument
-            yield Place(label, load_of(step)), step_of(step)
+            # Until schema_version 2 a step had no name, and was a number of users.
+            unnamed = "name" not in step and isinstance(step.get("users"), int)
+            yield Place(label, LoadLevel(step["users"]).name if unnamed else take(step, "name", str)), measured(step)
 
 
-def load_of(step: Mapping[str, Any]) -> str:
-    """Return the step's name; until schema_version 2 a step had none, and was a number of users."""
-    if "name" not in step and isinstance(number := step.get("users"), int):
-        return LoadLevel(users=number).name
-    return take(step, "name", str)
-
-
-def step_of(step: Mapping[str, Any]) -> Measured:
-    times: dict[str, Any] = take(step, "response_time", dict)
-    reasons: dict[str, Any] = take(step, "failure_reasons", dict)
-    failures = take(step, "failures", int)
-    # Until schema_version 4 they were not kept.
-    repeats: dict[str, Any] = take(step, TIMES, dict) if TIMES in step else {}
-    return Measured(
-        goodput=number(step.get("goodput"), "goodput"),
-        repeats={
-            "goodput": each(take(step, "goodput_repeats", list), "goodput_repeats"),
-            **{name: each(take(repeats, name, list), TIMES) if name in repeats else () for name in PERCENTILES},
-        },
-        times={name: None if times.get(name) is None else number(times[name], name) for name in PERCENTILES},
-        failures=Failures(failures, failures + take(step, "pages", int), reasons),
-    )
-
-
-def each(values: Sequence[object], key: str) -> tuple[float, ...]:
-    return tuple(number(value, key) for value in values)
+def measured(step: Mapping[str, Any]) -> Measured:
+    times, failed = take(step, "response_time", dict), take(step, "failures", int)
+    repeats = take(step, TIMES, dict) if TIMES in step else {}  # until schema_version 4 they were not kept
+    goodputs = [number(value, "goodput_repeats") for value in take(step, "goodput_repeats", list)]
+    figures: dict[str, tuple[float | None, Sequence[float]]] = {}
+    figures["goodput"] = (number(step.get("goodput"), "goodput"), goodputs)
+    for name in ("p50", "p95", "p99"):
+        of_name = take(repeats, name, list) if name in repeats else []
+        figures[name] = (optional(times, name), [number(value, TIMES) for value in of_name])
+    return Measured(figures, failed, failed + take(step, "pages", int), take(step, "failure_reasons", dict))
 
 
 def take(source: Any, key: str, kind: type[T]) -> T:
@@ -329,6 +277,10 @@ def take(source: Any, key: str, kind: type[T]) -> T:
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise ValueError(f"{key!r} is missing or not what it should be")
     return value
+
+
+def optional(source: Mapping[str, Any], key: str) -> float | None:
+    return None if source.get(key) is None else number(source[key], key)
 
 
 def number(value: object, key: str) -> float:

@@ -12,18 +12,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import NoReturn
 
-from loadtests.analysis.comparison import (
-    Change,
-    Comparison,
-    Failures,
-    Figure,
-    Place,
-    Run,
-    compare,
-    parse,
-)
+from loadtests.analysis.comparison import BEYOND, Comparison, Figure, Measured, Run, compare, parse
 from loadtests.errors import BadInput, ExitCode
-from loadtests.model.units import digits
+from loadtests.model.units import UNKNOWN, digits
 
 WIDTH = 80  # columns
 FILE = "summary.json"
@@ -33,17 +24,9 @@ USAGE = "name two runs: make compare A=results/… B=results/latest"
 def have_repeats(a: str, b: str) -> bool:
     """Return whether any figure of both runs has repeats to be tested, which takes scipy. Raises BadInput."""
     return all(
-        any(len(repeats) > 1 for step in run.steps.values() for repeats in step.repeats.values())
+        any(len(repeats) > 1 for step in run.steps.values() for _, repeats in step.figures.values())
         for run in both(a, b)[1].values()
     )
-
-
-def both(a: str, b: str) -> tuple[dict[str, Path], dict[str, Run]]:
-    """Read both runs. Raises BadInput."""
-    paths = {"A": find(a, "A"), "B": find(b, "B")}
-    if paths["A"].resolve() == paths["B"].resolve():
-        raise BadInput(f"A and B are the same run, {brief(str(paths['A'].resolve().parent))}; {USAGE}")
-    return paths, {name: read(path, name) for name, path in paths.items()}
 
 
 def main(a: str, b: str) -> int:
@@ -53,28 +36,17 @@ def main(a: str, b: str) -> int:
     unfit = [f"{name} is {run.why_not}" for name, run in runs.items() if run.why_not]
     if not unfit and not found.figures:
         unfit = ["A and B have no arm and step in common."]
-    for text in report(found, paths, runs, unfit):
-        print(*fitted(text, columns()), sep="\n")
+    for line in report(found, paths, runs, unfit):
+        print(*fitted(line, columns()), sep="\n")
     return ExitCode.NOT_UP if unfit else ExitCode.CONFIRMED
 
 
-def report(
-    found: Comparison, paths: Mapping[str, Path], runs: Mapping[str, Run], unfit: Sequence[str]
-) -> Iterator[str]:
-    """Yield the lines of the report; `unfit`: why no figures are to be compared, empty if they are."""
-    yield from unfit
-    if unfit:
-        yield "Figures are not to be compared, and are not; what else differs:"
-        yield ""
-    yield from (f"{name}  {paths[name].parent}  ({run.status})" for name, run in runs.items())
-    yield from manifest(found.changes, runs["A"])
-    if not unfit:
-        yield from table(found)
-        yield from notes(found)
-    yield from failures(found.failures)
-    yield from only(found.only)
-    yield ""
-    yield f"Not compared: {' '.join(unfit)}" if unfit else conclusion(found)
+def both(a: str, b: str) -> tuple[dict[str, Path], dict[str, Run]]:
+    """Read both runs. Raises BadInput."""
+    paths = {"A": find(a, "A"), "B": find(b, "B")}
+    if paths["A"].resolve() == paths["B"].resolve():
+        raise BadInput(f"A and B are the same run, {brief(paths['A'].resolve().parent)}; {USAGE}")
+    return paths, {name: read(path, name) for name, path in paths.items()}
 
 
 def find(text: str, name: str) -> Path:
@@ -99,44 +71,59 @@ def read(path: Path, name: str) -> Run:
     try:
         return parse(json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse))
     except OSError as error:
-        raise BadInput(f"{name}: {brief(str(path))} cannot be read: {error.strerror}") from error
+        raise BadInput(f"{name}: {brief(path)} cannot be read: {error.strerror}") from error
     except RecursionError as error:
-        raise BadInput(f"{name}: {brief(str(path))} is damaged: nested too deep") from error
+        raise BadInput(f"{name}: {brief(path)} is damaged: nested too deep") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise BadInput(f"{name}: {brief(str(path))} is damaged or cut off: {error}") from error
+        raise BadInput(f"{name}: {brief(path)} is damaged or cut off: {error}") from error
     except ValueError as error:
-        raise BadInput(f"{name}: {brief(str(path))} is not a run's summary: {error}") from error
+        raise BadInput(f"{name}: {brief(path)} is not a run's summary: {error}") from error
 
 
 def refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not a number")
 
 
-def manifest(changes: Sequence[Change], a: Run) -> Iterator[str]:
-    yield ""
-    yield "Changed in the manifest (A → B):" if changes else "Nothing changed in the manifest."
-    yield from (f"  {key}: {before} → {after}" for key, before, after in changes)
-    commit = a.manifest.get("commit", "null")
-    if not any(change.key == "commit" for change in changes) and (commit == "null" or commit.endswith("-dirty")):
+def brief(text: object) -> str:
+    text = str(text)
+    return text if len(text) <= 120 else f"{text[:119]}…"
+
+
+def report(
+    found: Comparison, paths: Mapping[str, Path], runs: Mapping[str, Run], unfit: Sequence[str]
+) -> Iterator[str]:
+    """Yield the lines of the report; `unfit`: why no figures are to be compared, empty if they are."""
+    if unfit:
+        yield from (*unfit, "Figures are not to be compared, and are not; what else differs:", "")
+    yield from (f"{name}  {paths[name].parent}  ({run.status})" for name, run in runs.items())
+    yield from ("", "Changed in the manifest (A → B):" if found.changes else "Nothing changed in the manifest.")
+    yield from (f"  {key}: {before} → {after}" for key, before, after in found.changes)
+    commit = runs["A"].manifest.get("commit", "null")
+    named = commit != "null" and not commit.endswith("-dirty")
+    if not named and all(key != "commit" for key, *_ in found.changes):
         yield "  The code may differ all the same: no commit names all that was run."
+    if not unfit:
+        yield from table(found)
+        yield from notes(found)
+    if found.failures:
+        yield from ("", "Changed in the failures (A → B):")
+        yield from (f"  {place}: {failed(before)} → {failed(after)}" for place, before, after in found.failures)
+    for name, places in zip("AB", found.only, strict=True):
+        if places:
+            yield from ("", f"Only {name} has: {'; '.join(map(str, places))}.")
+    yield from ("", f"Not compared: {' '.join(unfit)}" if unfit else conclusion(found))
 
 
 def table(found: Comparison) -> Iterator[str]:
-    for arm, group in groupby(found.figures, key=lambda figure: figure.place.arm):
-        yield ""
-        yield arm
-        yield f"{'load':>10} {'figure':<7}{'A':>17}{'B':>17}{'change':>9}"
-        load = ""
-        for figure in group:
-            yield row(figure, "" if figure.place.load == load else figure.place.load)
-            load = figure.place.load
-
-
-def row(figure: Figure, load: str) -> str:
-    """Return a figure's line, 80 columns wide."""
-    a, b = (shown(value, repeats) for value, repeats in zip((figure.before, figure.after), figure.repeats, strict=True))
-    heading = "pages/s" if figure.name == "goodput" else f"{figure.name} s"
-    return f"{load:>10} {heading:<7}{a:>17}{b:>17}{percent(figure.change):>9}  {figure.verdict}"
+    """Yield a table for each arm, 80 columns wide."""
+    for arm, of_arm in groupby(found.figures, key=lambda figure: figure.place.arm):
+        yield from ("", arm, f"{'load':>10} {'figure':<7}{'A':>17}{'B':>17}{'change':>9}")
+        for load, of_load in groupby(of_arm, key=lambda figure: figure.place.load):
+            for number, figure in enumerate(of_load):
+                heading = "pages/s" if figure.name == "goodput" else f"{figure.name} s"
+                a, b = map(shown, (figure.before, figure.after), figure.repeats)
+                change = f"{percent(figure.change):>9}  {figure.verdict}"
+                yield f"{'' if number else load:>10} {heading:<7}{a:>17}{b:>17}{change}"
 
 
 def shown(value: float | None, repeats: Sequence[float]) -> str:
@@ -147,7 +134,7 @@ def shown(value: float | None, repeats: Sequence[float]) -> str:
 
 def percent(share: float | None) -> str:
     if share is None:
-        return "–"
+        return UNKNOWN
     if math.isinf(share):
         return "from 0"
     if share >= 10:
@@ -157,69 +144,45 @@ def percent(share: float | None) -> str:
 
 
 def notes(found: Comparison) -> Iterator[str]:
-    floor = f"{found.floor * 100:.3g} %"
+    measured = "measured by a noise run" if found.floor_measured else "the default; EXPERIMENT=noise measures yours"
     yield ""
     yield (
-        f"No difference: at most {floor}, the floor "
-        f"({'measured by a noise run' if found.floor_measured else 'the default; EXPERIMENT=noise measures yours'}). "
+        f"No difference: at most {found.floor * 100:.3g} %, the floor ({measured}). "
         "In brackets: the lowest and highest of the repeats. Beyond the noise: Welch's t-test, p of 0.05 at the most, "
         "corrected for the number of figures."
     )
-    if not all(figure.has_spread for figure in found.goodputs):
+    if not have_spread(found.goodputs):
         yield "One repeat cannot tell noise from change, and A or B has only one: run both with REPEATS=3."
 
 
-def failures(changed: Sequence[tuple[Place, Failures, Failures]]) -> Iterator[str]:
-    if changed:
-        yield ""
-        yield "Changed in the failures (A → B):"
-    for place, before, after in changed:
-        yield f"  {place}: {failed(before)} → {failed(after)}"
+def have_spread(figures: Sequence[Figure]) -> bool:
+    return all(figure.has_spread for figure in figures)
 
 
-def failed(failures: Failures) -> str:
-    reasons = ", ".join(f"{reason}: {count}" for reason, count in failures.reasons.items())
-    return f"{failures.failed} of {failures.answers}" + (f" ({reasons})" if reasons else "")
-
-
-def only(places: tuple[Sequence[Place], Sequence[Place]]) -> Iterator[str]:
-    for name, alone in zip("AB", places, strict=True):
-        if alone:
-            yield ""
-            yield f"Only {name} has: {'; '.join(map(str, alone))}."
+def failed(step: Measured) -> str:
+    reasons = ", ".join(f"{reason}: {count}" for reason, count in step.reasons.items())
+    return f"{step.failed} of {step.answers}" + (f" ({reasons})" if reasons else "")
 
 
 def conclusion(found: Comparison) -> str:
     """Return the conclusion in one sentence."""
-    goodputs, times = found.goodputs, found.response_times
-    beyond_floor = f"by more than the floor of {found.floor * 100:.3g} %"
-    said = f"{changed(goodputs)} goodput figures"
-    if all(figure.has_spread for figure in (*goodputs, *times)):
-        said += f" and {changed(times)} response times changed beyond the noise"
-    elif all(figure.has_spread for figure in goodputs):
-        said += f" changed beyond the noise, {changed(times)} response times {beyond_floor}"
+    above = f"by more than the floor of {found.floor * 100:.3g} %"
+    goodputs, times = (
+        f"{sum(figure.changed for figure in group)} of {len(group)}" for group in (found.goodputs, found.response_times)
+    )
+    spread = have_spread(found.goodputs)
+    if spread and not have_spread(found.response_times):
+        said = f"{goodputs} goodput figures changed {BEYOND}, {times} response times {above}"
     else:
-        said += f" and {changed(times)} response times changed {beyond_floor}"
+        said = f"{goodputs} goodput figures and {times} response times changed {BEYOND if spread else above}"
     if largest := found.largest:
-        said += f"; the largest: {described(largest)}"
-    if any(figure.changed and not figure.has_spread for figure in goodputs):
+        said += (
+            f"; the largest: {largest.place}, {largest.name} {digits(largest.before)} → {digits(largest.after)} "
+            f"{'pages/s' if largest.name == 'goodput' else 's'} ({percent(largest.change)})"
+        )
+    if any(figure.changed and not figure.has_spread for figure in found.goodputs):
         said += "; one repeat cannot tell this from noise"
     return f"{said}."
-
-
-def changed(figures: Sequence[Figure]) -> str:
-    return f"{sum(figure.changed for figure in figures)} of {len(figures)}"
-
-
-def described(figure: Figure) -> str:
-    return (
-        f"{figure.place}, {figure.name} {digits(figure.before)} → {digits(figure.after)} {figure.unit} "
-        f"({percent(figure.change)})"
-    )
-
-
-def brief(text: str) -> str:
-    return text if len(text) <= 120 else f"{text[:119]}…"
 
 
 def fitted(line: str, width: int) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from loadtests.analysis import noise
-from loadtests.analysis.comparison import Change, Comparison, Figure, Place, changes, compare, flat, options, parse
+from loadtests.analysis.comparison import Comparison, Figure, Place, changes, compare, flat, options, parse
 from loadtests.errors import BadInput
 from loadtests.results.summary import summarize
 from tests.unit.factories import good_run
@@ -231,8 +231,8 @@ def test_a_changed_option_of_a_command_is_one_changed_key() -> None:
     here, there = manifest(), manifest()
     there["services"]["wsgi"]["command"] = "gunicorn app --bind=0.0.0.0:8000 --threads 50 --no-control-socket"
     assert changes(flat(here), flat(there)) == [
-        Change("services.wsgi.command.--no-control-socket", "not there", "given"),
-        Change("services.wsgi.command.--threads", "10", "50"),
+        ("services.wsgi.command.--no-control-socket", "not there", "given"),
+        ("services.wsgi.command.--threads", "10", "50"),
     ]
     assert options("") == {"program": "given"}
 
