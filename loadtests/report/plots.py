@@ -1,4 +1,4 @@
-"""PLOTS: from a summary to a figure, a function and its captions each. A new plot is one more here.
+"""PLOTS: from a summary to a figure, its lines and captions each. A new plot is one more here.
 
 A figure is drawn over an axis: what was turned from step to step. Where nothing was turned it has a bar for each arm,
 and another caption, because other things are drawn.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import plotly.graph_objects as go
 
@@ -65,12 +64,12 @@ Draw = Callable[[Plotted, Axis], go.Figure]
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """`caption` of its lines, `bars` of its bars: how to read what is drawn, and nothing else."""
+    """`caption` of its lines, `bars` of its bars where that is another: how to read what is drawn, nothing else."""
 
     title: str
     caption: str
-    bars: str
     draw: Draw
+    bars: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,20 +80,8 @@ class Drawn:
     figure: go.Figure
 
 
-PLOTS: dict[str, Plot] = {}
 HEIGHT, LEGEND_LINE = 420, 22  # pixels
 FEW = 6  # lines that a legend below the plot has room for
-PREDICTED = "Short black line: predicted."
-
-
-def plot(title: str, caption: str, bars: str = "") -> Callable[[Draw], Draw]:
-    """Register a plot; without `bars`, its caption fits both forms."""
-
-    def register(draw: Draw) -> Draw:
-        PLOTS[title] = Plot(title, caption, bars or caption, draw)
-        return draw
-
-    return register
 
 
 def drawn(summary: Summary) -> Iterator[Drawn]:
@@ -103,7 +90,7 @@ def drawn(summary: Summary) -> Iterator[Drawn]:
     for axis in axes:
         for one in (PLOTS[title] for title in summary["plots"]):
             title = f"{one.title}, open loop" if axis is ARRIVALS else one.title
-            caption = one.caption if len(places_on(axis, summary)) > 1 else one.bars
+            caption = one.bars if one.bars and len(places_on(axis, summary)) <= 1 else one.caption
             yield Drawn(title, caption, axis, one.draw(summary, axis))
 
 
@@ -173,7 +160,7 @@ def figure_of(summary: Plotted, axis: Axis, title: str, *lines: Line) -> go.Figu
             if axis.is_time or len(places) > 1:
                 figure.add_traces(list(curve(axis, index, axis.steps(arm), line, legend)))
             elif line.dash == "solid":
-                figure.add_traces(list(bar(family(arm), axis.steps(arm), line, name)))
+                figure.add_traces(list(bar(arm, axis.steps(arm), line, name)))
     named = sum(trace.showlegend is not False for trace in figure.data)
     if len(places) > 1 and not axis.is_time and named > FEW:  # the legend has a line for each in a narrow plot
         figure.update_layout(
@@ -193,12 +180,8 @@ def figure_of(summary: Plotted, axis: Axis, title: str, *lines: Line) -> go.Figu
     return figure
 
 
-def family(arm: ArmSummary) -> int:
-    """Return the colour of a bar: that of the arm's interface, as on the live page."""
-    return 1 if arm["interface"] == "ASGI" else 0
-
-
 def curve(axis: Axis, index: int, steps: Sequence[StepSummary], line: Line, name: str) -> Iterator[go.Scatter]:
+    colour, first = COLOURS[index % len(COLOURS)], line.dash == "solid"  # all but an arm's first line are thinner
     error = {}
     if line.spread is not None and any(line.spread(step) for step in steps):
         spreads = [(line.value(step) or 0.0, line.spread(step)) for step in steps]
@@ -214,7 +197,9 @@ def curve(axis: Axis, index: int, steps: Sequence[StepSummary], line: Line, name
         y=[line.value(step) for step in steps],
         name=name,
         hovertemplate=f"{line.hovered('y')} at %{{x}} {axis.at}",
-        **measured_line(index, line.dash, markers=not axis.is_time),
+        mode="lines" if axis.is_time else "lines+markers",
+        line={"color": colour, "width": 3 if first else 1.5, "dash": line.dash},
+        marker={"symbol": MARKERS[index % len(MARKERS)], "size": 10 if first else 6},
         **error,
     )
     if line.predicted is not None:
@@ -224,13 +209,16 @@ def curve(axis: Axis, index: int, steps: Sequence[StepSummary], line: Line, name
             y=[line.predicted(step) for step in steps],
             name=f"{name}, predicted",
             mode="lines",
-            line={"color": COLOURS[index % len(COLOURS)], "width": 1.5, "dash": "dot"},
+            line={"color": colour, "width": 1.5, "dash": "dot"},
             hovertemplate=f"{line.hovered('y')} predicted",
         )
 
 
-def bar(index: int, steps: Sequence[StepSummary], line: Line, name: str) -> Iterator[go.Bar | go.Scatter]:
-    """Draw a bar. Its figure stands below the arm's name, because the predicted one is drawn at the bar's end."""
+def bar(arm: ArmSummary, steps: Sequence[StepSummary], line: Line, name: str) -> Iterator[go.Bar | go.Scatter]:
+    """Draw a bar in the colour of the arm's interface, as on the live page.
+
+    Its figure stands below the arm's name, because the predicted one is drawn at the bar's end.
+    """
     known = [(step, value) for step in steps if (value := line.value(step)) is not None]
     places = [f"{name}<br><b>{line.words(value)}</b>" for _, value in known]
     yield go.Bar(
@@ -238,7 +226,7 @@ def bar(index: int, steps: Sequence[StepSummary], line: Line, name: str) -> Iter
         x=[value for _, value in known],
         y=places,
         name=name,
-        marker={"color": COLOURS[index % len(COLOURS)]},
+        marker={"color": COLOURS[1 if arm["interface"] == "ASGI" else 0]},
         hovertemplate=line.hovered("x"),
     )
     if line.predicted is not None:
@@ -250,16 +238,6 @@ def bar(index: int, steps: Sequence[StepSummary], line: Line, name: str) -> Iter
             marker={"symbol": "line-ns", "size": 24, "line": {"width": 2, "color": "#1b1f24"}},
             hovertemplate=f"{line.hovered('x')} predicted",
         )
-
-
-def measured_line(index: int, dash: str = "solid", *, markers: bool = True) -> dict[str, Any]:
-    """Return the arm's colour and marker; all but the first line of an arm are thinner."""
-    first = dash == "solid"
-    return {
-        "mode": "lines+markers" if markers else "lines",
-        "line": {"color": COLOURS[index % len(COLOURS)], "width": 3 if first else 1.5, "dash": dash},
-        "marker": {"symbol": MARKERS[index % len(MARKERS)], "size": 10 if first else 6},
-    }
 
 
 def empty_figure(axis: Axis, unit: str) -> go.Figure:
@@ -277,75 +255,46 @@ def empty_figure(axis: Axis, unit: str) -> go.Figure:
     return figure
 
 
-def inside(name: str, factor: float = 1.0) -> Value:
-    """Return what the services reported."""
+def lines(unit: str, *lines: Line) -> Draw:
+    """Return what draws lines over the axis, whose other axis is in `unit`."""
+    return lambda summary, axis: figure_of(summary, axis, unit, *lines)
+
+
+def inside(name: str, unit: str, factor: float = 1.0, *, whole: bool = False) -> Draw:
+    """Return what draws a reading of the services."""
 
     def value(step: StepSummary) -> float | None:
-        said = step["inside"][name]
-        return None if said is None else said * factor
+        reading = step["inside"][name]
+        return None if reading is None else reading * factor
 
-    return value
+    return lines(unit, Line(value, unit, whole=whole))
 
 
 def predicted(name: str) -> Value:
     return lambda step: step["predicted"][name]
 
 
-# --- the plots --------------------------------------------------------------------------------
+def counted(name: str, unit: str, dash: str = "solid", label: str = "") -> Line:
+    """Return the line of what the services counted, per second."""
+
+    def value(step: StepSummary) -> float | None:
+        count = step["inside"][name]
+        return None if count is None or not step["seconds"] else count / step["seconds"]
+
+    return Line(value, unit, dash=dash, label=label)
 
 
-@plot(
-    "Goodput",
-    "Whole pages per second against the load outside. A line that follows the load has room; a line that "
-    "turns flat has met its limit. Dotted: what load, slots, pool and CPU predict. Thin bars: the 95 % interval, of "
-    "the repeats or, of one, of blocks of its pages.",
-    "Whole pages per second, a bar for each arm. Short black line: what load, slots, pool and CPU predict.",
-)
-def goodput(summary: Plotted, axis: Axis) -> go.Figure:
-    line = Line(
-        lambda step: step["goodput"],
-        "pages/s",
-        predicted=predicted("goodput"),
-        spread=lambda step: step.get("goodput_interval") or [],
+def percentile_line(percentile: str, dash: str, expected: Value | None = None) -> Line:
+    return Line(
+        lambda step: step["response_time"][percentile],
+        "s",
+        dash=dash,
+        label=percentile,
+        predicted=expected,
+        spread=lambda step: step.get("response_time_interval", {}).get(percentile) or [],
     )
-    return figure_of(summary, axis, "pages/s", line)
 
 
-@plot(
-    "Response time",
-    "How long a user waits for a page: half of the pages are faster than p50 (solid), 95 of 100 than p95 (dashed), "
-    "99 of 100 than p99 (dashes and dots). Where the goodput is flat every further user only lengthens "
-    "the queue, and the line climbs. In an open loop time counts from when a page was due, and beyond the limit it "
-    "grows for as long as the load goes on. Dotted: predicted. Thin bars: 95 % intervals. p95 needs 100 pages, p99 "
-    "1,000.",
-    "How long a user waits for a page, in an open loop from when it was due: half of the pages are faster (p50). The "
-    "table below has p95, p99 and the slowest. "
-    f"{PREDICTED}",
-)
-def response_time(summary: Plotted, axis: Axis) -> go.Figure:
-    def line(percentile: str, dash: str, expected: Value | None = None) -> Line:
-        return Line(
-            lambda step: step["response_time"][percentile],
-            "s",
-            dash=dash,
-            label=percentile,
-            predicted=expected,
-            spread=lambda step: step.get("response_time_interval", {}).get(percentile) or [],
-        )
-
-    p50 = line("p50", "solid", predicted("response_time"))
-    return figure_of(summary, axis, "seconds", p50, line("p95", "dash"), line("p99", "dashdot"))
-
-
-@plot(
-    "External concurrency",
-    "The load outside against what is worked on inside, on logarithmic scales: solid, pages in flight inside the "
-    "aggregator; dashed, calls in flight at the api, as both report (medians of a reading a second). "
-    "Dotted: predicted. Where a target has slots its lines stop there and the rest of the users queues; without slots "
-    "they follow.",
-    "Pages in flight inside the aggregator, the median of a reading a second. A target with slots has no more of them "
-    f"than slots; the rest of the users queues. The table below has the calls in flight at the api. {PREDICTED}",
-)
 def external_concurrency(summary: Plotted, axis: Axis) -> go.Figure:
     def line(what: str, dash: str, label: str) -> Line:
         return Line(
@@ -367,88 +316,16 @@ def external_concurrency(summary: Plotted, axis: Axis) -> go.Figure:
     return figure
 
 
-@plot(
-    "CPU per page",
-    "CPU milliseconds that a server takes for one page, all its processes together, at steps with enough pages to "
-    "tell. A core has 1,000 of them a second: at 10 ms per page one core tops out at 100 pages/s, whatever the slots.",
-    "CPU time that a server takes for one page, all its processes together, where there were enough pages to tell. "
-    "At 10 ms per page one core tops out at 100 pages/s, whatever the slots.",
-)
-def cpu_per_page(summary: Plotted, axis: Axis) -> go.Figure:
-    def value(step: StepSummary) -> float | None:
-        if step["pages"] < ENOUGH_PAGES or step["cpu_per_page"] is None:
-            return None
-        return float(step["cpu_per_page"]) * 1000
-
-    return figure_of(summary, axis, "ms", Line(value, "ms"))
+def cpu_per_page(step: StepSummary) -> float | None:
+    if step["pages"] < ENOUGH_PAGES or step["cpu_per_page"] is None:
+        return None
+    return float(step["cpu_per_page"]) * 1000
 
 
-@plot(
-    "CPU",
-    "Cores that the server's processes compute on. A Python process has one at the most: a line that comes near to it, "
-    "or to the container's limit, is about to bend the others.",
-    "Cores that the server's processes compute on. A Python process has one at the most.",
-)
-def cpu(summary: Plotted, axis: Axis) -> go.Figure:
-    return figure_of(summary, axis, "cores", Line(lambda step: per_second(step, "cpu_seconds"), "cores"))
+def failures(step: StepSummary) -> float | None:
+    return step["failures"] / step["seconds"] if step["seconds"] else None
 
 
-@plot(
-    "Failures",
-    "Answers per second that were not a whole page: wrong status, a call missing, or no answer at all. They do not "
-    "count as goodput, however fast they were.",
-)
-def failures(summary: Plotted, axis: Axis) -> go.Figure:
-    def value(step: StepSummary) -> float | None:
-        return step["failures"] / step["seconds"] if step["seconds"] else None
-
-    return figure_of(summary, axis, "failures/s", Line(value, "failures/s"))
-
-
-@plot(
-    "Users",
-    "Users of each target. Each asks for the next page as soon as the last one has arrived, or half a second after a "
-    "failure.",
-)
-def users(summary: Plotted, axis: Axis) -> go.Figure:
-    return figure_of(summary, axis, "users", Line(lambda step: step["users"], "users", whole=True))
-
-
-@plot(
-    "Memory",
-    "Megabytes of the server's processes, shared pages counted once; the highest of a reading a second. The slope is "
-    "what a thread or a page in flight takes.",
-    "Megabytes of the server's processes, shared pages counted once; the highest of a reading a second.",
-)
-def memory(summary: Plotted, axis: Axis) -> go.Figure:
-    return figure_of(summary, axis, "MB", Line(inside("memory", 1e-6), "MB"))
-
-
-@plot(
-    "Threads",
-    "Threads of the server's processes, the most of a reading a second: those that hold pages, that make calls, and "
-    "those that Django starts for a request under ASGI.",
-)
-def threads(summary: Plotted, axis: Axis) -> go.Figure:
-    return figure_of(summary, axis, "threads", Line(inside("threads"), "threads", whole=True))
-
-
-@plot(
-    "Event-loop lag",
-    "How late the event loop comes back to a task that slept a tenth of a second: p99, in milliseconds. Every page of "
-    "the process waits as long, whoever made the loop wait. WSGI has no such loop.",
-    "How late the event loop comes back to a task that slept a tenth of a second: p99. Every page of the process waits "
-    "as long, whoever made the loop wait. WSGI has no such loop, and no bar.",
-)
-def event_loop_lag(summary: Plotted, axis: Axis) -> go.Figure:
-    return figure_of(summary, axis, "ms", Line(inside("loop_lag_p99", 1000), "ms"))
-
-
-@plot(
-    "First byte and last",
-    "Time until the first byte of a page (orange) and until the last (blue, hatched), the median at the arm's highest "
-    "step. A page that is sent as its calls arrive shows its beginning long before its end.",
-)
 def first_byte(summary: Plotted, axis: Axis) -> go.Figure:
     figure = empty_figure(axis, "seconds")
     shown = [arm["steps"][-1] if arm["steps"] else None for arm in summary["arms"]]
@@ -473,35 +350,137 @@ def first_byte(summary: Plotted, axis: Axis) -> go.Figure:
     return figure
 
 
-@plot(
-    "Done for nobody",
-    "Calls per second that the api answered although every user had left by then: work for nobody. Dashed: those that "
-    "were hung up on when the user left.",
-    "Calls per second that the api answered although every user had left by then: work for nobody.",
+EVERY = (
+    Plot(
+        "Goodput",
+        "Whole pages per second against the load outside. A line that follows the load has room; a line that turns "
+        "flat has met its limit. Dotted: what load, slots, pool and CPU predict. Thin bars: the 95 % interval, of the "
+        "repeats or, of one, of blocks of its pages.",
+        lines(
+            "pages/s",
+            Line(
+                lambda step: step["goodput"],
+                "pages/s",
+                predicted=predicted("goodput"),
+                spread=lambda step: step.get("goodput_interval") or [],
+            ),
+        ),
+        bars="Whole pages per second, a bar for each arm. Short black line: what load, slots, pool and CPU predict.",
+    ),
+    Plot(
+        "Response time",
+        "How long a user waits for a page: half of the pages are faster than p50 (solid), 95 of 100 than p95 "
+        "(dashed), 99 of 100 than p99 (dashes and dots). Where the goodput is flat every further user only lengthens "
+        "the queue, and the line climbs. In an open loop time counts from when a page was due, and beyond the limit "
+        "it grows for as long as the load goes on. Dotted: predicted. Thin bars: 95 % intervals. p95 needs 100 pages, "
+        "p99 1,000.",
+        lines(
+            "seconds",
+            percentile_line("p50", "solid", predicted("response_time")),
+            percentile_line("p95", "dash"),
+            percentile_line("p99", "dashdot"),
+        ),
+        bars=(
+            "How long a user waits for a page, in an open loop from when it was due: half of the pages are faster "
+            "(p50). The table below has p95, p99 and the slowest. Short black line: predicted."
+        ),
+    ),
+    Plot(
+        "External concurrency",
+        "The load outside against what is worked on inside, on logarithmic scales: solid, pages in flight inside the "
+        "aggregator; dashed, calls in flight at the api, as both report (medians of a reading a second). Dotted: "
+        "predicted. Where a target has slots its lines stop there and the rest of the users queues; without slots "
+        "they follow.",
+        external_concurrency,
+        bars=(
+            "Pages in flight inside the aggregator, the median of a reading a second. A target with slots has no more "
+            "of them than slots; the rest of the users queues. The table below has the calls in flight at the api. "
+            "Short black line: predicted."
+        ),
+    ),
+    Plot(
+        "CPU per page",
+        "CPU milliseconds that a server takes for one page, all its processes together, at steps with enough pages to "
+        "tell. A core has 1,000 of them a second: at 10 ms per page one core tops out at 100 pages/s, whatever the "
+        "slots.",
+        lines("ms", Line(cpu_per_page, "ms")),
+        bars=(
+            "CPU time that a server takes for one page, all its processes together, where there were enough pages to "
+            "tell. At 10 ms per page one core tops out at 100 pages/s, whatever the slots."
+        ),
+    ),
+    Plot(
+        "CPU",
+        "Cores that the server's processes compute on. A Python process has one at the most: a line that comes near "
+        "to it, or to the container's limit, is about to bend the others.",
+        lines("cores", counted("cpu_seconds", "cores")),
+        bars="Cores that the server's processes compute on. A Python process has one at the most.",
+    ),
+    Plot(
+        "Failures",
+        "Answers per second that were not a whole page: wrong status, a call missing, or no answer at all. They do "
+        "not count as goodput, however fast they were.",
+        lines("failures/s", Line(failures, "failures/s")),
+    ),
+    Plot(
+        "Users",
+        "Users of each target. Each asks for the next page as soon as the last one has arrived, or half a second "
+        "after a failure.",
+        lines("users", Line(lambda step: step["users"], "users", whole=True)),
+    ),
+    Plot(
+        "Memory",
+        "Megabytes of the server's processes, shared pages counted once; the highest of a reading a second. The slope "
+        "is what a thread or a page in flight takes.",
+        inside("memory", "MB", 1e-6),
+        bars="Megabytes of the server's processes, shared pages counted once; the highest of a reading a second.",
+    ),
+    Plot(
+        "Threads",
+        "Threads of the server's processes, the most of a reading a second: those that hold pages, that make calls, "
+        "and those that Django starts for a request under ASGI.",
+        inside("threads", "threads", whole=True),
+    ),
+    Plot(
+        "Event-loop lag",
+        "How late the event loop comes back to a task that slept a tenth of a second: p99, in milliseconds. Every "
+        "page of the process waits as long, whoever made the loop wait. WSGI has no such loop.",
+        inside("loop_lag_p99", "ms", 1000),
+        bars=(
+            "How late the event loop comes back to a task that slept a tenth of a second: p99. Every page of the "
+            "process waits as long, whoever made the loop wait. WSGI has no such loop, and no bar."
+        ),
+    ),
+    Plot(
+        "First byte and last",
+        "Time until the first byte of a page (orange) and until the last (blue, hatched), the median at the arm's "
+        "highest step. A page that is sent as its calls arrive shows its beginning long before its end.",
+        first_byte,
+    ),
+    Plot(
+        "Done for nobody",
+        "Calls per second that the api answered although every user had left by then: work for nobody. Dashed: those "
+        "that were hung up on when the user left.",
+        lines(
+            "calls/s",
+            counted("api_calls_answered", "calls/s", "solid", "answered"),
+            counted("api_calls_abandoned", "calls/s", "dash", "hung up on"),
+        ),
+        bars="Calls per second that the api answered although every user had left by then: work for nobody.",
+    ),
+    Plot(
+        "Work after the response",
+        "Tasks that pages left behind, per second: those that finished (solid), of those that were started (dashed). "
+        "The difference was cancelled with the event loop of its page.",
+        lines(
+            "tasks/s",
+            counted("background_finished", "tasks/s", "solid", "finished"),
+            counted("background_started", "tasks/s", "dash", "started"),
+        ),
+        bars=(
+            "Tasks that pages left behind, per second: those that finished. What else was started was cancelled with "
+            "the event loop of its page."
+        ),
+    ),
 )
-def done_for_nobody(summary: Plotted, axis: Axis) -> go.Figure:
-    answered = counted("api_calls_answered", "calls/s", "solid", "answered")
-    return figure_of(
-        summary, axis, "calls/s", answered, counted("api_calls_abandoned", "calls/s", "dash", "hung up on")
-    )
-
-
-@plot(
-    "Work after the response",
-    "Tasks that pages left behind, per second: those that finished (solid), of those that were started (dashed). The "
-    "difference was cancelled with the event loop of its page.",
-    "Tasks that pages left behind, per second: those that finished. What else was started was cancelled with the event "
-    "loop of its page.",
-)
-def background(summary: Plotted, axis: Axis) -> go.Figure:
-    finished = counted("background_finished", "tasks/s", "solid", "finished")
-    return figure_of(summary, axis, "tasks/s", finished, counted("background_started", "tasks/s", "dash", "started"))
-
-
-def counted(name: str, unit: str, dash: str, label: str) -> Line:
-    return Line(lambda step: per_second(step, name), unit, dash=dash, label=label)
-
-
-def per_second(step: StepSummary, name: str) -> float | None:
-    said = step["inside"][name]
-    return None if said is None or not step["seconds"] else said / step["seconds"]
+PLOTS = {plot.title: plot for plot in EVERY}
