@@ -16,7 +16,6 @@ from loadtests.analysis.comparison import BEYOND, Comparison, Figure, Measured, 
 from loadtests.errors import BadInput, ExitCode
 from loadtests.model.units import UNKNOWN, digits
 
-WIDTH = 80  # columns
 FILE = "summary.json"
 USAGE = "name two runs: make compare A=results/… B=results/latest"
 
@@ -202,4 +201,4 @@ def columns() -> int:
     """Return the width to print in: of the terminal, 80 at the most; a file or a pipe has no edge."""
     if not sys.stdout.isatty():
         return sys.maxsize
-    return min(WIDTH, shutil.get_terminal_size().columns or WIDTH)
+    return min(80, shutil.get_terminal_size().columns or 80)

@@ -35,10 +35,9 @@ class Axis:
         """Return the step's place on this axis; None if it has none."""
         if self.is_time:
             return float(step["second"])
-        turned: float | None = step["knobs"].get(self.key)
-        if self.key in {"users", "rate"} and not step["knobs"]:
-            turned = step["users"] if self.key == "users" else step["rate"]
-        return turned
+        if self in {USERS, ARRIVALS} and not step["knobs"]:
+            return step["users"] if self is USERS else step["rate"]
+        return step["knobs"].get(self.key)
 
     @property
     def is_time(self) -> bool:
@@ -53,11 +52,7 @@ class Axis:
 USERS = Axis("users", "users", "users")
 ARRIVALS = Axis("rate", "pages/s that arrive", "pages/s arriving")
 TIME = Axis("second", "seconds of load", "s")
-AXES = (
-    USERS,
-    ARRIVALS,
-    *(Axis(knob.name, knob.help, knob.name.replace("_", " ")) for knob in KNOBS),
-)
+AXES = (USERS, ARRIVALS, *(Axis(knob.name, knob.help, knob.name.replace("_", " ")) for knob in KNOBS))
 
 Draw = Callable[[Plotted, Axis], go.Figure]
 
@@ -308,10 +303,10 @@ def external_concurrency(summary: Plotted, axis: Axis) -> go.Figure:
 
     pages, calls = line("pages_in_flight", "solid", "pages inside"), line("calls_in_flight", "dash", "calls at the api")
     figure = figure_of(summary, axis, "in flight", pages, calls)
-    if axis.is_time:
-        figure.update_yaxes(type="log", rangemode="normal")
-    elif any(trace.type == "scatter" and trace.mode == "lines+markers" for trace in figure.data):
+    over_load = any(trace.type == "scatter" and trace.mode == "lines+markers" for trace in figure.data)
+    if over_load:
         figure.update_xaxes(type="log", rangemode="normal")
+    if over_load or axis.is_time:
         figure.update_yaxes(type="log", rangemode="normal")
     return figure
 

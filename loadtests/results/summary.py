@@ -23,13 +23,7 @@ from loadtests.model.experiment import Arm, Experiment, Point
 from loadtests.model.load_level import PATIENCE
 from loadtests.model.prediction import Deployment, Prediction
 from loadtests.model.settings import Settings
-from loadtests.model.summary import (
-    ArmSummary,
-    ComparisonSummary,
-    Manifest,
-    StepSummary,
-    Summary,
-)
+from loadtests.model.summary import ArmSummary, ComparisonSummary, Manifest, StepSummary, Summary
 from loadtests.model.target import Target
 from loadtests.results import files
 
@@ -288,7 +282,6 @@ def points(arms: Sequence[ArmFigures], floor: float) -> list[Point]:
 
 
 def point(arm: ArmFigures, step: LevelFigures, predicted: Prediction | None, noise_floor: float) -> Point:
-    times = {name: or_nan(value) for name, value in step.response_time.items()}
     return Point(
         arm=arm.arm,
         level=step.level,
@@ -297,8 +290,8 @@ def point(arm: ArmFigures, step: LevelFigures, predicted: Prediction | None, noi
         goodputs=tuple(step.goodputs),
         drawn=step.drawn.goodput if step.drawn else uncertainty.NOTHING,
         predicted=predicted,
-        p50=times["p50"],
-        p95=times["p95"],
+        p50=or_nan(step.response_time["p50"]),
+        p95=or_nan(step.response_time["p95"]),
         pages=step.pages,
         failures=sum(step.failures.values()),
         seconds=step.seconds,
