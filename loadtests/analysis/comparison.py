@@ -207,8 +207,9 @@ def flat(value: Any, *path: str) -> dict[str, str]:
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         return {} if path in IGNORED else {".".join(path): text}
     leaves: dict[str, str] = {}
-    for key in value.keys() - IGNORED_LEAVES:
-        leaves |= flat(value[key], *path, key)
+    for key, inner in value.items():
+        if key not in IGNORED_LEAVES:
+            leaves |= flat(inner, *path, key)
     return leaves
 
 
