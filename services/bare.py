@@ -1,14 +1,17 @@
-"""What bare ASGI apps share: which handler answers a path, and JSON."""
+"""What bare ASGI apps share: which handler answers a path, JSON, and whether the caller is still there.
+
+Errors are said as HTTP says them: RFC 9457 problem details.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from http import HTTPStatus
 from typing import Any
 
-from services.problem import CONTENT_TYPE as PROBLEM_JSON
-from services.problem import problem
+PROBLEM_JSON = "application/problem+json"
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -28,6 +31,11 @@ async def dispatch(handlers: Mapping[str, Handler], scope: Scope, receive: Recei
         await handler(scope, receive, send)
 
 
+def problem(status: HTTPStatus, detail: str, **members: Any) -> dict[str, Any]:
+    """Return the body of an error answer; `members` are RFC 9457's extension members."""
+    return {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail, **members}
+
+
 async def send_problem(send: Send, status: HTTPStatus, detail: str, **members: Any) -> None:
     await send_json(send, status, problem(status, detail, **members))
 
@@ -44,11 +52,21 @@ async def send_body(
         {
             "type": "http.response.start",
             "status": status.value,
-            "headers": [
-                (b"content-type", content_type),
-                (b"content-length", b"%d" % len(body)),
-                *headers,
-            ],
+            "headers": [(b"content-type", content_type), (b"content-length", b"%d" % len(body)), *headers],
         }
     )
     await send({"type": "http.response.body", "body": body})
+
+
+async def still_there_after(seconds: float | None, receive: Receive) -> bool:
+    """Wait so long (None: for ever); False as soon as the caller has left.
+
+    Waiting on the connection costs no second task, and a caller that is gone stops counting as a call in flight.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            while (await receive())["type"] != "http.disconnect":
+                pass
+    except TimeoutError:
+        return True
+    return False

@@ -18,18 +18,10 @@ class OutOfBounds(ValueError):
     """
 
     def __init__(self, bound: Bound, came: str) -> None:
-        self.bound = bound
-        self.came = came[:LONGEST_ECHO] + ("…" if len(came) > LONGEST_ECHO else "")
-        super().__init__(f"{bound.name} must be {bound.allowed}; it is {self.came!r}")
-
-    @property
-    def problem(self) -> dict[str, Any]:
-        return {
-            "parameter": self.bound.name,
-            "minimum": self.bound.minimum,
-            "maximum": self.bound.maximum,
-            "came": self.came,
-        }
+        came = came[:LONGEST_ECHO] + ("…" if len(came) > LONGEST_ECHO else "")
+        super().__init__(f"{bound.name} must be {bound.allowed}; it is {came!r}")
+        limits = {"minimum": bound.minimum, "maximum": bound.maximum}
+        self.problem: dict[str, Any] = {"parameter": bound.name, **limits, "came": came}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +57,7 @@ LATENCY_P99 = Bound("latency_p99", 0, 60, "seconds")
 CORRELATED = Bound("correlated", 0, 1, whole=True)
 FAIL = Bound("fail", 0, 1, "(a share)")
 HANG = Bound("hang", 0, 1, "(a share)")
+OF_A_CALL = {bound.name: bound for bound in (LATENCY, JITTER, LATENCY_P99, CORRELATED, FAIL, HANG)}
 
 
 def refuse_together(latency: float, jitter: float, latency_p99: float) -> None:

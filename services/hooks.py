@@ -24,7 +24,8 @@ def when_ready(server: Any) -> None:
     """Set the timeouts where the kernel hands them to every connection: at the sockets that listen."""
     for listener in server.LISTENERS:
         for option, seconds in ((socket.SO_RCVTIMEO, REQUEST_TIMEOUT), (socket.SO_SNDTIMEO, ANSWER_TIMEOUT)):
-            listener.sock.setsockopt(socket.SOL_SOCKET, option, timeval(seconds))
+            timeval = struct.pack("ll", int(seconds), int(seconds % 1 * 1_000_000))
+            listener.sock.setsockopt(socket.SOL_SOCKET, option, timeval)
 
 
 def post_worker_init(worker: Any) -> None:
@@ -42,7 +43,3 @@ def pre_request(worker: Any, request: Any) -> None:
     """Raise ConnectionResetError, which gunicorn answers by closing the connection, if its client has left."""
     if has_left(request.unreader.sock):
         raise ConnectionResetError(errno.ECONNRESET, "the client left before its page was begun")
-
-
-def timeval(seconds: float) -> bytes:
-    return struct.pack("ll", int(seconds), int(seconds % 1 * 1_000_000))

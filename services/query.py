@@ -12,7 +12,7 @@ LONGEST_QUERY = 2000  # characters
 class BadQuery(ValueError):
     """A query that cannot be read; `problem` holds the members of the problem+json answer."""
 
-    def __init__(self, detail: str, problem: dict[str, Any]) -> None:
+    def __init__(self, detail: str, **problem: Any) -> None:
         super().__init__(detail)
         self.problem = problem
 
@@ -20,22 +20,15 @@ class BadQuery(ValueError):
 def read(query_string: str, known: Collection[str]) -> dict[str, str]:
     """Read each parameter once, all of them known. Raises BadQuery."""
     if len(query_string) > LONGEST_QUERY:
-        raise BadQuery(
-            f"the query is longer than {LONGEST_QUERY} characters",
-            {"maximum": LONGEST_QUERY, "came": len(query_string)},
-        )
+        detail = f"the query is longer than {LONGEST_QUERY} characters"
+        raise BadQuery(detail, maximum=LONGEST_QUERY, came=len(query_string))
     found: dict[str, str] = {}
     for name, value in parse_qsl(query_string, keep_blank_values=True):
         if name not in known:
-            allowed = ", ".join(known)
-            raise BadQuery(
-                f"unknown parameter {name[:80]!r}; known are {allowed}",
-                {"parameter": name[:80], "known": list(known)},
-            )
+            detail = f"unknown parameter {name[:80]!r}; known are {', '.join(known)}"
+            raise BadQuery(detail, parameter=name[:80], known=list(known))
         if name in found:
-            raise BadQuery(
-                f"{name} is given more than once; once is allowed",
-                {"parameter": name, "came": [found[name][:80], value[:80]]},
-            )
+            detail = f"{name} is given more than once; once is allowed"
+            raise BadQuery(detail, parameter=name, came=[found[name][:80], value[:80]])
         found[name] = value
     return found

@@ -21,11 +21,11 @@ from django.http import HttpRequest
 from django.views.decorators.http import require_safe
 
 from services.aggregator.models import slowly
-from services.aggregator.parameters import PASSED_ON, Page
+from services.aggregator.parameters import Page
 from services.aggregator.registry import register, variant_path
 from services.aggregator.results import PageFailed, Results
 from services.aggregator.views import page_view, requested_page
-from services.bounds import HANGING, LATENCY, OutOfBounds
+from services.bounds import HANGING, LATENCY, OF_A_CALL, OutOfBounds
 from services.telemetry import counters
 
 LONGEST_WHY = 200  # characters of the database's error that are passed on
@@ -110,16 +110,11 @@ def read_queries(request: HttpRequest) -> Page:
     if not settings.DATABASE_URL:
         raise PageFailed(HTTPStatus.NOT_IMPLEMENTED, NO_DATABASE)
     page = requested_page(request)
-    refuse_what_a_query_cannot_do(page)
-    return page
-
-
-def refuse_what_a_query_cannot_do(page: Page) -> None:
-    """Refuse knobs other than the latency, unless they are zero. Raises OutOfBounds."""
-    asked = [(PASSED_ON[name], value) for name, value in page.behaviour.items()]
+    asked = [(OF_A_CALL[name], value) for name, value in page.behaviour.items()]
     for bound, value in (*asked, (HANGING, page.hanging)):
-        if value and bound is not LATENCY:
+        if value and bound is not LATENCY:  # a query can do nothing else
             raise OutOfBounds(replace(bound, maximum=0, unit="where a page makes queries"), f"{value:g}")
+    return page
 
 
 for function in (orm_sync, orm_to_async, orm_async, orm_gather):

@@ -59,10 +59,7 @@ def database() -> dict[str, Any] | None:
     """Return which database it is, and how many connections a worker may have; None if nothing limits them."""
     if not settings.DATABASE_URL:
         return None
-    return {
-        "vendor": connection.vendor,
-        "pool": settings.DATABASE_POOL if connection.vendor == "postgresql" else None,
-    }
+    return {"vendor": connection.vendor, "pool": settings.DATABASE_POOL if connection.vendor == "postgresql" else None}
 
 
 def describe(request: HttpRequest) -> dict[str, Any]:

@@ -7,22 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from services import query
-from services.bounds import (
-    CORRELATED,
-    FAIL,
-    FAN_OUT,
-    HANG,
-    HANGING,
-    JITTER,
-    LATENCY,
-    LATENCY_P99,
-    WORK,
-    refuse_together,
-)
+from services.bounds import FAN_OUT, HANG, HANGING, JITTER, LATENCY, LATENCY_P99, OF_A_CALL, WORK, refuse_together
 
 NONCE = re.compile(r"[\w-]{0,64}", re.ASCII)
-PASSED_ON = {bound.name: bound for bound in (LATENCY, JITTER, LATENCY_P99, CORRELATED, FAIL, HANG)}
-KNOWN = (FAN_OUT.name, *PASSED_ON, HANGING.name, WORK.name, "page")
+KNOWN = (FAN_OUT.name, *OF_A_CALL, HANGING.name, WORK.name, "page")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +66,8 @@ def read_page(query_string: str, default_fan_out: int, default_work: float = 0.0
     """Read a page's query; what it does not give is left to the api's defaults. Raises BadQuery, OutOfBounds."""
     texts = query.read(query_string, KNOWN)
     if not NONCE.fullmatch(nonce := texts.pop("page", "")):
-        raise query.BadQuery("page may have 64 ASCII letters, digits, - and _", {"parameter": "page", "maximum": 64})
-    behaviour = {name: PASSED_ON[name].parse(texts[name]) for name in PASSED_ON if name in texts}
+        raise query.BadQuery("page may have 64 ASCII letters, digits, - and _", parameter="page", maximum=64)
+    behaviour = {name: bound.parse(texts[name]) for name, bound in OF_A_CALL.items() if name in texts}
     if LATENCY.name in behaviour:  # else the api's default decides, which only the api knows
         refuse_together(behaviour[LATENCY.name], behaviour.get(JITTER.name, 0.0), behaviour.get(LATENCY_P99.name, 0.0))
     fan_out, hanging, work = (texts.pop(bound.name, None) for bound in (FAN_OUT, HANGING, WORK))

@@ -23,7 +23,8 @@ from services.aggregator.results import Results
 from services.aggregator.strategies import aattempt, gather
 from services.aggregator.upstream import AsyncClient
 from services.aggregator.views import NO_PAGE, json_response, problem_response, refusal
-from services.api.behaviour import BOUNDS, Behaviour
+from services.api.behaviour import Behaviour
+from services.bounds import OF_A_CALL
 
 # --- stopping the event loop --------------------------------------------------------------------
 
@@ -77,7 +78,7 @@ def own_url() -> str:
 def own_view(request: HttpRequest) -> HttpResponse:
     """Answer as the api does, in a plain sync view of the aggregator. Without a latency it answers at once."""
     try:
-        texts = query.read(request.META["QUERY_STRING"], ("task_id", *BOUNDS))
+        texts = query.read(request.META["QUERY_STRING"], ("task_id", *OF_A_CALL))
         task = texts.pop("task_id", "")
         outcome = Behaviour(latency=0, jitter=0, fail=0, hang=0).changed(texts).outcome(RANDOM, **page_of(request))
     except NO_PAGE as error:

@@ -73,8 +73,4 @@ USE_I18N = False
 USE_TZ = True
 DEFAULT_CHARSET = "utf-8"
 # A page that fails says why in its answer; a line for each would be load of its own.
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "loggers": {"django.request": {"level": "CRITICAL"}},
-}
+LOGGING = {"version": 1, "disable_existing_loggers": False, "loggers": {"django.request": {"level": "CRITICAL"}}}

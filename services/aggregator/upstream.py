@@ -167,10 +167,7 @@ async def async_client() -> AsyncIterator[AsyncClient]:
 
 def session() -> aiohttp.ClientSession:
     connector = Connector(
-        limit=settings.MAX_CONNECTIONS,
-        keepalive_timeout=KEEP_ALIVE,
-        ttl_dns_cache=ADDRESS_KEPT,
-        ssl=SSL_CONTEXT,
+        limit=settings.MAX_CONNECTIONS, keepalive_timeout=KEEP_ALIVE, ttl_dns_cache=ADDRESS_KEPT, ssl=SSL_CONTEXT
     )
     made = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
     # It would repeat a call whose connection breaks before the answer: two calls that look like one.

@@ -18,9 +18,8 @@ from services.aggregator.parameters import Page, read_page
 from services.aggregator.results import Missing, PageFailed, Results
 from services.aggregator.upstream import AsyncClient, CallFailed, CallTimedOut
 from services.aggregator.work import compute
+from services.bare import PROBLEM_JSON, problem
 from services.bounds import OutOfBounds
-from services.problem import CONTENT_TYPE as PROBLEM_JSON
-from services.problem import problem
 from services.query import BadQuery
 
 MESSAGE = "Hello World!"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 from collections.abc import Iterable
 from functools import lru_cache
@@ -13,22 +12,16 @@ from time import perf_counter
 from prometheus_client import Counter
 
 from services import env
-from services.api.behaviour import BOUNDS, Behaviour
-from services.bare import Receive, Scope, Send, dispatch, send_json, send_problem
-from services.bounds import CORRELATED, FAIL, HANG, JITTER, LATENCY, LATENCY_P99, OutOfBounds
+from services.api.behaviour import Behaviour
+from services.bare import Receive, Scope, Send, dispatch, send_json, send_problem, still_there_after
+from services.bounds import OF_A_CALL, OutOfBounds
 from services.query import BadQuery, read
 from services.telemetry import counters
 
 LONGEST_TASK_ID = LONGEST_NONCE = 64  # characters
 
-DEFAULTS = Behaviour(  # each may be right only together with what a query changes
-    latency=env.number("LATENCY", LATENCY),
-    jitter=env.number("JITTER", JITTER),
-    fail=env.number("FAIL", FAIL),
-    hang=env.number("HANG", HANG),
-    latency_p99=env.number("LATENCY_P99", LATENCY_P99),
-    correlated=env.number("CORRELATED", CORRELATED),
-)
+# Each may be right only together with what a query changes.
+DEFAULTS = Behaviour(**{name: env.number(name.upper(), bound) for name, bound in OF_A_CALL.items()})
 RANDOM = Random(env.whole("SEED", 0, 2**31))
 
 CALLS = counters.InFlight("lab_calls", "calls of the api")
@@ -73,13 +66,11 @@ def read_call(query_string: bytes) -> tuple[str, Behaviour]:
 
     Cached, because a load test asks the same few queries thousands of times a second.
     """
-    texts = read(query_string.decode("latin-1"), ("task_id", *BOUNDS))
+    texts = read(query_string.decode("latin-1"), ("task_id", *OF_A_CALL))
     task_id = texts.pop("task_id", "")
     if len(task_id) > LONGEST_TASK_ID:
-        raise BadQuery(
-            f"task_id may have {LONGEST_TASK_ID} characters; it has {len(task_id)}",
-            {"parameter": "task_id", "maximum": LONGEST_TASK_ID, "came": len(task_id)},
-        )
+        detail = f"task_id may have {LONGEST_TASK_ID} characters; it has {len(task_id)}"
+        raise BadQuery(detail, parameter="task_id", maximum=LONGEST_TASK_ID, came=len(task_id))
     return task_id, DEFAULTS.changed(texts)
 
 
@@ -89,44 +80,24 @@ def read_page(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
         if name == b"x-page":
             if len(value) > LONGEST_NONCE:
                 detail = f"the header x-page may have {LONGEST_NONCE} characters; it has {len(value)}"
-                raise BadQuery(detail, {"header": "x-page", "maximum": LONGEST_NONCE, "came": len(value)})
+                raise BadQuery(detail, header="x-page", maximum=LONGEST_NONCE, came=len(value))
             return {"page": value.decode("latin-1")}
     return {}
-
-
-async def still_there_after(seconds: float | None, receive: Receive) -> bool:
-    """Wait so long (None: for ever); False as soon as the caller has left.
-
-    Waiting on the connection costs no second task, and a caller that is gone stops counting as a
-    call in flight.
-    """
-    try:
-        async with asyncio.timeout(seconds):
-            while (await receive())["type"] != "http.disconnect":
-                pass
-    except TimeoutError:
-        return True
-    return False
 
 
 async def answer_health(scope: Scope, receive: Receive, send: Send) -> None:
     await send_json(send, HTTPStatus.OK, {"status": "ok", "service": "api", "metrics_port": counters.metrics_port()})
 
 
-HANDLERS = {
-    "/api/": answer_call,
-    "/healthz": answer_health,
-}
+HANDLERS = {"/api/": answer_call, "/healthz": answer_health}
 
 
 async def answer_lifespan(receive: Receive, send: Send) -> None:
-    while True:
-        message = await receive()
-        if message["type"] == "lifespan.startup":
-            # A collection walks every call in flight: at 5,000 it stops the api for 0.2 s, which a page would see as
-            # latency. Calls leave no reference cycles behind, so there is nothing for it to find.
-            gc.collect()
-            gc.disable()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return
+    await receive()  # lifespan.startup
+    # A collection walks every call in flight: at 5,000 it stops the api for 0.2 s, which a page would see as latency.
+    # Calls leave no reference cycles behind, so there is nothing for it to find.
+    gc.collect()
+    gc.disable()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()  # lifespan.shutdown
+    await send({"type": "lifespan.shutdown.complete"})

@@ -10,9 +10,8 @@ from hashlib import blake2b
 from random import Random
 from statistics import NormalDist
 
-from services.bounds import CORRELATED, FAIL, HANG, JITTER, LATENCY, LATENCY_P99, Bound, refuse_together
+from services.bounds import OF_A_CALL, refuse_together
 
-BOUNDS: Mapping[str, Bound] = {bound.name: bound for bound in (LATENCY, JITTER, LATENCY_P99, CORRELATED, FAIL, HANG)}
 NORMAL = NormalDist()
 Z99 = NORMAL.inv_cdf(0.99)  # standard deviations that the 99th percentile is above the median
 STEPS = 2**53  # as fine as a float between 0 and 1
@@ -47,7 +46,7 @@ class Behaviour:
 
         Raises OutOfBounds, also where two values do not go together.
         """
-        found = replace(self, **{name: BOUNDS[name].parse(text) for name, text in texts.items()})
+        found = replace(self, **{name: OF_A_CALL[name].parse(text) for name, text in texts.items()})
         refuse_together(found.latency, found.jitter, found.latency_p99)
         return found
 
@@ -59,11 +58,7 @@ class Behaviour:
         place, fails, hangs = random.random(), random.random(), random.random()
         if self.correlated and page:
             place = place_of(page)
-        return Outcome(
-            wait=self.wait(place),
-            fails=fails < self.fail,
-            hangs=hangs < self.hang,
-        )
+        return Outcome(wait=self.wait(place), fails=fails < self.fail, hangs=hangs < self.hang)
 
     def wait(self, place: float) -> float:
         """Return the seconds that a call waits which is slower than this share (from 0, below 1) of all calls."""

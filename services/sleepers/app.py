@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import PIPE
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from importlib import metadata
 
 from services import env
-from services.bare import Handler, Receive, Scope, Send, dispatch, send_json, send_problem
+from services.bare import Handler, Receive, Scope, Send, dispatch, send_json, send_problem, still_there_after
 from services.bounds import FAN_OUT, LATENCY, Bound, OutOfBounds
 from services.query import BadQuery, read
 from services.telemetry import counters
@@ -52,7 +52,7 @@ async def answer_page(scope: Scope, receive: Receive, send: Send, *, kind: str) 
         return
     async with ONE_AT_A_TIME:
         sleeping = asyncio.create_task(sleep(page))
-        left = asyncio.create_task(caller_left(receive))
+        left = asyncio.create_task(still_there_after(None, receive))
         try:
             await asyncio.wait({sleeping, left}, return_when=asyncio.FIRST_COMPLETED)
             if not sleeping.done():
@@ -84,11 +84,6 @@ def read_page(query_string: str, kind: str) -> Page:
     )
 
 
-async def caller_left(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
 async def sleep(page: Page) -> None:
     """Let them sleep in a process of their own, so that their memory can be told apart and is given back.
 
@@ -102,17 +97,13 @@ async def sleep(page: Page) -> None:
     except TimeoutError:
         raise NotSlept(f"they had not ended after {LONGEST:g} s") from None
     finally:
-        await end(process)
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
     if process.returncode == -9:
         raise NotSlept("killed by the kernel: the memory limit")
     if process.returncode:
         raise NotSlept(error.decode(errors="replace").strip()[-200:] or f"exit status {process.returncode}")
-
-
-async def end(process: Process) -> None:
-    if process.returncode is None:
-        process.kill()
-        await process.wait()
 
 
 async def answer_health(scope: Scope, receive: Receive, send: Send) -> None:

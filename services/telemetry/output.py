@@ -20,9 +20,7 @@ def write_out(part: bytes) -> None:
 
 
 async def pass_on(
-    output: StreamReader,
-    write: Callable[[bytes], object] = write_out,
-    clock: Callable[[], float] = time.monotonic,
+    output: StreamReader, write: Callable[[bytes], object] = write_out, clock: Callable[[], float] = time.monotonic
 ) -> None:
     """Write what the server writes until it ends; say where and how much is left out."""
     allowed, left_out, last = float(AT_ONCE), 0, clock()
