@@ -3,27 +3,56 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from typing import Any
 
-import django
 from asgiref.sync import sync_to_async
+from django.core import cache
+from django.core.handlers import base
+from django.core.handlers.asgi import ASGIHandler
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections, reset_queries
 
-from services.aggregator.startup import refuse_other_than, settle
+from services.aggregator.startup import set_up, settle
 
-refuse_other_than("asgi")
-os.environ["DJANGO_SETTINGS_MODULE"] = "services.aggregator.settings"
-django.setup()
+set_up("asgi")
 
 from services.aggregator import clients, models, settings, upstream  # noqa: E402  # all of these need settings
-from services.aggregator.django_threads import asgi_application  # noqa: E402
 from services.bare import Receive, Scope, Send  # noqa: E402
 from services.telemetry import counters  # noqa: E402
 from services.telemetry.counting import count_asgi  # noqa: E402
 
 LOOP_LAG = counters.lateness("lab_event_loop_lag_seconds", "how late the event loop came back to a task")
 
-counted_application = count_asgi(asgi_application(settings.DJANGO_THREADS))
+# Django's own receivers are all sync, so Django calls them in a thread.
+RECEIVERS = (
+    (request_started, reset_queries),
+    (request_started, close_old_connections),
+    (request_finished, close_old_connections),
+    (request_finished, cache.close_caches),
+    (request_finished, base.reset_urlconf),
+)
+
+
+class SharedThreadHandler(ASGIHandler):
+    """Run the sync code of all requests in one thread: without ThreadSensitiveContext, asgiref shares its executor."""
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        await self.handle(scope, receive, send)
+
+
+def django_application() -> ASGIHandler:
+    """Return Django's application, with or without a thread for each request, as settings.DJANGO_THREADS says.
+
+    The receivers close database connections and caches and reset the urlconf. The lab's pages use none of them; with a
+    database, settings.py refuses to disconnect the receivers.
+    """
+    if settings.DJANGO_THREADS != "each":
+        for signal, receiver in RECEIVERS:
+            signal.disconnect(receiver)
+    return SharedThreadHandler() if settings.DJANGO_THREADS == "shared" else ASGIHandler()
+
+
+counted_application = count_asgi(django_application())
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:

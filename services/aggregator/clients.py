@@ -6,7 +6,8 @@ there is no such loop: an async page has one of its own, so nothing async can be
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -19,7 +20,6 @@ from django.conf import settings
 from httpx_aiohttp import AiohttpTransport
 
 from services.aggregator.parameters import Call
-from services.aggregator.results import PageFailed
 from services.aggregator.upstream import (
     CALLS,
     CONNECTIONS,
@@ -33,10 +33,12 @@ from services.aggregator.upstream import (
     failure,
     session,
 )
+from services.aggregator.views import PageFailed, Results
 
 IDLE = 20  # connections that httpx's and httpx2's pools keep, as by default: each call looks at all of them
 
 Client = TypeVar("Client")
+Fetch = Callable[[Any, Call], Awaitable[Any]]
 
 
 class Shared:
@@ -72,42 +74,23 @@ shared = Shared()
 
 
 def httpx_client() -> httpx.AsyncClient:
-    return shared.get(make_httpx_client)
-
-
-def make_httpx_client() -> httpx.AsyncClient:
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=IDLE, keepalive_expiry=KEEP_ALIVE)
     return httpx.AsyncClient(verify=SSL_CONTEXT, timeout=TIMEOUT, limits=limits, trust_env=False)
 
 
 def httpx_aiohttp_client() -> httpx.AsyncClient:
-    return shared.get(make_httpx_aiohttp_client)
-
-
-def make_httpx_aiohttp_client() -> httpx.AsyncClient:
     """Make upstream.py's client without what that leaves out of a call: used like every other client here."""
     transport = AiohttpTransport(verify=SSL_CONTEXT, client=session)
     return httpx.AsyncClient(transport=transport, timeout=TIMEOUT, trust_env=False)
 
 
 def httpx2_client() -> httpx2.AsyncClient:
-    return shared.get(make_httpx2_client)
-
-
-def make_httpx2_client() -> httpx2.AsyncClient:
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=IDLE, keepalive_expiry=KEEP_ALIVE)
     timeout = httpx2.Timeout(**TIMEOUT.as_dict())
     return httpx2.AsyncClient(verify=SSL_CONTEXT, timeout=timeout, limits=limits, trust_env=False)
 
 
-async def attempt(client: Any, call: Call) -> Any:
-    try:
-        return await fetch(client, call)
-    except CallFailed as error:
-        return error
-
-
-async def fetch(client: Any, call: Call) -> Any:
+async def fetch_httpx(client: Any, call: Call) -> Any:
     """Return the api's answer to one call. Raises CallFailed."""
     with CALLS:
         try:
@@ -127,20 +110,9 @@ connections: WeakSet[object] = WeakSet()  # counted with their first answer
 # --- aiohttp -----------------------------------------------------------------------------------
 
 
-def aiohttp_session() -> aiohttp.ClientSession:
-    return shared.get(session, "close")
-
-
 AIOHTTP_TIMEOUT = aiohttp.ClientTimeout(
     total=None, connect=settings.CONNECT_TIMEOUT, sock_connect=settings.CONNECT_TIMEOUT, sock_read=settings.CALL_TIMEOUT
 )
-
-
-async def attempt_aiohttp(client: aiohttp.ClientSession, call: Call) -> Any:
-    try:
-        return await fetch_aiohttp(client, call)
-    except CallFailed as error:
-        return error
 
 
 async def fetch_aiohttp(client: aiohttp.ClientSession, call: Call) -> Any:
@@ -154,3 +126,18 @@ async def fetch_aiohttp(client: aiohttp.ClientSession, call: Call) -> Any:
         except (aiohttp.ClientError, httpx.PoolTimeout, TimeoutError) as error:
             raise failure(call, error) from error
         return checked(call, response.status, response.reason, content)
+
+
+# --- all of them -------------------------------------------------------------------------------
+
+
+async def attempt(fetch: Fetch, client: Any, call: Call) -> Any:
+    try:
+        return await fetch(client, call)
+    except CallFailed as error:
+        return error
+
+
+def gather(calls: list[Call], client: Any, fetch: Fetch = fetch_httpx) -> asyncio.Future[Results]:
+    """Make all calls at once, as the strategy `gather` does."""
+    return asyncio.gather(*(attempt(fetch, client, call) for call in calls))

@@ -22,9 +22,8 @@ from django.views.decorators.http import require_safe
 
 from services.aggregator.models import slowly
 from services.aggregator.parameters import Page
-from services.aggregator.registry import register, variant_path
-from services.aggregator.results import PageFailed, Results
-from services.aggregator.views import page_view, requested_page
+from services.aggregator.registry import register
+from services.aggregator.views import PageFailed, Results, page_view, requested_page
 from services.bounds import HANGING, LATENCY, OF_A_CALL, OutOfBounds
 from services.telemetry import counters
 
@@ -119,4 +118,4 @@ def read_queries(request: HttpRequest) -> Page:
 
 for function in (orm_sync, orm_to_async, orm_async, orm_gather):
     name = function.__name__
-    register(name, variant_path(name), require_safe(page_view(name, function, read_queries)), needs_database=True)
+    register(name, require_safe(page_view(name, function, read_queries)), needs_database=True)

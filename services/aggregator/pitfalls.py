@@ -19,10 +19,9 @@ from services.aggregator import clients
 from services.aggregator.middleware import server_timing
 from services.aggregator.parameters import Call
 from services.aggregator.registry import VARIANT_PATHS, variant
-from services.aggregator.results import Results
 from services.aggregator.strategies import aattempt, gather
 from services.aggregator.upstream import AsyncClient
-from services.aggregator.views import NO_PAGE, json_response, problem_response, refusal
+from services.aggregator.views import NO_PAGE, Results, json_response, problem_response, refusal
 from services.api.behaviour import Behaviour
 from services.bounds import OF_A_CALL
 
@@ -46,15 +45,14 @@ async def blocking_call(calls: list[Call], client: AsyncClient) -> Results:
 async def client_per_page(calls: list[Call], client: AsyncClient) -> Results:
     # Wrong: every page makes an SSL context (10 ms of CPU and more) and opens all its connections anew.
     async with httpx.AsyncClient() as client_of_this_page:
-        return await asyncio.gather(*(clients.attempt(client_of_this_page, call) for call in calls))
+        return await clients.gather(calls, client_of_this_page)
 
 
 @variant
 async def client_default_limits(calls: list[Call], client: AsyncClient) -> Results:
     # Wrong: 100 connections for all pages together, and 5 s for everything, also for waiting for one of them. Ten
     # pages of ten calls fill it; the next wait, and from some load on their calls time out inside the client.
-    default_client = clients.shared.get(httpx.AsyncClient)
-    return await asyncio.gather(*(clients.attempt(default_client, call) for call in calls))
+    return await clients.gather(calls, clients.shared.get(httpx.AsyncClient))
 
 
 # --- a server that calls itself -----------------------------------------------------------------
@@ -67,33 +65,26 @@ RANDOM = Random(1)
 async def self_call(calls: list[Call], client: AsyncClient) -> Results:
     # Wrong where slots are few: with as many such pages as slots, every page waits for a slot that none of them will
     # give back before its calls time out. Where each request has its own thread, as under ASGI, it doubles the work.
-    return await asyncio.gather(*(aattempt(client, call, own_url()) for call in calls))
-
-
-def own_url() -> str:
-    return f"{settings.SELF_URL}{OWN_VIEW}"
+    url = f"{settings.SELF_URL}{OWN_VIEW}"
+    return await asyncio.gather(*(aattempt(client, call, url) for call in calls))
 
 
 @require_safe
 def own_view(request: HttpRequest) -> HttpResponse:
     """Answer as the api does, in a plain sync view of the aggregator. Without a latency it answers at once."""
+    nonce = request.headers.get("x-page")
+    page = {"page": nonce} if nonce else {}  # the page that calls
     try:
         texts = query.read(request.META["QUERY_STRING"], ("task_id", *OF_A_CALL))
         task = texts.pop("task_id", "")
-        outcome = Behaviour(latency=0, jitter=0, fail=0, hang=0).changed(texts).outcome(RANDOM, **page_of(request))
+        outcome = Behaviour(latency=0, jitter=0, fail=0, hang=0).changed(texts).outcome(RANDOM, **page)
     except NO_PAGE as error:
         return refusal(error)
     # A thread that hangs for ever could not be stopped: it does so until nobody waits any longer.
     time.sleep(settings.CALL_TIMEOUT if outcome.hangs else outcome.wait)
     if outcome.fails or outcome.hangs:
         return problem_response(HTTPStatus.SERVICE_UNAVAILABLE, "failed as asked", task_id=task)
-    return json_response({"message": "Hello World!", "task_id": task, **page_of(request)})
-
-
-def page_of(request: HttpRequest) -> dict[str, str]:
-    """Return the nonce of the page that calls."""
-    nonce = request.headers.get("x-page")
-    return {"page": nonce} if nonce else {}
+    return json_response({"message": "Hello World!", "task_id": task, **page})
 
 
 # --- middleware ---------------------------------------------------------------------------------

@@ -5,14 +5,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from django.http import HttpRequest
 from django.views.decorators.http import require_safe
 
 from services.aggregator.parameters import Page
-from services.aggregator.results import Results
-from services.aggregator.views import View, async_client, page_view
+from services.aggregator.views import Results, View, async_client, page_view
 
 STRATEGY_PATHS, VARIANT_PATHS = "/api/aggregated/", "/api/variants/"
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -40,26 +40,21 @@ def variant_path(name: str) -> str:
     return f"{VARIANT_PATHS}{name.replace('_', '-')}/"
 
 
-def register(name: str, url_path: str, view: View, *, needs_database: bool = False, pool: str = "") -> None:
-    PAGES[name] = PageKind(url_path, view, needs_database, pool)
+def register(name: str, view: View, url_path: str = "", *, needs_database: bool = False, pool: str = "") -> None:
+    """Register a view, as a variant if no other `url_path` is given."""
+    PAGES[name] = PageKind(url_path or variant_path(name), view, needs_database, pool)
+
+
+def variant(function: Function, url_path: str = "", pool: str = "") -> Function:
+    """Register a function of the calls, and of the async client if it is async, which returns their results."""
+    name = function.__name__
+    register(name, require_safe(page_view(name, of_calls(function))), url_path, pool=pool)
+    return function
 
 
 def strategy(path: str, pool: str = "") -> Callable[[Function], Function]:
-    """Register a function of the calls, and of the async client if it is async, which returns their results."""
-
-    def registered(function: Function) -> Function:
-        name = function.__name__
-        register(name, f"{STRATEGY_PATHS}{path}", require_safe(page_view(name, of_calls(function))), pool=pool)
-        return function
-
-    return registered
-
-
-def variant(function: Function) -> Function:
-    """Register a function like a strategy's as a variant."""
-    name = function.__name__
-    register(name, variant_path(name), require_safe(page_view(name, of_calls(function))))
-    return function
+    """Register a function like a variant's as a strategy."""
+    return partial(variant, url_path=f"{STRATEGY_PATHS}{path}", pool=pool)
 
 
 def of_calls(function: Callable[..., Any]) -> Callable[[HttpRequest, Page], Any]:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import gc
+import os
 from importlib import import_module
 
+import django
 from django.conf import settings
 
 from services import env
 
 
-def refuse_other_than(interface: str) -> None:
-    """Raise BadEnvironment where another interface is declared than this entrypoint has."""
+def set_up(interface: str) -> None:
+    """Set Django up. Raises BadEnvironment where another interface is declared than this entrypoint has."""
     if (declared := env.text("INTERFACE")) != interface:
         raise env.BadEnvironment(
             f"environment: INTERFACE must be {interface} for services.aggregator.{interface}; it is {declared[:80]!r}"
         )
+    os.environ["DJANGO_SETTINGS_MODULE"] = "services.aggregator.settings"
+    django.setup(set_prefix=False)
 
 
 def settle() -> None:

@@ -15,8 +15,8 @@ from django.conf import settings
 
 from services.aggregator.parameters import Call
 from services.aggregator.registry import strategy
-from services.aggregator.results import Results
 from services.aggregator.upstream import AsyncClient, CallFailed, afetch, fetch
+from services.aggregator.views import Results
 
 
 @strategy(path="sync/")
@@ -46,9 +46,9 @@ async def gather(calls: list[Call], client: AsyncClient) -> Results:
     return await asyncio.gather(*(aattempt(client, call) for call in calls))
 
 
-def attempt(call: Call, url: str | None = None) -> Any:
+def attempt(call: Call) -> Any:
     try:
-        return fetch(call, url)
+        return fetch(call)
     except CallFailed as error:
         return error
 

@@ -41,12 +41,7 @@ from services.telemetry import counters
 LONGEST_DETAIL = 200  # characters of an error that are passed on
 
 SSL_CONTEXT = ssl.create_default_context()
-TIMEOUT = httpx.Timeout(
-    connect=settings.CONNECT_TIMEOUT,
-    pool=settings.CONNECT_TIMEOUT,
-    read=settings.CALL_TIMEOUT,
-    write=settings.CALL_TIMEOUT,
-)
+TIMEOUT = httpx.Timeout(settings.CALL_TIMEOUT, connect=settings.CONNECT_TIMEOUT, pool=settings.CONNECT_TIMEOUT)
 ADDRESS_KEPT = 1  # seconds; only a call that opens a connection looks the api's address up, and all of them together
 KEEP_ALIVE = 60.0  # seconds a connection may idle; the api keeps it longer, so it is never closed first
 
@@ -143,11 +138,11 @@ class ClientPool:
 clients = ClientPool()
 
 
-def fetch(call: Call, url: str | None = None) -> Any:
-    """Return the answer to one call, from the api if no other url is given. Raises CallFailed."""
+def fetch(call: Call) -> Any:
+    """Return the api's answer to one call. Raises CallFailed."""
     with clients.one() as client, CALLS:
         try:
-            response = client.send(request(call, url))
+            response = client.send(request(call))
         except httpx.HTTPError as error:
             raise failure(call, error) from error
         client.count_connection(response)

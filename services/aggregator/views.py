@@ -6,27 +6,46 @@ import inspect
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from http import HTTPStatus
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from services.aggregator import identity, upstream
-from services.aggregator.parameters import Page, read_page
-from services.aggregator.results import Missing, PageFailed, Results
+from services.aggregator.parameters import Call, Page, read_page
 from services.aggregator.upstream import AsyncClient, CallFailed, CallTimedOut
-from services.aggregator.work import compute
 from services.bare import PROBLEM_JSON, problem
 from services.bounds import OutOfBounds
 from services.query import BadQuery
 
 MESSAGE = "Hello World!"
-NO_PAGE = (BadQuery, OutOfBounds, PageFailed)
+STEPS = 1000  # of work between two looks at the clock: some 10 µs
 
 View = Callable[[HttpRequest], Any]
 Respond = Callable[[HttpRequest, str, Any, Any, float], Any]
+Results = list[Any]  # in task order: the api's answer to each call that was made, or what is in its place
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """In the place of a result that the page did not wait for."""
+
+    call: Call
+
+
+class PageFailed(Exception):
+    """The page failed although no call did: the status to answer with, why, and the problem's other members."""
+
+    def __init__(self, status: HTTPStatus, why: str, **members: Any) -> None:
+        self.status = status
+        self.members = members
+        super().__init__(why)
+
+
+NO_PAGE = (BadQuery, OutOfBounds, PageFailed)
 
 
 @asynccontextmanager
@@ -41,6 +60,16 @@ async def async_client(request: HttpRequest) -> AsyncIterator[AsyncClient]:
 
 def requested_page(request: HttpRequest) -> Page:
     return read_page(request.META["QUERY_STRING"], settings.DEFAULT_FAN_OUT, settings.DEFAULT_WORK)
+
+
+def compute(seconds: float) -> None:
+    """Take so many CPU seconds of this thread, and hold the GIL: it stops an event loop and slows other threads."""
+    if not seconds:
+        return
+    end = thread_time() + seconds
+    while thread_time() < end:
+        for _ in range(STEPS):
+            pass
 
 
 def page_response(request: HttpRequest, name: str, page: Page, results: Results, started: float) -> HttpResponse:

@@ -44,14 +44,9 @@ async def sleep_in_tasks(number: int, seconds: float) -> None:
 KINDS: Mapping[str, Callable[[int, float], None]] = {"threads": threads, "tasks": tasks}
 
 
-def die_first() -> None:
-    """Have the kernel end this process, where memory runs out, and not the service that started it."""
-    with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000", encoding="utf-8")
-
-
 def main(kind: str, number: str, seconds: str) -> None:
-    die_first()
+    with suppress(OSError):  # where memory runs out the kernel ends this process, and not the service that started it
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="utf-8")
     try:
         KINDS[kind](int(number), float(seconds))
     except (RuntimeError, MemoryError) as error:

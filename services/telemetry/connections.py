@@ -11,7 +11,7 @@ import socket
 import struct
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 ESTABLISHED, CLOSED, CLOSE_WAIT, LISTEN = 1, 7, 8, 10  # states of linux/tcp_states.h
 TCP_INFO = getattr(socket, "TCP_INFO", None)  # Linux
@@ -46,11 +46,7 @@ class Connections(NamedTuple):
     backlog: int
 
 
-class HasOptions(Protocol):
-    def getsockopt(self, level: int, option: int, length: int, /) -> bytes: ...
-
-
-def has_left(connection: HasOptions) -> bool:
+def has_left(connection: socket.socket) -> bool:
     """Return whether the other side has closed a connection, also while what it sent before is still to be read."""
     return TCP_INFO is not None and connection.getsockopt(socket.IPPROTO_TCP, TCP_INFO, 1)[0] in (CLOSED, CLOSE_WAIT)
 

@@ -12,9 +12,9 @@ from prometheus_client import Counter
 
 from services.aggregator.parameters import Call
 from services.aggregator.registry import variant
-from services.aggregator.results import Results
 from services.aggregator.strategies import aattempt, attempt, gather
 from services.aggregator.upstream import AsyncClient, async_client
+from services.aggregator.views import Results
 
 STARTED = Counter("lab_background_started", "work that a page started and did not wait for")
 FINISHED = Counter("lab_background_finished", "such work that came to its end, with or without an answer")

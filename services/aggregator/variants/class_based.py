@@ -7,7 +7,7 @@ from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 
-from services.aggregator.registry import of_calls, register, variant_path
+from services.aggregator.registry import of_calls, register
 from services.aggregator.strategies import gather
 from services.aggregator.views import page_view
 
@@ -21,10 +21,7 @@ class GatherPage(View):
         response: HttpResponse = await answer(request)
         return response
 
-    async def post(self, request: HttpRequest) -> HttpResponse:
-        """Answer with the same page, whose parameters are in the query as well."""
-        response: HttpResponse = await answer(request)
-        return response
+    post = get  # the same page, whose parameters are in the query as well
 
 
-register(NAME, variant_path(NAME), GatherPage.as_view())
+register(NAME, GatherPage.as_view())

@@ -10,9 +10,9 @@ from django.conf import settings
 
 from services.aggregator.parameters import Call
 from services.aggregator.registry import variant
-from services.aggregator.results import Missing, PageFailed, Results
 from services.aggregator.strategies import aattempt, attempt, executor, gather
 from services.aggregator.upstream import AsyncClient
+from services.aggregator.views import Missing, PageFailed, Results
 
 
 @variant

@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from services.aggregator import clients
 from services.aggregator.parameters import Call
 from services.aggregator.registry import variant
-from services.aggregator.results import Results
-from services.aggregator.upstream import AsyncClient
+from services.aggregator.upstream import AsyncClient, session
+from services.aggregator.views import Results
 
 
 @variant
 async def client_httpx(calls: list[Call], client: AsyncClient) -> Results:
-    httpx_client = clients.httpx_client()
-    return await asyncio.gather(*(clients.attempt(httpx_client, call) for call in calls))
+    return await clients.gather(calls, clients.shared.get(clients.httpx_client))
 
 
 @variant
 async def client_httpx_aiohttp(calls: list[Call], client: AsyncClient) -> Results:
-    httpx_client = clients.httpx_aiohttp_client()
-    return await asyncio.gather(*(clients.attempt(httpx_client, call) for call in calls))
+    return await clients.gather(calls, clients.shared.get(clients.httpx_aiohttp_client))
 
 
 @variant
 async def client_httpx2(calls: list[Call], client: AsyncClient) -> Results:
-    httpx2_client = clients.httpx2_client()
-    return await asyncio.gather(*(clients.attempt(httpx2_client, call) for call in calls))
+    return await clients.gather(calls, clients.shared.get(clients.httpx2_client))
 
 
 @variant
 async def client_aiohttp(calls: list[Call], client: AsyncClient) -> Results:
-    session = clients.aiohttp_session()
-    return await asyncio.gather(*(clients.attempt_aiohttp(session, call) for call in calls))
+    return await clients.gather(calls, clients.shared.get(session, "close"), clients.fetch_aiohttp)

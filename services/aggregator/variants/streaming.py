@@ -18,7 +18,7 @@ from django.views.decorators.http import require_GET
 
 from services.aggregator import identity
 from services.aggregator.parameters import Page
-from services.aggregator.registry import register, variant_path
+from services.aggregator.registry import register
 from services.aggregator.strategies import aattempt, attempt, executor
 from services.aggregator.upstream import CallFailed
 from services.aggregator.views import MESSAGE, async_client, page_view
@@ -90,4 +90,4 @@ def respond(request: HttpRequest, name: str, page: Page, streamed: Any, started:
 for function in (stream, stream_threads):
     name = function.__name__
     # Only GET: the head of a stream ends before its page does, and the next request would come too early.
-    register(name, variant_path(name), require_GET(page_view(name, function, respond=respond)))
+    register(name, require_GET(page_view(name, function, respond=respond)))
