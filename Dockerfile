@@ -1,4 +1,4 @@
-# One base, four targets: api, aggregator, locust, postgres.
+# One base, five targets: api, aggregator, own, locust, postgres.
 #
 # The base is named by its tag, which moves with every patch of Python and Debian: a build takes those at the next
 # `docker pull python:3.13-slim`. To build from exactly one image, name it by its digest (the workflow in .github/ does):
@@ -24,6 +24,13 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     /venv/bin/pip install --require-hashes -r /requirements.txt && /venv/bin/pip uninstall -y pip \
     && find /venv -name '*.po' -delete
 
+# The packages of a project of one's own (compose/own.yaml), and the servers in the lab's versions, whatever it names.
+FROM install AS install-own
+COPY --from=project . /own
+COPY requirements/serve.txt /serve.txt
+RUN --mount=type=cache,target=/root/.cache/pip \
+    cd /own && /venv/bin/pip install -r requirements.txt && /venv/bin/pip install --require-hashes -r /serve.txt
+
 FROM install AS install-locust
 COPY requirements/loadtests.txt /requirements.txt
 RUN --mount=type=cache,target=/root/.cache/pip \
@@ -43,6 +50,11 @@ USER lab
 
 FROM base AS aggregator
 COPY --from=install-aggregator /venv /venv
+COPY --chmod=755 services /lab/services
+USER lab
+
+FROM base AS own
+COPY --from=install-own /venv /venv
 COPY --chmod=755 services /lab/services
 USER lab
 

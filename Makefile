@@ -43,7 +43,7 @@ bench: dev ## what the parts of the lab can do on this machine
 	@$(VENV)/bin/python -m benchmarks
 
 lock: dev ## compile requirements/ from pyproject.toml
-	@for group in dev lab api aggregator loadtests; do \
+	@for group in dev lab api serve aggregator loadtests; do \
 	  $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	    --no-header --group $$group --constraints requirements/dev.txt --output-file requirements/$$group.txt || exit 1; \
 	done

@@ -14,9 +14,11 @@ from typing import Any
 
 from loadtests import experiments
 from loadtests.errors import BadInput, ExitCode, Interrupted, LabError
+from loadtests.experiments import own_workload
+from loadtests.experiments.own_workload import OWN_WORKLOAD
 from loadtests.host import variables
 from loadtests.host.output import Output
-from loadtests.host.variables import LOAD, Variables
+from loadtests.host.variables import LOAD, OWN, Variables
 from loadtests.model import knobs
 from loadtests.model.arrivals import SHAPES
 from loadtests.model.run_options import RunOptions
@@ -91,7 +93,7 @@ def parser(given: Variables | None) -> Parser:
         return command
 
     of_run = (*LOAD, "RUNTIME")
-    run = add(run_command, "bring the lab up, measure, write the report, bring it down", of_run)
+    run = add(run_command, "bring the lab up, measure, write the report, bring it down", (*of_run, *OWN))
     add_load(run, asked)
     up = add(up_command, "bring the lab up with Locust's web UI, until Ctrl-C", ["RUNTIME"])
     predict = add(predict_command, "what theory predicts for these knobs, without any load", of_run)
@@ -123,7 +125,8 @@ def add_load(command: argparse.ArgumentParser, asked: Mapping[str, str]) -> None
         variable = name.upper().replace("-", "_")
         command.add_argument(f"--{name}", default=asked.get(variable) or default, metavar=variable, help=help_text)
 
-    option("experiment", "which questions to ask, as in fan-out,slots (`list` shows them)", DEFAULT_EXPERIMENT)
+    usual = OWN_WORKLOAD.name if asked.get("APP") or asked.get("TARGETS") else DEFAULT_EXPERIMENT
+    option("experiment", "which questions to ask, as in fan-out,slots (`list` shows them)", usual)
     option("users", "the steps of load, as in 1,10,50 (default: the experiment's)")
     option("rate", "pages per second that arrive whether or not the target keeps up, as in 20,40,80, in place of users")
     option("think", "seconds that users think after a page, on average (exponential; default: none)")
@@ -170,11 +173,27 @@ def choose_runtime(options: argparse.Namespace, arguments: Sequence[str]) -> str
 
 
 def run_command(options: argparse.Namespace) -> int:
-    from loadtests.host import launch  # noqa: PLC0415
+    from loadtests.host import elsewhere, launch, own  # noqa: PLC0415
 
+    there, project = elsewhere.asked(os.environ), own.asked(os.environ)
+    if (there or project) and options.experiment != OWN_WORKLOAD.name:
+        raise BadInput(
+            f"EXPERIMENT must be {OWN_WORKLOAD.name} where APP or TARGETS names what to measure; it is "
+            f"{options.experiment[:80]!r}. Leave it out: the other experiments are about the lab's own pages."
+        )
+    if not (there or project) and OWN_WORKLOAD.name in options.experiment:
+        raise BadInput(f"APP is not set, and {OWN_WORKLOAD.name} measures a project of yours: set APP to its folder")
     asked = run_options(options)
+    if there:
+        options.runtime = "process"  # the load generator alone
     runtime = choose_runtime(options, [f"--experiment={options.experiment}", *asked.arguments])
-    outcomes = launch.measure(experiments.named(options.experiment), asked, runtime)
+    chosen = experiments.named(options.experiment)
+    if there:
+        chosen = [own_workload.elsewhere(there.urls)]
+        most = max(level.amount for level in asked.applied_to(chosen[0]).levels)
+        load = f"{most:g} {'pages/s' if asked.rate else 'users'}"
+        print(f"The load goes to {there.words}: up to {load} at a time.", flush=True)
+    outcomes = launch.measure(chosen, asked, runtime, there or project)
     return max(outcome.code for outcome in outcomes)
 
 

@@ -18,6 +18,7 @@ from loadtests.live.login import Login, protect
 from loadtests.live.origins import TRUSTED, Origins
 from loadtests.live.server import bound
 from loadtests.model import knobs
+from loadtests.model.addresses import urls
 from loadtests.model.knobs import LOGIN
 from loadtests.model.settings import Settings
 
@@ -31,7 +32,7 @@ stats.bucket_response_time = whole_milliseconds
 
 try:
     # Locust takes every user class that it finds among this module's names.
-    found = [targets.ask(name, url) for name, url in targets.urls(os.environ["TARGETS"]).items()]
+    found = [targets.ask(name, url) for name, url in urls(os.environ["TARGETS"]).items()]
     globals().update({user.__name__: user for user in map(users.user_class, found)})
     login = Login.parse(os.environ[LOGIN])
     origins = Origins.parse(os.environ[TRUSTED], os.environ["PUBLISHED_PORT"])

@@ -11,7 +11,7 @@ from hdrh.histogram import HdrHistogram
 
 from loadtests.analysis import uncertainty
 from loadtests.analysis.balance import Balance
-from loadtests.analysis.histograms import merged
+from loadtests.analysis.histograms import histogram, merged, microseconds
 from loadtests.analysis.machine import Machine
 from loadtests.analysis.server_metrics import together
 from loadtests.analysis.uncertainty import Draws, Interval
@@ -61,6 +61,16 @@ class Measured:
 
 
 @dataclass(frozen=True)
+class PageFigures:
+    """One page of a project that has several, by its name: whole and failed ones, and percentiles in seconds."""
+
+    name: str
+    pages: int
+    failures: int
+    response_time: Mapping[str, float | None]
+
+
+@dataclass(frozen=True)
 class LevelFigures:
     """One arm at one step, over all its repeats: the median goodput and the merged histogram."""
 
@@ -81,6 +91,7 @@ class LevelFigures:
     settings: Settings
     generator_cpu: float = 0.0  # CPU seconds of the load generator, over all repeats
     machine: Machine | None = None  # of the repeat that was disturbed most
+    by_page: Sequence[PageFigures] = ()
 
     @property
     def goodput(self) -> float:
@@ -173,7 +184,21 @@ def figures(arm: Arm, step: LoadLevel, group: Sequence[Measured]) -> LevelFigure
             key=lambda machine: (machine.disturbed, machine.taken),
             default=None,
         ),
+        by_page=by_page([page for one in group for page in one.log if 0 <= page.began < one.seconds]),
     )
+
+
+def by_page(log: Sequence[Page]) -> list[PageFigures]:
+    """Return the figures of each page that has a name, in the order of the names."""
+    found = []
+    for name in sorted({page.name for page in log} - {""}):
+        times = histogram()
+        for page in log:
+            if page.name == name and page.fault is None:
+                times.record_value(microseconds(page.took))
+        failures = sum(page.name == name and page.fault is not None for page in log)
+        found.append(PageFigures(name, times.get_total_count(), failures, percentiles(times)))
+    return found
 
 
 def intervals(

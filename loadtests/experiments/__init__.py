@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from loadtests.errors import BadInput, did_you_mean
+from loadtests.experiments import own_workload
+from loadtests.experiments.own_workload import OWN_WORKLOAD
 from loadtests.model.experiment import Experiment
 
 
@@ -36,6 +38,8 @@ def named(text: str) -> list[Experiment]:
 def find(name: str) -> Experiment:
     """Return the experiment of this name. Raises BadInput."""
     experiments = catalogue()
+    if name == OWN_WORKLOAD.name:  # not in the catalogue: it takes a project
+        return replace(OWN_WORKLOAD, lesson=inspect.getdoc(own_workload) or "")
     if name not in experiments:
         near = did_you_mean(name.lower().replace("_", "-"), experiments) or "."
         raise BadInput(f"there is no experiment {name[:80]!r}{near} There are: {', '.join(experiments)}, all")

@@ -20,13 +20,18 @@ def how_long(point: Point) -> str:
     return f"median {duration(point.p50)}" if math.isnan(point.p95) else f"p95 {duration(point.p95)}"
 
 
-def times_as_many(more: Point, less: Point) -> str:
-    """Return how many times the goodput, for a sentence, with its 95 % interval."""
+def ratio_interval(more: Point, less: Point) -> tuple[float, float] | None:
+    """Return the 95 % interval of how many times the goodput; None where too little is known."""
     from loadtests.analysis import uncertainty  # noqa: PLC0415  # not on the system's Python: it takes numpy
 
+    return uncertainty.of_ratio(more.goodputs, less.goodputs, (more.drawn, less.drawn))
+
+
+def times_as_many(more: Point, less: Point) -> str:
+    """Return how many times the goodput, for a sentence, with its 95 % interval."""
     ratio = more.goodput / less.goodput if less.goodput else 0.0
-    sure = uncertainty.of_ratio(more.goodputs, less.goodputs, (more.drawn, less.drawn))
-    interval = f" (95 %: {digits(sure.low)} to {digits(sure.high)})" if sure else ""
+    sure = ratio_interval(more, less)
+    interval = f" (95 %: {digits(sure[0])} to {digits(sure[1])})" if sure else ""
     return f"{digits(ratio)} times as many{interval}"
 
 

@@ -30,7 +30,8 @@ class Recorder:
     _started: float = 0.0  # UNIX time of the window's start
     _numbers: Iterator[int] = field(default_factory=count)
     _under_way: dict[int, float] = field(default_factory=dict)  # when it began: a moment of time.perf_counter()
-    _ended: list[tuple[float, float, str | None]] = field(default_factory=list)  # began, ended, and why it is not whole
+    # Began, ended, why it is not whole, and its name.
+    _ended: list[tuple[float, float, str | None, str]] = field(default_factory=list)
 
     def open(self) -> None:
         self._started = time.time()
@@ -54,10 +55,10 @@ class Recorder:
         self._under_way[number] = moment
         return number
 
-    def end(self, number: int, fault: str | None) -> None:
+    def end(self, number: int, fault: str | None, name: str = "") -> None:
         """Note the page's end, and why it is not whole. Nothing is noted twice."""
         if (began := self._under_way.pop(number, None)) is not None:
-            self._ended.append((began, time.perf_counter(), fault))
+            self._ended.append((began, time.perf_counter(), fault, name))
 
     def give_up(self, fault: str) -> None:
         """End all that is under way."""
@@ -87,14 +88,14 @@ class Recorder:
     @property
     def ended(self) -> list[str | None]:
         """Return why each page that has ended is not whole, also in the warm-up and after the window."""
-        return [fault for _, _, fault in self._ended]
+        return [fault for _, _, fault, _ in self._ended]
 
     @property
     def log(self) -> tuple[Page, ...]:
         """Return the pages that began or ended in the window, or lasted all through it, in the order of their ends."""
         return tuple(
-            Page(began - self._opened_at, ended - began, fault)
-            for began, ended, fault in self._ended
+            Page(began - self._opened_at, ended - began, fault, name)
+            for began, ended, fault, name in self._ended
             if began < self._closed_at and ended >= self._opened_at
         )
 

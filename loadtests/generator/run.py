@@ -29,12 +29,14 @@ from loadtests.analysis.readings import Reading, difference
 from loadtests.analysis.server_metrics import inside
 from loadtests.analysis.statistics import Measured
 from loadtests.errors import BadInput, ExitCode, Interrupted, LabError
-from loadtests.generator import sampler, targets
+from loadtests.experiments.own_workload import elsewhere
+from loadtests.generator import locust_users, own, sampler, targets
+from loadtests.generator.locust_users import Locustfile, LocustUsers
 from loadtests.generator.plan import NORMAL, QUICK, first_page_after, plan
 from loadtests.generator.progress import Progress
 from loadtests.generator.record import Recorder
 from loadtests.generator.users import LONGEST_WAIT, Arrivals, Users, user_class
-from loadtests.model import knobs
+from loadtests.model import addresses, knobs
 from loadtests.model.arrivals import SHAPES
 from loadtests.model.experiment import Arm, Experiment
 from loadtests.model.load_level import LoadLevel
@@ -49,6 +51,7 @@ from loadtests.report.delivery import deliver, reason
 from loadtests.results import manifest, raw, summary
 from loadtests.results.summary import Run
 
+Load = Users | Arrivals | LocustUsers
 SURE_ENOUGH = 0.03  # of a figure, to either side, in its 95 % interval
 LONGEST_DRAIN = 2.0  # times as long as pages are expected to need after the window
 DRAIN_EXTRA = 40.0  # seconds beyond a step's length until abandoned pages must have ended; hanging calls take long
@@ -63,6 +66,7 @@ class Generator:
     folder: Path
     progress: Progress
     interrupted: Event
+    project: own.Project | None = None
 
     def pause(self, seconds: float) -> None:
         """Wait for `seconds`. Raises Interrupted when somebody stops the run meanwhile."""
@@ -73,18 +77,27 @@ class Generator:
 def main(asked: Experiment, options: RunOptions, folder: Path) -> ExitCode:
     """Measure, judge, write the report. Raises LabError when nothing could be measured."""
     console = terminal.console_for_people()
-    experiment = options.applied_to(asked)
+    urls = addresses.urls(os.environ["TARGETS"])
+    project = own.project_in(folder)
+    run_elsewhere = project is not None and set(asked.targets) != set(urls)
+    experiment = options.applied_to(elsewhere(urls) if run_elsewhere else asked)
     settings = options.settings(experiment, os.environ)
-    urls = targets.urls(os.environ["TARGETS"])
     interrupted = stop_event()
     if missing := [name for name in experiment.targets if name not in urls]:
         raise BadInput(f"TARGETS has no {missing[0]}, which {experiment.name} measures; it has {', '.join(urls)}")
-    found = {name: targets.ask(name, urls[name]) for name in experiment.targets}
+    paths = project.paths if project else None
+    found = {
+        name: targets.elsewhere(name, urls[name]) if run_elsewhere else targets.ask(name, urls[name], paths)
+        for name in experiment.targets
+    }
 
     for arm in experiment.arms:
         knobs.check_strategy(arm.strategy, found[arm.target].paths)
 
     described = manifest.complete(folder, settings, found, repeats=experiment.repeats, quick=options.quick)
+    if project:
+        experiment, notes = own.measured_alone(experiment, found, project)
+        described["warnings"] += notes
 
     def predict(arm: Arm, level: LoadLevel, turned: Settings) -> Prediction:
         deployment = summary.deployment(found[arm.target], described)
@@ -102,9 +115,10 @@ def main(asked: Experiment, options: RunOptions, folder: Path) -> ExitCode:
         manifest=described,
     )
     uncertainty.load_scipy()
-    console.print(introduction(experiment, settings, found, measurements))
+    pages = project.words if project else settings.words
+    console.print(introduction(experiment, pages, found, measurements))
     with Progress(console, measurements) as progress:
-        generator = Generator(found, settings, folder, progress, interrupted)
+        generator = Generator(found, settings, folder, progress, interrupted, project)
         run = walk(generator, measurements, run)
     result = summarized(run)
     deliver(result, folder, console)
@@ -123,16 +137,18 @@ def summarized(run: Run) -> Summary:
 
 
 def introduction(
-    experiment: Experiment, settings: Settings, found: Mapping[str, Target], measurements: Sequence[Measurement]
+    experiment: Experiment, pages: str, found: Mapping[str, Target], measurements: Sequence[Measurement]
 ) -> str:
-    arms = "; ".join(f"{arm.words}, {slots_text(found[arm.target].slots)}" for arm in experiment.arms)
+    arms = "; ".join(f"{arm.words}, {slots_text(found[arm.target])}" for arm in experiment.arms)
     load = ", ".join(level.name for level in experiment.levels)
     seconds = sum(measurement.seconds for measurement in measurements)
-    return f"{experiment.name}: {settings.words}, at {load}; about {seconds:.0f} s\n{arms}"
+    return f"{experiment.name}: {pages}, at {load}; about {seconds:.0f} s\n{arms}"
 
 
-def slots_text(slots: int | None) -> str:
-    return f"{slots} slots" if slots else "no slots"
+def slots_text(target: Target) -> str:
+    if target.slots:
+        return f"{target.slots} slots"
+    return "no slots" if target.interface in target.identity["server"] else target.identity["server"]
 
 
 def stop_event() -> Event:
@@ -177,6 +193,8 @@ def walk(generator: Generator, measurements: Sequence[Measurement], run: Run) ->
         because = "it was interrupted."
     except Exception as error:  # noqa: BLE001  # a bug, and what was measured before it is not to be had again
         because = f"the load generator failed: {reason(error)}."
+    if isinstance(generator.project, Locustfile):
+        warnings += locust_users.notes(generator.project)
     described = {**run.manifest, "warnings": warnings}
     return replace(run, measured=tuple(measured), manifest=described, stopped_because=because)
 
@@ -208,9 +226,13 @@ def measure(generator: Generator, measurement: Measurement) -> tuple[Measured, l
     recorder, target = Recorder(), generator.targets[measurement.arm.target]
     load = begin_load(generator, measurement, recorder)
     generator.progress.begin(measurement)
-    before = sampler.read(target.metrics), sampler.read(target.api_metrics)
     try:
         load.start()
+        while load.starting:  # a log-in takes CPU that is not the pages'
+            generator.progress.say(f"{load.starting} users start")
+            generator.pause(0.05)
+        before = sampler.read(target.metrics), sampler.read(target.api_metrics)
+        load.begin()
         generator.progress.wait(measurement.warm_up, generator.pause, lambda: "warming up")
         inner: list[Reading | None] = []
         api: list[Reading | None] = []
@@ -249,8 +271,8 @@ def measure(generator: Generator, measurement: Measurement) -> tuple[Measured, l
         (seen.cpu_seconds, *([seen.api_cpu_seconds] if target.api_metrics else [])),
         (seen.run_queue_seconds, *([seen.api_run_queue_seconds] if target.api_metrics else [])),
     )
-    if any(query in target.pools for query in capacity.OF_QUERIES):
-        used = replace(used, others=None)  # a database server is the lab's, and nobody counts its CPU
+    if not target.metrics or any(query in target.pools for query in capacity.OF_QUERIES):
+        used = replace(used, others=None)  # nobody counts the CPU of a database server, or of what runs elsewhere
     measured = Measured(
         measurement=measurement,
         seconds=recorder.seconds,
@@ -273,8 +295,10 @@ def measure(generator: Generator, measurement: Measurement) -> tuple[Measured, l
     return measured, recorder.intervals
 
 
-def begin_load(generator: Generator, measurement: Measurement, recorder: Recorder) -> Users | Arrivals:
+def begin_load(generator: Generator, measurement: Measurement, recorder: Recorder) -> Load:
     arm, level = measurement.arm, measurement.level
+    if isinstance(generator.project, Locustfile):
+        return LocustUsers(generator.project, generator.targets[arm.target], int(level.amount), recorder)
     attributes: dict[str, Any] = {
         "first_page_after": delays(generator, measurement),
         "query": arm.query,
@@ -286,8 +310,10 @@ def begin_load(generator: Generator, measurement: Measurement, recorder: Recorde
     }
     if arm.patience is not None:
         attributes |= {"network_timeout": arm.patience, "connection_timeout": arm.patience, "pause_after_failure": 0.0}
+    target = generator.targets[arm.target]
+    users = own.user_class(target, generator.project, **attributes) if generator.project else None
     environment = Environment(
-        user_classes=[user_class(generator.targets[arm.target], **attributes)],
+        user_classes=[users or user_class(target, **attributes)],
         parsed_options=Namespace(strategy=arm.strategy, **asdict(measurement.settings)),
     )
     if level.is_open:
@@ -295,11 +321,11 @@ def begin_load(generator: Generator, measurement: Measurement, recorder: Recorde
     return Users(environment, level.amount, recorder)
 
 
-def follow(generator: Generator, measurement: Measurement, load: Users | Arrivals, recorder: Recorder) -> None:
+def follow(generator: Generator, measurement: Measurement, load: Load, recorder: Recorder) -> None:
     """Wait for the pages that began before the window was closed, so that each counts with all that it takes."""
     load.stop()
     deadline = time.monotonic() + max(LONGEST_WAIT, LONGEST_DRAIN * measurement.drain)
-    while (out := recorder.out) and time.monotonic() < deadline:
+    while (out := recorder.out + load.unfinished) and time.monotonic() < deadline:
         generator.progress.say(f"{out} pages of the window have not ended")
         generator.pause(0.05)
 

@@ -3,37 +3,25 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 from urllib.request import ProxyHandler, build_opener
 
-from loadtests.errors import BadInput, LabDown
+from loadtests.errors import LabDown
 from loadtests.model.target import Target
 
 TIMEOUT = 10.0  # seconds
-NAME = re.compile(r"[a-z][a-z0-9-]*")
 _open = build_opener(ProxyHandler({})).open  # straight to the service, whatever proxy is configured
 
 
-def urls(text: str) -> dict[str, str]:
-    """Parse 'wsgi=http://wsgi:8000 asgi=http://asgi:8000' into URLs by name. Raises BadInput."""
-    found: dict[str, str] = {}
-    for word in text.split():
-        name, _, url = word.partition("=")
-        if not NAME.fullmatch(name) or urlsplit(url).scheme != "http" or not urlsplit(url).netloc:
-            raise BadInput(f"TARGETS must be words like wsgi=http://wsgi:8000; one is {word[:80]!r}")
-        found[name] = url.rstrip("/")
-    if not found:
-        raise BadInput("TARGETS is empty; compose.yaml sets it at the service locust")
-    return found
+def ask(name: str, url: str, paths_of_project: Collection[str] | None = None) -> Target:
+    """Ask a target what it is. Raises LabDown if it does not say, or is another.
 
-
-def ask(name: str, url: str) -> Target:
-    """Ask a target what it is. Raises LabDown if it does not say, or is another."""
+    `paths_of_project`: of a project of somebody's own, which has a path of the lab's beside these; None: of the lab.
+    """
     try:
-        identity = health(url)
+        identity = health(url) if paths_of_project is None else json.loads(fetch(url + own_identity(paths_of_project)))
         if identity["target"] != name:
             raise LabDown(
                 f"at {url} the target {name} should answer, and {str(identity['target'])[:80]!r} does. Stop what runs "
@@ -50,10 +38,30 @@ def ask(name: str, url: str) -> Target:
             pools=identity["pools"],
             identity=identity,
             metrics=metrics(url, identity),
-            api_metrics=api_metrics(identity["api"]),
+            api_metrics=api_metrics(identity["api"]) if identity["api"] else "",
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise LabDown(f"the target {name} at {url} does not answer as an aggregator: {error!r}") from error
+
+
+def elsewhere(name: str, url: str) -> Target:
+    """Return a target that the lab did not start: nothing is known of it but what its name declares."""
+    interface = name.partition("-")[0].upper()
+    identity = {"server": "started elsewhere", "variants": {}}
+    return Target(
+        name=name,
+        url=url,
+        interface=interface if interface in {"WSGI", "ASGI"} else "",
+        slots=None,
+        paths={"pages": "/"},
+        workers=1,
+        pools={},
+        identity=identity,
+    )
+
+
+def own_identity(paths_of_project: Collection[str]) -> str:
+    return f"/.lab/identity?{urlencode([('path', path) for path in paths_of_project])}"
 
 
 def health(url: str) -> Any:

@@ -13,6 +13,7 @@ from random import Random
 from typing import Any, cast
 
 import gevent
+from gevent.event import Event
 from gevent.pool import Group
 from geventhttpclient import client as http_client
 from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError
@@ -74,10 +75,16 @@ class PageUser(FastHttpUser):
     network_timeout = PATIENCE
     connection_timeout = PATIENCE
 
+    page_name = ""  # of the page that it asked for last, where a project has several
+    ready = 0  # users of the class that have nothing to do before their first page
+    all_ready = Event()  # for which they wait
+    all_ready.set()
     _asked: tuple[Any, ...] | None = None
     _current: Request
 
     def on_start(self) -> None:
+        type(self).ready += 1
+        self.all_ready.wait()
         gevent.sleep(next(self.first_page_after))
 
     @task
@@ -85,7 +92,7 @@ class PageUser(FastHttpUser):
         number = None if self.recorder is None else self.recorder.begin(time.perf_counter())
         fault = self.ask()
         if self.recorder is not None and number is not None:
-            self.recorder.end(number, fault)
+            self.recorder.end(number, fault, self.page_name)
         if fault:
             gevent.sleep(self.pause_after_failure)
         if self.think:
@@ -165,10 +172,23 @@ class Users:
 
     def __init__(self, environment: Environment, number: float, recorder: Recorder) -> None:
         self._number = int(number)
+        self._class = cast("type[PageUser]", environment.user_classes[0])
+        self._class.all_ready = Event()
         self._runner = environment.create_local_runner()
 
     def start(self) -> None:
         self._runner.start(self._number, spawn_rate=self._number)
+
+    def begin(self) -> None:
+        """Let all users ask for their first page: what they did before is not counted with it."""
+        self._class.all_ready.set()
+
+    unfinished = 0
+
+    @property
+    def starting(self) -> int:
+        """Return how many users are not ready to ask for their first page."""
+        return self._number - self._class.ready
 
     def stop(self) -> None:
         """Go on: whose page is still out would otherwise meet less load than everybody before."""
@@ -199,7 +219,12 @@ class Arrivals:
         """Return the seconds by which 99 % of the window's pages were sent after they were due, at the most."""
         return sorted(self._late)[math.ceil(0.99 * len(self._late)) - 1] if self._late else None
 
+    starting = unfinished = 0
+
     def start(self) -> None:
+        """Nobody has to be ready."""
+
+    def begin(self) -> None:
         self._schedule = gevent.spawn(self._arrive)
 
     def stop(self) -> None:
@@ -226,5 +251,6 @@ class Arrivals:
         if self._recorder.within(due):
             self._late.append(time.perf_counter() - due)
         user = self._idle.pop() if self._idle else self._user_class(self._environment)
-        self._recorder.end(page_number, user.ask())
+        fault = user.ask()
+        self._recorder.end(page_number, fault, user.page_name)
         self._idle.append(user)

@@ -245,6 +245,13 @@ class ComposeRuntime(runtime.Runtime):
         if starting.returncode:
             raise self._failure(services, said)
 
+    def run(self, service: str, command: Sequence[str]) -> None:
+        self._build([service])
+        words = [*self._compose, "run", "--rm", "--no-deps", "--no-TTY", service, *command]
+        self._started.add(service)  # until it has ended
+        run_long(words, shlex.join(command), self._environment)
+        self._started.discard(service)
+
     def ended(self) -> list[str]:
         return sorted(self._started - self._running())
 

@@ -12,7 +12,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -20,8 +20,9 @@ from typing import IO, NoReturn, cast
 
 from loadtests import ROOT, experiments
 from loadtests.errors import ExitCode, Interrupted, LabDown, LabError
-from loadtests.host import compose, lock, topology, variables
+from loadtests.host import compose, lock, own, topology, variables
 from loadtests.host.compose import ComposeRuntime, why_no_engine
+from loadtests.host.elsewhere import Elsewhere, ElsewhereRuntime
 from loadtests.host.processes import ProcessRuntime
 from loadtests.host.runtime import Runtime, without_password
 from loadtests.model import knobs
@@ -30,6 +31,7 @@ from loadtests.model.run_options import RunOptions
 from loadtests.model.service import GENERATOR
 from loadtests.results import folders, history, manifest
 
+Project = own.OwnProject | Elsewhere  # of somebody's own: what the lab serves, or what runs already
 RUNTIMES = ("auto", "docker", "process")
 LOOK = 5.0  # seconds between two looks at the services that the web UI needs
 NOHUP = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN  # as nohup(1) starts it: it outlives its terminal
@@ -57,8 +59,15 @@ class RunOutcome:
     folder: Path | None
 
 
-def measure(asked: Sequence[Experiment], options: RunOptions, runtime_name: str) -> list[RunOutcome]:
+def measure(
+    asked: Sequence[Experiment],
+    options: RunOptions,
+    runtime_name: str,
+    project: Project | None = None,
+) -> list[RunOutcome]:
     """Run each experiment, from nothing to its report; after an interrupt no other begins.
+
+    `project`: of somebody's own, which the experiment measures.
 
     Raises LabError when the first could not be measured; a later one that could not counts as invalid, so that what was
     measured is not lost.
@@ -68,11 +77,23 @@ def measure(asked: Sequence[Experiment], options: RunOptions, runtime_name: str)
     with lock.held("run", asked_for, clean_up) as held, signals_as_interrupts():
         folder = folders.new_folder(ordered[0].name)
         held.note(folder=str(folder))
-        runtime: Runtime = ComposeRuntime("run") if runtime_name == "docker" else ProcessRuntime(folder / "logs")
-        try:
-            return measure_each(ordered, options, folder, runtime, held)
-        finally:
-            take_down(runtime, held)
+        runtime = runtime_of(runtime_name, folder / "logs", project)
+        with ExitStack() as stack:
+            try:
+                if project:
+                    staged = stack.enter_context(project.staged(folder, runtime_name))
+                    held.note(scratch=staged.get("APP_SCRATCH", ""))
+                    ordered = [replace(experiment, deployment=staged) for experiment in ordered]
+                return measure_each(ordered, options, folder, runtime, held)
+            finally:
+                folders.drop_if_empty(folder)
+                take_down(runtime, held)
+
+
+def runtime_of(name: str, logs: Path, project: Project | None) -> Runtime:
+    if isinstance(project, Elsewhere):
+        return ElsewhereRuntime(logs, project.urls)
+    return ComposeRuntime("run") if name == "docker" else ProcessRuntime(logs)
 
 
 def measure_each(
@@ -94,8 +115,7 @@ def measure_each(
                 if experiment.deployment != prepared:
                     if prepared is not None:
                         runtime.down()
-                    runtime.prepare(experiment.deployment)
-                    held.note(project=runtime.project)
+                    deploy(experiment, runtime, held)
                     prepared = experiment.deployment
                 runtime.drop(not_kept(targets, experiment))
                 targets = experiment.targets
@@ -124,6 +144,15 @@ def measure_each(
     return outcomes
 
 
+def deploy(experiment: Experiment, runtime: Runtime, held: lock.Held) -> None:
+    """Prepare what the experiment needs, and set a project up. Raises LabDown."""
+    runtime.prepare(experiment.deployment)
+    held.note(project=runtime.project)
+    if setup := experiment.deployment.get(own.SETUP):
+        print(f"Setting the project up: {setup}", flush=True)
+        runtime.run(experiment.targets[0], ["python", "-m", "services.own.setup"])
+
+
 def take_down(runtime: Runtime, held: lock.Held) -> None:
     """Stop what the runtime started; where that fails say so, and leave the record for the next launcher."""
     with signals_ignored():
@@ -143,6 +172,8 @@ def clean_up(killed: lock.Facts) -> bool:
     except (LabError, OSError) as error:
         print(f"loadtests: {error}", file=sys.stderr, flush=True)
         return False
+    if scratch := killed.get("scratch"):
+        own.remove(Path(scratch))
     if (folder := Path(killed.get("folder") or "/nonexistent")).is_dir():
         compose.take_back(folder)
         folders.drop_if_empty(folder)
@@ -173,7 +204,8 @@ def measure_one(experiment: Experiment, options: RunOptions, runtime: Runtime, f
     if code != ExitCode.INTERRUPTED and not (folder / "report.html").exists():
         raise LabError(
             f"the load generator ended without a report (exit status {code}); its last words are above."
-            f"{folders.remains(folder)}"
+            f"{folders.remains(folder)}",
+            runtime.last_words(names[0]) if "APP_COPY" in experiment.deployment else "",
         )
     return code
 
@@ -183,7 +215,7 @@ def command(experiment: Experiment, options: RunOptions, runtime_name: str) -> s
     asked = replace(options, repeats=options.applied_to(experiment).repeats)
     knobs_of_pages = {knob.variable for knob in knobs.KNOBS}
     beside = [name for name in variables.of_runs(topology.text()) if name not in knobs_of_pages]
-    others = without_password({name: os.environ.get(name, "") for name in beside})
+    others = without_password({name: os.environ.get(name, "") for name in (*beside, *variables.OWN)})
     return typed("loadtest", {"EXPERIMENT": experiment.name, **asked.variables, "RUNTIME": runtime_name, **others})
 
 

@@ -11,6 +11,7 @@ import os
 import random
 import re
 import resource
+import shlex
 import signal
 import socket
 import subprocess
@@ -26,7 +27,7 @@ from typing import Any
 from loadtests import ROOT
 from loadtests.errors import LabDown
 from loadtests.host import runtime, topology
-from loadtests.host.shell import run_quiet
+from loadtests.host.shell import run_long, run_quiet
 from loadtests.model.service import GENERATOR, METRICS_PORT, PORT, Service
 
 PASSED_ON = ("TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -55,7 +56,7 @@ def on_loopback(services: Mapping[str, Service], ports: Mapping[str, Mapping[int
             command=[translate(word, ports[name]) for word in service.command],
             environment={
                 # Only an address that is listened on holds a port of its own; any other number means itself.
-                key: translate(value, ports[name] if "0.0.0.0" in value else {})  # noqa: S104
+                key: service.volumes.get(value) or translate(value, ports[name] if "0.0.0.0" in value else {})  # noqa: S104
                 for key, value in service.environment.items()
             },
             probe=[translate(word, ports[name]) for word in service.probe],
@@ -102,12 +103,14 @@ class ProcessRuntime(runtime.Runtime):
         self._logged: set[str] = set()
         self._ports: dict[str, dict[int, int]] = {}  # local ones, by service and by the port in its container
         self._holders: list[socket.socket] = []  # of ports that were chosen, until the lab is down
+        self._bin = Path(sys.executable).parent  # of the Python that serves a project of somebody's own
 
     def prepare(self, variables: Mapping[str, str] | None = None) -> None:
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         limit = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
         environment = {**os.environ, "LAB_RUNTIME": self.name, **(variables or {})}
+        self._bin = Path(environment.get("APP_BIN") or self._bin)
         services = topology.services(environment)
         runtime.refuse_shared_ports(runtime.port_variable(name) for name, service in services.items() if service.ports)
         published = {name: {port: self._local_port(name) for port in one.ports} for name, one in services.items()}
@@ -147,6 +150,9 @@ class ProcessRuntime(runtime.Runtime):
         for name in services:
             self._wait_until_healthy(name)
 
+    def run(self, service: str, command: Sequence[str]) -> None:
+        run_long(command, shlex.join(command), self._environment(self.services[service]), ROOT)
+
     def ended(self) -> list[str]:
         return [name for name, process in self._processes.items() if process.poll() is not None]
 
@@ -179,7 +185,7 @@ class ProcessRuntime(runtime.Runtime):
         """Return only what compose.yaml gives, as in a container: a stray variable must not change a server."""
         return {
             **{name: os.environ[name] for name in PASSED_ON if name in os.environ},
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}",
+            "PATH": f"{self._bin if service.volumes else Path(sys.executable).parent}{os.pathsep}{os.defpath}",
             "HOME": NOWHERE,
             "LC_ALL": "C.UTF-8",
             "PYTHONPATH": str(ROOT),

@@ -43,6 +43,9 @@ class Runtime(Protocol):
     def up(self, services: Sequence[str]) -> None:
         """Start the services and those that they need, as far as they do not run, and wait until they are healthy."""
 
+    def run(self, service: str, command: Sequence[str]) -> None:
+        """Run a command as the service, which does not run, to its end. Raises LabDown with its last lines."""
+
     def ended(self) -> list[str]:
         """Return those services that `up` started and that no longer run."""
 

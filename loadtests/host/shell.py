@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from loadtests.errors import LabDown
@@ -17,7 +18,9 @@ def run_quiet(command: Sequence[str], **options: Any) -> subprocess.CompletedPro
     return subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, **options)
 
 
-def run_long(command: Sequence[str], what: str, environment: Mapping[str, str] | None = None) -> None:
+def run_long(
+    command: Sequence[str], what: str, environment: Mapping[str, str] | None = None, folder: Path | None = None
+) -> None:
     """Show the command's latest line in place on a terminal. Raises LabDown with its last lines."""
     last: deque[str] = deque(maxlen=15)
     terminal = sys.stderr.isatty()
@@ -30,6 +33,7 @@ def run_long(command: Sequence[str], what: str, environment: Mapping[str, str] |
             text=True,
             errors="replace",
             env=environment,
+            cwd=folder,
         )
     except OSError as error:
         raise LabDown(f"{what} failed: {command[0]}: {error.strerror}") from error

@@ -58,6 +58,7 @@ def service(name: str, described: Mapping[str, Any], variables: Mapping[str, str
         depends_on=required(described.get("depends_on", {})),
         cpus=interpolate(str(described["cpus"]), variables) if "cpus" in described else None,
         comes_first="cpu_shares" in described,
+        volumes={inside: here for here, inside in map(volume, words(described.get("volumes", ())))},
     )
 
 
@@ -78,6 +79,12 @@ def interpolate(value: str, variables: Mapping[str, str]) -> str:
 def container_port(port: str | Mapping[str, Any]) -> int:
     """Return the container's port from either way in which Compose lets a published port be written."""
     return int(port.rpartition(":")[2] if isinstance(port, str) else port["target"])
+
+
+def volume(text: str) -> tuple[str, str]:
+    """Return a path of this machine and the one that it has in a container, of a volume as `here:inside:ro`."""
+    here, inside, *_ = text.split(":")
+    return here, inside
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +112,8 @@ def load(file: Path) -> Any:
     def instead(loader: Loader, node: Any) -> Instead:
         if isinstance(node, yaml.SequenceNode):
             return Instead(loader.construct_sequence(node, deep=True))
+        if isinstance(node, yaml.MappingNode):
+            return Instead(loader.construct_mapping(node, deep=True))
         return Instead(None)
 
     Loader.add_constructor("!override", instead)

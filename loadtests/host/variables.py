@@ -23,14 +23,15 @@ OF_OTHERS = re.compile(r"\.?SHELL(FLAGS)?|MAKE|COMPOSE_\w+|DOCKER_\w+")  # of ma
 
 # And the knobs, which are compose.yaml's.
 LOAD = ("EXPERIMENT", "USERS", "THINK", "RATE", "ARRIVALS", "REPEATS", "QUICK")
-OPTIONS = (*LOAD, "RUNTIME", "A", "B")
+OWN = ("APP", "PAGES", "LOCUSTFILE", "APP_ENV", "TARGETS", "REMOTE")  # beside compose/own.yaml's
+OPTIONS = (*LOAD, *OWN, "RUNTIME", "A", "B")
 EVERYWHERE = ("PYTHON", "VENV", "RESULTS", "DOCKER")  # read by every command, or by make
 BEFORE_DOTENV = ("PYTHON", "VENV")  # they decide what reads the file
-SET_BY_THE_LAB = ("LAB_RUNTIME", "PULL_POLICY")
+SET_BY_THE_LAB = ("LAB_RUNTIME", "PULL_POLICY", "APP_COPY", "APP_VARIABLES", "APP_PACKAGES", "APP_TARGET")
 WEB_UI = ("STRATEGY", "SAVE_TO", "TRUSTED_ORIGINS", LOGIN)  # compose.yaml's, but of no run
 LIMITS = ("_CPUS", "_MEMORY")  # how the names of the variables end that only containers are held to
 SHORTEST = 6  # letters; another program's USER or LANG is one letter from USERS and HANG
-OTHERS = {"DATABASE_URI"}  # one letter from a variable of the lab, and often set for another program
+OTHERS = {"DATABASE_URI", "TARGET"}  # one letter from a variable of the lab, and often set for another program
 
 ASSIGNMENT = re.compile(
     r"""

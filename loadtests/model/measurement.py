@@ -59,12 +59,14 @@ def whole_turns(seconds: float, turn: float) -> float:
 class Page(NamedTuple):
     """A page in the log of a measurement.
 
-    `began` in seconds since the window was opened, negative before it; `took` in seconds; `fault`: why it is not whole.
+    `began` in seconds since the window was opened, negative before it; `took` in seconds; `fault`: why it is not whole;
+    `name`: of a project's page.
     """
 
     began: float
     took: float
     fault: str | None
+    name: str = ""
 
     @property
     def ended(self) -> float:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 GENERATOR = "locust"
 PORT, METRICS_PORT = 8000, 9000  # at which a service answers in its container, and reports what it does
@@ -24,3 +25,4 @@ class Service:
     depends_on: list[str]
     cpus: str | None  # cores; a local process is not held to them
     comes_first: bool = False  # where it and others want a core
+    volumes: Mapping[str, str] = field(default_factory=dict)  # paths of this machine, by those that they have inside

@@ -38,6 +38,7 @@ class StepSummary(TypedDict):
     cpu_beside: NotRequired[float | None]
     machine: NotRequired[Mapping[str, Any] | None]  # fields of analysis.machine.Machine
     limited_by: NotRequired[str | None]
+    by_page: NotRequired[Sequence[Mapping[str, Any]]]  # the fields of analysis.statistics.PageFigures
     second: NotRequired[float]
 
 

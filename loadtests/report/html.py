@@ -29,6 +29,7 @@ def render(summary: Summary) -> str:
         arm_name=arm_name,
         pages_failed=any(step["failures"] for arm in summary["arms"] for step in arm["steps"]),
         several_workers=any(by_worker(step) for arm in summary["arms"] for step in arm["steps"]),
+        several_pages=any(len(step.get("by_page", ())) > 1 for arm in summary["arms"] for step in arm["steps"]),
         by_worker=by_worker,
         plots=[
             {

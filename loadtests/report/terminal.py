@@ -105,6 +105,15 @@ COLUMNS = (
 )
 
 
+PAGE_TIMES = ("p50", "p95", "p99")
+PAGE_COLUMNS = (
+    Column("page at the highest load"),
+    Column("arm"),
+    Column("pages", right=True),
+    *(Column(name, right=True) for name in PAGE_TIMES),
+)
+
+
 def table(summary: Summary) -> Table:
     """Return the table of a run, which fits into 80 columns."""
     return Table(COLUMNS, [cells(arm, step) for arm in summary["arms"] for step in arm["steps"]])
@@ -124,6 +133,22 @@ def cells(arm: ArmSummary, step: StepSummary) -> list[str]:
     ]
 
 
+def pages(summary: Summary) -> Table | None:
+    """Return the table of the single pages at each arm's highest step; None where there is but one page."""
+    rows = [
+        [
+            page["name"],
+            arm["target"],
+            str(page["pages"]),
+            *(duration(page["response_time"][name]) for name in PAGE_TIMES),
+        ]
+        for arm in summary["arms"]
+        for page in (arm["steps"][-1].get("by_page", ()) if arm["steps"] else ())
+    ]
+    several = len({row[0] for row in rows}) > 1
+    return Table(PAGE_COLUMNS, sorted(rows, key=lambda row: row[0])) if several else None
+
+
 def plus_minus(value: float, interval: Sequence[float] | None) -> str:
     """Return the value with the wider side of its 95 % interval."""
     if interval is None:
@@ -135,6 +160,9 @@ def show(summary: Summary, console: Console) -> None:
     console.print()
     table(summary).print(console)
     console.print()
+    if by_page := pages(summary):
+        by_page.print(console)
+        console.print()
     status = summary["verdict"]["status"]
     console.print(Text(status.upper(), style=STYLES[status]))
     console.print(Text(summary["verdict"]["sentence"]))

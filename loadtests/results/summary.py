@@ -246,6 +246,7 @@ def step_of(step: LevelFigures, predicted: Prediction | None, apart: Gap | None)
         "inside": {**asdict(step.inside), "workers": [asdict(worker) for worker in step.inside.workers]},
         "predicted": predicted_of(predicted),
         "limited_by": limited_by(apart, predicted),
+        "by_page": [asdict(page) for page in step.by_page],
     }
 
 

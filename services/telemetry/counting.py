@@ -40,7 +40,7 @@ class CountedAnswer:
 
     def __init__(self, answer: Any) -> None:
         self._answer = answer
-        self._whole = not answer.streaming
+        self._whole = not getattr(answer, "streaming", True)  # where it is not Django's own, it tells by its end
 
     def __iter__(self) -> Iterator[bytes]:
         yield from self._answer
@@ -48,7 +48,8 @@ class CountedAnswer:
 
     def close(self) -> None:
         try:
-            self._answer.close()
+            if close := getattr(self._answer, "close", None):
+                close()
         finally:
             PAGES.end()
             (FINISHED if self._whole else CANCELLED).inc()

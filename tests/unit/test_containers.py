@@ -43,7 +43,7 @@ def test_what_runs_is_the_code_that_is_there_and_no_other_projects(service: str)
     assert described["pull_policy"] == "${PULL_POLICY:-build}"
     assert described["image"].startswith("${COMPOSE_PROJECT_NAME}-")
     assert described["build"]["context"] in {".", ".."}
-    assert f" AS {described['build']['target']}\n" in DOCKERFILE
+    assert f" AS {topology.interpolate(described['build']['target'], {})}\n" in DOCKERFILE
     assert "name" not in COMPOSE, "the project is called as its folder"
 
 

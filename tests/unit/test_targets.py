@@ -7,8 +7,8 @@ import pytest
 
 from loadtests.errors import BadInput, LabDown
 from loadtests.generator import targets
-from loadtests.generator.targets import urls
 from loadtests.host import topology
+from loadtests.model.addresses import urls
 from loadtests.model.service import GENERATOR
 
 IDENTITY: dict[str, Any] = {

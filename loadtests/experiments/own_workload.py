@@ -1,0 +1,80 @@
+"""WSGI or ASGI, for the pages of a project of our own?
+
+The project is served twice, by gunicorn under WSGI and by uvicorn under ASGI, with the lab's limits. Its users ask for
+the pages that pages.toml describes, one after the other, and an answer counts if it passes the page's check.
+
+Predict: what a page takes is measured with one user. From then on a page under WSGI holds one of workers × threads
+slots for so long, and each page takes its CPU under both; whichever ends first limits the project.
+
+You will see the same response time under both servers for one user. With more users one of them may level off: at its
+slots, at the CPU of a core, or at something that the lab does not know, as a lock or a database, which it says.
+
+In your project: if both serve the same, choose what you know how to run. If slots are what limits WSGI, more threads
+may be all that is needed; if it is CPU, more workers, under either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from loadtests.analysis import noise
+from loadtests.experiments.judging import expected, highest, how_long, ratio_interval, times_as_many
+from loadtests.model.experiment import Arm, Experiment, Judgement, Point, Quick
+from loadtests.model.load_level import users
+from loadtests.model.units import digits
+
+BREAKS = dict.fromkeys(
+    ("calls", "physical minimum"), "the pages are a project's own, and nobody knows which calls they make"
+)
+# A page waits once, for what it took with one user; the generator fills that in when it has measured it.
+NO_CALLS = {"fan_out": 1, "latency": 0, "jitter": 0, "latency_p99": 0, "correlated": 0, "fail": 0, "work": 0}
+ARMS = tuple(Arm(target, "pages", knobs=NO_CALLS, breaks=BREAKS) for target in ("wsgi-own", "asgi-own"))
+UNKNOWN = "nothing is known of a deployment that the lab did not start"
+UNSEEN = dict.fromkeys((*BREAKS, "pages"), UNKNOWN)
+LIMITS = {
+    "users": "nothing at this load",
+    "arrivals": "nothing at this load",
+    "cpu": "CPU",
+}
+
+
+def judge(points: Sequence[Point]) -> Judgement:
+    top = highest(points)
+    served = [f"{point.arm.target} served {digits(point.goodput)} pages/s ({how_long(point)})" for point in top]
+    figures = f"at {top[0].level.name} {' and '.join(served)}"
+    known = [f"{limit(point)} for {point.arm.target}" for point in top if point.predicted]
+    limits = f"What limits them: {', '.join(known)}." if known else "What limits them is not known."
+    less, more = min(top, key=goodput), max(top, key=goodput)
+    if len(top) == 1:
+        return Judgement(confirmed=True, sentence=f"{figures[0].upper()}{figures[1:]}. {limits}")
+    sure = ratio_interval(more, less)
+    if noise.no_difference(less.goodputs, more.goodputs, less.noise_floor) or (sure and sure[0] <= 1):
+        return Judgement(confirmed=True, sentence=f"No difference: {figures}. {limits}")
+    ahead = f"{more.arm.target} serves more: {figures}, {times_as_many(more, less)}"
+    return Judgement(confirmed=True, sentence=f"{ahead}. {limits}")
+
+
+def goodput(point: Point) -> float:
+    return point.goodput
+
+
+def limit(point: Point) -> str:
+    bottleneck = expected(point).bottleneck
+    return f"{point.slots} slots" if bottleneck == "slots" else LIMITS.get(bottleneck, bottleneck)
+
+
+def elsewhere(names: Iterable[str]) -> Experiment:
+    """Return the experiment for deployments that the lab did not start, of which it sees the answers alone."""
+    arms = (Arm(name, "pages", knobs=NO_CALLS, breaks=UNSEEN, unknown=UNKNOWN) for name in names)
+    return replace(OWN_WORKLOAD, arms=tuple(arms))
+
+
+OWN_WORKLOAD = Experiment(
+    name="own-workload",
+    arms=ARMS,
+    levels=users(1, 10, 50, 100),
+    knobs=NO_CALLS,
+    quick=Quick(levels=users(1, 10, 50), knobs={}),
+    judge=judge,
+)

@@ -1,0 +1,243 @@
+"""Users of somebody's own project, and what its pages take when one user asks for them."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from http.cookiejar import DefaultCookiePolicy
+from http.cookies import CookieError, SimpleCookie
+from pathlib import Path
+from statistics import mean, median
+from typing import Any
+
+from locust.env import Environment
+
+from loadtests.analysis.readings import grown
+from loadtests.errors import BadInput
+from loadtests.generator import locust_users, sampler
+from loadtests.generator.locust_users import Locustfile
+from loadtests.generator.users import PageUser, broken
+from loadtests.model import knobs, workload
+from loadtests.model.experiment import Experiment
+from loadtests.model.load_level import shaped
+from loadtests.model.target import Target
+from loadtests.model.workload import OwnPage, Workload
+
+Project = Workload | Locustfile  # what users of somebody's own project do
+PAGES = "pages.toml"  # in the run's folder
+SETS_COOKIE = "set-cookie"
+CSRF_COOKIE = "csrftoken"
+FIRST_PAGES, FIRST_SECONDS = 5, 4.0  # of each page that is asked for before the load: so many, for so long
+CHEAPER = 3.0  # times that a page may be slower than the next ones, before it is said
+
+
+class OwnUser(PageUser):
+    """Asks for the pages of a project, each as often as its weight says; logs in first where there is a setup.
+
+    Cookies are kept whatever domain and protocol they are for: the load comes by another address than the project's.
+    """
+
+    abstract = True
+    workload: Workload
+    host_header = ""
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        self._cookies: dict[str, str] = {}
+        self._unready: str | None = "it was not set up"
+        self.client.cookiejar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+
+    def on_start(self) -> None:
+        self.set_up()
+        super().on_start()
+
+    def set_up(self) -> None:
+        """Do what a user does once. Where it fails each of the user's pages fails for that reason."""
+        faults = ((page.name, self.ask_for(page)) for page in self.workload.setup)
+        self._unready = next((f"setup {name}: {fault}" for name, fault in faults if fault), None)
+
+    def ask(self) -> str | None:
+        page = self.workload.one(self.random)
+        self.page_name = page.name
+        return self._unready or self.ask_for(page)
+
+    def ask_for(self, page: OwnPage) -> str | None:
+        """Ask for this page; return why the answer is not whole, or None."""
+        path, headers, body = page.filled(self.random, self._cookies.get(CSRF_COOKIE, ""))
+        if self._cookies:
+            headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
+        with self.client.request(
+            page.method,
+            self.target.url + path,
+            name=f"{self.target.name}: {page.name}",
+            headers={"Host": self.host_header, **headers},
+            data=body or None,
+            catch_response=True,
+            allow_redirects=False,  # a page is one request; where it leads to is another
+        ) as response:
+            error, content = response.request_meta["exception"], response.content or b""
+            fault = broken(error) or page.check.fault(response.status_code, content)
+            if fault:
+                response.failure(fault)
+            else:
+                response.success()  # also where another status than 200 was asked for
+        self._keep_cookies(response.headers)
+        return fault
+
+    def _keep_cookies(self, headers: Any) -> None:
+        for line in headers.getlist(SETS_COOKIE) if headers and SETS_COOKIE in headers else ():
+            try:
+                cookies = SimpleCookie(line)
+            except CookieError:
+                continue
+            for name, cookie in cookies.items():
+                if cookie.value and cookie["max-age"] != "0":
+                    self._cookies[name] = cookie.coded_value
+                else:
+                    self._cookies.pop(name, None)
+
+
+@dataclass(frozen=True)
+class Alone:
+    """What pages take when one user asks for them. Seconds: `wait` without its CPU, and `cpu`, means by weight."""
+
+    wait: float
+    cpu: float
+    findings: tuple[str, ...]
+
+
+def project_in(folder: Path) -> Project | None:
+    """Return what users of a project do, as the run's folder has it; None for the lab's own pages. Raises BadInput."""
+    pages = folder / PAGES
+    return workload.of_file(pages.read_bytes(), PAGES) if pages.exists() else locust_users.read(folder)
+
+
+def measured_alone(
+    experiment: Experiment, targets: Mapping[str, Target], project: Project
+) -> tuple[Experiment, list[str]]:
+    """Return the experiment with what a page of each arm takes for one user, and what a reader should know of it.
+
+    Raises BadInput where a page is not whole.
+    """
+    notes = [*facts(targets)]
+    arms, thinks = [], []
+    for arm in experiment.arms:
+        target = targets[arm.target]
+        if isinstance(project, Workload):
+            taken = alone(target, project)
+            notes += taken.findings
+            arms.append(replace(arm, knobs={**arm.knobs, "latency": taken.wait}))
+        else:
+            wait, think = alone_in_locust(target, project)
+            thinks.append(think)
+            breaks = {**arm.breaks, **dict.fromkeys(("pages", "users"), "Locust's users say what has ended alone")}
+            arms.append(replace(arm, knobs={**arm.knobs, "latency": wait}, breaks=breaks))
+    if isinstance(project, Locustfile):
+        if any(level.is_open for level in experiment.levels):
+            raise BadInput("RATE has no users, and LOCUSTFILE describes users: set USERS=")
+        experiment = replace(experiment, levels=shaped(experiment.levels, round(mean(thinks), 2), ""))
+    return replace(experiment, arms=tuple(arms)), notes
+
+
+def alone_in_locust(target: Target, file: Locustfile) -> tuple[float, float]:
+    """Return the seconds that a request of one user waits without its CPU, and that the user waits between two."""
+    before = sampler.read(target.metrics)
+    took, think, number = locust_users.watch_one(file, target)
+    cpu = (grown(before, sampler.read(target.metrics), "lab_cpu_seconds_total") or 0.0) / number
+    return max(0.0, took - cpu), think
+
+
+def facts(targets: Mapping[str, Target]) -> Iterator[str]:
+    """Say what the project is, as far as it decides under which interface it does well."""
+    project = next(iter(targets.values())).identity.get("project")
+    if project is None:
+        yield (
+            "The lab did not start these deployments. So slots, CPU, memory and pages in flight are not known, nothing "
+            "is predicted, and the checks that need them were not made."
+        )
+        return
+    views = ", ".join(f"{path} {kind}" for path, kind in project["views"].items() if kind != "none")
+    yield f"Views: {views or 'none of these paths is known'}."
+    if project["sync_middleware"] and "async" in project["views"].values():
+        yield (
+            f"Under ASGI each page is handed to a thread, because of middleware that is sync alone: "
+            f"{', '.join(project['sync_middleware'])}."
+        )
+    if project["debug"]:
+        yield "DEBUG is True: Django remembers each query and is slower. Set it to False to measure what you deploy."
+
+
+def user_class(target: Target, workload: Workload, **attributes: Any) -> type[OwnUser]:
+    """Return a class of users of the project that this target serves. They ask for APP_HOST."""
+    host = os.environ["APP_HOST"]
+    attributes |= {"target": target, "host": target.url, "workload": workload, "host_header": host, "abstract": False}
+    return type(f"{target.name.capitalize()}User", (OwnUser,), attributes)
+
+
+def alone(target: Target, workload: Workload) -> Alone:
+    """Ask for each page a few times, one after the other. Raises BadInput where one of them is not whole."""
+    user = user_class(target, workload)(Environment())
+    user.set_up()
+    if user._unready:  # noqa: SLF001
+        raise BadInput(f"{target.name}: {user._unready}. {hint(target, user._unready)}")  # noqa: SLF001
+    times: dict[str, list[float]] = {}
+    before = sampler.read(target.metrics)
+    for page in workload.pages:
+        times[page.name] = list(seconds_of(user, page, target))
+    after = sampler.read(target.metrics)
+    number = sum(map(len, times.values()))
+    cpu = (grown(before, after, "lab_cpu_seconds_total") or 0.0) / number
+    weights = {page.name: page.weight for page in workload.pages}
+    usual = {name: median(each[1:] or each) for name, each in times.items()}
+    took = sum(weights[name] * seconds for name, seconds in usual.items()) / sum(weights.values())
+    longest = next(knob.maximum for knob in knobs.KNOBS if knob.name == "latency")
+    if took > longest:
+        raise BadInput(
+            f"{target.name}: a page takes {took:.1f} s when one user asks for it; up to {longest:g} s can be measured"
+        )
+    return Alone(max(0.0, took - cpu), cpu, tuple(findings(target.name, times)))
+
+
+def seconds_of(user: OwnUser, page: OwnPage, target: Target) -> Iterator[float]:
+    """Yield the seconds that the page takes, a few times. Raises BadInput where it is not whole."""
+    begun = time.perf_counter()
+    for _ in range(FIRST_PAGES):
+        asked = time.perf_counter()
+        if fault := user.ask_for(page):
+            raise BadInput(
+                f"the page {page.name} of {target.name} is not whole when one user asks for it: {fault}. "
+                f"{hint(target, fault)}"
+            )
+        yield time.perf_counter() - asked
+        if time.perf_counter() - begun > FIRST_SECONDS:
+            return
+
+
+def findings(target: str, times: Mapping[str, list[float]]) -> Iterator[str]:
+    for name, (first, *others) in times.items():
+        if others and first > CHEAPER * mean(others) and first - mean(others) > 0.05:
+            yield (
+                f"{target}: the first {name} took {first:.2g} s and the next ones {mean(others):.2g} s. If a cache "
+                "answers them, the load measures the cache: give the path {placeholders} with values that differ."
+            )
+
+
+def hint(target: Target, fault: str) -> str:
+    """Return what may help, from what the project says of itself."""
+    project = target.identity.get("project", {})
+    if "status 400" in fault and not project.get("debug"):
+        return f"ALLOWED_HOSTS is {project.get('allowed_hosts')}: set APP_HOST= to a host that it holds."
+    if "status 301" in fault or "status 302" in fault:
+        return (
+            "It leads elsewhere. To a login: log in by [[setup]]. To https://: set SECURE_SSL_REDIRECT to False by a "
+            "variable of the project (APP_ENV), or send the header that SECURE_PROXY_SSL_HEADER names."
+        )
+    if "status 403" in fault:
+        return (
+            'A form needs the token of its cookie: ask for a page first in [[setup]], and send X-CSRFToken = "{csrf}".'
+        )
+    if "status 5" in fault:
+        return "The service's log in the run's folder says why."
+    return "Correct the page, or its check."

@@ -1,0 +1,278 @@
+"""A project of somebody's own: what is asked for, checked, and the copy of it that the lab serves.
+
+The project itself is never written to. Its packages are installed into an image layer, or into a virtual environment
+beside the lab's, which is kept for the next run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import stat
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from loadtests import ROOT
+from loadtests.errors import BadInput, LabDown
+from loadtests.host import variables, virtualenv
+from loadtests.host.shell import run_long
+from loadtests.model import workload
+
+PAGES, LOCUSTFILE, SETUP = "pages.toml", "locustfile.py", "APP_SETUP"
+NOT_COPIED = (".git", ".hg", ".venv", "venv", "node_modules", "__pycache__", ".mypy_cache", ".pytest_cache", ".tox")
+MOST_FILES, MOST_BYTES = 50_000, 2 * 2**30
+REQUIREMENTS = "requirements.txt"
+NAMES = re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?")
+LEAST = '[[page]]\npath = "/"\ncheck = { contains = "Welcome" }'
+HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:\d{1,5})?")
+
+
+@dataclass(frozen=True)
+class OwnProject:
+    """What somebody asks to be measured.
+
+    `load`: the file that says what users do, and the `name` that it has in the run's folder. `packages`: the files of
+    its requirements, None where it names none.
+    """
+
+    folder: Path
+    load: Path
+    name: str
+    environment: Mapping[str, str]
+    setup: str
+    packages: Mapping[str, bytes] | None
+
+    @property
+    def fingerprint(self) -> str:
+        """Return what changes with its packages, the lab's servers and the Python that they are installed for."""
+        serving = (ROOT / "requirements" / "serve.txt").read_bytes()
+        own = (name.encode() + content for name, content in sorted((self.packages or {}).items()))
+        parts = (sys.version.encode(), serving, *own)
+        return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
+
+    @contextmanager
+    def staged(self, folder: Path, runtime: str) -> Iterator[dict[str, str]]:
+        """Put a copy of the project where the runtime serves it, and its pages into the run's folder, until the end.
+
+        Yields the variables of compose.yaml that say where. Raises LabError.
+        """
+        copy_load(self.load, folder / self.name)
+        scratch = Path(tempfile.mkdtemp(prefix="lab-own-"))
+        try:
+            try:
+                variables = {"APP_SCRATCH": str(scratch), **stage(self, scratch)}
+            except OSError as error:
+                raise LabDown(f"the project could not be copied: {error}") from error
+            if self.setup:
+                variables[SETUP] = self.setup
+            if runtime == "process":
+                variables["APP_BIN"] = str(python_of(self, variables))
+            yield variables
+        finally:
+            remove(scratch)
+
+
+def asked(environment: Mapping[str, str]) -> OwnProject | None:
+    """Return the project that APP names, with all that can be known without starting it; None without APP.
+
+    Raises BadInput.
+    """
+    if not (app := environment.get("APP")):
+        return None
+    folder = Path(app).expanduser().absolute()
+    if not folder.is_dir():
+        raise BadInput(f"APP must be the folder of a Django project, the one that holds manage.py; {folder} is none")
+    for name in ("SETTINGS", "WSGI_APP", "ASGI_APP"):
+        if (value := environment.get(name)) and not NAMES.fullmatch(value):
+            raise BadInput(f"{name} must be a name that Python imports, as in shop.settings; it is {value[:80]!r}")
+    if (host := environment.get("APP_HOST")) and not HOST.fullmatch(host):
+        raise BadInput(f"APP_HOST must be a host name, as in shop.example; it is {host[:80]!r}")
+    if not environment.get("SETTINGS") and not (folder / "manage.py").is_file():
+        raise BadInput(
+            f"{folder} has no manage.py to learn the settings from: set SETTINGS=shop.settings, and APP to the folder "
+            "from which that can be imported"
+        )
+    load, name = load_of(environment, folder)
+    return OwnProject(
+        folder,
+        load,
+        name,
+        own_environment(environment.get("APP_ENV", ""), folder),
+        environment.get(SETUP, ""),
+        packages(folder),
+    )
+
+
+def load_of(environment: Mapping[str, str], folder: Path) -> tuple[Path, str]:
+    """Return the file that says what users do, from here or else from the folder, and its name in a run's folder.
+
+    Raises BadInput.
+    """
+    kind, usual = ("LOCUSTFILE", LOCUSTFILE) if environment.get("LOCUSTFILE") else ("PAGES", PAGES)
+    if kind == "LOCUSTFILE" and environment.get("PAGES"):
+        raise BadInput("PAGES and LOCUSTFILE exclude each other: both say what users do")
+    name = environment.get(kind) or usual
+    if (file := existing(name, folder)) is None:
+        least = "" if kind == "LOCUSTFILE" else f". The least that it may hold:\n\n{LEAST}"
+        raise BadInput(
+            f"{kind} must be a file that says which pages users ask for, and {name[:200]} is neither here nor in "
+            f"{folder.absolute()}{least}"
+        )
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(workload.LARGEST_FILE + 1)
+    except OSError as error:
+        raise BadInput(f"{kind} must be a file that can be read; {file}: {error.strerror}") from error
+    if kind == "PAGES":
+        workload.of_file(content, file.name)
+    return file, usual
+
+
+def copy_load(file: Path, to: Path) -> None:
+    """Put the file into the run's folder, where the load generator reads it. Raises LabDown."""
+    try:
+        shutil.copyfile(file, to)
+    except OSError as error:
+        raise LabDown(f"{file} could not be copied: {error}") from error
+
+
+def own_environment(name: str, folder: Path) -> dict[str, str]:
+    """Return the variables that the file APP_ENV sets, for the project alone. Raises BadInput."""
+    if not name:
+        return {}
+    if (file := existing(name, folder)) is None:
+        raise BadInput(f"APP_ENV must be a file of NAME=value lines; {name[:200]} is neither here nor in {folder}")
+    try:
+        return variables.read_dotenv(file.read_text(encoding="utf-8"), {})
+    except (OSError, UnicodeDecodeError, BadInput) as error:
+        raise BadInput(f"APP_ENV, {file}: {error}".replace(".env, line", "line")) from error
+
+
+def existing(name: str, folder: Path) -> Path | None:
+    """Return the file as it is named from here, or else from the project's folder; None if neither is there."""
+    candidates = (Path(name).expanduser().absolute(), folder / name)
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def packages(folder: Path) -> dict[str, bytes] | None:
+    """Return the files that say what the project needs, by name, with requirements.txt among them. Raises BadInput."""
+    if (folder / REQUIREMENTS).is_file():
+        files = [*folder.glob("*.txt"), *folder.glob("requirements/*.txt")]
+        return {str(path.relative_to(folder)): path.read_bytes() for path in files if path.stat().st_size < 2**20}
+    if not (folder / "pyproject.toml").is_file():
+        return None
+    try:
+        content = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
+        project: Mapping[str, Any] = content.get("project", {})
+        pinned = locked(folder / "uv.lock")
+    except (OSError, ValueError) as error:
+        raise BadInput(f"the project's packages cannot be read: {error}") from error
+    if "dependencies" not in project:
+        raise BadInput(
+            f"{folder / 'pyproject.toml'} has no dependencies under [project]. Write a {REQUIREMENTS} beside it (a "
+            "lock's own tool exports one)."
+        )
+    lines = [str(line) for line in project["dependencies"]]
+    return {REQUIREMENTS: text("-c constraints.txt", *lines), "constraints.txt": text(*pinned)}
+
+
+def locked(lock: Path) -> list[str]:
+    """Return the versions that a uv.lock pins; none without one. Raises ValueError, OSError."""
+    if not lock.is_file():
+        return []
+    entries = tomllib.loads(lock.read_text(encoding="utf-8")).get("package", [])
+    versions: dict[str, set[str]] = {}
+    for entry in entries:
+        if "registry" in entry.get("source", {}):
+            versions.setdefault(entry["name"], set()).add(entry["version"])
+    return [f"{name}=={min(pins)}" for name, pins in versions.items() if len(pins) == 1]
+
+
+def text(*lines: str) -> bytes:
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def stage(own: OwnProject, scratch: Path) -> dict[str, str]:
+    """Copy the project and its requirements below `scratch`; return the variables of compose.yaml that name them.
+
+    Raises BadInput, OSError.
+    """
+    copy = scratch / "app"
+    refuse_large(own.folder)
+    shutil.copytree(own.folder, copy, symlinks=True, ignore=left_out)
+    for path in (copy, *copy.rglob("*")):  # no container of the lab runs as this user
+        if not path.is_symlink():
+            path.chmod(path.stat().st_mode | 0o666 | (0o111 if path.is_dir() else 0))
+    variables_file = scratch / "variables.json"
+    variables_file.write_text(json.dumps(own.environment), encoding="utf-8")
+    variables_file.chmod(0o644)  # for the containers' user; the folder is this user's alone
+    staged = {"APP_COPY": str(copy), "APP_VARIABLES": str(variables_file)}
+    if own.packages is not None:
+        folder = scratch / "packages"
+        for name, content in own.packages.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        staged |= {"APP_PACKAGES": str(folder), "APP_TARGET": "own"}
+    return staged
+
+
+def left_out(folder: str, names: Sequence[str]) -> set[str]:
+    """Return which names of a folder are not copied: what no server needs, and sockets and pipes."""
+    modes = {name: os.lstat(os.path.join(folder, name)).st_mode for name in names}  # noqa: PTH118  # as copytree names it
+    copied = {name for name, mode in modes.items() if stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode)}
+    return {name for name in names if name in NOT_COPIED or name not in copied}
+
+
+def refuse_large(folder: Path) -> None:
+    """Raise BadInput for a folder that is too large to be copied."""
+    files = size = 0
+    for at, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name not in NOT_COPIED]
+        files += len(names)
+        for name in names:
+            status = os.lstat(os.path.join(at, name))  # noqa: PTH118  # of many thousand files
+            size += status.st_size if stat.S_ISREG(status.st_mode) else 0
+        if files > MOST_FILES or size > MOST_BYTES:
+            raise BadInput(
+                f"APP must be a folder of at most {MOST_FILES:,} files and {MOST_BYTES // 2**30} GB, since the lab "
+                f"serves a copy of it; {folder} has more. Name the folder that holds manage.py and the code alone."
+            )
+
+
+def remove(scratch: Path) -> None:
+    """Remove what was staged; never follows a link out of it."""
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+def python_of(own: OwnProject, staged: Mapping[str, str]) -> Path:
+    """Return the folder of the Python that serves the project as processes, with its packages. Raises LabDown."""
+    if own.packages is None:
+        return virtualenv.PYTHON.parent
+    folder = virtualenv.FOLDER.with_name(f"{virtualenv.FOLDER.name}-own-{own.fingerprint}")
+    stamp, python = folder / "installed", folder / "bin" / "python"
+    if not stamp.is_file():
+        print(f"Installing the project's packages into {folder.name} (once) …", file=sys.stderr, flush=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        for words in commands(python, folder, Path(staged["APP_PACKAGES"]) / REQUIREMENTS):
+            run_long(words, "installing the project's packages", virtualenv.environment())
+        stamp.touch()
+    return python.parent
+
+
+def commands(python: Path, folder: Path, requirements: Path) -> Iterable[list[str]]:
+    """Yield what makes the virtual environment: the project's packages, and then the servers in the lab's versions."""
+    system = getattr(sys, "_base_executable", sys.executable)
+    yield [system, "-I", "-m", "venv", str(folder)]
+    pip = [str(python), "-I", "-m", "pip", "install", "--disable-pip-version-check"]
+    yield [*pip, "-r", str(requirements)]
+    yield [*pip, "--require-hashes", "-r", str(ROOT / "requirements" / "serve.txt")]

@@ -1,0 +1,149 @@
+"""Somebody's own Django project, as it is: where it lies, its settings, its applications, and what decides its speed.
+
+The project may have a package called `services`, as the lab has: before it is loaded the lab's modules give up their
+names. What the lab needs of them it has imported by then.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import os
+import platform
+import re
+import sys
+import traceback
+from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from services import env
+from services.telemetry import counters
+
+APPLICATION = env.optional("LAB_APPLICATION")
+WORKERS = env.whole("WORKERS", 1, 64)
+THREADS = env.whole("THREADS", 1, 10_000) if env.choice("INTERFACE", ("wsgi", "asgi")) == "wsgi" else None
+DEPLOYED = {
+    "target": env.text("TARGET"),
+    "workers": WORKERS,
+    "threads": THREADS,
+    "slots": WORKERS * THREADS if THREADS else None,
+    "metrics_port": counters.metrics_port(),
+}
+LAB = Path(__file__).resolve().parents[2]
+IDENTITY = env.text("HEALTH_PATH")
+MANAGE = re.compile(r"DJANGO_SETTINGS_MODULE['\"]\s*,\s*['\"]([\w.]+)['\"]")
+# What a project finds in every container; all else is the lab's, and may mean something else to the project.
+KEPT = re.compile(r"PATH|HOME|HOSTNAME|LANG|LC_\w+|TZ|TMPDIR|SSL_CERT_\w+|PYTHON(?!PATH)\w+|PROMETHEUS_MULTIPROC_DIR")
+SAID = ("django", "asgiref", "gunicorn", "uvicorn", "uvloop", "httptools")
+
+
+def enter() -> None:
+    """Make the project's folder the current one and the first that modules come from, and set its environment.
+
+    Ends the process with a sentence where there is no such project.
+    """
+    folder = Path(env.text("LAB_APP"))
+    os.chdir(folder)
+    sys.path[:] = [str(folder), *(path for path in sys.path if Path(path or ".").resolve() not in {LAB, folder})]
+    own = json.loads(Path(env.text("LAB_APP_VARIABLES")).read_text(encoding="utf-8") or "{}")
+    settings = env.optional("LAB_SETTINGS") or settings_of(folder / "manage.py")
+    kept = {name: value for name, value in os.environ.items() if KEPT.fullmatch(name)}
+    os.environ.clear()
+    os.environ |= {**kept, "DJANGO_SETTINGS_MODULE": settings, **own}
+
+
+def settings_of(manage: Path) -> str:
+    """Return the settings that a project's manage.py names. Ends the process with a sentence where it names none."""
+    text = manage.read_text(encoding="utf-8", errors="replace") if manage.is_file() else ""
+    if match := MANAGE.search(text):
+        return match[1]
+    raise env.BadEnvironment(
+        "SETTINGS is not set, and no manage.py in the folder of APP names the settings: set SETTINGS=shop.settings, "
+        "and APP to the folder that holds manage.py"
+    )
+
+
+def application(interface: str) -> Any:
+    """Return the project's application under 'wsgi' or 'asgi'. Ends the process with a sentence if it does not load."""
+    enter()
+    step_aside()
+    try:
+        return named(interface) or made(interface)
+    except Exception as error:  # whatever a project raises
+        traceback.print_exc()
+        settings = os.environ["DJANGO_SETTINGS_MODULE"]
+        raise env.BadEnvironment(
+            f"the project does not load under {interface.upper()}, with SETTINGS={settings}: {error!r:.300}. If it "
+            "needs a variable, write it into a file and set APP_ENV to that file; a package belongs into its "
+            "requirements; SETTINGS names other settings."
+        ) from error
+
+
+def named(interface: str) -> Any:
+    """Return the application that the person names, or that the project's settings name; None if neither does."""
+    name = APPLICATION.replace(":", ".")
+    if not name:
+        from django.conf import settings  # noqa: PLC0415  # the project's, which are known by now
+
+        wsgi = getattr(settings, "WSGI_APPLICATION", None) or ""
+        name = wsgi if interface == "wsgi" else re.sub(r"\bwsgi\b", "asgi", wsgi)
+        module = name.rpartition(".")[0]
+        if not module or (interface == "asgi" and (name == wsgi or importlib.util.find_spec(module) is None)):
+            return None
+    module, _, attribute = name.rpartition(".")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def made(interface: str) -> Any:
+    """Return what Django itself makes of the settings."""
+    module = importlib.import_module(f"django.core.{interface}")
+    return getattr(module, f"get_{interface}_application")()
+
+
+def step_aside() -> None:
+    """Leave the names of the lab's modules to the project, but for those that Python is importing right now."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "services"]:
+        if name.rpartition(".")[0] != __package__ and name != __package__:
+            del sys.modules[name]
+
+
+def describe(interface: str, paths: Iterable[str]) -> dict[str, Any]:
+    """Describe this deployment, as the lab's own /healthz does, and what the project is."""
+    return {
+        **DEPLOYED,
+        "server": f"{'gunicorn' if THREADS else 'uvicorn'} ({interface.upper()})",
+        "interface": interface.upper(),
+        "api": "",
+        "python": platform.python_version(),
+        "packages": {name: metadata.version(name) for name in SAID if name in sys.modules},
+        "pools": {},
+        "strategies": {"pages": "/"},
+        "project": facts(paths),
+    }
+
+
+def facts(paths: Iterable[str]) -> dict[str, Any]:
+    """Return what decides how a project behaves under either interface, from Django itself."""
+    from asgiref.sync import iscoroutinefunction  # noqa: PLC0415  # the project's
+    from django.conf import settings  # noqa: PLC0415
+    from django.urls import Resolver404, resolve  # noqa: PLC0415
+    from django.utils.module_loading import import_string  # noqa: PLC0415
+
+    views: dict[str, str] = {}
+    for path in paths:
+        try:
+            views[path] = "async" if iscoroutinefunction(resolve(path).func) else "sync"
+        except Resolver404:
+            views[path] = "none"
+    return {
+        "views": views,
+        "sync_middleware": [
+            name for name in settings.MIDDLEWARE if not getattr(import_string(name), "async_capable", False)
+        ],
+        "debug": settings.DEBUG,
+        "allowed_hosts": list(settings.ALLOWED_HOSTS),
+        "databases": {name: entry.get("ENGINE", "") for name, entry in settings.DATABASES.items()},
+    }

@@ -1,0 +1,195 @@
+"""Projects of somebody's own, measured without Docker by one command each."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from loadtests.errors import ExitCode
+from loadtests.host.processes import free_port
+from tests.integration.waiting import wait_until
+from tests.runs import Ended, Lab, one_line, says_its_verdict
+
+QUICK = ("run", "--runtime=process", "--quick")
+CLASSES = "from locust import HttpUser, LoadTestShape, task"
+SETUP = "python manage.py migrate && python manage.py fill"
+
+
+@pytest.fixture
+def lab_command(clean_environment: dict[str, str], tmp_path: Path) -> Lab:
+    return Lab(clean_environment, tmp_path / "results")
+
+
+def project(name: str, root: Path, tmp_path: Path) -> Path:
+    """A copy, which serves with the lab's packages."""
+    copy = tmp_path / name
+    shutil.copytree(root / "tests" / "projects" / name, copy, ignore=shutil.ignore_patterns("requirements.txt"))
+    return copy
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_project_of_one_file_is_held_at_its_slots_under_wsgi_and_not_under_asgi(
+    lab_command: Lab, root: Path, tmp_path: Path
+) -> None:
+    ended = lab_command.run(
+        *QUICK, "--users=1,20", APP=str(project("tiny", root, tmp_path)), SETTINGS="tiny", WSGI_THREADS="4"
+    )
+    says_its_verdict(ended)
+    summary = ended.summary
+    jsonschema.validate(summary, json.loads((root / "docs" / "summary.schema.json").read_text()))
+    assert [(arm["target"], arm["slots"]) for arm in summary["arms"]] == [("wsgi-own", 4), ("asgi-own", None)]
+    (_, wsgi), (_, asgi) = (arm["steps"] for arm in summary["arms"])
+    assert wsgi["failures"] == asgi["failures"] == 0
+    assert wsgi["predicted"]["bottleneck"] == "slots"
+    assert wsgi["response_time"]["p50"] > asgi["response_time"]["p50"] >= 0.2
+    assert wsgi["inside"]["most_pages_in_flight"] <= 4 < asgi["inside"]["most_pages_in_flight"]
+    assert "Views: /async/ async." in one_line(ended.output)
+
+
+def test_a_project_with_a_login_and_a_form_is_left_as_it_was_and_its_secrets_stay_its_own(
+    lab_command: Lab, root: Path, tmp_path: Path
+) -> None:
+    notes = project("notes", root, tmp_path)
+    before = files(notes)
+    ended = lab_command.run(
+        *QUICK, "--users=3", APP=str(notes), APP_ENV="project.env", APP_HOST="notes.example", APP_SETUP=SETUP
+    )
+    says_its_verdict(ended)
+    steps = [step for arm in ended.summary["arms"] for step in arm["steps"]]
+    assert [[page["name"] for page in step["by_page"]] for step in steps] == [["index", "note", "write"]] * 2
+    assert all(step["failures"] == 0 for step in steps)
+    assert "page at the highest load" in ended.output
+    assert files(notes) == before
+    assert not list((tmp_path / "tmp").glob("lab-own-*"))
+    left = b"".join(files(lab_command.results).values())
+    assert b"nobody's business" not in left
+    assert b"lovelace" not in left.replace((notes / "pages.toml").read_bytes(), b"")
+
+
+def answers(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
+
+
+def refused(ended: Ended) -> str:
+    assert ended.code == ExitCode.NOT_UP, ended.output
+    return one_line(ended.output)
+
+
+def test_a_page_that_answers_200_with_an_error_is_not_measured(lab_command: Lab, root: Path, tmp_path: Path) -> None:
+    ended = lab_command.run(*QUICK, APP=str(project("polite", root, tmp_path)), SETTINGS="polite")
+    assert "the page weather of wsgi-own is not whole when one user asks for it: 'degrees' is not" in refused(ended)
+
+
+def test_settings_that_do_not_import_end_with_the_reason_and_what_to_do(
+    lab_command: Lab, root: Path, tmp_path: Path
+) -> None:
+    said = refused(lab_command.run(*QUICK, APP=str(project("broken", root, tmp_path))))
+    assert "the project does not load under" in said
+    assert "SETTINGS=broken.settings: KeyError('BROKEN_SECRET_KEY')" in said
+    assert "set APP_ENV to that file" in said
+
+
+def test_a_setup_that_fails_ends_with_its_last_words(lab_command: Lab, root: Path, tmp_path: Path) -> None:
+    said = refused(
+        lab_command.run(
+            *QUICK, APP=str(project("tiny", root, tmp_path)), SETTINGS="tiny", APP_SETUP="echo no database; exit 7"
+        )
+    )
+    assert "no database" in said
+
+
+def test_a_host_that_the_project_does_not_accept_is_named(lab_command: Lab, root: Path, tmp_path: Path) -> None:
+    notes = project("notes", root, tmp_path)
+    said = refused(lab_command.run(*QUICK, APP=str(notes), APP_ENV="project.env", APP_SETUP=SETUP))
+    assert "status 400, not 200. ALLOWED_HOSTS is ['notes.example']: set APP_HOST=" in said
+
+
+def test_a_locustfile_runs_as_it_is_and_its_rows_say_what_they_check(
+    lab_command: Lab, root: Path, tmp_path: Path
+) -> None:
+    ended = lab_command.run(
+        *QUICK, "--users=6", APP=str(project("tiny", root, tmp_path)), SETTINGS="tiny", LOCUSTFILE="locustfile.py"
+    )
+    says_its_verdict(ended)
+    steps = [step for arm in ended.summary["arms"] for step in arm["steps"]]
+    assert [[page["name"] for page in step["by_page"]] for step in steps] == [["GET /async/", "GET checked"]] * 2
+    assert all(step["failures"] == 0 and step["think"] > 0 for step in steps)
+    assert "Checked by their status alone: GET /async/. A page" in one_line(ended.output)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("import no_such_package", "LOCUSTFILE cannot be imported: ModuleNotFoundError"),
+        ("raise SystemExit(0)", "LOCUSTFILE cannot be imported: SystemExit"),
+        ("users = 3", "LOCUSTFILE has no user class"),
+        (
+            f"{CLASSES}\nclass A(HttpUser): pass\nclass B(LoadTestShape):\n    def tick(self): return None",
+            "LOCUSTFILE has a LoadTestShape",
+        ),
+        (
+            f"{CLASSES}\nclass A(HttpUser):\n    @task\n    def ask(self): self.client.get('/no')",
+            "a request of one user failed at wsgi-own: 404",
+        ),
+    ],
+    ids=["import", "exit", "nothing", "shape", "failure"],
+)
+def test_a_locustfile_that_cannot_be_used_is_refused_with_the_reason(
+    text: str, said: str, lab_command: Lab, root: Path, tmp_path: Path
+) -> None:
+    tiny = project("tiny", root, tmp_path)
+    (tiny / "locustfile.py").write_text(text)
+    ended = lab_command.run(*QUICK, APP=str(tiny), SETTINGS="tiny", LOCUSTFILE="locustfile.py")
+    assert said in refused(ended)
+
+
+def test_deployments_that_run_already_are_seen_from_outside_alone(lab_command: Lab, root: Path, tmp_path: Path) -> None:
+    served = project("tiny", root, tmp_path)
+    port = free_port()
+    command = [sys.executable, "-m", "gunicorn", "-b", f"127.0.0.1:{port}", "--threads=4", "--no-control-socket"]
+    application = "django.core.wsgi:get_wsgi_application()"
+    environment = {"DJANGO_SETTINGS_MODULE": "tiny", "PATH": os.environ["PATH"]}
+    with subprocess.Popen([*command, application], cwd=served, env=environment, stderr=subprocess.DEVNULL) as server:
+        try:
+            wait_until(lambda: answers(port), 30)
+            ended = lab_command.run(
+                *QUICK, "--users=1,8", TARGETS=f"wsgi=http://127.0.0.1:{port}", PAGES=str(served / "pages.toml")
+            )
+        finally:
+            server.terminate()
+    says_its_verdict(ended)
+    [arm] = ended.summary["arms"]
+    assert (arm["target"], arm["slots"], arm["server"]) == ("wsgi", None, "started elsewhere")
+    assert all(step["predicted"]["goodput"] is None and step["cpu_per_page"] is None for step in arm["steps"])
+    assert not {"pages", "calls"} & {check["name"] for check in ended.summary["checks"]}
+    assert f"The load goes to wsgi at http://127.0.0.1:{port}: up to 8 users at a time." in one_line(ended.output)
+    assert "What limits them is not known." in ended.summary["verdict"]["sentence"] or ended.code == ExitCode.INVALID
+
+
+@pytest.mark.parametrize(
+    ("targets", "said"),
+    [
+        ("wsgi=http://192.0.2.1:80", "is not on this machine (192.0.2.1)"),
+        ("wsgi=http://no-such-host.invalid", "the host of wsgi at"),
+        ("wsgi=https://127.0.0.1", "TARGETS must be words like"),
+        ("wsgi=http://user:secret@127.0.0.1", "TARGETS must be words like"),
+        ("wsgi=http://127.0.0.1:1 wsgi=http://127.0.0.1:2", "names wsgi twice"),
+    ],
+)
+def test_load_does_not_leave_this_machine_unasked(targets: str, said: str, lab_command: Lab, root: Path) -> None:
+    pages = root / "tests" / "projects" / "tiny" / "pages.toml"
+    assert said in refused(lab_command.run(*QUICK, TARGETS=targets, PAGES=str(pages)))

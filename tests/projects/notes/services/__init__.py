@@ -1,0 +1,3 @@
+"""A package that is called as the lab's own is."""
+
+GREETING = "Notes of"
