@@ -238,6 +238,8 @@ def hint(target: Target, fault: str) -> str:
         return (
             'A form needs the token of its cookie: ask for a page first in [[setup]], and send X-CSRFToken = "{csrf}".'
         )
+    if "status 5" in fault and {"localhost", "127.0.0.1"} & set(project.get("databases", {}).values()):
+        return "DATABASES has HOST localhost, which in a container is the container itself: set another one by APP_ENV."
     if "status 5" in fault:
-        return "The service's log in the run's folder says why."
+        return "The last lines of the server's log are below."
     return "Correct the page, or its check."

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +24,10 @@ def run_quiet(command: Sequence[str], **options: Any) -> subprocess.CompletedPro
 def run_long(
     command: Sequence[str], what: str, environment: Mapping[str, str] | None = None, folder: Path | None = None
 ) -> None:
-    """Show the command's latest line in place on a terminal. Raises LabDown with its last lines."""
+    """Show the command's latest line in place on a terminal. Raises LabDown with its last lines.
+
+    `folder`: where a command of somebody's own runs, which may start others: they are stopped together.
+    """
     last: deque[str] = deque(maxlen=15)
     terminal = sys.stderr.isatty()
     try:
@@ -34,15 +40,21 @@ def run_long(
             errors="replace",
             env=environment,
             cwd=folder,
+            start_new_session=folder is not None,
         )
     except OSError as error:
         raise LabDown(f"{what} failed: {command[0]}: {error.strerror}") from error
     with process:
-        for line in process.stdout or ():
-            last.append(line.rstrip())
-            if terminal:
-                width = shutil.get_terminal_size().columns
-                print(f"\r\033[K  {last[-1].strip()[: width - 3]}", end="", file=sys.stderr, flush=True)
+        try:
+            for line in process.stdout or ():
+                last.append(line.rstrip())
+                if terminal:
+                    width = shutil.get_terminal_size().columns
+                    print(f"\r\033[K  {last[-1].strip()[: width - 3]}", end="", file=sys.stderr, flush=True)
+        except BaseException:  # nobody waits for it any longer
+            with suppress(ProcessLookupError):
+                (os.killpg if folder else os.kill)(process.pid, signal.SIGTERM)
+            raise
     if terminal:
         print("\r\033[K", end="", file=sys.stderr, flush=True)
     if process.returncode:

@@ -145,5 +145,5 @@ def facts(paths: Iterable[str]) -> dict[str, Any]:
         ],
         "debug": settings.DEBUG,
         "allowed_hosts": list(settings.ALLOWED_HOSTS),
-        "databases": {name: entry.get("ENGINE", "") for name, entry in settings.DATABASES.items()},
+        "databases": {name: str(entry.get("HOST", "")) for name, entry in settings.DATABASES.items()},
     }

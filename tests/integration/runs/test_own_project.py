@@ -17,7 +17,7 @@ import pytest
 from loadtests.errors import ExitCode
 from loadtests.host.processes import free_port
 from tests.integration.waiting import wait_until
-from tests.runs import Ended, Lab, one_line, says_its_verdict
+from tests.runs import Ended, Lab, children_of, one_line, says_its_verdict
 
 QUICK = ("run", "--runtime=process", "--quick")
 CLASSES = "from locust import HttpUser, LoadTestShape, task"
@@ -110,6 +110,24 @@ def test_a_setup_that_fails_ends_with_its_last_words(lab_command: Lab, root: Pat
         )
     )
     assert "no database" in said
+
+
+def test_a_setup_that_is_interrupted_is_stopped_with_all_that_it_started(
+    lab_command: Lab, root: Path, tmp_path: Path
+) -> None:
+    begun = tmp_path / "begun"
+    with lab_command.started(
+        *QUICK,
+        APP=str(project("tiny", root, tmp_path)),
+        SETTINGS="tiny",
+        APP_SETUP=f"(sleep 600; true) & touch {begun}; sleep 600; true",
+    ) as process:
+        lab_command.wait_for(begun.exists)
+        started = children_of(process)
+        ended = lab_command.interrupt(process)
+    assert ended.code == ExitCode.INTERRUPTED, ended.output
+    wait_until(lambda: not any(child.is_running() and child.status() != "zombie" for child in started))
+    assert not list((tmp_path / "tmp").glob("lab-own-*"))
 
 
 def test_a_host_that_the_project_does_not_accept_is_named(lab_command: Lab, root: Path, tmp_path: Path) -> None:
