@@ -112,7 +112,7 @@ def test_both_aggregators_have_the_same_image_limits_and_environment(stack: Stac
         assert wsgi["HostConfig"][limit] == asgi["HostConfig"][limit] > 0
     differ = {word.partition("=")[0] for word in set(wsgi["Config"]["Env"]) ^ set(asgi["Config"]["Env"])}
     # The last two are gunicorn's; uvicorn keeps connections as long by an option of its own.
-    assert differ <= {"TARGET", "INTERFACE", "WORKERS", "THREADS", "KEEP_ALIVE", "WORKER_CONNECTIONS"}
+    assert differ <= {"TARGET", "APPLICATION", "INTERFACE", "WORKERS", "THREADS", "KEEP_ALIVE", "WORKER_CONNECTIONS"}
 
 
 def test_the_images_add_little_to_the_base(stack: Stack) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
@@ -90,18 +91,18 @@ ENDS_BEFORE_ITS_CALLS = {"deadline", "partial", "partial_threads"}
 def test_the_prediction_knows_which_pages_make_their_calls_one_after_the_other(
     lab: Mapping[str, str], name: str
 ) -> None:
-    """A page of 3 calls has 3 of them at the api at once, or never more than 1: then capacity.py has to name it."""
+    """A page of 3 calls has 3 of them at the api at once, or 1 at a time: then capacity.py has to name it."""
     wait_until_idle(lab, "asgi")
     kind = {**STRATEGIES, **VARIANTS}[name]
-    most = 0.0
+    at_once: Counter[int] = Counter()  # a call that another page left behind may be seen, but not for long
 
     def page_is_done() -> bool:
-        nonlocal most
-        most = max(most, read(lab, "api").number("lab_calls_in_flight") or 0)
+        at_once[read(lab, "api").number("lab_calls_in_flight") or 0] += 1
         return page.done()
 
     with ThreadPoolExecutor(1) as thread:
         page = thread.submit(httpx.get, f"{lab['asgi']}{kind.url_path}?fan_out=3&latency=0.5", timeout=PATIENCE)
         wait_until(page_is_done)
     assert page.result().status_code == 200
-    assert most == (1 if name in ONE_AFTER_THE_OTHER else 3)
+    del at_once[0]
+    assert at_once.most_common(1)[0][0] == (1 if name in ONE_AFTER_THE_OTHER else 3)
