@@ -32,6 +32,7 @@ NO_CALLS = {"fan_out": 1, "latency": 0, "jitter": 0, "latency_p99": 0, "correlat
 ARMS = tuple(Arm(target, "pages", knobs=NO_CALLS, breaks=BREAKS) for target in ("wsgi-own", "asgi-own"))
 UNKNOWN = "nothing is known of a deployment that the lab did not start"
 UNSEEN = dict.fromkeys((*BREAKS, "pages"), UNKNOWN)
+EXPLAINED = 0.7  # of the predicted goodput; below it something else limits a server (gaps.py)
 LIMITS = {
     "users": "nothing at this load",
     "arrivals": "nothing at this load",
@@ -46,6 +47,16 @@ def judge(points: Sequence[Point]) -> Judgement:
     known = [f"{limit(point)} for {point.arm.target}" for point in top if point.predicted]
     limits = f"What limits them: {', '.join(known)}." if known else "What limits them is not known."
     less, more = min(top, key=goodput), max(top, key=goodput)
+    if unseen := [point for point in top if point.predicted and point.goodput < EXPLAINED * point.predicted.goodput]:
+        short = " and ".join(
+            f"{point.arm.target} below the {digits(expected(point).goodput)} pages/s that page time, slots and CPU let"
+            for point in unseen
+        )
+        return Judgement(
+            confirmed=False,
+            sentence=f"Not explained: {figures}, {short}. Something limits it that the lab does not see: a lock, a "
+            "database, an upstream, a cache that is cold?",
+        )
     if len(top) == 1:
         return Judgement(confirmed=True, sentence=f"{figures[0].upper()}{figures[1:]}. {limits}")
     sure = ratio_interval(more, less)

@@ -7,13 +7,13 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from http.cookiejar import DefaultCookiePolicy
-from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
 from locust.env import Environment
 
+from loadtests.analysis.own_project import cookies, facts, findings, hint
 from loadtests.analysis.readings import grown
 from loadtests.errors import BadInput
 from loadtests.generator import locust_users, sampler
@@ -30,7 +30,6 @@ PAGES = "pages.toml"  # in the run's folder
 SETS_COOKIE = "set-cookie"
 CSRF_COOKIE = "csrftoken"
 FIRST_PAGES, FIRST_SECONDS = 5, 4.0  # of each page that is asked for before the load: so many, for so long
-CHEAPER = 3.0  # times that a page may be slower than the next ones, before it is said
 
 
 class OwnUser(PageUser):
@@ -83,20 +82,9 @@ class OwnUser(PageUser):
                 response.failure(fault)
             else:
                 response.success()  # also where another status than 200 was asked for
-        self._keep_cookies(response.headers)
+        if response.headers and SETS_COOKIE in response.headers:
+            self._cookies = cookies(self._cookies, response.headers.getlist(SETS_COOKIE))
         return fault
-
-    def _keep_cookies(self, headers: Any) -> None:
-        for line in headers.getlist(SETS_COOKIE) if headers and SETS_COOKIE in headers else ():
-            try:
-                cookies = SimpleCookie(line)
-            except CookieError:
-                continue
-            for name, cookie in cookies.items():
-                if cookie.value and cookie["max-age"] != "0":
-                    self._cookies[name] = cookie.coded_value
-                else:
-                    self._cookies.pop(name, None)
 
 
 @dataclass(frozen=True)
@@ -121,7 +109,7 @@ def measured_alone(
 
     Raises BadInput where a page is not whole.
     """
-    notes = [*facts(targets)]
+    notes = [*facts(next(iter(targets.values())).identity.get("project"))]
     arms, thinks = [], []
     for arm in experiment.arms:
         target = targets[arm.target]
@@ -149,26 +137,6 @@ def alone_in_locust(target: Target, file: Locustfile) -> tuple[float, float]:
     return max(0.0, took - cpu), think
 
 
-def facts(targets: Mapping[str, Target]) -> Iterator[str]:
-    """Say what the project is, as far as it decides under which interface it does well."""
-    project = next(iter(targets.values())).identity.get("project")
-    if project is None:
-        yield (
-            "The lab did not start these deployments. So slots, CPU, memory and pages in flight are not known, nothing "
-            "is predicted, and the checks that need them were not made."
-        )
-        return
-    views = ", ".join(f"{path} {kind}" for path, kind in project["views"].items() if kind != "none")
-    yield f"Views: {views or 'none of these paths is known'}."
-    if project["sync_middleware"] and "async" in project["views"].values():
-        yield (
-            f"Under ASGI each page is handed to a thread, because of middleware that is sync alone: "
-            f"{', '.join(project['sync_middleware'])}."
-        )
-    if project["debug"]:
-        yield "DEBUG is True: Django remembers each query and is slower. Set it to False to measure what you deploy."
-
-
 def user_class(target: Target, workload: Workload, **attributes: Any) -> type[OwnUser]:
     """Return a class of users of the project that this target serves. They ask for APP_HOST."""
     host = os.environ["APP_HOST"]
@@ -181,7 +149,7 @@ def alone(target: Target, workload: Workload) -> Alone:
     user = user_class(target, workload)(Environment())
     user.set_up()
     if user._unready:  # noqa: SLF001
-        raise BadInput(f"{target.name}: {user._unready}. {hint(target, user._unready)}")  # noqa: SLF001
+        raise BadInput(f"{target.name}: {user._unready}. {hint(target.identity.get('project', {}), user._unready)}")  # noqa: SLF001
     times: dict[str, list[float]] = {}
     before = sampler.read(target.metrics)
     for page in workload.pages:
@@ -208,38 +176,8 @@ def seconds_of(user: OwnUser, page: OwnPage, target: Target) -> Iterator[float]:
         if fault := user.ask_for(page):
             raise BadInput(
                 f"the page {page.name} of {target.name} is not whole when one user asks for it: {fault}. "
-                f"{hint(target, fault)}"
+                f"{hint(target.identity.get('project', {}), fault)}"
             )
         yield time.perf_counter() - asked
         if time.perf_counter() - begun > FIRST_SECONDS:
             return
-
-
-def findings(target: str, times: Mapping[str, list[float]]) -> Iterator[str]:
-    for name, (first, *others) in times.items():
-        if others and first > CHEAPER * mean(others) and first - mean(others) > 0.05:
-            yield (
-                f"{target}: the first {name} took {first:.2g} s and the next ones {mean(others):.2g} s. If a cache "
-                "answers them, the load measures the cache: give the path {placeholders} with values that differ."
-            )
-
-
-def hint(target: Target, fault: str) -> str:
-    """Return what may help, from what the project says of itself."""
-    project = target.identity.get("project", {})
-    if "status 400" in fault and not project.get("debug"):
-        return f"ALLOWED_HOSTS is {project.get('allowed_hosts')}: set APP_HOST= to a host that it holds."
-    if "status 301" in fault or "status 302" in fault:
-        return (
-            "It leads elsewhere. To a login: log in by [[setup]]. To https://: set SECURE_SSL_REDIRECT to False by a "
-            "variable of the project (APP_ENV), or send the header that SECURE_PROXY_SSL_HEADER names."
-        )
-    if "status 403" in fault:
-        return (
-            'A form needs the token of its cookie: ask for a page first in [[setup]], and send X-CSRFToken = "{csrf}".'
-        )
-    if "status 5" in fault and {"localhost", "127.0.0.1"} & set(project.get("databases", {}).values()):
-        return "DATABASES has HOST localhost, which in a container is the container itself: set another one by APP_ENV."
-    if "status 5" in fault:
-        return "The last lines of the server's log are below."
-    return "Correct the page, or its check."
