@@ -29,7 +29,8 @@ FROM install AS install-own
 COPY --from=project . /own
 COPY requirements/serve.txt /serve.txt
 RUN --mount=type=cache,target=/root/.cache/pip \
-    cd /own && /venv/bin/pip install -r requirements.txt && /venv/bin/pip install --require-hashes -r /serve.txt
+    cd /own && /venv/bin/python check_python.py && /venv/bin/pip install -r requirements.txt \
+    && /venv/bin/pip install --require-hashes -r /serve.txt
 
 FROM install AS install-locust
 COPY requirements/loadtests.txt /requirements.txt

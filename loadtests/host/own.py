@@ -32,6 +32,16 @@ NOT_COPIED = (".git", ".hg", ".venv", "venv", "node_modules", "__pycache__", ".m
 MOST_FILES, MOST_BYTES = 50_000, 2 * 2**30
 REQUIREMENTS = "requirements.txt"
 NAMES = re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?")
+# Run by the Python that is to serve the project, which has pip's own copy of what reads a version's bounds.
+CHECK_PYTHON = """
+import platform, sys
+from pathlib import Path
+from pip._vendor.packaging.specifiers import SpecifierSet
+file, here = Path(__file__).with_name("requires-python.txt"), platform.python_version()
+needed = file.read_text().strip() if file.exists() else ""
+if here not in SpecifierSet(needed):
+    sys.exit(f"the project needs Python {needed}, and this is {here}: name another by PYTHON_IMAGE= or PYTHON=")
+"""
 LEAST = '[[page]]\npath = "/"\ncheck = { contains = "Welcome" }'
 HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:\d{1,5})?")
 
@@ -182,7 +192,11 @@ def packages(folder: Path) -> dict[str, bytes] | None:
             "lock's own tool exports one)."
         )
     lines = [str(line) for line in project["dependencies"]]
-    return {REQUIREMENTS: text("-c constraints.txt", *lines), "constraints.txt": text(*pinned)}
+    return {
+        REQUIREMENTS: text("-c constraints.txt", *lines),
+        "constraints.txt": text(*pinned),
+        "requires-python.txt": text(str(project.get("requires-python", ""))),
+    }
 
 
 def locked(lock: Path) -> list[str]:
@@ -218,7 +232,7 @@ def stage(own: OwnProject, scratch: Path) -> dict[str, str]:
     staged = {"APP_COPY": str(copy), "APP_VARIABLES": str(variables_file)}
     if own.packages is not None:
         folder = scratch / "packages"
-        for name, content in own.packages.items():
+        for name, content in {**own.packages, "check_python.py": CHECK_PYTHON.encode()}.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
@@ -273,6 +287,7 @@ def commands(python: Path, folder: Path, requirements: Path) -> Iterable[list[st
     """Yield what makes the virtual environment: the project's packages, and then the servers in the lab's versions."""
     system = getattr(sys, "_base_executable", sys.executable)
     yield [system, "-I", "-m", "venv", str(folder)]
+    yield [str(python), "-I", str(requirements.with_name("check_python.py"))]
     pip = [str(python), "-I", "-m", "pip", "install", "--disable-pip-version-check"]
     yield [*pip, "-r", str(requirements)]
     yield [*pip, "--require-hashes", "-r", str(ROOT / "requirements" / "serve.txt")]

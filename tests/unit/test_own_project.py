@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -81,7 +83,9 @@ def test_a_line_of_the_variables_file_that_is_none_is_named(shop: Path) -> None:
 
 def test_packages_come_from_requirements_or_else_from_pyproject_with_the_versions_of_uv_lock(shop: Path) -> None:
     assert asked(shop).packages is None
-    (shop / "pyproject.toml").write_text('[project]\nname = "shop"\ndependencies = ["django>=5", "attrs"]\n')
+    (shop / "pyproject.toml").write_text(
+        '[project]\nname = "shop"\nrequires-python = ">=3.2"\ndependencies = ["django>=5", "attrs"]\n'
+    )
     (shop / "uv.lock").write_text(
         '[[package]]\nname = "django"\nversion = "5.2.1"\nsource = { registry = "an index" }\n'
         '[[package]]\nname = "shop"\nversion = "1"\nsource = { virtual = "." }\n'
@@ -92,6 +96,7 @@ def test_packages_come_from_requirements_or_else_from_pyproject_with_the_version
     assert found == {
         "requirements.txt": b"-c constraints.txt\ndjango>=5\nattrs\n",
         "constraints.txt": b"django==5.2.1\n",
+        "requires-python.txt": b">=3.2\n",
     }
     (shop / "requirements.txt").write_text("-r requirements/base.txt\n")
     (shop / "requirements").mkdir()
@@ -156,3 +161,15 @@ def test_a_file_that_cannot_be_copied_is_said(shop: Path, tmp_path: Path) -> Non
     run = tmp_path / "run"  # which is not there
     with pytest.raises(LabDown, match=r"pages\.toml could not be copied: .*run"), asked(shop).staged(run, "docker"):
         pass
+
+
+@pytest.mark.parametrize(("needed", "said"), [(">=3.2", ""), ("", ""), ("<3.3", "the project needs Python <3.3, and")])
+def test_a_python_that_the_project_does_not_want_is_refused_before_anything_is_installed(
+    tmp_path: Path, needed: str, said: str
+) -> None:
+    (tmp_path / "check_python.py").write_text(own.CHECK_PYTHON)
+    (tmp_path / "requires-python.txt").write_text(f"{needed}\n")
+    command = list(own.commands(Path(sys.executable), tmp_path, tmp_path / "requirements.txt"))[1]
+    checked = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert checked.returncode == bool(said), checked.stderr
+    assert said in checked.stderr
