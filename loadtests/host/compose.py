@@ -30,6 +30,7 @@ GENERATOR_UID = 10001  # of the user in the images
 
 PROJECT = re.compile(r"[a-z0-9][a-z0-9_-]*")  # the names that Compose takes
 # Of a shell: each would lead Compose to another file, or to services that are not asked for.
+OWN_FILE = "APP_COMPOSE"  # the variable that names a Compose file of somebody's own, beside the lab's
 FOREIGN = ("COMPOSE_FILE", "COMPOSE_PATH_SEPARATOR", "COMPOSE_PROFILES")
 
 
@@ -109,6 +110,11 @@ def depends_on(service: Mapping[str, Any]) -> list[str]:
     return [name for name in found if name in required(found) or any(f"@{name}:" in value for value in values)]
 
 
+def environment_of(service: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return a service's variables; one that has no value is taken from the shell, and is empty here."""
+    return [(name, str(value or "")) for name, value in (service.get("environment") or {}).items()]
+
+
 def short_of() -> str:
     """Return what a service may lack that says nothing, as far as it can be seen from here."""
     load, cores = os.getloadavg()[0], os.cpu_count() or 1
@@ -125,7 +131,7 @@ def without_what_podman_lacks(config: Mapping[str, Any]) -> dict[str, Any]:
     """
     changed = deepcopy(dict(config))
     for service in changed["services"].values():
-        service["healthcheck"].pop("start_interval", None)
+        service.get("healthcheck", {}).pop("start_interval", None)
     changed["networks"] = {name: network or {} for name, network in changed["networks"].items()}
     for network in changed["networks"].values():
         network.pop("driver_opts", None)
@@ -152,6 +158,7 @@ class ComposeRuntime(runtime.Runtime):
         self._generator: str | None = None
         self._lent: Path | None = None  # a folder that was given to the generator's user
         self._services: dict[str, Any] = {}  # as Compose describes them
+        self._known: dict[str, Any] = {}  # the same, without a file of somebody's own
         self._for_podman: IO[str] | None = None
         self.project = ""
 
@@ -166,7 +173,9 @@ class ComposeRuntime(runtime.Runtime):
                 "COMPOSE_PROJECT_NAME must begin with a small letter or a digit and hold nothing but small letters, "
                 f"digits, - and _; it is {name[:80]!r}"
             )
+        own, self._variables = self._variables, {**self._variables, OWN_FILE: ""}
         config = json.loads(self._ask("config", "--format", "json"))
+        self._known, self._variables = config["services"], own
         self.project = config["name"]
         ports = [runtime.port_variable(name) for name, service in config["services"].items() if service.get("ports")]
         runtime.refuse_shared_ports(ports)
@@ -201,8 +210,11 @@ class ComposeRuntime(runtime.Runtime):
                 if port["published"] != "0":
                     runtime.refuse_taken_port(service, port["published"])
 
+    def _image(self, service: str) -> str:
+        return str(self._services[service].get("image", f"{self.project}-{service}"))  # as Compose calls what has none
+
     def _build(self, services: Sequence[str]) -> None:
-        one_of_each = {self._services[name]["image"]: name for name in services}
+        one_of_each = {self._image(name): name for name in services if "build" in self._services[name]}
         missing = sorted(image for image in one_of_each if ask_engine("image", "inspect", image).returncode)
         if missing:
             print(f"Building {', '.join(missing)} (once, about a minute) …", flush=True)
@@ -217,7 +229,7 @@ class ComposeRuntime(runtime.Runtime):
         if running >= set(services):
             return
         runtime.say_started_again(self._started & set(services) - running)
-        if unbuilt := [name for name in services if self._services[name]["image"] not in self._built]:
+        if unbuilt := [name for name in services if self._image(name) not in self._built]:
             self._build(unbuilt)
         self._refuse_taken_ports(name for name in services if name not in running)
         self._started |= set(services)
@@ -246,6 +258,9 @@ class ComposeRuntime(runtime.Runtime):
             raise self._failure(services, said)
 
     def run(self, service: str, command: Sequence[str]) -> None:
+        needs = {name: depends_on(what) for name, what in self._services.items()}
+        if needed := runtime.with_dependencies([service], needs)[:-1]:
+            self.up(needed)
         self._build([service])
         words = [*self._compose, "run", "--rm", "--no-deps", "--no-TTY", service, *command]
         self._started.add(service)  # until it has ended
@@ -342,8 +357,10 @@ class ComposeRuntime(runtime.Runtime):
         for name, service in self._services.items():
             if name in {*self._started, GENERATOR}:
                 memory = int(service["mem_limit"]) if "mem_limit" in service else None
-                environment = service.get("environment", {})
-                described[name] = runtime.description(service["command"], environment, service.get("cpus"), memory)
+                known = dict(environment_of(self._known.get(name, {})))  # what somebody adds may be secret
+                environment = {key: value if key in known else "…" for key, value in environment_of(service)}
+                command = service.get("command") or ()
+                described[name] = runtime.description(command, environment, service.get("cpus"), memory)
         return described
 
     @property
@@ -352,9 +369,10 @@ class ComposeRuntime(runtime.Runtime):
 
     @property
     def _compose_files(self) -> list[str]:
-        file = self._for_podman.name if self._for_podman else ROOT / "compose.yaml"
+        own = self._variables.get(OWN_FILE)
+        files = [self._for_podman.name] if self._for_podman else [ROOT / "compose.yaml", *([own] if own else [])]
         project = [f"--project-name={self.project}"] if self.project else []
-        return [*engine(), "compose", *project, f"--file={file}"]
+        return [*engine(), "compose", *project, *(f"--file={file}" for file in files)]
 
     @property
     def _environment(self) -> dict[str, str]:

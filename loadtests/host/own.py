@@ -27,7 +27,8 @@ from loadtests.host import variables, virtualenv
 from loadtests.host.shell import run_long
 from loadtests.model import workload
 
-PAGES, LOCUSTFILE, SETUP = "pages.toml", "locustfile.py", "APP_SETUP"
+PAGES, LOCUSTFILE = "pages.toml", "locustfile.py"
+SETUP, COMPOSE = "APP_SETUP", "APP_COMPOSE"  # variables
 NOT_COPIED = (".git", ".hg", ".venv", "venv", "node_modules", "__pycache__", ".mypy_cache", ".pytest_cache", ".tox")
 MOST_FILES, MOST_BYTES = 50_000, 2 * 2**30
 REQUIREMENTS = "requirements.txt"
@@ -59,6 +60,7 @@ class OwnProject:
     name: str
     environment: Mapping[str, str]
     setup: str
+    compose: Path | None
     packages: Mapping[str, bytes] | None
 
     @property
@@ -84,6 +86,10 @@ class OwnProject:
                 raise LabDown(f"the project could not be copied: {error}") from error
             if self.setup:
                 variables[SETUP] = self.setup
+            if self.compose and runtime == "process":
+                raise BadInput(f"{COMPOSE} describes containers, and the lab runs as processes: set RUNTIME=docker")
+            if self.compose:
+                variables[COMPOSE] = str(self.compose)
             if runtime == "process":
                 variables["APP_BIN"] = str(python_of(self, variables))
             yield variables
@@ -118,6 +124,7 @@ def asked(environment: Mapping[str, str]) -> OwnProject | None:
         name,
         own_environment(environment.get("APP_ENV", ""), folder),
         environment.get(SETUP, ""),
+        compose_file(environment, folder),
         packages(folder),
     )
 
@@ -153,6 +160,15 @@ def copy_load(file: Path, to: Path) -> None:
         shutil.copyfile(file, to)
     except OSError as error:
         raise LabDown(f"{file} could not be copied: {error}") from error
+
+
+def compose_file(environment: Mapping[str, str], folder: Path) -> Path | None:
+    """Return the Compose file that APP_COMPOSE names; None if it is not set. Raises BadInput."""
+    if not (name := environment.get(COMPOSE)):
+        return None
+    if (file := existing(name, folder)) is None:
+        raise BadInput(f"{COMPOSE} must be a Compose file; {name[:200]} is neither here nor in {folder}")
+    return file
 
 
 def own_environment(name: str, folder: Path) -> dict[str, str]:

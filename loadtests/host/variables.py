@@ -23,7 +23,7 @@ OF_OTHERS = re.compile(r"\.?SHELL(FLAGS)?|MAKE|COMPOSE_\w+|DOCKER_\w+")  # of ma
 
 # And the knobs, which are compose.yaml's.
 LOAD = ("EXPERIMENT", "USERS", "THINK", "RATE", "ARRIVALS", "REPEATS", "QUICK")
-OWN = ("APP", "PAGES", "LOCUSTFILE", "APP_ENV", "TARGETS", "REMOTE")  # beside compose/own.yaml's
+OWN = ("APP", "PAGES", "LOCUSTFILE", "APP_ENV", "APP_COMPOSE", "TARGETS", "REMOTE")  # beside compose/own.yaml's
 OPTIONS = (*LOAD, *OWN, "RUNTIME", "A", "B")
 EVERYWHERE = ("PYTHON", "VENV", "RESULTS", "DOCKER")  # read by every command, or by make
 BEFORE_DOTENV = ("PYTHON", "VENV")  # they decide what reads the file

@@ -25,6 +25,10 @@ ROOT_URLCONF = "notes.urls"
 WSGI_APPLICATION = "notes.wsgi.application"
 TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": BASE_DIR / "db.sqlite3"}}
+if host := os.environ.get("NOTES_DATABASE_HOST"):
+    DATABASES = {
+        "default": {"ENGINE": "django.db.backends.postgresql", "HOST": host, "NAME": "lab", "USER": "lab"},
+    }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 SESSION_COOKIE_SECURE = True
 CSRF_COOKIE_SECURE = True
