@@ -110,6 +110,9 @@ def parser(given: Variables | None) -> Parser:
     compared = add(compare_command, "what changed between two runs, beyond the noise or not", ("A", "B"))
     compared.add_argument("--a", default=asked.get("A", ""), metavar="A", help="a run's folder in results/")
     compared.add_argument("--b", default=asked.get("B", ""), metavar="B", help="another, as in results/latest")
+    pages = add(pages_command, "propose a pages.toml from a HAR, an access log or an OpenAPI document", None)
+    pages.add_argument("recording", metavar="RECORDING", help="recording.har, access.log, openapi.json or openapi.yaml")
+    pages.add_argument("--write-to", default="", metavar="FILE", help="a new file (default: standard output)")
     install = add(install_command, "make the virtual environment that the lab or its tests need", None)
     install.add_argument("lock", choices=("lab", "dev"))
     measure = add(measure_command, "measure targets that are up (run starts it, inside the lab)", None)
@@ -276,6 +279,15 @@ def compare_command(options: argparse.Namespace) -> int:
     if compare.have_repeats(options.a, options.b):
         virtualenv.enter(["compare", f"--a={options.a}", f"--b={options.b}"])
     return compare.main(options.a, options.b)
+
+
+def pages_command(options: argparse.Namespace) -> int:
+    from loadtests.host import pages, virtualenv  # noqa: PLC0415
+
+    if pages.is_yaml(options.recording):
+        pages.read(Path(options.recording))  # a bad file ends here, before any package is installed
+        virtualenv.enter(["pages", options.recording, f"--write-to={options.write_to}"])
+    return pages.main(options.recording, options.write_to)
 
 
 def install_command(options: argparse.Namespace) -> int:
