@@ -35,6 +35,7 @@ SETTINGS = {
     "FAIL": "0",
     "HANG": "0",
     "SEED": "1",
+    "UPSTREAMS": os.devnull,
     "TELEMETRY": "on",
     "TELEMETRY_ADDRESS": "127.0.0.1:9",
 }

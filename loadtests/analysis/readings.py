@@ -21,7 +21,11 @@ class Reading:
 
     def by_worker(self, name: str) -> dict[str, float]:
         """Return a metric's values by worker, which is its process id."""
-        beginning = f'{name}{{worker="'
+        return self.by_label(name, "worker")
+
+    def by_label(self, name: str, label: str) -> dict[str, float]:
+        """Return a metric's values by those of its label."""
+        beginning = f'{name}{{{label}="'
         return {
             key.removeprefix(beginning).removesuffix('"}'): value
             for key, value in self.values.items()

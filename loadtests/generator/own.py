@@ -129,6 +129,21 @@ def measured_alone(
     return replace(experiment, arms=tuple(arms)), notes
 
 
+def unanswered(targets: Mapping[str, Target]) -> list[str]:
+    """Say which calls of the project no upstream answered since the service was started."""
+    reading = sampler.read(next(iter(targets.values())).api_metrics)
+    calls = reading.by_label("lab_calls_unanswered_total", "call") if reading else {}
+    if not calls:
+        return []
+    named = ", ".join(f"{call} ({number:.0f} times)" for call, number in sorted(calls.items()))
+    return [f"No upstream answers these calls, so they got a 502: {named}. Describe them in UPSTREAMS."]
+
+
+def help_with(target: Target, fault: str) -> str:
+    """Return what may help against a fault, and above all which calls had no answer."""
+    return " ".join(unanswered({target.name: target}) or [hint(target.identity.get("project", {}), fault)])
+
+
 def alone_in_locust(target: Target, file: Locustfile) -> tuple[float, float]:
     """Return the seconds that a request of one user waits without its CPU, and that the user waits between two."""
     before = sampler.read(target.metrics)
@@ -149,7 +164,7 @@ def alone(target: Target, workload: Workload) -> Alone:
     user = user_class(target, workload)(Environment())
     user.set_up()
     if user._unready:  # noqa: SLF001
-        raise BadInput(f"{target.name}: {user._unready}. {hint(target.identity.get('project', {}), user._unready)}")  # noqa: SLF001
+        raise BadInput(f"{target.name}: {user._unready}. {help_with(target, user._unready)}")  # noqa: SLF001
     times: dict[str, list[float]] = {}
     before = sampler.read(target.metrics)
     for page in workload.pages:
@@ -176,7 +191,7 @@ def seconds_of(user: OwnUser, page: OwnPage, target: Target) -> Iterator[float]:
         if fault := user.ask_for(page):
             raise BadInput(
                 f"the page {page.name} of {target.name} is not whole when one user asks for it: {fault}. "
-                f"{hint(target.identity.get('project', {}), fault)}"
+                f"{help_with(target, fault)}"
             )
         yield time.perf_counter() - asked
         if time.perf_counter() - begun > FIRST_SECONDS:

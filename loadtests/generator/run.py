@@ -193,6 +193,7 @@ def walk(generator: Generator, measurements: Sequence[Measurement], run: Run) ->
         because = "it was interrupted."
     except Exception as error:  # noqa: BLE001  # a bug, and what was measured before it is not to be had again
         because = f"the load generator failed: {reason(error)}."
+    warnings += own.unanswered(generator.targets) if generator.project else []
     if isinstance(generator.project, Locustfile):
         warnings += locust_users.notes(generator.project)
     described = {**run.manifest, "warnings": warnings}

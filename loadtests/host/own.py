@@ -25,11 +25,12 @@ from loadtests import ROOT
 from loadtests.errors import BadInput, LabDown
 from loadtests.host import variables, virtualenv
 from loadtests.host.shell import run_long
-from loadtests.model import workload
+from loadtests.model import upstreams, workload
 
 PAGES, LOCUSTFILE = "pages.toml", "locustfile.py"
 SETUP, COMPOSE = "APP_SETUP", "APP_COMPOSE"  # variables
 NOT_COPIED = (".git", ".hg", ".venv", "venv", "node_modules", "__pycache__", ".mypy_cache", ".pytest_cache", ".tox")
+MOST_RECORDED = 50 * 2**20  # bytes of a file that upstreams.toml names
 MOST_FILES, MOST_BYTES = 50_000, 2 * 2**30
 REQUIREMENTS = "requirements.txt"
 NAMES = re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?")
@@ -61,6 +62,7 @@ class OwnProject:
     environment: Mapping[str, str]
     setup: str
     compose: Path | None
+    upstreams: Mapping[str, Any]
     packages: Mapping[str, bytes] | None
 
     @property
@@ -118,13 +120,15 @@ def asked(environment: Mapping[str, str]) -> OwnProject | None:
             "from which that can be imported"
         )
     load, name = load_of(environment, folder)
+    addresses, replayed = upstreams_of(environment, folder)
     return OwnProject(
         folder,
         load,
         name,
-        own_environment(environment.get("APP_ENV", ""), folder),
+        addresses | own_environment(environment.get("APP_ENV", ""), folder),
         environment.get(SETUP, ""),
         compose_file(environment, folder),
+        replayed,
         packages(folder),
     )
 
@@ -169,6 +173,27 @@ def compose_file(environment: Mapping[str, str], folder: Path) -> Path | None:
     if (file := existing(name, folder)) is None:
         raise BadInput(f"{COMPOSE} must be a Compose file; {name[:200]} is neither here nor in {folder}")
     return file
+
+
+def upstreams_of(environment: Mapping[str, str], folder: Path) -> tuple[dict[str, str], dict[str, Any]]:
+    """Return the variables that lead the project to its upstreams, and what these replay. Raises BadInput."""
+    if not (name := environment.get("UPSTREAMS")):
+        return {}, {}
+    if (file := existing(name, folder)) is None:
+        raise BadInput(f"UPSTREAMS must be a file; {name[:200]} is neither here nor in {folder}")
+
+    def read(beside: str) -> bytes:
+        path = file.parent / beside
+        try:
+            with path.open("rb") as stream:
+                content = stream.read(MOST_RECORDED + 1)
+        except (OSError, ValueError) as error:
+            raise BadInput(f"{beside[:200]} cannot be read: {error}") from error
+        if len(content) > MOST_RECORDED:
+            raise BadInput(f"{beside[:200]} is larger than {MOST_RECORDED // 2**20} MB")
+        return content
+
+    return upstreams.of_file(read(file.name), file.name, read)
 
 
 def own_environment(name: str, folder: Path) -> dict[str, str]:
@@ -246,6 +271,11 @@ def stage(own: OwnProject, scratch: Path) -> dict[str, str]:
     variables_file.write_text(json.dumps(own.environment), encoding="utf-8")
     variables_file.chmod(0o644)  # for the containers' user; the folder is this user's alone
     staged = {"APP_COPY": str(copy), "APP_VARIABLES": str(variables_file)}
+    if own.upstreams:
+        replayed = scratch / "upstreams.json"
+        replayed.write_text(json.dumps(own.upstreams), encoding="utf-8")
+        replayed.chmod(0o644)
+        staged["APP_UPSTREAMS"] = str(replayed)
     if own.packages is not None:
         folder = scratch / "packages"
         for name, content in {**own.packages, "check_python.py": CHECK_PYTHON.encode()}.items():

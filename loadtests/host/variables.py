@@ -23,11 +23,13 @@ OF_OTHERS = re.compile(r"\.?SHELL(FLAGS)?|MAKE|COMPOSE_\w+|DOCKER_\w+")  # of ma
 
 # And the knobs, which are compose.yaml's.
 LOAD = ("EXPERIMENT", "USERS", "THINK", "RATE", "ARRIVALS", "REPEATS", "QUICK")
-OWN = ("APP", "PAGES", "LOCUSTFILE", "APP_ENV", "APP_COMPOSE", "TARGETS", "REMOTE")  # beside compose/own.yaml's
+# Of a project of one's own; what else there is stands in compose/own.yaml.
+OWN = ("APP", "PAGES", "LOCUSTFILE", "APP_ENV", "APP_COMPOSE", "UPSTREAMS", "TARGETS", "REMOTE")
 OPTIONS = (*LOAD, *OWN, "RUNTIME", "A", "B")
 EVERYWHERE = ("PYTHON", "VENV", "RESULTS", "DOCKER")  # read by every command, or by make
 BEFORE_DOTENV = ("PYTHON", "VENV")  # they decide what reads the file
-SET_BY_THE_LAB = ("LAB_RUNTIME", "PULL_POLICY", "APP_COPY", "APP_VARIABLES", "APP_PACKAGES", "APP_TARGET")
+STAGED = ("APP_COPY", "APP_VARIABLES", "APP_UPSTREAMS", "APP_PACKAGES", "APP_TARGET")
+SET_BY_THE_LAB = ("LAB_RUNTIME", "PULL_POLICY", *STAGED)
 WEB_UI = ("STRATEGY", "SAVE_TO", "TRUSTED_ORIGINS", LOGIN)  # compose.yaml's, but of no run
 LIMITS = ("_CPUS", "_MEMORY")  # how the names of the variables end that only containers are held to
 SHORTEST = 6  # letters; another program's USER or LANG is one letter from USERS and HANG

@@ -247,16 +247,20 @@ def content_of(table: Mapping[str, Any], where: str) -> tuple[dict[str, str], st
     if len(given) > 1:
         raise BadInput(f"{where}: {' and '.join(given)} exclude each other")
     if "json" in table:
-        try:
-            body = json.dumps(table["json"], default=str, allow_nan=False)
-        except ValueError as error:
-            raise BadInput(f"{where}: json must hold what JSON can: {error}") from error
-        return {"Content-Type": JSON, **headers}, body
+        return {"Content-Type": JSON, **headers}, as_json(table["json"], where)
     if "form" in table:
         form = typed(table, "form", dict, where)
         body = urlencode({name: str(value) for name, value in form.items()}, safe="{}")
         return {"Content-Type": FORM, **headers}, body
     return dict(headers), typed(table, "body", str, where, default="")
+
+
+def as_json(value: Any, where: str) -> str:
+    """Return the value as JSON. Raises BadInput."""
+    try:
+        return json.dumps(value, default=str, allow_nan=False)
+    except ValueError as error:
+        raise BadInput(f"{where}: json must hold what JSON can: {error}") from error
 
 
 def values_of(where: str, described: Any) -> Values:

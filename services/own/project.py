@@ -30,8 +30,10 @@ DEPLOYED = {
     "workers": WORKERS,
     "threads": THREADS,
     "slots": WORKERS * THREADS if THREADS else None,
+    "api": "",
     "metrics_port": counters.metrics_port(),
 }
+UPSTREAMS = "http://upstreams:8000"  # as the project's variables name them, whatever their address is
 LAB = Path(__file__).resolve().parents[2]
 IDENTITY = env.text("HEALTH_PATH")
 MANAGE = re.compile(r"DJANGO_SETTINGS_MODULE['\"]\s*,\s*['\"]([\w.]+)['\"]")
@@ -49,6 +51,10 @@ def enter() -> None:
     os.chdir(folder)
     sys.path[:] = [str(folder), *(path for path in sys.path if Path(path or ".").resolve() not in {LAB, folder})]
     own = json.loads(Path(env.text("LAB_APP_VARIABLES")).read_text(encoding="utf-8") or "{}")
+    replayed = env.text("LAB_UPSTREAMS")
+    own = {name: value.replace(UPSTREAMS, replayed) for name, value in own.items()}
+    if any(replayed in value for value in own.values()):
+        DEPLOYED["api"] = replayed
     settings = env.optional("LAB_SETTINGS") or settings_of(folder / "manage.py")
     kept = {name: value for name, value in os.environ.items() if KEPT.fullmatch(name)}
     os.environ.clear()
@@ -116,7 +122,6 @@ def describe(interface: str, paths: Iterable[str]) -> dict[str, Any]:
         **DEPLOYED,
         "server": f"{'gunicorn' if THREADS else 'uvicorn'} ({interface.upper()})",
         "interface": interface.upper(),
-        "api": "",
         "python": platform.python_version(),
         "packages": {name: metadata.version(name) for name in SAID if name in sys.modules},
         "pools": {},

@@ -130,6 +130,29 @@ def test_a_setup_that_is_interrupted_is_stopped_with_all_that_it_started(
     assert not list((tmp_path / "tmp").glob("lab-own-*"))
 
 
+def test_upstreams_are_replayed_and_their_calls_are_counted(lab_command: Lab, root: Path, tmp_path: Path) -> None:
+    ended = lab_command.run(
+        *QUICK, "--users=2", APP=str(project("travel", root, tmp_path)), SETTINGS="travel", UPSTREAMS="upstreams.toml"
+    )
+    says_its_verdict(ended)
+    for arm in ended.summary["arms"]:
+        [step] = arm["steps"]
+        assert step["failures"] == 0
+        assert step["response_time"]["p50"] >= 0.3  # the slower of two calls that are made at once
+        assert step["inside"]["api_calls_answered"] >= 2 * (step["pages"] - 2)
+        assert step["inside"]["api_lateness_p99"] is not None
+    assert "No upstream answers" not in ended.output
+
+
+def test_a_call_that_no_upstream_answers_is_named(lab_command: Lab, root: Path, tmp_path: Path) -> None:
+    travel = project("travel", root, tmp_path)
+    text = (travel / "upstreams.toml").read_text()
+    (travel / "upstreams.toml").write_text(text.replace("/forecast/*", "/other/*"))
+    said = refused(lab_command.run(*QUICK, APP=str(travel), SETTINGS="travel", UPSTREAMS="upstreams.toml"))
+    assert "the page trip of wsgi-own is not whole when one user asks for it: degrees is not 21" in said
+    assert "they got a 502: GET /weather/forecast/" in said
+
+
 def test_a_host_that_the_project_does_not_accept_is_named(lab_command: Lab, root: Path, tmp_path: Path) -> None:
     notes = project("notes", root, tmp_path)
     said = refused(lab_command.run(*QUICK, APP=str(notes), APP_ENV="project.env", APP_SETUP=SETUP))
