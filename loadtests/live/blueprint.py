@@ -214,7 +214,7 @@ def now(collector: Collector) -> dict[str, Any]:
         "clauses": [[one.name, clause(one)] for one in shown],
         "reservations": reservations(situation, shown),
         "true": [one.experiment for one in PRESETS if collector.settled and one.is_true(shown)],
-        "marks": [[mark.second, mark.text] for mark in collector.history.marks],
+        "marks": list(collector.history.marks),
         "second": collector.history.second,
         "controls": collector.controls.requested.values,
     }
@@ -229,9 +229,6 @@ class Sink(io.RawIOBase):
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
-
-    def writable(self) -> bool:
-        return True
 
     def write(self, piece: Any) -> int:
         self._pieces.append(bytes(piece))
@@ -259,14 +256,11 @@ def zipped(folder: Path) -> Iterator[bytes]:
     yield sink.take()
 
 
-def link(base: str) -> str:
-    """Return the link from Locust's main page to this one: that page has tabs for tables only."""
+def linked(page: str, base: str) -> str:
+    """Return Locust's main page with a link to this one: that page has tabs for tables only."""
     style = (
         "position:fixed;left:225px;top:13px;z-index:2000;background:#0072B2;color:#fff;padding:8px 16px;"
         "border-radius:6px;font:600 15px system-ui,sans-serif;text-decoration:none"
     )
-    return f'<a href="{base}/compare" style="{style}">See it side by side</a>'
-
-
-def linked(page: str, base: str) -> str:
-    return page.replace("</body>", f"{link(base)}</body>")
+    link = f'<a href="{base}/compare" style="{style}">See it side by side</a>'
+    return page.replace("</body>", f"{link}</body>")

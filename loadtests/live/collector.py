@@ -46,12 +46,7 @@ log = logging.getLogger(__name__)
 class Collector:
     """`epoch` changes when a page has to draw everything anew."""
 
-    def __init__(
-        self,
-        environment: Environment,
-        controls: Controls,
-        targets: Mapping[str, Target],
-    ) -> None:
+    def __init__(self, environment: Environment, controls: Controls, targets: Mapping[str, Target]) -> None:
         self.history = History()
         self.steady_window = SteadyWindow()
         self.epoch = int(time.time())  # also another one than before a restart
@@ -68,9 +63,9 @@ class Collector:
         self._api: deque[Reading | None] = deque(maxlen=round(WINDOW) + 1)
         self._requested: RequestedLoad | None = None  # while it runs
         self._idle = 0.0  # seconds since it ran
-        self._last_shown: list[Shown] = []  # while it ran
+        self.shown: list[Shown] = []  # the targets that are loaded, or were when the load was stopped
         self._last_situation = Situation(running=False)  # when it was shown
-        self._cpu = CpuMeter()
+        self._cpu_before = time.process_time()
         self._workers = workers.Master(environment, self._counts)
         environment.events.request.add_listener(self._counts.page)  # type: ignore[no-untyped-call]
 
@@ -91,17 +86,12 @@ class Collector:
         self.epoch += 1
         if not self.controls.running:
             self.steady_window.forget()
-            self._last_shown = []
+            self.shown = []
 
     @property
     def arms(self) -> list[Arm]:
         strategy = self.controls.requested.strategy
         return [Arm(target, strategy_for(strategy, target.interface)) for target in self.targets.values()]
-
-    @property
-    def shown(self) -> list[Shown]:
-        """Return the targets that are loaded, or were when the load was stopped."""
-        return self._last_shown
 
     @property
     def situation(self) -> Situation:
@@ -131,7 +121,8 @@ class Collector:
         now = time.monotonic()
         length, self._last = now - self._last, now
         loads, readings, users = self._counts.take(), self._read(), self.controls.users
-        self.generator_cpu = max(self._cpu.cores(length), self._workers.cpu)
+        cpu_before, self._cpu_before = self._cpu_before, time.process_time()
+        self.generator_cpu = max((self._cpu_before - cpu_before) / length, self._workers.cpu)
         self._machine_cpu.append(psutil.cpu_percent() / 100)  # since the last time
         before, self._readings = self._readings, readings
         if not self._notice():
@@ -142,7 +133,7 @@ class Collector:
         self._api.append(readings.get(API))
         latest = self.history.append(length, of)
         self.steady_window.add(self._tick_of(length, of))
-        self._last_shown = [
+        self.shown = [
             Shown(name, self.targets[name].slots, step) for name, step in latest.steps.items() if of[name].users
         ]
         self._last_situation = self._situation()
@@ -164,14 +155,12 @@ class Collector:
         """Mark what was changed since the last second, here or on Locust's own page; return whether users run."""
         before, running = self._requested, self.controls.running
         after = self._requested = self.controls.requested if running else None
-        if before is None and after is None:
-            return False
-        if before is None:
-            turned = ["start"]
-        elif after is None:
-            turned = ["stop"]
-        else:
+        if before and after:
             turned = changes(before, after)
+        elif before or after:
+            turned = ["start" if after else "stop"]
+        else:
+            return False
         if turned:
             self.history.mark(", ".join(turned))
         if turned and after is not None:
@@ -220,20 +209,3 @@ class Collector:
         if not self._api or self._api[-1] is None:
             return None
         return p99(self._api[0], self._api[-1], LATENESS) or 0.0
-
-
-class CpuMeter:
-    """Of this process, in cores."""
-
-    def __init__(self) -> None:
-        self._process = psutil.Process()
-        self._before = self._seconds()
-
-    def _seconds(self) -> float:
-        return float(sum(self._process.cpu_times()[:2]))
-
-    def cores(self, length: float) -> float:
-        """Return the cores that were used since the last time."""
-        now = self._seconds()
-        used, self._before = now - self._before, now
-        return used / length if length else 0.0

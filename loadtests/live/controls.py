@@ -9,7 +9,7 @@ from typing import Any
 import gevent
 from gevent.lock import BoundedSemaphore
 from locust.env import Environment
-from locust.runners import STATE_RUNNING, STATE_SPAWNING, MasterRunner, WorkerRunner
+from locust.runners import STATE_RUNNING, STATE_SPAWNING, MasterRunner
 
 from loadtests.analysis import capacity
 from loadtests.generator.users import PageUser
@@ -169,7 +169,3 @@ def listen(environment: Environment) -> None:
         turn_options(environment.parsed_options, msg.data)
 
     runner.register_message(MESSAGE, turned)
-
-
-def is_worker(environment: Environment) -> bool:
-    return isinstance(environment.runner, WorkerRunner)

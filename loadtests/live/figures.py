@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,24 +65,23 @@ def summary(arms: Sequence[Arm], samples: Sequence[Sample]) -> Plotted:
     }
 
 
-def whole(arms: Sequence[Arm], samples: Sequence[Sample], pause: Pause) -> dict[str, Any]:
-    """Return each figure as Plotly's JSON; between two of them `pause` lets the load go on."""
+def drawn(arms: Sequence[Arm], samples: Sequence[Sample], pause: Pause) -> Iterator[tuple[str, Any]]:
+    """Yield each figure with its title; after each of them `pause` lets the load go on."""
     shown = summary(arms, samples)
-    found = {}
     for title in READING:
-        found[title] = json.loads(PLOTS[title].draw(shown, TIME).to_json())
+        yield title, PLOTS[title].draw(shown, TIME)
         pause()
-    return found
+
+
+def whole(arms: Sequence[Arm], samples: Sequence[Sample], pause: Pause) -> dict[str, Any]:
+    """Return each figure as Plotly's JSON."""
+    return {title: json.loads(figure.to_json()) for title, figure in drawn(arms, samples, pause)}
 
 
 def points(arms: Sequence[Arm], samples: Sequence[Sample], pause: Pause) -> dict[str, list[list[Any]]]:
     """Return what each trace of each figure is to be extended by: its x and its y."""
-    shown = summary(arms, samples)
-    found = {}
-    for title in READING:
-        found[title] = [[list(trace.x), list(trace.y)] for trace in PLOTS[title].draw(shown, TIME).data]
-        pause()
-    return found
+    figures = drawn(arms, samples, pause)
+    return {title: [[list(trace.x), list(trace.y)] for trace in figure.data] for title, figure in figures}
 
 
 def row(sample: Sample, targets: Iterable[str]) -> list[str]:

@@ -30,18 +30,10 @@ class Sample:
     steps: Mapping[str, StepSummary]
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """Something that a person changed."""
-
-    second: float
-    text: str
-
-
 class History:
     def __init__(self, limit: int = LIMIT) -> None:
         self.samples: list[Sample] = []
-        self.marks: deque[Mark] = deque(maxlen=MOST_MARKS)
+        self.marks: deque[tuple[float, str]] = deque(maxlen=MOST_MARKS)  # when, and what a person changed
         self.second = 0.0
         self._limit = limit
         self._number = 0
@@ -56,7 +48,7 @@ class History:
         return sample
 
     def mark(self, text: str) -> None:
-        self.marks.append(Mark(round(self.second, 1), text))
+        self.marks.append((round(self.second, 1), text))
 
     def since(self, number: int) -> list[Sample]:
         """Return the samples after this number; merged ones have the number of the later."""

@@ -62,11 +62,9 @@ class Second:
         length = self.length + later.length
 
         def mean(a: float | None, b: float | None) -> float | None:
-            return (
-                (b if a is None else a)
-                if None in {a, b}
-                else ((a or 0) * self.length + (b or 0) * later.length) / length
-            )
+            if a is None or b is None:
+                return b if a is None else a
+            return (a * self.length + b * later.length) / length
 
         return replace(
             later,
@@ -74,7 +72,7 @@ class Second:
             load=self.load + later.load,
             pages_in_flight=mean(self.pages_in_flight, later.pages_in_flight),
             calls_in_flight=mean(self.calls_in_flight, later.calls_in_flight),
-            cpu_seconds=None if None in {self.cpu_seconds, later.cpu_seconds} else total([self, later]),
+            cpu_seconds=total([self, later]),
             memory=max((one.memory for one in (self, later) if one.memory is not None), default=None),
             loop_lag=added(one.loop_lag for one in (self, later)),
         )
@@ -93,8 +91,10 @@ def encoded(times: HdrHistogram) -> bytes:
     return bytes(times.encode())
 
 
-def total(window: Sequence[Second]) -> float:
-    return sum(one.cpu_seconds or 0.0 for one in window)
+def total(window: Sequence[Second]) -> float | None:
+    """Return the CPU seconds of all of them; None if they are unknown of any."""
+    known = [one.cpu_seconds for one in window if one.cpu_seconds is not None]
+    return sum(known) if len(known) == len(window) else None
 
 
 def step(moment: float, window: Sequence[Second]) -> StepSummary:
@@ -102,7 +102,7 @@ def step(moment: float, window: Sequence[Second]) -> StepSummary:
     last = window[-1]
     length = sum(one.length for one in window)
     pages = sum(one.load.pages for one in window)
-    cpu = None if any(one.cpu_seconds is None for one in window) else total(window)
+    cpu = total(window)
     return {
         "second": round(moment, 1),
         "users": last.users,
@@ -159,8 +159,5 @@ def middle(values: Iterable[float | None]) -> float | None:
 
 def predicted(prediction: Prediction | None) -> dict[str, Any]:
     names = ("goodput", "response_time", "bottleneck", "pages_in_flight", "calls_in_flight")
-    return {name: finite(getattr(prediction, name, None)) for name in names}
-
-
-def finite(value: Any) -> Any:
-    return None if value == float("inf") else value
+    values = {name: getattr(prediction, name, None) for name in names}
+    return {name: None if value == float("inf") else value for name, value in values.items()}

@@ -1,4 +1,4 @@
-"""The steady steady_window since something was last changed: what Save makes a report of. Pure."""
+"""The steady window since something was last changed: what Save makes a report of. Pure."""
 
 from __future__ import annotations
 
@@ -80,17 +80,12 @@ class SteadyWindow:
         """Return the seconds after a change until the pages that end belong to it."""
         return NORMAL.warm_up + max(self._page_time, self.draining)
 
-    @property
-    def missing(self) -> float:
-        """Return the seconds until there is enough to save; 0 if there is."""
-        return max(0.0, self.warm_up + SHORTEST - self.seconds)
-
     def ticks(self) -> tuple[Tick, Sequence[Tick]]:
         """Return the last tick of the warm-up, where the window's readings begin, and the window. Raises BadInput."""
         if self.requested is None or len(self._ticks) < 2:
             raise BadInput("There is nothing to save yet: press Start.")
-        if self.missing:
-            raise BadInput(f"Nothing steady to save yet: wait {math.ceil(self.missing)} s more.")
+        if (missing := self.warm_up + SHORTEST - self.seconds) > 0:
+            raise BadInput(f"Nothing steady to save yet: wait {math.ceil(missing)} s more.")
         passed = self.seconds - sum(tick.length for tick in self._ticks)
         skipped = 0
         while passed < self.warm_up or not skipped:

@@ -16,19 +16,17 @@ REPORT_EVERY = 1.0  # seconds; Locust's own three would come in bursts
 FORGOTTEN_AFTER = 5.0  # seconds without a report
 
 
-class Worker:
-    """In a worker: counts, and sends along with Locust's own report."""
+def report(environment: Environment, counts: PageCounts) -> None:
+    """Count in a worker, and send the counts along with Locust's own report."""
+    runners.WORKER_REPORT_INTERVAL = REPORT_EVERY
+    process = psutil.Process()
+    process.cpu_percent()
 
-    def __init__(self, environment: Environment, counts: PageCounts) -> None:
-        runners.WORKER_REPORT_INTERVAL = REPORT_EVERY
-        self._counts = counts
-        self._process = psutil.Process()
-        self._process.cpu_percent()
-        environment.events.request.add_listener(counts.page)  # type: ignore[no-untyped-call]
-        environment.events.report_to_master.add_listener(self._report)  # type: ignore[no-untyped-call]
+    def add(client_id: str, data: dict[str, Any]) -> None:
+        data[KEY] = {"of": counts.pack(), "cpu": process.cpu_percent() / 100}
 
-    def _report(self, client_id: str, data: dict[str, Any]) -> None:
-        data[KEY] = {"of": self._counts.pack(), "cpu": self._process.cpu_percent() / 100}
+    environment.events.request.add_listener(counts.page)  # type: ignore[no-untyped-call]
+    environment.events.report_to_master.add_listener(add)  # type: ignore[no-untyped-call]
 
 
 class Master:
