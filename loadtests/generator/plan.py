@@ -68,7 +68,7 @@ def lengths(arm: Arm, level: LoadLevel, predicted: Prediction, pace: Pace) -> tu
         window = whole_turns(max(window, (FEWEST_PAGES + 1) * (expected + level.think) / level.amount), unhurried)
     drain = max(expected, fails_after)
     if level.is_open:
-        drain = max(expected, fails_after) + max(0.0, level.amount / predicted.ended - 1) * (warm_up + window)
+        drain += max(0.0, level.amount / predicted.ended - 1) * (warm_up + window)
     return warm_up, window, drain
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
@@ -124,18 +124,11 @@ class Recorder:
     @property
     def intervals(self) -> list[Interval]:
         """Return the response times of whole pages, by the second of the window in which they began."""
-        seconds: dict[int, HdrHistogram] = {}
-        for page in self._begun():
-            if page.fault is None:
-                second = int(page.began)
-                if second not in seconds:
-                    seconds[second] = histogram()
-                seconds[second].record_value(microseconds(page.took))
+        seconds: defaultdict[int, HdrHistogram] = defaultdict(histogram)
+        for page in self.log:
+            if page.began >= 0 and page.fault is None:
+                seconds[int(page.began)].record_value(microseconds(page.took))
         return [
             (self._started + second, self._started + second + 1, interval)
             for second, interval in sorted(seconds.items())
         ]
-
-    def _begun(self) -> Iterator[Page]:
-        """Return the pages that began inside the window."""
-        return (page for page in self.log if page.began >= 0)
