@@ -16,10 +16,8 @@ the view.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from loadtests.experiments.judging import expected, judged, last, of
-from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Point, Quick
+from loadtests.experiments.judging import Points, expected, judged, last, of
+from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Quick
 from loadtests.model.load_level import users
 from loadtests.model.units import digits, duration
 
@@ -30,7 +28,7 @@ CLEARLY_MORE = 1.5
 ALIKE = 0.8  # of what sync views with threads serve
 
 
-def judge(points: Sequence[Point]) -> Judgement:
+def judge(points: Points) -> Judgement:
     (alone, *_, full), (alone_asgi, *_, full_asgi) = of(points, ASYNC), of(points, ASGI)
     sync = last(points, SYNC)
     inside = alone.p50 <= AS_FAST * alone_asgi.p50

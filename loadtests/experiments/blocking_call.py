@@ -15,10 +15,8 @@ a thread (`asyncio.to_thread`, `sync_to_async`) or keep such views under WSGI.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from loadtests.experiments.judging import judged, last
-from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Point, Quick
+from loadtests.experiments.judging import Points, judged, last
+from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Quick
 from loadtests.model.load_level import users
 from loadtests.model.units import digits, duration
 
@@ -32,7 +30,7 @@ THREADS_WIN = 1.2
 LATE = 0.05  # seconds of lag that everybody feels
 
 
-def judge(points: Sequence[Point]) -> Judgement:
+def judge(points: Points) -> Judgement:
     clean, blocking, threads = last(points, CLEAN), last(points, BLOCKING), last(points, THREADS)
     lag = blocking.inside.loop_lag_p99 or 0.0
     figures = (

@@ -12,11 +12,10 @@ In your project: choose by taste. All handlers of one class must be async, or al
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from statistics import fmean
 
-from loadtests.experiments.judging import judged, last
-from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Point, Quick
+from loadtests.experiments.judging import Points, judged, last
+from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Quick
 from loadtests.model.load_level import users
 from loadtests.model.units import digits, duration
 
@@ -27,7 +26,7 @@ ALIKE = 1.5  # times the function's CPU per page; a quick window has some fifty 
 SAME = 0.85  # of the function's goodput
 
 
-def judge(points: Sequence[Point]) -> Judgement:
+def judge(points: Points) -> Judgement:
     function, get, post = (last(points, arm) for arm in (FUNCTION, GET, POST))
     cpus = [point.cpu_per_page or 0.0 for point in (function, get, post)]
     figures = (

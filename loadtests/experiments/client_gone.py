@@ -16,9 +16,7 @@ on; timeouts in front of the server do not free its slots. ASGI spares you that 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from loadtests.experiments.judging import judged, last
+from loadtests.experiments.judging import Points, judged, last
 from loadtests.model.experiment import Arm, CannotJudge, Claim, Experiment, Judgement, Point, Quick
 from loadtests.model.load_level import users
 
@@ -31,7 +29,7 @@ WSGI, SYNC, ASYNC = (
 MOST = 0.8  # of the calls
 
 
-def judge(points: Sequence[Point]) -> Judgement:
+def judge(points: Points) -> Judgement:
     arms = [last(points, arm) for arm in (WSGI, SYNC, ASYNC)]
     wsgi, sync, asynchronous = (answered(point) for point in arms)
     left = not any(point.pages for point in arms)

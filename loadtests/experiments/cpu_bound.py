@@ -13,10 +13,8 @@ also keeps everybody else waiting, as `blocking-call` shows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from loadtests.experiments.judging import how_long, judged, last
-from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Point, Quick
+from loadtests.experiments.judging import Points, how_long, judged, last
+from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Quick
 from loadtests.model.load_level import users
 from loadtests.model.units import digits, duration
 
@@ -26,7 +24,7 @@ ALIKE = 1.15  # times the other's goodput
 NO_MORE = 1.1  # times what one core can compute
 
 
-def judge(points: Sequence[Point]) -> Judgement:
+def judge(points: Points) -> Judgement:
     wsgi, asgi = last(points, WSGI), last(points, ASGI)
     figures = (
         f"at {wsgi.level.name} WSGI served {digits(wsgi.goodput)} pages/s ({how_long(wsgi)}) and ASGI "

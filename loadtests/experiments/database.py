@@ -19,10 +19,8 @@ your users. ASGI does not add any. Put a pool in front, size it, and size your s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from loadtests.experiments.judging import judged, last
-from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Point, Quick
+from loadtests.experiments.judging import Points, judged, last
+from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Quick
 from loadtests.model.load_level import users
 from loadtests.model.units import digits, duration
 
@@ -37,7 +35,7 @@ ALIKE = 1.3  # times the goodput of the slowest way under ASGI
 THE_SUM = 0.8  # of the time that its queries take one after the other
 
 
-def judge(points: Sequence[Point]) -> Judgement:
+def judge(points: Points) -> Judgement:
     wsgi, asgi = last(points, WSGI), [last(points, arm) for arm in (SYNC, WRAPPED, ASYNC)]
     together = last(points, SIDE_BY_SIDE)
     served = [point.goodput for point in asgi]

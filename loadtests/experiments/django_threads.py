@@ -18,10 +18,8 @@ visible part of Django's own cost, and no setting turns them off: the arms repla
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from loadtests.experiments.judging import cpu_of, judged, last
-from loadtests.model.experiment import Arm, CannotJudge, Claim, Experiment, Judgement, Point, Quick
+from loadtests.experiments.judging import Points, cpu_of, judged, last
+from loadtests.model.experiment import Arm, CannotJudge, Claim, Experiment, Judgement, Quick
 from loadtests.model.load_level import users
 from loadtests.model.units import digits, duration
 
@@ -32,7 +30,7 @@ FEWER = 0.5  # of the threads of Django as it comes, which the others stay below
 CHEAPER = 0.97  # of its CPU per page, likewise
 
 
-def judge(points: Sequence[Point]) -> Judgement:
+def judge(points: Points) -> Judgement:
     threads = [last(points, arm).inside.threads for arm in ARMS]
     known = [number for number in threads if number is not None]
     if len(known) < len(ARMS):

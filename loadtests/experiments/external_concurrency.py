@@ -17,11 +17,9 @@ traffic stays below slots / waiting time, threads do as well; if not, more threa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from loadtests.analysis import noise
-from loadtests.experiments.judging import expected, highest, how_long, times_as_many
-from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Point, Quick
+from loadtests.experiments.judging import Points, expected, highest, how_long, times_as_many, unseen
+from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Quick
 from loadtests.model.load_level import LoadLevel, users
 from loadtests.model.units import digits
 
@@ -29,7 +27,7 @@ HELD = (0.8, 1.1)  # WSGI counts as held at its slots within these shares of slo
 CLEARLY_MORE = 2.0  # times WSGI's goodput that ASGI has to reach, where users allow it
 
 
-def judge(points: Sequence[Point]) -> Judgement:
+def judge(points: Points) -> Judgement:
     wsgi, asgi = highest(points)
     load, limit = wsgi.level, expected(wsgi)
     predicted = limit.goodput
@@ -38,32 +36,24 @@ def judge(points: Sequence[Point]) -> Judgement:
         f"{wsgi.arm.target} {digits(wsgi.goodput)} ({how_long(wsgi)})"
     )
     if noise.no_difference(wsgi.goodputs, asgi.goodputs, wsgi.noise_floor):
-        return Judgement(
-            confirmed=False,
-            sentence=f"No difference: {figures}; {wsgi.slots or 'no'} slots under WSGI are enough for "
-            f"{load.name}. Ask for more ({load.variable}=) to see where they end.",
-        )
+        figures += f"; {wsgi.slots or 'no'} slots under WSGI are enough for {load.name}"
+        return unseen(f"{figures}. Ask for more ({load.variable}=) to see where they end", "No difference")
     if wsgi.slots is None or limit.bottleneck in {"users", "arrivals"}:
-        return Judgement(
-            confirmed=False,
-            sentence=f"Not shown: {figures}; with {wsgi.slots or 'no'} slots under WSGI and {load.name} "
-            f"nobody has to queue, so ask for more ({load.variable}=).",
-        )
+        figures += f"; with {wsgi.slots or 'no'} slots under WSGI and {load.name} nobody has to queue"
+        return unseen(f"{figures}, so ask for more ({load.variable}=)", "Not shown")
     ratio = asgi.goodput / wsgi.goodput if wsgi.goodput else 0.0
     asked = max(1 + wsgi.noise_floor, min(CLEARLY_MORE, 0.8 * expected(asgi).goodput / predicted))
     held = HELD[0] <= wsgi.goodput / predicted <= HELD[1]
     if held and ratio >= asked:
-        return Judgement(
-            confirmed=True,
-            sentence=f"External concurrency decides: {figures}, {times_as_many(asgi, wsgi)}; WSGI is held at its "
-            f"{wsgi.slots} slots ({digits(predicted)} pages/s predicted).{made_of(load, wsgi.slots)}",
-        )
+        figures += f", {times_as_many(asgi, wsgi)}; WSGI is held at its {wsgi.slots} slots"
+        sentence = f"{figures} ({digits(predicted)} pages/s predicted).{made_of(load, wsgi.slots)}"
+        return Judgement(confirmed=True, sentence=f"External concurrency decides: {sentence}")
     why = (
         f"{asked:.1f} times were asked for and {ratio:.1f} seen"
         if held
         else f"WSGI should be held at its {wsgi.slots} slots, {digits(predicted)} pages/s"
     )
-    return Judgement(confirmed=False, sentence=f"Not as predicted: {figures}; {why}.")
+    return unseen(f"{figures}; {why}")
 
 
 def made_of(load: LoadLevel, slots: int) -> str:

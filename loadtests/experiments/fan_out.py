@@ -15,10 +15,8 @@ a thread pool does it in any Django, under any server.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from loadtests.experiments.judging import last
-from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Point, Quick
+from loadtests.experiments.judging import Points, judged, last
+from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Quick
 from loadtests.model.load_level import users
 from loadtests.model.units import duration
 
@@ -29,7 +27,7 @@ MOST_OF_IT = 0.6  # of the fan-out that the gain has to reach
 ALIKE = 1.5  # times as long a page may take by another way of making its calls side by side
 
 
-def judge(points: Sequence[Point]) -> Judgement:
+def judge(points: Points) -> Judgement:
     slow = [last(points, arm).p50 for arm in SEQUENTIAL]
     fast = {arm.words: last(points, arm).p50 for arm in (*THREADS, *GATHER)}
     gain = min(slow) / max(fast.values())
@@ -41,11 +39,10 @@ def judge(points: Sequence[Point]) -> Judgement:
         f"side {duration(min(fast.values()))} to {duration(max(fast.values()))}, whether by threads or by gather, "
         f"under either"
     )
-    if gain >= MOST_OF_IT * expected and apart <= ALIKE:
-        return Judgement(
-            confirmed=True, sentence=f"The gain is the fan-out, not ASGI: {figures}, {gain:.1f} times as fast."
-        )
-    return Judgement(confirmed=False, sentence=f"Not as predicted: {figures}.")
+    seen = gain >= MOST_OF_IT * expected and apart <= ALIKE
+    if seen:
+        figures += f", {gain:.1f} times as fast"
+    return judged(seen, "The gain is the fan-out, not ASGI", figures)
 
 
 EXPERIMENT = Experiment(

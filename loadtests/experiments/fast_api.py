@@ -17,11 +17,9 @@ door), ASGI has nothing to give but its own cost.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from loadtests.analysis import noise
-from loadtests.experiments.judging import how_long, judged, of
-from loadtests.model.experiment import Arm, CannotJudge, Claim, Experiment, Judgement, Point, Quick
+from loadtests.experiments.judging import Points, how_long, judged, of
+from loadtests.model.experiment import Arm, CannotJudge, Claim, Experiment, Judgement, Quick
 from loadtests.model.load_level import turned
 
 ONE, TEN = (
@@ -32,7 +30,7 @@ USERS = 20
 WINS = 1.3  # times WSGI's goodput that ASGI has where it is slow
 
 
-def judge(points: Sequence[Point]) -> Judgement:
+def judge(points: Points) -> Judgement:
     ahead = {name: leads(points, pair) for name, pair in (("one call", ONE), ("ten calls", TEN))}
     sentence = "; ".join(f"with {name} a page {described(lead)}" for name, lead in ahead.items())
     quick_wsgi, quick_asgi = (of(points, arm)[0] for arm in ONE)
@@ -46,7 +44,7 @@ def judge(points: Sequence[Point]) -> Judgement:
     return judged(fast <= 1 + noise.FLOOR and slow >= WINS, "ASGI gains nothing while the api is fast", sentence)
 
 
-def leads(points: Sequence[Point], pair: tuple[Arm, Arm]) -> list[tuple[float, float]]:
+def leads(points: Points, pair: tuple[Arm, Arm]) -> list[tuple[float, float]]:
     """Return the latency of each step (seconds), and how many times WSGI's goodput ASGI had there."""
     wsgi, asgi = (of(points, arm) for arm in pair)
     return [

@@ -14,9 +14,7 @@ must not be lost to a queue that outlives the process.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from loadtests.experiments.judging import judged, last
+from loadtests.experiments.judging import Points, judged, last
 from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Point, Quick
 from loadtests.model.load_level import users
 
@@ -26,7 +24,7 @@ HANDED = tuple(Arm(target, "hand_over", breaks=ONE_MORE) for target in ("wsgi", 
 MOST, HARDLY_ANY = 0.8, 0.1  # of the tasks that were started
 
 
-def judge(points: Sequence[Point]) -> Judgement:
+def judge(points: Points) -> Judgement:
     wsgi, asgi = finished(last(points, WSGI)), finished(last(points, ASGI))
     handed = [finished(last(points, arm)) for arm in HANDED]
     figures = (

@@ -20,9 +20,7 @@ timeout on purpose, and measure its CPU per call before you blame a server.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from loadtests.experiments.judging import cpu_of, judged, last
+from loadtests.experiments.judging import Points, cpu_of, judged, last
 from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Point, Quick
 from loadtests.model.load_level import users
 from loadtests.model.units import digits, duration
@@ -44,7 +42,7 @@ CLAIMED = 0.1  # seconds that a client for each page is said to add
 DEARER = 2.0  # times the CPU of the cheapest client that the dearest takes, of those that are shared without a limit
 
 
-def judge(points: Sequence[Point]) -> Judgement:
+def judge(points: Points) -> Judgement:
     threads, limited, best = last(points, THREADS), last(points, DEFAULT_LIMITS), last(points, OVER_AIOHTTP)
     each = ", ".join(
         f"{arm.label} {digits(last(points, arm).goodput)} ({duration(cpu_of(points, arm))} of CPU a page"

@@ -9,10 +9,16 @@ from loadtests.model.experiment import Arm, CannotJudge, Judgement, Point
 from loadtests.model.prediction import Prediction
 from loadtests.model.units import digits, duration
 
+Points = Sequence[Point]
 
-def judged(seen: object, lesson: str, figures: str) -> Judgement:
-    """Return `lesson: figures` if `seen`, else `Not as predicted: figures`."""
-    return Judgement(bool(seen), f"{lesson if seen else 'Not as predicted'}: {figures}.")
+
+def judged(seen: object, lesson: str, figures: str, otherwise: str = "Not as predicted") -> Judgement:
+    """Return `lesson: figures` if `seen`, else `otherwise: figures`."""
+    return Judgement(bool(seen), f"{lesson if seen else otherwise}: {figures}.")
+
+
+def unseen(figures: str, why: str = "Not as predicted") -> Judgement:
+    return Judgement(confirmed=False, sentence=f"{why}: {figures}.")
 
 
 def how_long(point: Point) -> str:
@@ -42,17 +48,17 @@ def expected(point: Point) -> Prediction:
     return point.predicted
 
 
-def of(points: Sequence[Point], arm: Arm) -> list[Point]:
+def of(points: Points, arm: Arm) -> list[Point]:
     """Return the arm's points, by ascending load."""
     return [point for point in points if point.arm == arm]
 
 
-def last(points: Sequence[Point], arm: Arm) -> Point:
+def last(points: Points, arm: Arm) -> Point:
     """Return the arm's point at its highest load."""
     return of(points, arm)[-1]
 
 
-def cpu_of(points: Sequence[Point], arm: Arm) -> float:
+def cpu_of(points: Points, arm: Arm) -> float:
     """Return the CPU seconds per page at the arm's highest load. Raises CannotJudge."""
     point = last(points, arm)
     if point.cpu_per_page is None:
@@ -60,7 +66,7 @@ def cpu_of(points: Sequence[Point], arm: Arm) -> float:
     return point.cpu_per_page
 
 
-def highest(points: Sequence[Point]) -> list[Point]:
+def highest(points: Points) -> list[Point]:
     """Return the points of the highest load, in the arms' order; open levels are above closed ones."""
     top = max((point.level for point in points), default=None)
     return [point for point in points if point.level == top]

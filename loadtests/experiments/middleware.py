@@ -17,10 +17,8 @@ that are sync only share a switch; Django's own do not: each of their hooks is o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from loadtests.experiments.judging import cpu_of, judged
-from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Point, Quick
+from loadtests.experiments.judging import Points, cpu_of, judged
+from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Quick
 from loadtests.model.load_level import users
 from loadtests.model.units import duration
 
@@ -33,7 +31,7 @@ SHOWS = 0.0003  # CPU seconds that the default middleware adds at the least
 MORE = 2.0  # times what the same middleware adds under WSGI
 
 
-def judge(points: Sequence[Point]) -> Judgement:
+def judge(points: Points) -> Judgement:
     (bare_wsgi, _, _, django_wsgi), (bare, both, sync_only, django) = (
         [cpu_of(points, arm) for arm in arms] for arms in (WSGI, ASGI)
     )

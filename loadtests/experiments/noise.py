@@ -12,18 +12,18 @@ In your project: do this before you compare anything. A gain that is smaller tha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from loadtests.analysis import noise
-from loadtests.experiments.judging import highest
-from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Point, Quick
+from loadtests.experiments.judging import Points, highest, judged
+from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Quick
 from loadtests.model.load_level import users
 
 AGAIN = "again"
+MEANS_NOTHING = "; on this machine, now, smaller differences mean nothing"
 
 
-def judge(points: Sequence[Point]) -> Judgement:
+def judge(points: Points) -> Judgement:
     points = highest(points)
     floors, cpu = {}, []
     for point in points:
@@ -40,12 +40,8 @@ def judge(points: Sequence[Point]) -> Judgement:
         f"{repeats} {words} of each), and in CPU a page by up to {max(cpu):.1%}"
     )
     quiet = worst <= noise.FLOOR
-    sentence = (
-        f"No difference: {figures}, below the floor of {noise.FLOOR:.0%}."
-        if quiet
-        else f"Noisy: {figures}; on this machine, now, smaller differences mean nothing."
-    )
-    return Judgement(confirmed=quiet, sentence=sentence, noise_floor=worst)
+    figures += f", below the floor of {noise.FLOOR:.0%}" if quiet else MEANS_NOTHING
+    return replace(judged(quiet, "No difference", figures, "Noisy"), noise_floor=worst)
 
 
 EXPERIMENT = Experiment(

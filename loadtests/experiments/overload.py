@@ -19,10 +19,8 @@ refuse early, or add slots.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from loadtests.experiments.judging import expected, how_long
-from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Point, Quick
+from loadtests.experiments.judging import Points, expected, how_long, unseen
+from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Quick
 from loadtests.model.load_level import rates, users
 from loadtests.model.units import digits, duration
 
@@ -30,23 +28,20 @@ HIDDEN = 1.5  # times the closed loop's response time at the least, at about the
 KEEPS_UP = 0.8  # of the arrivals that a target with room has to serve
 
 
-def judge(points: Sequence[Point]) -> Judgement:
+def judge(points: Points) -> Judgement:
     closed = [point for point in points if not point.level.is_open]
     arriving = [point for point in points if point.level.is_open]
     full = [point for point in arriving if expected(point).bottleneck != "arrivals"]
     if not closed or not full:
-        return Judgement(
-            confirmed=False,
-            sentence="Not shown: it takes users (USERS=) and more arrivals (RATE=) than one of the targets can serve.",
-        )
+        figures = "it takes users (USERS=) and more arrivals (RATE=) than one of the targets can serve"
+        return unseen(figures, "Not shown")
     over = min(full, key=lambda point: point.level.amount)
     unhurried = expected(over).page_time
     same_arm = [point for point in closed if point.arm == over.arm]
     twin = min(same_arm, key=lambda point: abs(point.level.amount / unhurried - over.level.amount))
     others = [point for point in arriving if point.level == over.level and expected(point).bottleneck == "arrivals"]
-    waited, shown = (point.p50 for point in (over, twin))
+    waited, shown = over.p50, twin.p50
     ratio = waited / shown
-    hidden = ratio >= HIDDEN
     keep_up = all(point.goodput * point.seconds >= KEEPS_UP * (point.pages + point.failures) for point in others)
     served = "; ".join(
         f"{other.arm.target} served {digits(other.goodput)} of them ({how_long(other)})" for other in others
@@ -57,7 +52,8 @@ def judge(points: Sequence[Point]) -> Judgement:
         f"against {duration(shown)}: users who wait hide a queue {ratio:.1f} times as long"
         f"{f'; {served}' if served else ''}."
     )
-    return Judgement(hidden and keep_up, sentence if hidden and keep_up else f"Not as predicted: {sentence}")
+    seen = ratio >= HIDDEN and keep_up
+    return Judgement(seen, sentence if seen else f"Not as predicted: {sentence}")
 
 
 EXPERIMENT = Experiment(

@@ -16,11 +16,9 @@ calls that they wait for share them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from loadtests.experiments.judging import judged, last, of
+from loadtests.experiments.judging import Points, judged, last, of
 from loadtests.experiments.timeouts import CALL_TIMEOUT, SHORT_TIMEOUTS
-from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Point, Quick
+from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Quick
 from loadtests.model.load_level import users
 
 NO_SLOT_LEFT = "its calls wait for slots that its own pages hold, and the formula knows no such circle"
@@ -33,7 +31,7 @@ ASGI = Arm("asgi", "self_call", breaks=OWN_CALLS)
 MOSTLY = 0.5  # of the pages
 
 
-def judge(points: Sequence[Point]) -> Judgement:
+def judge(points: Points) -> Judgement:
     (alone, *_, full), asgi = of(points, WSGI), last(points, ASGI)
     figures = (
         f"under ASGI {asgi.pages} of {asgi.pages + asgi.failures} pages were whole at {asgi.level.name}; under WSGI "

@@ -18,10 +18,8 @@ allow.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from loadtests.experiments.judging import how_long, judged, last
-from loadtests.model.experiment import Arm, CannotJudge, Claim, Experiment, Judgement, Point, Quick
+from loadtests.experiments.judging import Points, how_long, judged, last
+from loadtests.model.experiment import Arm, CannotJudge, Claim, Experiment, Judgement, Quick
 from loadtests.model.load_level import users
 from loadtests.model.units import digits, size
 
@@ -32,7 +30,7 @@ CAUGHT_UP = 0.9  # of ASGI's goodput
 BEHIND = 0.6  # of ASGI's goodput, which ten slots stay below
 
 
-def judge(points: Sequence[Point]) -> Judgement:
+def judge(points: Points) -> Judgement:
     ten, hundred, asgi = last(points, TEN), last(points, HUNDRED), last(points, ASGI)
     piled, spread = last(points, PILED), last(points, SPREAD)
     memory = [point.inside.memory for point in (hundred, piled, asgi) if point.inside.memory is not None]

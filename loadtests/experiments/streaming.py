@@ -14,10 +14,8 @@ under ASGI use an async iterator, since a sync one is read to its end before the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from loadtests.experiments.judging import expected, judged, last, of
-from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Point, Quick
+from loadtests.experiments.judging import Points, expected, judged, last, of
+from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Quick
 from loadtests.model.load_level import users
 from loadtests.model.units import digits, duration
 
@@ -28,7 +26,7 @@ HELD = 1.15  # times slots / page time, which it must not pass
 CLEARLY_MORE = 1.4
 
 
-def judge(points: Sequence[Point]) -> Judgement:
+def judge(points: Points) -> Judgement:
     whole, streamed = ([of(points, arm)[0] for arm in arms] for arms in (WHOLE, STREAMED))
     full, free = (last(points, arm) for arm in STREAMED)
     figures = "; ".join(

@@ -17,9 +17,7 @@ put a limit in front, since each may hold a database connection. And async views
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from loadtests.experiments.judging import expected, judged, of
+from loadtests.experiments.judging import Points, expected, judged, of
 from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Point, Quick
 from loadtests.model.load_level import users
 from loadtests.model.units import digits, duration
@@ -29,7 +27,7 @@ ALIKE = 0.85  # of what async views serve
 A_THREAD_EACH = 0.9  # threads more for each further page in flight, at the least
 
 
-def judge(points: Sequence[Point]) -> Judgement:
+def judge(points: Points) -> Judgement:
     (alone, *_, sync), (alone_async, *_, asynchronous) = of(points, SYNC), of(points, ASYNC)
     serialised = 1 / expected(sync).page_time
     threads, pages = more_threads(alone, sync), (sync.inside.pages_in_flight or 0) - (alone.inside.pages_in_flight or 0)

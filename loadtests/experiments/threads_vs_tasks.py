@@ -15,9 +15,7 @@ open connections are, outside of Django: under ASGI it keeps a thread for each r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from loadtests.experiments.judging import judged, last, of
+from loadtests.experiments.judging import Points, judged, last, of
 from loadtests.model.experiment import Arm, CannotJudge, Claim, Experiment, Judgement, Point, Quick
 from loadtests.model.load_level import turned
 from loadtests.model.units import duration, size
@@ -38,7 +36,7 @@ ARMS = tuple(
 )
 
 
-def judge(points: Sequence[Point]) -> Judgement:
+def judge(points: Points) -> Judgement:
     thread, task = (bytes_each(of(points, arm)) for arm in ARMS)
     figures = "; ".join(
         f"{sleepers(point):,} {point.arm.strategy} take {size(each)} each, and {duration(point.p50)} to start, sleep "
@@ -53,7 +51,7 @@ def sleepers(point: Point) -> int:
     return int(point.level.knobs["fan_out"]) * EACH[point.arm.strategy]
 
 
-def bytes_each(points: Sequence[Point]) -> float:
+def bytes_each(points: Points) -> float:
     """Return the memory of each further sleeper: with the kernel's part where a limit counts it. Raises CannotJudge."""
     few, many = points[0], points[-1]
     for name in ("memory_limited", "memory"):

@@ -17,10 +17,8 @@ missing; and remember that under threads every second of timeout is a second of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from loadtests.experiments.judging import judged, last
-from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Point, Quick
+from loadtests.experiments.judging import Points, judged, last, unseen
+from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Quick
 from loadtests.model.load_level import users
 from loadtests.model.units import digits, duration
 
@@ -41,14 +39,14 @@ IN_TIME = 1.5  # times the deadline in which a page has to be there, or given up
 HELD = 1.15  # times slots / deadline, which partial pages under WSGI must not pass
 
 
-def judge(points: Sequence[Point]) -> Judgement:
+def judge(points: Points) -> Judgement:
     whole = [last(points, arm) for arm in (THREADS, GATHER, GIVES_UP)]
     threads, gather, gives_up = whole
     partial, partial_threads = last(points, PARTIAL), last(points, PARTIAL_THREADS)
     slots = partial_threads.slots or 0
     if came_whole := [point for point in whole if point.pages or not point.failures]:
         names = ", ".join(f"{point.arm.words} {point.pages}" for point in came_whole)
-        return Judgement(confirmed=False, sentence=f"Not as predicted: pages came whole although a call hung: {names}.")
+        return unseen(f"pages came whole although a call hung: {names}")
     figures = (
         f"with one call in ten hanging, at {partial.level.name}, no page came whole: by gather, with a timeout of "
         f"{CALL_TIMEOUT:g} s, it failed after {duration(gather.failed_after)}, with a deadline of {DEADLINE:g} s after "
