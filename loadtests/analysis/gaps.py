@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from loadtests.analysis.statistics import LevelFigures
@@ -74,64 +75,31 @@ def gap(arm: str, step: LevelFigures, predicted: Prediction, deployment: Deploym
     one_page = len(step.goodputs) / step.pages if step.pages else 1.0  # what a window's edge can cut off
     if abs(share) <= max(floor, step.spread, 1.5 * one_page):
         return None
-    unforeseen = failures(step, predicted)
-    return Gap(arm, step, predicted, share, unforeseen or cause_of(step, deployment))
+    return Gap(arm, step, predicted, share, next(causes(step, predicted, deployment), None))
 
 
-def cause_of(step: LevelFigures, deployment: Deployment) -> Cause | None:
-    """Return what explains a goodput below the predicted one, the most certain first; None where nothing is seen."""
-    looks: tuple[Callable[[LevelFigures, Deployment], Cause | None], ...] = (
-        restarts,
-        uneven_workers,
-        throttling,
-        spent_cores,
-        busy_machine,
-    )
-    return next((cause for look in looks if (cause := look(step, deployment)) is not None), None)
-
-
-def failures(step: LevelFigures, predicted: Prediction) -> Cause | None:
+def causes(step: LevelFigures, predicted: Prediction, deployment: Deployment) -> Iterator[Cause]:
+    """Yield what explains a goodput below the predicted one, the most certain first."""
+    seen, seconds = step.inside, step.seconds or math.inf
     failed = sum(step.failures.values())
     asked = step.pages + failed
-    if failed <= (OFTEN + (predicted.failing or 0.0)) * asked:
-        return None
-    return Cause("failures", f"{failed} of {asked} pages failed", certain=True)
-
-
-def restarts(step: LevelFigures, deployment: Deployment) -> Cause | None:
-    return Cause(RESTARTS, workers_replaced(step), certain=True) if step.inside.workers_started else None
-
-
-def uneven_workers(step: LevelFigures, deployment: Deployment) -> Cause | None:
-    workers = step.inside.workers
-    pages = [worker.pages for worker in workers] + [0.0] * (deployment.workers - len(workers))
+    if failed > (OFTEN + (predicted.failing or 0.0)) * asked:
+        yield Cause("failures", f"{failed} of {asked} pages failed", certain=True)
+    if seen.workers_started:
+        yield Cause(RESTARTS, workers_replaced(step), certain=True)
+    pages = [worker.pages for worker in seen.workers] + [0.0] * (deployment.workers - len(seen.workers))
     even = sum(pages) / len(pages)
-    if len(pages) < 2 or even < PAGES_EACH or max(abs(number - even) for number in pages) < UNEVEN * even:
-        return None
-    each = ", ".join(f"{number:.0f}" for number in pages)
-    return Cause(
-        "uneven workers",
-        f"its {len(pages)} workers finished {each} pages, since each serves the connections that it happened to get",
-        certain=True,
-    )
-
-
-def throttling(step: LevelFigures, deployment: Deployment) -> Cause | None:
-    share = (step.inside.throttled_seconds or 0.0) / step.seconds if step.seconds else 0.0
-    return Cause("cpu limit", f"its CPU limit held it back {share:.0%} of the time") if share > HELD_BACK else None
-
-
-def spent_cores(step: LevelFigures, deployment: Deployment) -> Cause | None:
-    used = (step.inside.cpu_seconds or 0.0) / step.seconds if step.seconds else 0.0
-    if used < BUSY_CORES * deployment.cores:
-        return None
-    return Cause("cpu", f"its processes computed on {digits(used)} of {digits(deployment.cores)} cores")
-
-
-def busy_machine(step: LevelFigures, deployment: Deployment) -> Cause | None:
-    if step.machine is None or not step.machine.disturbed:
-        return None
-    return Cause("busy machine", f"something else used the machine: {step.machine.words}")
+    if len(pages) >= 2 and even >= PAGES_EACH and max(abs(number - even) for number in pages) >= UNEVEN * even:
+        each = ", ".join(f"{number:.0f}" for number in pages)
+        shared = "since each serves the connections that it happened to get"
+        yield Cause("uneven workers", f"its {len(pages)} workers finished {each} pages, {shared}", certain=True)
+    throttled, used = (seen.throttled_seconds or 0.0) / seconds, (seen.cpu_seconds or 0.0) / seconds
+    if throttled > HELD_BACK:
+        yield Cause("cpu limit", f"its CPU limit held it back {throttled:.0%} of the time")
+    if used >= BUSY_CORES * deployment.cores:
+        yield Cause("cpu", f"its processes computed on {digits(used)} of {digits(deployment.cores)} cores")
+    if step.machine is not None and step.machine.disturbed:
+        yield Cause("busy machine", f"something else used the machine: {step.machine.words}")
 
 
 def workers_replaced(step: LevelFigures) -> str:

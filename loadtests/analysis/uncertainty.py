@@ -48,6 +48,21 @@ def load_scipy() -> None:
     scipy.stats.t.ppf(SURE, 1)
 
 
+def students_t(freedom: float) -> float:
+    """Return how many standard errors the 95 % interval reaches to either side."""
+    return float(scipy.stats.t.ppf((1 + SURE) / 2, freedom))
+
+
+def begun(pages: Sequence[Page]) -> list[Page]:
+    """Return the whole pages that began in the window, in the order in which they did."""
+    return sorted(page for page in pages if page.fault is None and page.began >= 0)
+
+
+def ends(pages: Sequence[Page], window: float) -> Array:
+    """Return when whole pages ended in the window, in ascending order."""
+    return np.sort([page.ended for page in pages if page.fault is None and 0 <= page.ended < window])
+
+
 def draws(pages: Sequence[Page], window: float, turn: float) -> Draws:
     """Return what the pages of a window of so many seconds say of goodput (pages/s), and of percentiles (seconds).
 
@@ -55,29 +70,26 @@ def draws(pages: Sequence[Page], window: float, turn: float) -> Draws:
     always the same for the same pages.
     """
     random = np.random.default_rng(len(pages))
-    whole = [page for page in pages if page.fault is None]
-    if not whole or window <= 0:
+    if window <= 0:
         return Draws(NOTHING, NOTHING, NOTHING)
-    ends = np.sort([page.ended for page in whole if 0 <= page.ended < window])
-    begun = sorted(page for page in whole if page.began >= 0)
-    took = np.array([page.took for page in begun])
+    took = np.array([page.took for page in begun(pages)])
     block = max(round(len(took) ** (1 / 3)), round(len(took) * turn / window))
     times = resampled(took, block, random)
     return Draws(
-        goodput=goodputs(ends, turn, window, random),
+        goodput=goodputs(ends(pages, window), turn, window, random),
         p50=np.percentile(times, 50, axis=1) if times.size else NOTHING,
         p95=np.percentile(times, 95, axis=1) if times.size else NOTHING,
     )
 
 
-def goodputs(ends: Array, turn: float, window: float, random: np.random.Generator) -> Array:
+def goodputs(ended: Array, turn: float, window: float, random: np.random.Generator) -> Array:
     """Resample blocks of time, and count what ends in each."""
     length = max(turn, window / MOST_BLOCKS)
     number = int(window / length)
-    if number < FEWEST_BLOCKS or not ends.size:
+    if number < FEWEST_BLOCKS or not ended.size:
         return NOTHING
     starts = random.uniform(0, window - length, (RESAMPLES, number))
-    counted = np.searchsorted(ends, starts + length) - np.searchsorted(ends, starts)
+    counted = np.searchsorted(ended, starts + length) - np.searchsorted(ended, starts)
     return np.asarray(counted.mean(axis=1) / length)
 
 
@@ -93,7 +105,7 @@ def resampled(values: Array, block: int, random: np.random.Generator) -> Array:
 
 def median_time(pages: Sequence[Page]) -> float:
     """Return the median response time of the whole pages that began in the window, in seconds; 0 where none ended."""
-    took = [page.took for page in pages if page.fault is None and page.began >= 0]
+    took = [page.took for page in begun(pages)]
     return float(np.median(took)) if took else 0.0
 
 
@@ -115,7 +127,7 @@ def half_width(pages: Sequence[Page], window: float, turn: float) -> float:
         return 0.0
     batches = np.digitize(began, edges)
     medians = [np.median(took[batches == batch]) for batch in range(1, number + 1) if (batches == batch).any()]
-    reach = float(scipy.stats.t.ppf((1 + SURE) / 2, number - 1)) / math.sqrt(number)
+    reach = students_t(number - 1) / math.sqrt(number)
     known = [values for values in (ended, medians) if len(values) > 1]
     return max(reach * float(np.std(values, ddof=1) / np.mean(values)) for values in known)
 
@@ -131,8 +143,8 @@ def of_repeats(values: Sequence[float]) -> Interval | None:
     """Return Student's t interval of the mean; None for fewer than two."""
     if len(values) < 2:
         return None
-    middle, error = float(np.mean(values)), float(scipy.stats.sem(values))
-    reach = float(scipy.stats.t.ppf((1 + SURE) / 2, len(values) - 1)) * error
+    middle = float(np.mean(values))
+    reach = students_t(len(values) - 1) * float(scipy.stats.sem(values))
     return Interval(max(0.0, middle - reach), middle + reach)
 
 
@@ -143,8 +155,7 @@ def of_ratio(above: Sequence[float], below: Sequence[float], drawn: tuple[Array,
     """
     if min(len(above), len(below)) >= 2 and min(*above, *below) > 0:
         found = difference(below, above)
-        reach = found.reach
-        return Interval(math.exp(found.difference - reach), math.exp(found.difference + reach))
+        return Interval(math.exp(found.difference - found.reach), math.exp(found.difference + found.reach))
     one, other = drawn
     rows = min(len(one), len(other))
     if not rows or not other[:rows].min():
@@ -162,7 +173,7 @@ class Welch(NamedTuple):
     @property
     def reach(self) -> float:
         """Return the distance to either side of the 95 % interval."""
-        return float(scipy.stats.t.ppf((1 + SURE) / 2, self.freedom)) * self.error if self.error else 0.0
+        return students_t(self.freedom) * self.error if self.error else 0.0
 
     @property
     def p(self) -> float:
@@ -193,7 +204,7 @@ def between_two(values: Sequence[float]) -> float:
     The prediction interval of a difference: t · s · √2, of logarithms, with what is not known of s in t.
     """
     spread = float(np.std(np.log(values), ddof=1))
-    return math.expm1(float(scipy.stats.t.ppf((1 + SURE) / 2, len(values) - 1)) * spread * math.sqrt(2))
+    return math.expm1(students_t(len(values) - 1) * spread * math.sqrt(2))
 
 
 # --- steadiness ---------------------------------------------------------------------------------
@@ -212,21 +223,17 @@ def drift(pages: Sequence[Page]) -> float | None:
     Mann and Kendall's test of the medians of successive groups of pages (H. B. Mann, 1945), and Theil and Sen's slope,
     which a few outliers do not move.
     """
-    begun = sorted(page for page in pages if page.fault is None and page.began >= 0)
-    number = min(GROUPS, len(begun) // FEWEST_IN_A_GROUP)
+    took = [page.took for page in begun(pages)]
+    number = min(GROUPS, len(took) // FEWEST_IN_A_GROUP)
     if number < FEWEST_BLOCKS:
         return None
-    medians = [float(np.median([page.took for page in group])) for group in groups(begun, number)]
+    edges = [round(index * len(took) / number) for index in range(number + 1)]
+    medians = [float(np.median(took[start:end])) for start, end in itertools.pairwise(edges)]
     if scipy.stats.kendalltau(range(number), medians).pvalue > UNLIKELY:
         return None
     slope, *_ = scipy.stats.theilslopes(medians)
     change = float(slope) * (number - 1) / float(np.median(medians))
     return change if abs(change) > DRIFT else None
-
-
-def groups(pages: Sequence[Page], number: int) -> list[Sequence[Page]]:
-    edges = [round(index * len(pages) / number) for index in range(number + 1)]
-    return [pages[start:end] for start, end in itertools.pairwise(edges)]
 
 
 def stall(pages: Sequence[Page], window: float, turn: float, enough: int) -> float | None:
@@ -235,14 +242,13 @@ def stall(pages: Sequence[Page], window: float, turn: float, enough: int) -> flo
     A stretch is long enough for `enough` pages, for two turns of users in lockstep, and for a share of the window: a
     fast target has so many shorter stretches that some are empty by chance.
     """
-    whole = [page for page in pages if page.fault is None]
-    ends = np.sort([page.ended for page in whole if 0 <= page.ended < window])
-    if not ends.size:
+    ended = ends(pages, window)
+    if not ended.size:
         return None
-    length = max(2 * turn, enough * window / len(ends), SHORTEST_STALL * window)
+    length = max(2 * turn, enough * window / len(ended), SHORTEST_STALL * window)
     if length > window / 2:
         return None
-    starts = np.concatenate(([0.0], ends[ends <= window - length], [window - length]))
-    counted = np.searchsorted(ends, starts + length) - np.searchsorted(ends, starts, side="right")
+    starts = np.concatenate(([0.0], ended[ended <= window - length], [window - length]))
+    counted = np.searchsorted(ended, starts + length) - np.searchsorted(ended, starts, side="right")
     fewest = int(counted.argmin())
-    return float(starts[fewest]) if counted[fewest] < STALL * len(ends) * length / window else None
+    return float(starts[fewest]) if counted[fewest] < STALL * len(ended) * length / window else None
