@@ -10,10 +10,10 @@ import math
 from collections.abc import Iterator
 
 from loadtests.analysis import answers
-from loadtests.analysis.balance import Balance
 from loadtests.analysis.capacity import ONE_AFTER_THE_OTHER
-from loadtests.analysis.check import Check
+from loadtests.analysis.readings import Balance
 from loadtests.analysis.statistics import Measured
+from loadtests.analysis.verdict import Check
 from loadtests.model.load_level import PAUSE_AFTER_FAILURE
 from loadtests.model.measurement import UNANSWERED, Page
 from loadtests.model.settings import Settings
@@ -64,7 +64,8 @@ def pages(one: Measured, balance: Balance) -> Check:
     """Check that users received what the target finished, and that this is what they asked for."""
     asked = balance.received + balance.broken
     stray = STRAY_PAGES + STRAY * asked
-    finished, made = balance.finished, added(balance.finished, balance.cancelled)
+    finished, cancelled = balance.finished, balance.cancelled
+    made = None if finished is None or cancelled is None else finished + cancelled
     if finished is None or made is None:
         remedy = SILENT
     elif balance.received > finished + stray:
@@ -72,14 +73,14 @@ def pages(one: Measured, balance: Balance) -> Check:
     elif made > asked + stray:
         remedy = "Something asks again where a page fails (a client, a proxy), or somebody else uses the lab."
     else:
-        remedy = ""
+        remedy = FINE
     return Check(
         PAGES,
         one.measurement.name,
-        not remedy,
+        remedy == FINE,
         f"{asked:,} pages were asked for and {balance.received:,} answers came; the target made {counted(made)}",
         f"within {STRAY:.0%} and {STRAY_PAGES} pages",
-        remedy or FINE,
+        remedy,
     )
 
 
@@ -95,20 +96,15 @@ def calls(one: Measured, balance: Balance) -> Check:
     elif balance.calls > asked * fan_out + stray:
         remedy = "Calls are made more than once: a client or a proxy that repeats them, or somebody else uses the api."
     else:
-        remedy = ""
+        remedy = FINE
     return Check(
         CALLS,
         one.measurement.name,
-        not remedy,
+        remedy == FINE,
         f"{balance.whole:,} of {asked:,} pages were whole, and the api had {counted(balance.calls)} calls",
         f"{fan_out} a page, within {STRAY:.0%} and {STRAY_PAGES} pages",
-        remedy or FINE,
+        remedy,
     )
-
-
-def added(*counts: float | None) -> float | None:
-    """Return their sum; None where one of them is not known."""
-    return None if None in counts else sum(count or 0.0 for count in counts)
 
 
 def counted(count: float | None) -> str:

@@ -10,9 +10,9 @@ from statistics import median
 from hdrh.histogram import HdrHistogram
 
 from loadtests.analysis import uncertainty
-from loadtests.analysis.balance import Balance
 from loadtests.analysis.histograms import histogram, merged, microseconds
 from loadtests.analysis.machine import Machine
+from loadtests.analysis.readings import Balance
 from loadtests.analysis.server_metrics import together
 from loadtests.analysis.uncertainty import Draws, Interval
 from loadtests.model.experiment import Arm

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from loadtests.analysis import uncertainty
-from loadtests.analysis.check import Check
 from loadtests.analysis.conservation import CALLS, laws
 from loadtests.analysis.machine import MOST_TAKEN, MOST_USED
 from loadtests.analysis.statistics import Measured, percentile
+from loadtests.analysis.verdict import Check
 from loadtests.model.measurement import FEWEST_PAGES
 from loadtests.model.units import digits, duration, size
 
@@ -116,8 +116,21 @@ def checks_of_memory(one: Measured, limits: Limits) -> Iterator[Check]:
 
 
 def checks_of_failures(one: Measured) -> Iterator[Check]:
-    if not one.measurement.arm.fails:
-        yield failed_pages(one)
+    if one.measurement.arm.fails:
+        return
+    failed = sum(one.failures.values())
+    asked = one.pages + failed
+    share = failed / asked if asked else 0.0  # of none the sample is too small
+    allowed = FAILURES + one.measurement.settings.failing_pages * 1.25
+    commonest = f"; most often: {one.failures.most_common(1)[0][0]}" if one.failures else ""
+    yield Check(
+        "failed pages",
+        one.measurement.name,
+        share <= allowed,
+        f"{failed} of {asked}{commonest}",
+        f"at most {allowed:.0%}",
+        "Find out why pages fail before asking how fast they are.",
+    )
 
 
 def checks_of_load(one: Measured, limits: Limits) -> Iterator[Check]:
@@ -172,22 +185,6 @@ def checks_of_lateness(one: Measured, limits: Limits) -> Iterator[Check]:
         )
 
 
-def failed_pages(one: Measured) -> Check:
-    failed = sum(one.failures.values())
-    asked = one.pages + failed
-    share = failed / asked if asked else 0.0  # of none the sample is too small
-    allowed = FAILURES + one.measurement.settings.failing_pages * 1.25
-    commonest = f"; most often: {one.failures.most_common(1)[0][0]}" if one.failures else ""
-    return Check(
-        "failed pages",
-        one.measurement.name,
-        share <= allowed,
-        f"{failed} of {asked}{commonest}",
-        f"at most {allowed:.0%}",
-        "Find out why pages fail before asking how fast they are.",
-    )
-
-
 def checks_of_sample(one: Measured, limits: Limits) -> Iterator[Check]:
     where = one.measurement.name
     yield Check(
@@ -198,8 +195,8 @@ def checks_of_sample(one: Measured, limits: Limits) -> Iterator[Check]:
         f"at least {FEWEST_PAGES}",
         "Too few to say anything: lower LATENCY=, or raise USERS=.",
     )
-    median = percentile(one.response_times, 50) or 0.0
-    if not one.measurement.level.is_open:  # a queue of arrivals grows for as long as they go on
+    median, is_open = percentile(one.response_times, 50) or 0.0, one.measurement.level.is_open
+    if not is_open:  # a queue of arrivals grows for as long as they go on
         yield Check(
             "step length",
             where,
@@ -210,8 +207,7 @@ def checks_of_sample(one: Measured, limits: Limits) -> Iterator[Check]:
             if limits.quick
             else "The step was made as long as a step may be, and its pages take longer: ask for fewer users.",
         )
-    is_open = one.measurement.level.is_open
-    if not is_open:  # where a queue grows, so do the response times
+        # Where a queue grows, so do the response times.
         drift = uncertainty.drift(one.log)
         yield Check(
             "steadiness",

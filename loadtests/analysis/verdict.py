@@ -1,11 +1,10 @@
-"""The sentence a run ends with. Pure."""
+"""The sentence a run ends with, and the checks that have to hold for it to be worth one. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from loadtests.analysis.check import Check
 from loadtests.errors import ExitCode
 from loadtests.model.experiment import CannotJudge, Experiment, Point
 from loadtests.model.load_level import amounts
@@ -15,6 +14,22 @@ CODES = {
     "not confirmed": ExitCode.NOT_CONFIRMED,
     "invalid": ExitCode.INVALID,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """`measurement` is its name; `value` and `limit` are sentences' parts with their unit."""
+
+    name: str
+    measurement: str
+    passed: bool
+    value: str
+    limit: str
+    remedy: str
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.name} in {self.measurement}: {self.value} ({self.limit}). {self.remedy}"
 
 
 @dataclass(frozen=True, slots=True)

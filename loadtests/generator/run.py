@@ -23,9 +23,8 @@ from gevent.monkey import get_original
 from locust.env import Environment
 
 from loadtests.analysis import capacity, machine, uncertainty, validity
-from loadtests.analysis.balance import balance
 from loadtests.analysis.histograms import Interval
-from loadtests.analysis.readings import Reading, difference
+from loadtests.analysis.readings import Reading, balance, difference
 from loadtests.analysis.server_metrics import inside
 from loadtests.analysis.statistics import Measured
 from loadtests.errors import BadInput, ExitCode, Interrupted, LabError

@@ -13,12 +13,12 @@ from typing import Any
 
 from loadtests import ROOT
 from loadtests.analysis.capacity import page_time
-from loadtests.analysis.check import Check
 from loadtests.analysis.histograms import Interval
 from loadtests.analysis.machine import Machine, between
 from loadtests.analysis.readings import difference, grown
 from loadtests.analysis.server_metrics import inside
 from loadtests.analysis.statistics import Measured
+from loadtests.analysis.verdict import Check
 from loadtests.errors import BadInput
 from loadtests.experiments.judging import how_long
 from loadtests.live.requested import RequestedLoad

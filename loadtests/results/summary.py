@@ -11,13 +11,12 @@ from statistics import median
 from typing import Any
 
 from loadtests.analysis import capacity, noise, uncertainty
-from loadtests.analysis.check import Check
 from loadtests.analysis.cost import Cost, calibrated, cost, match, measured_match, slots_busy
 from loadtests.analysis.gaps import Gap, gap, limited_by, notices
 from loadtests.analysis.statistics import LevelFigures, Measured, steps
 from loadtests.analysis.uncertainty import Interval
 from loadtests.analysis.validity import Limits, checks
-from loadtests.analysis.verdict import Verdict, verdict
+from loadtests.analysis.verdict import Check, Verdict, verdict
 from loadtests.experiments.judging import highest
 from loadtests.model.experiment import Arm, Experiment, Point
 from loadtests.model.load_level import PATIENCE

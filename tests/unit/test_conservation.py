@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from loadtests import experiments
-from loadtests.analysis.balance import Balance, balance
 from loadtests.analysis.conservation import LAWS, laws
-from loadtests.analysis.readings import Reading
+from loadtests.analysis.readings import Balance, Reading, balance
 from loadtests.model.load_level import LoadLevel
 from loadtests.model.measurement import UNANSWERED, Page
 from tests.unit.factories import ASGI, SETTINGS, WSGI, measured
