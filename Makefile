@@ -55,9 +55,9 @@ picture: dev ## the README's pictures, from the latest run and the live page (ne
 	@$(VENV)/bin/python docs/pictures/take.py
 	@COMPARE_PICTURE=docs/pictures/compare.png $(VENV)/bin/python -m pytest -q tests/e2e/test_compare.py -k fits
 
-clean: ## remove results and the virtual environment
+clean: ## remove results and the virtual environments
 	@rm -rf results/2* results/latest .mypy_cache .pytest_cache .ruff_cache
-	@test ! -e "$(VENV)/installed.sha256" || rm -rf "$(VENV)"
+	@test ! -e "$(VENV)/installed.sha256" || rm -rf "$(VENV)" "$(VENV)"-own-*
 
 dev:
 	@$(PYTHON) -m loadtests install dev

@@ -179,6 +179,7 @@ def run_command(options: argparse.Namespace) -> int:
     from loadtests.host import elsewhere, launch, own  # noqa: PLC0415
 
     there, project = elsewhere.asked(os.environ), own.asked(os.environ)
+    options.given.refuse_useless("TARGETS" if there else "APP" if project else "")
     if (there or project) and options.experiment != OWN_WORKLOAD.name:
         raise BadInput(
             f"EXPERIMENT must be {OWN_WORKLOAD.name} where APP or TARGETS names what to measure; it is "

@@ -291,7 +291,8 @@ class ComposeRuntime(runtime.Runtime):
         self._end_generator()
         self._take_back()
         self._generator = f"{self.project}-generator-{datetime.now(UTC):%H%M%S%f}"
-        command = [*self._compose, "run", "--rm", "--no-deps", "--no-TTY", "--name", self._generator]
+        # Without the profiles: Compose would make the networks of all services, and say so in the generator's output.
+        command = [*self._compose_files, "run", "--rm", "--no-deps", "--no-TTY", "--name", self._generator]
         # z: where SELinux guards files, as on Fedora, the container may write there
         command += ["--user", self._owner(folder), "--volume", f"{folder}:/results:z"]
         urls = {"TARGETS": " ".join(f"{name}=http://{name}:{PORT}" for name in targets)}

@@ -85,7 +85,7 @@ class OwnProject:
             try:
                 variables = {"APP_SCRATCH": str(scratch), **stage(self, scratch)}
             except OSError as error:
-                raise LabDown(f"the project could not be copied: {error}") from error
+                raise LabDown(f"the project could not be copied: {str(error)[:500]}") from error
             if self.setup:
                 variables[SETUP] = self.setup
             if self.compose and runtime == "process":

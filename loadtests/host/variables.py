@@ -25,6 +25,13 @@ OF_OTHERS = re.compile(r"\.?SHELL(FLAGS)?|MAKE|COMPOSE_\w+|DOCKER_\w+")  # of ma
 LOAD = ("EXPERIMENT", "USERS", "THINK", "RATE", "ARRIVALS", "REPEATS", "QUICK")
 # Of a project of one's own; what else there is stands in compose/own.yaml.
 OWN = ("APP", "PAGES", "LOCUSTFILE", "APP_ENV", "APP_COMPOSE", "UPSTREAMS", "TARGETS", "REMOTE")
+OF_PROJECTS = (*OWN, "APP_SETUP", "APP_HOST", "SETTINGS", "WSGI_APP", "ASGI_APP")
+OF_TARGETS = ("TARGETS", "REMOTE", "PAGES", "LOCUSTFILE", "APP_HOST")
+# Of the lab's own pages and its api, which a project of one's own has not.
+OF_PAGES = (
+    *("HANG", "SEED", "CALL_TIMEOUT", "CONNECT_TIMEOUT", "DEADLINE", "MAX_CONNECTIONS", "THREADPOOL"),
+    *("DATABASE_URL", "DATABASE_POOL", "MIDDLEWARE_SET", "DJANGO_THREADS"),
+)
 OPTIONS = (*LOAD, *OWN, "RUNTIME", "A", "B")
 EVERYWHERE = ("PYTHON", "VENV", "RESULTS", "DOCKER")  # read by every command, or by make
 BEFORE_DOTENV = ("PYTHON", "VENV")  # they decide what reads the file
@@ -171,6 +178,22 @@ class Variables:
                 f"{name[:80]} is set and means nothing to the lab; did you mean {meant}? If another program needs it, "
                 f"run the lab without it: `env -u {name[:80]} …`."
             )
+
+    def refuse_useless(self, measured: str) -> None:
+        """Raise BadInput for a variable after make that says nothing about what is measured.
+
+        `measured`: "TARGETS" or "APP" where one of them names it; empty for the lab's own pages.
+        """
+        useless, to_what = {
+            "": (OF_PROJECTS, "the lab's own pages: set APP to a project's folder, or TARGETS"),
+            "APP": ((*OF_PAGES, "TARGETS", "REMOTE"), "the project that APP names: leave one of the two out"),
+            "TARGETS": (
+                {*OF_PAGES, *OF_PROJECTS} - {*OF_TARGETS},
+                "TARGETS, which the lab does not start: leave one of the two out",
+            ),
+        }[measured]
+        for name in sorted(self.typed & set(useless)):
+            raise BadInput(f"{name} does not apply to {to_what}.")
 
     def refuse_limits(self) -> None:
         """Raise BadInput for a limit that local processes are not held to."""

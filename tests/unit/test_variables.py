@@ -303,3 +303,26 @@ def test_what_repeats_a_run_has_every_variable_of_compose_yaml_that_a_run_depend
     text = "a: ${SEED:-1} ${API_PORT:-2} $${NOT:-3} # ${NOR:-4}\nb: [${STRATEGY:-p}, ${LAB_RUNTIME:-d}, ${API_CPUS:-1}]"
     assert variables.of_runs(text) == ["SEED", "API_CPUS"]
     assert not set(WEB_UI) & set(variables.of_runs(topology.text()))
+
+
+@pytest.mark.parametrize(
+    ("typed", "measured", "refused"),
+    [
+        ("PAGES", "", "PAGES does not apply to the lab's own pages"),
+        ("APP_SETUP", "", "APP_SETUP does not apply to the lab's own pages"),
+        ("MIDDLEWARE_SET", "", ""),
+        ("MIDDLEWARE_SET", "APP", "MIDDLEWARE_SET does not apply to the project that APP names"),
+        ("REMOTE", "APP", "REMOTE does not apply to the project that APP names"),
+        ("PAGES APP_ENV UPSTREAMS WSGI_THREADS", "APP", ""),
+        ("UPSTREAMS", "TARGETS", "UPSTREAMS does not apply to TARGETS"),
+        ("PAGES APP_HOST REMOTE", "TARGETS", ""),
+    ],
+)
+def test_a_variable_that_says_nothing_about_what_is_measured_is_refused(
+    typed: str, measured: str, refused: str
+) -> None:
+    if not refused:
+        given(typed=typed).refuse_useless(measured)
+        return
+    with pytest.raises(BadInput, match=f"^{refused}"):
+        given(typed=typed).refuse_useless(measured)
