@@ -18,9 +18,10 @@ from locust import User, events
 from locust.clients import HttpSession
 from locust.contrib.fasthttp import FastHttpSession
 from locust.env import Environment
+from locust.exception import CatchResponseError
 from locust.util.load_locustfile import load_locustfile
 from requests.exceptions import ConnectionError as NotConnected
-from requests.exceptions import Timeout
+from requests.exceptions import HTTPError, Timeout
 
 from loadtests.errors import BadInput
 from loadtests.generator.record import Recorder
@@ -101,7 +102,6 @@ class LocustUsers:
 
     def start(self) -> None:
         events.request.add_listener(self._record)  # type: ignore[no-untyped-call]
-        events.test_start.fire(environment=self._environment)  # type: ignore[no-untyped-call]
         self._runner.start(self._number, spawn_rate=self._number)
 
     def begin(self) -> None:
@@ -124,12 +124,12 @@ class LocustUsers:
 
 def fault(exception: Exception | None) -> str | None:
     """Return why the request failed, as the locustfile or Locust says it; None if it did not."""
-    if isinstance(exception, NotConnected | Timeout):
-        return f"{NO_ANSWER}: {type(exception).__name__}"
     if exception is None:
         return None
-    known = broken(exception)
-    return str(exception)[:200] or repr(exception) if known is None or "(" in known else known
+    if isinstance(exception, NotConnected | Timeout):
+        return f"{NO_ANSWER}: {type(exception).__name__}"
+    answered = isinstance(exception, CatchResponseError | HTTPError)
+    return (None if answered else broken(exception)) or str(exception)[:200] or repr(exception)
 
 
 def sent_to(user_class: type[User], target: Target) -> type[User]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from statistics import mean, median
@@ -45,7 +45,7 @@ class OwnUser(PageUser):
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
         self._cookies: dict[str, str] = {}
-        self._unready: str | None = "it was not set up"
+        self.unready: str | None = "it was not set up"  # why it cannot ask for a page; None where it can
         self.client.cookiejar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
     def on_start(self) -> None:
@@ -55,12 +55,12 @@ class OwnUser(PageUser):
     def set_up(self) -> None:
         """Do what a user does once. Where it fails each of the user's pages fails for that reason."""
         faults = ((page.name, self.ask_for(page)) for page in self.workload.setup)
-        self._unready = next((f"setup {name}: {fault}" for name, fault in faults if fault), None)
+        self.unready = next((f"setup {name}: {fault}" for name, fault in faults if fault), None)
 
     def ask(self) -> str | None:
         page = self.workload.one(self.random)
         self.page_name = page.name
-        return self._unready or self.ask_for(page)
+        return self.unready or self.ask_for(page)
 
     def ask_for(self, page: OwnPage) -> str | None:
         """Ask for this page; return why the answer is not whole, or None."""
@@ -87,15 +87,6 @@ class OwnUser(PageUser):
         return fault
 
 
-@dataclass(frozen=True)
-class Alone:
-    """What pages take when one user asks for them. Seconds: `wait` without its CPU, and `cpu`, means by weight."""
-
-    wait: float
-    cpu: float
-    findings: tuple[str, ...]
-
-
 def project_in(folder: Path) -> Project | None:
     """Return what users of a project do, as the run's folder has it; None for the lab's own pages. Raises BadInput."""
     pages = folder / PAGES
@@ -114,9 +105,9 @@ def measured_alone(
     for arm in experiment.arms:
         target = targets[arm.target]
         if isinstance(project, Workload):
-            taken = alone(target, project)
-            notes += taken.findings
-            arms.append(replace(arm, knobs={**arm.knobs, "latency": taken.wait}))
+            wait, found = alone(target, project)
+            notes += found
+            arms.append(replace(arm, knobs={**arm.knobs, "latency": wait}))
         else:
             wait, think = alone_in_locust(target, project)
             thinks.append(think)
@@ -159,12 +150,16 @@ def user_class(target: Target, workload: Workload, **attributes: Any) -> type[Ow
     return type(f"{target.name.capitalize()}User", (OwnUser,), attributes)
 
 
-def alone(target: Target, workload: Workload) -> Alone:
-    """Ask for each page a few times, one after the other. Raises BadInput where one of them is not whole."""
+def alone(target: Target, workload: Workload) -> tuple[float, list[str]]:
+    """Ask for each page a few times, one after the other; return the seconds that a page waits, without its CPU, as the
+    mean by weight, and what was seen.
+
+    Raises BadInput where one of them is not whole.
+    """
     user = user_class(target, workload)(Environment())
     user.set_up()
-    if user._unready:  # noqa: SLF001
-        raise BadInput(f"{target.name}: {user._unready}. {help_with(target, user._unready)}")  # noqa: SLF001
+    if user.unready:
+        raise BadInput(f"{target.name}: {user.unready}. {help_with(target, user.unready)}")
     times: dict[str, list[float]] = {}
     before = sampler.read(target.metrics)
     for page in workload.pages:
@@ -180,7 +175,7 @@ def alone(target: Target, workload: Workload) -> Alone:
         raise BadInput(
             f"{target.name}: a page takes {took:.1f} s when one user asks for it; up to {longest:g} s can be measured"
         )
-    return Alone(max(0.0, took - cpu), cpu, tuple(findings(target.name, times)))
+    return max(0.0, took - cpu), list(findings(target.name, times))
 
 
 def seconds_of(user: OwnUser, page: OwnPage, target: Target) -> Iterator[float]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from loadtests.errors import BadInput
-from loadtests.host.own import copy_load, load_of
+from loadtests.host.own import copied, load_of
 from loadtests.host.processes import ProcessRuntime
 from loadtests.model import knobs
 from loadtests.model.addresses import urls
@@ -45,10 +45,10 @@ class Elsewhere:
         return ", ".join(f"{name} at {url}" for name, url in self.urls.items())
 
     @contextmanager
-    def staged(self, folder: Path, runtime: str) -> Iterator[dict[str, str]]:
-        """Put what users do into the run's folder. Raises LabDown."""
-        copy_load(self.load, folder / self.name)
-        yield {}
+    def staged(self, folder: Path, runtime: str, note: Callable[..., None]) -> Iterator[dict[str, str]]:
+        """Put what users do into the run's folder, until the end. Raises LabDown."""
+        with copied(self.load, folder / self.name):
+            yield {}
 
 
 def asked(environment: Mapping[str, str]) -> Elsewhere | None:

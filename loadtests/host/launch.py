@@ -81,8 +81,7 @@ def measure(
         with ExitStack() as stack:
             try:
                 if project:
-                    staged = stack.enter_context(project.staged(folder, runtime_name))
-                    held.note(scratch=staged.get("APP_SCRATCH", ""))
+                    staged = stack.enter_context(project.staged(folder, runtime_name, held.note))
                     ordered = [replace(experiment, deployment=staged) for experiment in ordered]
                 return measure_each(ordered, options, folder, runtime, held)
             finally:

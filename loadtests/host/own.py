@@ -15,7 +15,7 @@ import stat
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,27 +74,29 @@ class OwnProject:
         return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
     @contextmanager
-    def staged(self, folder: Path, runtime: str) -> Iterator[dict[str, str]]:
-        """Put a copy of the project where the runtime serves it, and its pages into the run's folder, until the end.
+    def staged(self, folder: Path, runtime: str, note: Callable[..., None]) -> Iterator[dict[str, str]]:
+        """Put a copy of the project where the runtime serves it, and what its users do into the run's folder.
 
-        Yields the variables of compose.yaml that say where. Raises LabError.
+        Yields the variables of compose.yaml that say where; then all of it is removed. `note` is told of the copy
+        before there is one, so that the next launcher can remove it if this one is killed. Raises LabError.
         """
-        copy_load(self.load, folder / self.name)
+        if self.compose and runtime == "process":
+            raise BadInput(f"{COMPOSE} describes containers, and the lab runs as processes: set RUNTIME=docker")
         scratch = Path(tempfile.mkdtemp(prefix="lab-own-"))
+        note(scratch=str(scratch))
         try:
-            try:
-                variables = {"APP_SCRATCH": str(scratch), **stage(self, scratch)}
-            except OSError as error:
-                raise LabDown(f"the project could not be copied: {str(error)[:500]}") from error
-            if self.setup:
-                variables[SETUP] = self.setup
-            if self.compose and runtime == "process":
-                raise BadInput(f"{COMPOSE} describes containers, and the lab runs as processes: set RUNTIME=docker")
-            if self.compose:
-                variables[COMPOSE] = str(self.compose)
-            if runtime == "process":
-                variables["APP_BIN"] = str(python_of(self, variables))
-            yield variables
+            with copied(self.load, folder / self.name):
+                try:
+                    variables = stage(self, scratch)
+                except OSError as error:
+                    raise LabDown(f"the project could not be copied: {str(error)[:500]}") from error
+                if self.setup:
+                    variables[SETUP] = self.setup
+                if self.compose:
+                    variables[COMPOSE] = str(self.compose)
+                if runtime == "process":
+                    variables["APP_BIN"] = str(python_of(self, variables))
+                yield variables
         finally:
             remove(scratch)
 
@@ -112,8 +114,6 @@ def asked(environment: Mapping[str, str]) -> OwnProject | None:
     for name in ("SETTINGS", "WSGI_APP", "ASGI_APP"):
         if (value := environment.get(name)) and not NAMES.fullmatch(value):
             raise BadInput(f"{name} must be a name that Python imports, as in shop.settings; it is {value[:80]!r}")
-    if (host := environment.get("APP_HOST")) and not HOST.fullmatch(host):
-        raise BadInput(f"APP_HOST must be a host name, as in shop.example; it is {host[:80]!r}")
     if not environment.get("SETTINGS") and not (folder / "manage.py").is_file():
         raise BadInput(
             f"{folder} has no manage.py to learn the settings from: set SETTINGS=shop.settings, and APP to the folder "
@@ -122,22 +122,24 @@ def asked(environment: Mapping[str, str]) -> OwnProject | None:
     load, name = load_of(environment, folder)
     addresses, replayed = upstreams_of(environment, folder)
     return OwnProject(
-        folder,
-        load,
-        name,
-        addresses | own_environment(environment.get("APP_ENV", ""), folder),
-        environment.get(SETUP, ""),
-        compose_file(environment, folder),
-        replayed,
-        packages(folder),
+        folder=folder,
+        load=load,
+        name=name,
+        environment=addresses | own_environment(environment.get("APP_ENV", ""), folder),
+        setup=environment.get(SETUP, ""),
+        compose=compose_file(environment, folder),
+        upstreams=replayed,
+        packages=packages(folder),
     )
 
 
 def load_of(environment: Mapping[str, str], folder: Path) -> tuple[Path, str]:
     """Return the file that says what users do, from here or else from the folder, and its name in a run's folder.
 
-    Raises BadInput.
+    Raises BadInput, also for a Host of these users that is none.
     """
+    if (host := environment.get("APP_HOST")) and not HOST.fullmatch(host):
+        raise BadInput(f"APP_HOST must be a host name, as in shop.example; it is {host[:80]!r}")
     kind, usual = ("LOCUSTFILE", LOCUSTFILE) if environment.get("LOCUSTFILE") else ("PAGES", PAGES)
     if kind == "LOCUSTFILE" and environment.get("PAGES"):
         raise BadInput("PAGES and LOCUSTFILE exclude each other: both say what users do")
@@ -158,12 +160,17 @@ def load_of(environment: Mapping[str, str], folder: Path) -> tuple[Path, str]:
     return file, usual
 
 
-def copy_load(file: Path, to: Path) -> None:
-    """Put the file into the run's folder, where the load generator reads it. Raises LabDown."""
+@contextmanager
+def copied(file: Path, to: Path) -> Iterator[None]:
+    """Have the file in the run's folder, where the load generator reads it; it may hold a password. Raises LabDown."""
     try:
         shutil.copyfile(file, to)
     except OSError as error:
         raise LabDown(f"{file} could not be copied: {error}") from error
+    try:
+        yield
+    finally:
+        to.unlink(missing_ok=True)
 
 
 def compose_file(environment: Mapping[str, str], folder: Path) -> Path | None:

@@ -116,7 +116,7 @@ class Variables:
 
     def origin(self, name: str) -> str:
         """Return the sentence that says where a variable's value comes from, and how to get rid of it there."""
-        ours = name in (*self.known, *LOAD, "RUNTIME", *EVERYWHERE)
+        ours = name in (*self.known, *LOAD, *OWN, "RUNTIME", *EVERYWHERE)
         if not ours or name in self.typed or not self.environment.get(name):
             return ""
         if self.dotenv.get(name) == self.environment[name]:

@@ -14,9 +14,19 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from loadtests.errors import BadInput
-from loadtests.model.workload import HEADER, JSON, READING, WRITING, as_json, refuse_unknown, typed, whole
+from loadtests.model.workload import (
+    JSON,
+    as_json,
+    headers_of,
+    is_header,
+    method_of,
+    refuse_several,
+    refuse_unknown,
+    typed,
+    whole,
+)
 
-ADDRESS = "http://upstreams:8000"  # of the service in compose/own.yaml
+ADDRESS = "$LAB_UPSTREAMS"  # where they are, as services/own/project.py fills it in
 NAME = re.compile(r"[a-z][a-z0-9-]{0,40}")
 VARIABLE = re.compile(r"[A-Za-z_]\w{0,80}", re.ASCII)
 MOST_UPSTREAMS, MOST_ANSWERS = 50, 5000
@@ -109,18 +119,11 @@ def answer(described: Any, where: str, read: Read) -> dict[str, Any]:
         raise BadInput(f"{where} must be written as [[upstream.answer]]")
     refuse_unknown(described, ANSWER_KEYS, where)
     path = typed(described, "path", str, where)
-    method = typed(described, "method", str, where, default="GET").upper()
+    method = method_of(described, where)
     if not path.startswith("/") or re.search(r"[\s\x00-\x1f\x7f]", path):
         raise BadInput(f"{where}: path must begin with / and hold no space; a * at its end stands for any rest")
-    if method not in (*READING, *WRITING):
-        raise BadInput(f"{where}: method must be one of {', '.join((*READING, *WRITING))}; it is {method[:80]!r}")
-    headers = typed(described, "headers", dict, where, default={})
-    for name, value in headers.items():
-        if not HEADER.fullmatch(name) or not isinstance(value, str) or re.search(r"[\r\n\x00]", value):
-            raise BadInput(f"{where}: headers must be names with texts of one line; one is {name[:40]!r}")
-    kinds = [key for key in ("body", "json", "file") if key in described]
-    if len(kinds) > 1:
-        raise BadInput(f"{where}: {' and '.join(kinds)} exclude each other")
+    headers = headers_of(described, where)
+    refuse_several(described, ("body", "json", "file"), where)
     body = typed(described, "body", str, where, default="").encode()
     if "json" in described:
         body = as_json(described["json"], where).encode()
@@ -145,7 +148,7 @@ def recording(content: bytes, where: str) -> Iterator[tuple[dict[str, Any], floa
             text = held.get("text", "")
             body = base64.b64decode(text) if held.get("encoding") == "base64" else text.encode()
             headers = {header["name"]: str(header["value"]) for header in response.get("headers", ())}
-            headers = {name: value for name, value in headers.items() if HEADER.fullmatch(name) and "\n" not in value}
+            headers = {name: value for name, value in headers.items() if is_header(name, value)}
             path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
             took = min(LONGEST, max(0.0, float(entry["time"]) / 1000))
             if 100 <= int(response["status"]) <= 599:  # 0: the browser had no answer

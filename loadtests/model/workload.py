@@ -207,9 +207,7 @@ def page(table: Mapping[str, Any], where: str, *, writes: bool) -> OwnPage:
     path = typed(table, "path", str, where)
     if not path.startswith("/") or path.startswith("//") or re.search(r"[\s\x00-\x1f\x7f]", path):
         raise BadInput(f"{where}: path must begin with one / and hold no space; it is {path[:80]!r}")
-    method = typed(table, "method", str, where, default="GET").upper()
-    if method not in (*READING, *WRITING):
-        raise BadInput(f"{where}: method must be one of {', '.join((*READING, *WRITING))}; it is {method[:80]!r}")
+    method = method_of(table, where)
     if method in WRITING and not writes:
         raise BadInput(
             f"{where}: {method} may change what the project stores, thousands of times. If that is meant, write "
@@ -239,13 +237,8 @@ def page(table: Mapping[str, Any], where: str, *, writes: bool) -> OwnPage:
 
 def content_of(table: Mapping[str, Any], where: str) -> tuple[dict[str, str], str]:
     """Return the request's headers and body. Raises BadInput."""
-    headers = typed(table, "headers", dict, where, default={})
-    for name, value in headers.items():
-        if not HEADER.fullmatch(name) or not isinstance(value, str) or re.search(r"[\r\n\x00]", value):
-            raise BadInput(f"{where}: headers must be names with texts of one line; one is {name[:40]!r}")
-    given = [key for key in ("body", "json", "form") if key in table]
-    if len(given) > 1:
-        raise BadInput(f"{where}: {' and '.join(given)} exclude each other")
+    headers = headers_of(table, where)
+    refuse_several(table, ("body", "json", "form"), where)
     if "json" in table:
         return {"Content-Type": JSON, **headers}, as_json(table["json"], where)
     if "form" in table:
@@ -253,6 +246,32 @@ def content_of(table: Mapping[str, Any], where: str) -> tuple[dict[str, str], st
         body = urlencode({name: str(value) for name, value in form.items()}, safe="{}")
         return {"Content-Type": FORM, **headers}, body
     return dict(headers), typed(table, "body", str, where, default="")
+
+
+def is_header(name: str, value: Any) -> bool:
+    return bool(HEADER.fullmatch(name)) and isinstance(value, str) and not re.search(r"[\r\n\x00]", value)
+
+
+def headers_of(table: Mapping[str, Any], where: str) -> dict[str, str]:
+    """Return the headers that a table describes. Raises BadInput."""
+    headers: dict[str, str] = typed(table, "headers", dict, where, default={})
+    if wrong := [name for name, value in headers.items() if not is_header(name, value)]:
+        raise BadInput(f"{where}: headers must be names with texts of one line; one is {wrong[0][:40]!r}")
+    return headers
+
+
+def refuse_several(table: Mapping[str, Any], keys: Iterable[str], where: str) -> None:
+    """Raise BadInput where a table has more than one of these keys."""
+    if len(given := [key for key in keys if key in table]) > 1:
+        raise BadInput(f"{where}: {' and '.join(given)} exclude each other")
+
+
+def method_of(table: Mapping[str, Any], where: str) -> str:
+    """Return the method that a table names. Raises BadInput."""
+    method: str = typed(table, "method", str, where, default="GET").upper()
+    if method not in (*READING, *WRITING):
+        raise BadInput(f"{where}: method must be one of {', '.join((*READING, *WRITING))}; it is {method[:80]!r}")
+    return method
 
 
 def as_json(value: Any, where: str) -> str:

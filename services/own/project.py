@@ -22,6 +22,8 @@ from typing import Any
 from services import env
 from services.telemetry import counters
 
+UPSTREAMS = "$LAB_UPSTREAMS"  # in the project's variables: the address of the service that replays its upstreams
+GIVEN = json.loads(Path(env.text("LAB_APP_VARIABLES")).read_text(encoding="utf-8") or "{}")
 APPLICATION = env.optional("LAB_APPLICATION")
 WORKERS = env.whole("WORKERS", 1, 64)
 THREADS = env.whole("THREADS", 1, 10_000) if env.choice("INTERFACE", ("wsgi", "asgi")) == "wsgi" else None
@@ -30,10 +32,9 @@ DEPLOYED = {
     "workers": WORKERS,
     "threads": THREADS,
     "slots": WORKERS * THREADS if THREADS else None,
-    "api": "",
+    "api": env.text("LAB_UPSTREAMS") if any(UPSTREAMS in value for value in GIVEN.values()) else "",
     "metrics_port": counters.metrics_port(),
 }
-UPSTREAMS = "http://upstreams:8000"  # as the project's variables name them, whatever their address is
 LAB = Path(__file__).resolve().parents[2]
 IDENTITY = env.text("HEALTH_PATH")
 MANAGE = re.compile(r"DJANGO_SETTINGS_MODULE['\"]\s*,\s*['\"]([\w.]+)['\"]")
@@ -50,11 +51,7 @@ def enter() -> None:
     folder = Path(env.text("LAB_APP"))
     os.chdir(folder)
     sys.path[:] = [str(folder), *(path for path in sys.path if Path(path or ".").resolve() not in {LAB, folder})]
-    own = json.loads(Path(env.text("LAB_APP_VARIABLES")).read_text(encoding="utf-8") or "{}")
-    replayed = env.text("LAB_UPSTREAMS")
-    own = {name: value.replace(UPSTREAMS, replayed) for name, value in own.items()}
-    if any(replayed in value for value in own.values()):
-        DEPLOYED["api"] = replayed
+    own = {name: value.replace(UPSTREAMS, env.text("LAB_UPSTREAMS")) for name, value in GIVEN.items()}
     settings = env.optional("LAB_SETTINGS") or settings_of(folder / "manage.py")
     kept = {name: value for name, value in os.environ.items() if KEPT.fullmatch(name)}
     os.environ.clear()

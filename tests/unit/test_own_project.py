@@ -124,21 +124,23 @@ def test_the_lab_serves_a_copy_that_every_user_may_write_to_and_removes_it(shop:
     (shop / ".git").mkdir()
     os.mkfifo(shop / "pipe")
     (shop / "shop.env").write_text("SECRET=s3cret\n")
-    run = tmp_path / "run"
+    run, noted = tmp_path / "run", dict[str, str]()
     run.mkdir()
-    with asked(shop, APP_ENV="shop.env", APP_SETUP="true").staged(run, "docker") as variables:
+    with asked(shop, APP_ENV="shop.env", APP_SETUP="true").staged(run, "docker", noted.update) as variables:
         copy = Path(variables["APP_COPY"])
         assert (copy / "db.sqlite3").stat().st_mode & 0o666 == 0o666
         assert copy.stat().st_mode & 0o777 == 0o777
         assert copy.parent.stat().st_mode & 0o077 == 0  # nobody else reaches it
         assert (copy / "link").is_symlink()
+        assert noted == {"scratch": str(copy.parent)}
+        assert (run / "pages.toml").read_text() == PAGES
         assert not (copy / ".git").exists()
         assert not (copy / "pipe").exists()
         assert json.loads(Path(variables["APP_VARIABLES"]).read_text()) == {"SECRET": "s3cret"}
         assert variables["APP_SETUP"] == "true"
         assert "s3cret" not in str(variables)
         (copy / "db.sqlite3").write_text("changed")
-    assert (run / "pages.toml").read_text() == PAGES
+    assert not (run / "pages.toml").exists()  # it may hold a password
     assert (shop / "db.sqlite3").read_text() == "precious"
     assert (shop / "db.sqlite3").stat().st_mode & 0o777 == 0o600
     assert not copy.parent.exists()
@@ -159,7 +161,10 @@ def test_a_folder_that_is_too_large_to_copy_is_refused(shop: Path, monkeypatch: 
 
 def test_a_file_that_cannot_be_copied_is_said(shop: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"  # which is not there
-    with pytest.raises(LabDown, match=r"pages\.toml could not be copied: .*run"), asked(shop).staged(run, "docker"):
+    with (
+        pytest.raises(LabDown, match=r"pages\.toml could not be copied: .*run"),
+        asked(shop).staged(run, "docker", dict[str, str]().update),
+    ):
         pass
 
 

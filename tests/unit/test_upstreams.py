@@ -51,7 +51,7 @@ def of(text: str) -> tuple[dict[str, str], dict[str, Any]]:
 
 def test_a_project_finds_each_upstream_by_its_variable() -> None:
     variables, replayed = of(LEAST + "latency = 0.2\nlatency_p99 = 1" + ANSWER)
-    assert variables == {"WEATHER_URL": "http://upstreams:8000/weather"}
+    assert variables == {"WEATHER_URL": "$LAB_UPSTREAMS/weather"}
     weather = replayed["weather"]
     assert (weather["latency"], weather["latency_p99"], weather["times"]) == (0.2, 1.0, [])
     assert weather["answers"] == [
