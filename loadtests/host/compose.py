@@ -58,6 +58,13 @@ def is_rootless() -> bool:
     return '"rootless":true' in described or "name=rootless" in described  # as Podman and as Docker say it
 
 
+def this_user() -> str:
+    """Return a container's user whose files this user can remove; root can remove everybody's, so it is nobody then."""
+    if is_rootless():
+        return "0:0"
+    return f"{os.getuid()}:{os.getgid()}" if os.getuid() else f"{GENERATOR_UID}:{GENERATOR_UID}"
+
+
 def why_no_engine() -> str | None:
     """Return why no engine with Compose can be used; None where one answers. Raises BadInput."""
     asks_api, oldest_api = ["version", "--format", "{{.Client.APIVersion}}"], (1, 44)

@@ -24,6 +24,7 @@ from typing import Any
 from loadtests import ROOT
 from loadtests.errors import BadInput, LabDown
 from loadtests.host import variables, virtualenv
+from loadtests.host.compose import this_user
 from loadtests.host.shell import run_long
 from loadtests.model import upstreams, workload
 
@@ -94,7 +95,9 @@ class OwnProject:
                     variables[SETUP] = self.setup
                 if self.compose:
                     variables[COMPOSE] = str(self.compose)
-                if runtime == "process":
+                if runtime == "docker":
+                    variables["APP_USER"] = this_user()
+                else:
                     variables["APP_BIN"] = str(python_of(self, variables))
                 yield variables
         finally:

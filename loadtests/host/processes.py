@@ -32,6 +32,7 @@ from loadtests.model.service import GENERATOR, METRICS_PORT, PORT, Service
 
 PASSED_ON = ("TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
 NOWHERE = "/nonexistent"  # a home in which no ~/.locust.conf and no ~/.pgpass changes what is measured
+PROJECT = "/app"  # where a container has a project of somebody's own
 STEPS_BACK = 5  # nice: about a third of the weight of what measures
 GRACE = 6.0  # seconds from SIGTERM to SIGKILL
 START_TIMEOUT = 40.0  # seconds until a service has to be healthy
@@ -183,9 +184,10 @@ class ProcessRuntime(runtime.Runtime):
 
     def _environment(self, service: Service) -> dict[str, str]:
         """Return only what compose.yaml gives, as in a container: a stray variable must not change a server."""
+        python = self._bin if PROJECT in service.volumes else Path(sys.executable).parent
         return {
             **{name: os.environ[name] for name in PASSED_ON if name in os.environ},
-            "PATH": f"{self._bin if service.volumes else Path(sys.executable).parent}{os.pathsep}{os.defpath}",
+            "PATH": f"{python}{os.pathsep}{os.defpath}",
             "HOME": NOWHERE,
             "LC_ALL": "C.UTF-8",
             "PYTHONPATH": str(ROOT),

@@ -57,13 +57,15 @@ def health(request: HttpRequest) -> HttpResponse:
             "packages": {name: metadata.version(name) for name in SAID if name.replace("-", "_") in sys.modules},
             "pools": pools(request, database_pool),
             "strategies": {name: strategy.url_path for name, strategy in STRATEGIES.items()},
-            "variants": {
-                name: variant.url_path
-                for name, variant in VARIANTS.items()
-                if settings.DATABASE_URL or not variant.needs_database
-            },
+            "variants": variants(),
         }
     )
+
+
+def variants() -> dict[str, str]:
+    """Return the path of each variant that this deployment answers: those of queries need a database."""
+    there = ((name, one.url_path) for name, one in VARIANTS.items() if settings.DATABASE_URL or not one.needs_database)
+    return dict(there)
 
 
 def pools(request: HttpRequest, database_pool: int | None) -> dict[str, int]:
@@ -84,7 +86,7 @@ def index(request: HttpRequest) -> HttpResponse:
     pages = {
         "Strategies": [strategy.url_path for strategy in STRATEGIES.values()],
         "The articles' views": [f"/{pattern.pattern}" for pattern in article.urlpatterns],
-        "Variants": [variant.url_path for variant in VARIANTS.values()],
+        "Variants": list(variants().values()),
         "This deployment": ["/healthz"],
     }
     body = format_html_join("", "<h2>{}</h2><ul>{}</ul>", ((name, links(paths)) for name, paths in pages.items()))

@@ -159,6 +159,7 @@ def test_the_first_page_names_the_server_and_its_links_lead_somewhere(client: ht
     assert f"({target.upper()}), {f'{slots} slots' if slots else 'no slots'}</h1>" in page.text
     links = re.findall(r'<a href="([^"]+)">', page.text)
     assert {"/healthz", "/api/aggregated/", "/api/article/", "/api/variants/stream/"} <= set(links)
+    assert not any("orm" in link for link in links), "pages of queries, which this deployment has no database for"
     assert all(client.head(link, params={"fan_out": 1}).status_code in {200, 405, 501} for link in links)
 
 

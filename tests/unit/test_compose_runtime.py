@@ -251,3 +251,15 @@ def test_an_engine_that_is_no_command_is_refused_by_its_variable(monkeypatch: py
     monkeypatch.setenv("DOCKER", 'docker "')
     with pytest.raises(BadInput, match="DOCKER must be a command"):
         compose.why_no_engine()
+
+
+@pytest.mark.parametrize(
+    ("rootless", "uid", "user"), [(True, 1000, "0:0"), (False, 1000, "1000:1000"), (False, 0, "10001:10001")]
+)
+def test_what_a_project_writes_is_this_users_to_remove(
+    monkeypatch: pytest.MonkeyPatch, *, rootless: bool, uid: int, user: str
+) -> None:
+    monkeypatch.setattr(compose, "is_rootless", lambda: rootless)
+    monkeypatch.setattr(os, "getuid", lambda: uid)
+    monkeypatch.setattr(os, "getgid", lambda: uid)
+    assert compose.this_user() == user

@@ -16,6 +16,12 @@ from loadtests.host import own
 PAGES = '[[page]]\npath = "/"\ncheck = { contains = "Welcome" }\n'
 
 
+@pytest.fixture(autouse=True)
+def _user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an engine says of its users, without one."""
+    monkeypatch.setattr(own, "this_user", lambda: "1000:1000")
+
+
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
     folder = tmp_path / "shop"
@@ -138,6 +144,7 @@ def test_the_lab_serves_a_copy_that_every_user_may_write_to_and_removes_it(shop:
         assert not (copy / "pipe").exists()
         assert json.loads(Path(variables["APP_VARIABLES"]).read_text()) == {"SECRET": "s3cret"}
         assert variables["APP_SETUP"] == "true"
+        assert variables["APP_USER"] == "1000:1000"  # else what the project writes could not be removed
         assert "s3cret" not in str(variables)
         (copy / "db.sqlite3").write_text("changed")
     assert not (run / "pages.toml").exists()  # it may hold a password
