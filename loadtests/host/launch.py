@@ -175,6 +175,8 @@ def clean_up(killed: lock.Facts) -> bool:
         own.remove(Path(scratch))
     if (folder := Path(killed.get("folder") or "/nonexistent")).is_dir():
         compose.take_back(folder)
+        for name in (own.PAGES, own.LOCUSTFILE):
+            (folder / name).unlink(missing_ok=True)
         folders.drop_if_empty(folder)
     return True
 

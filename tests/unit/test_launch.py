@@ -183,3 +183,16 @@ def test_what_cannot_be_taken_down_is_said_and_left_to_the_next_run(
     measured(1, monkeypatch)
     assert taken_down == ["lab-run-0"]
     assert "Cleaning up after `make loadtest EXPERIMENT=class-based,slots`" in capsys.readouterr().err
+
+
+def test_the_next_launcher_removes_a_projects_copy_and_its_users_passwords_and_keeps_what_was_measured(
+    tmp_path: Path,
+) -> None:
+    folder, scratch = tmp_path / "run", tmp_path / "copy"
+    for path in (folder / "raw" / "1.json", folder / "pages.toml", scratch / "app" / "manage.py"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    assert launch.clean_up({"command": "make loadtest", "folder": str(folder), "scratch": str(scratch)})
+    assert (folder / "raw" / "1.json").exists()
+    assert not (folder / "pages.toml").exists()
+    assert not scratch.exists()
