@@ -86,7 +86,7 @@ import sys
 from dataclasses import replace
 from loadtests.generator import targets
 ask = targets.ask
-targets.ask = lambda name, url: replace(ask(name, url), pools={})
+targets.ask = lambda *found: replace(ask(*found), pools={})
 from loadtests.__main__ import main
 sys.exit(main())
 """
