@@ -18,7 +18,7 @@ from loadtests.experiments import own_workload
 from loadtests.experiments.own_workload import OWN_WORKLOAD
 from loadtests.host import variables
 from loadtests.host.output import Output
-from loadtests.host.variables import LOAD, OWN, Variables
+from loadtests.host.variables import LOAD, OF_UP, OWN, Variables
 from loadtests.model import knobs
 from loadtests.model.arrivals import SHAPES
 from loadtests.model.run_options import RunOptions
@@ -95,7 +95,7 @@ def parser(given: Variables | None) -> Parser:
     of_run = (*LOAD, "RUNTIME")
     run = add(run_command, "bring the lab up, measure, write the report, bring it down", (*of_run, *OWN))
     add_load(run, asked)
-    up = add(up_command, "bring the lab up with Locust's web UI, until Ctrl-C", ["RUNTIME"])
+    up = add(up_command, "bring the lab up with Locust's web UI, until Ctrl-C", ("RUNTIME", *OF_UP))
     predict = add(predict_command, "what theory predicts for these knobs, without any load", of_run)
     add_load(predict, asked)
     claims = add(claims_command, "run experiments, all by default, and write down which claims hold", of_run)
@@ -128,7 +128,8 @@ def add_load(command: argparse.ArgumentParser, asked: Mapping[str, str]) -> None
         variable = name.upper().replace("-", "_")
         command.add_argument(f"--{name}", default=asked.get(variable) or default, metavar=variable, help=help_text)
 
-    usual = OWN_WORKLOAD.name if asked.get("APP") or asked.get("TARGETS") else DEFAULT_EXPERIMENT
+    own = any(asked.get(name) for name in ("APP", "IMAGE", "TARGETS"))
+    usual = OWN_WORKLOAD.name if own else DEFAULT_EXPERIMENT
     option("experiment", "which questions to ask, as in fan-out,slots (`list` shows them)", usual)
     option("users", "the steps of load, as in 1,10,50 (default: the experiment's)")
     option("rate", "pages per second that arrive whether or not the target keeps up, as in 20,40,80, in place of users")
@@ -179,10 +180,12 @@ def run_command(options: argparse.Namespace) -> int:
     from loadtests.host import elsewhere, launch, own  # noqa: PLC0415
 
     there, project = elsewhere.asked(os.environ), own.asked(os.environ)
-    options.given.refuse_useless("TARGETS" if there else "APP" if project else "")
+    options.given.refuse_useless(
+        "TARGETS" if there else "IMAGE" if project and project.image else "APP" if project else ""
+    )
     if (there or project) and options.experiment != OWN_WORKLOAD.name:
         raise BadInput(
-            f"EXPERIMENT must be {OWN_WORKLOAD.name} where APP or TARGETS names what to measure; it is "
+            f"EXPERIMENT must be {OWN_WORKLOAD.name} where APP, IMAGE or TARGETS names what to measure; it is "
             f"{options.experiment[:80]!r}. Leave it out: the other experiments are about the lab's own pages."
         )
     if not (there or project) and OWN_WORKLOAD.name in options.experiment:
@@ -212,7 +215,7 @@ def claims_command(options: argparse.Namespace) -> int:
     chosen = experiments.named(options.experiment)
     outcomes = {outcome.experiment.name: outcome for outcome in launch.measure(chosen, asked, runtime)}
     disturbed = [outcome.experiment for outcome in outcomes.values() if outcome.code == ExitCode.INVALID]
-    if disturbed and not interrupted(outcomes.values()):
+    if disturbed and not asked.quick and not interrupted(outcomes.values()):
         names = ", ".join(experiment.name for experiment in disturbed)
         print(f"\nOnce more, because the measurement did not hold: {names}", flush=True)
         try:
@@ -237,9 +240,13 @@ def interrupted(outcomes: Iterable[Any]) -> bool:
 
 
 def up_command(options: argparse.Namespace) -> int:
-    from loadtests.host import launch  # noqa: PLC0415
+    from loadtests.host import launch, own  # noqa: PLC0415
 
-    return launch.serve(choose_runtime(options, []))
+    project = own.asked(os.environ)
+    options.given.refuse_useless(next((name for name in ("IMAGE", "APP") if os.environ.get(name)), ""))
+    if project and os.environ.get("LOCUSTFILE"):
+        raise BadInput("LOCUSTFILE is for `make loadtest`; the web UI needs PAGES (or run the file by Locust alone)")
+    return launch.serve(choose_runtime(options, []), project)
 
 
 def predict_command(options: argparse.Namespace) -> int:

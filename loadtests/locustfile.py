@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from flask import Response, jsonify
 from locust import events, stats
 
 from loadtests.errors import LabError
-from loadtests.generator import targets, users
+from loadtests.generator import own, targets, users
 from loadtests.live.attach import attach
 from loadtests.live.guard import guard
 from loadtests.live.login import Login, protect
@@ -32,13 +33,22 @@ stats.bucket_response_time = whole_milliseconds
 
 try:
     # Locust takes every user class that it finds among this module's names.
-    found = [targets.ask(name, url) for name, url in urls(os.environ["TARGETS"]).items()]
-    globals().update({user.__name__: user for user in map(users.user_class, found)})
+    project = own.project_at(Path(os.environ["PAGES"])) if os.environ.get("PAGES") else None
+    found = [
+        targets.ask(name, url, project.paths if project else None) for name, url in urls(os.environ["TARGETS"]).items()
+    ]
+    ALONE = {}  # values of knobs that describe a page of a project
+    if project:
+        waits = [own.alone(target, project)[0] for target in found]
+        ALONE = {"fan_out": 1, "latency": round(fmean(waits), 3)}
+        found = [replace(target, paths={"pages": "/", **dict.fromkeys(project.names, "/")}) for target in found]
+    classes = [own.user_class(target, project) if project else users.user_class(target) for target in found]
+    globals().update({user.__name__: user for user in classes})
     login = Login.parse(os.environ[LOGIN])
     origins = Origins.parse(os.environ[TRUSTED], os.environ["PUBLISHED_PORT"])
     STRATEGIES = knobs.strategies(found[0].paths)  # one Django project: the same at every target
     knobs.check_strategy(os.environ["STRATEGY"], STRATEGIES)  # argparse compares no default with its choices
-    DEFAULTS = asdict(Settings.parse({knob.name: os.environ[knob.variable] for knob in knobs.KNOBS}))
+    DEFAULTS = asdict(Settings.parse({knob.name: os.environ[knob.variable] for knob in knobs.KNOBS})) | ALONE
 except LabError as error:
     raise SystemExit(f"locust: {error}") from None
 

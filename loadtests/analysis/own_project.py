@@ -21,6 +21,12 @@ def facts(project: Mapping[str, Any] | None) -> Iterator[str]:
             "is predicted, and the checks that need them were not made."
         )
         return
+    if image := project.get("image"):
+        yield (
+            f"The image {image} is seen from outside: the CPU, memory, threads and connections of its processes. What "
+            "they have in flight, views and middleware are not known, and the checks that need them were not made."
+        )
+        return
     views = ", ".join(f"{path} {kind}" for path, kind in project["views"].items() if kind != "none")
     yield f"Views: {views or 'none of these paths is known'}."
     if project["sync_middleware"] and "async" in project["views"].values():
@@ -44,7 +50,8 @@ def findings(target: str, times: Mapping[str, list[float]]) -> Iterator[str]:
 def hint(project: Mapping[str, Any], fault: str) -> str:
     """Return what may help against a fault, from what the project says of itself."""
     if "status 400" in fault and not project.get("debug"):
-        return f"ALLOWED_HOSTS is {project.get('allowed_hosts')}: set APP_HOST= to a host that it holds."
+        known = f"is {hosts}" if (hosts := project.get("allowed_hosts")) is not None else "may not hold it"
+        return f"ALLOWED_HOSTS {known}: set APP_HOST= to a host that it holds."
     if "status 301" in fault or "status 302" in fault:
         return (
             "It leads elsewhere. To a login: log in by [[setup]]. To https://: set SECURE_SSL_REDIRECT to False by a "

@@ -12,6 +12,7 @@ from statistics import mean, median
 from typing import Any
 
 from locust.env import Environment
+from locust.exception import CatchResponseError
 
 from loadtests.analysis.own_project import cookies, facts, findings, hint
 from loadtests.analysis.readings import grown
@@ -58,9 +59,21 @@ class OwnUser(PageUser):
         self.unready = next((f"setup {name}: {fault}" for name, fault in faults if fault), None)
 
     def ask(self) -> str | None:
-        page = self.workload.one(self.random)
+        page = self.workload.one(self.random, getattr(self.environment.parsed_options, "strategy", None))
         self.page_name = page.name
+        if self.unready:
+            self.environment.events.request.fire(
+                request_type=page.method,
+                name=self.row(page),
+                response_time=0,
+                response_length=0,
+                exception=CatchResponseError(self.unready),
+            )
         return self.unready or self.ask_for(page)
+
+    def row(self, page: OwnPage) -> str:
+        """Return the page's row in Locust's statistics; what a user does once is no page of the target."""
+        return f"{self.target.name}{' setup' if page in self.workload.setup else ''}: {page.name}"
 
     def ask_for(self, page: OwnPage) -> str | None:
         """Ask for this page; return why the answer is not whole, or None."""
@@ -70,7 +83,7 @@ class OwnUser(PageUser):
         with self.client.request(
             page.method,
             self.target.url + path,
-            name=f"{self.target.name}: {page.name}",
+            name=self.row(page),
             headers={"Host": self.host_header, **headers},
             data=body or None,
             catch_response=True,
@@ -90,7 +103,12 @@ class OwnUser(PageUser):
 def project_in(folder: Path) -> Project | None:
     """Return what users of a project do, as the run's folder has it; None for the lab's own pages. Raises BadInput."""
     pages = folder / PAGES
-    return workload.of_file(pages.read_bytes(), PAGES) if pages.exists() else locust_users.read(folder)
+    return project_at(pages) if pages.exists() else locust_users.read(folder)
+
+
+def project_at(pages: Path) -> Workload:
+    """Return what users do, as a file pages.toml has it. Raises BadInput."""
+    return workload.of_file(pages.read_bytes(), PAGES)
 
 
 def measured_alone(
@@ -104,15 +122,17 @@ def measured_alone(
     arms, thinks = [], []
     for arm in experiment.arms:
         target = targets[arm.target]
+        breaks = dict(arm.breaks)
+        if "image" in target.identity.get("project", {}):
+            breaks["pages"] = "nothing counts inside an image of somebody's own"
         if isinstance(project, Workload):
             wait, found = alone(target, project)
             notes += found
-            arms.append(replace(arm, knobs={**arm.knobs, "latency": wait}))
         else:
             wait, think = alone_in_locust(target, project)
             thinks.append(think)
-            breaks = {**arm.breaks, **dict.fromkeys(("pages", "users"), "Locust's users say what has ended alone")}
-            arms.append(replace(arm, knobs={**arm.knobs, "latency": wait}, breaks=breaks))
+            breaks |= dict.fromkeys(("pages", "users"), "Locust's users say what has ended alone")
+        arms.append(replace(arm, knobs={**arm.knobs, "latency": wait}, breaks=breaks))
     if isinstance(project, Locustfile):
         if any(level.is_open for level in experiment.levels):
             raise BadInput("RATE has no users, and LOCUSTFILE describes users: set USERS=")

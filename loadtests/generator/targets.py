@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -21,7 +22,7 @@ def ask(name: str, url: str, paths_of_project: Collection[str] | None = None) ->
     `paths_of_project`: of a project of somebody's own, which has a path of the lab's beside these; None: of the lab.
     """
     try:
-        identity = health(url) if paths_of_project is None else json.loads(fetch(url + own_identity(paths_of_project)))
+        identity = health(url) if paths_of_project is None else json.loads(fetch(own_identity(url, paths_of_project)))
         if identity["target"] != name:
             raise LabDown(
                 f"at {url} the target {name} should answer, and {str(identity['target'])[:80]!r} does. Stop what runs "
@@ -60,8 +61,11 @@ def elsewhere(name: str, url: str) -> Target:
     )
 
 
-def own_identity(paths_of_project: Collection[str]) -> str:
-    return f"/.lab/identity?{urlencode([('path', path) for path in paths_of_project])}"
+def own_identity(url: str, paths_of_project: Collection[str]) -> str:
+    """Return where a project says what it is: a path of the lab's, or a port of the process beside an image."""
+    if port := os.environ.get("IDENTITY_PORT"):
+        return f"http://{urlsplit(url).hostname}:{port}"
+    return f"{url}/.lab/identity?{urlencode([('path', path) for path in paths_of_project])}"
 
 
 def health(url: str) -> Any:

@@ -30,7 +30,7 @@ GENERATOR_UID = 10001  # of the user in the images
 
 PROJECT = re.compile(r"[a-z0-9][a-z0-9_-]*")  # the names that Compose takes
 # Of a shell: each would lead Compose to another file, or to services that are not asked for.
-OWN_FILE = "APP_COMPOSE"  # the variable that names a Compose file of somebody's own, beside the lab's
+OWN_FILES = "APP_COMPOSE"  # the variable that names the Compose files that stand beside the lab's
 FOREIGN = ("COMPOSE_FILE", "COMPOSE_PATH_SEPARATOR", "COMPOSE_PROFILES")
 
 
@@ -165,7 +165,7 @@ class ComposeRuntime(runtime.Runtime):
         self._generator: str | None = None
         self._lent: Path | None = None  # a folder that was given to the generator's user
         self._services: dict[str, Any] = {}  # as Compose describes them
-        self._known: dict[str, Any] = {}  # the same, without a file of somebody's own
+        self._known: dict[str, Any] = {}  # the same, without the files beside the lab's
         self._for_podman: IO[str] | None = None
         self.project = ""
 
@@ -180,7 +180,7 @@ class ComposeRuntime(runtime.Runtime):
                 "COMPOSE_PROJECT_NAME must begin with a small letter or a digit and hold nothing but small letters, "
                 f"digits, - and _; it is {name[:80]!r}"
             )
-        own, self._variables = self._variables, {**self._variables, OWN_FILE: ""}
+        own, self._variables = self._variables, {**self._variables, OWN_FILES: ""}
         config = json.loads(self._ask("config", "--format", "json"))
         self._known, self._variables = config["services"], own
         self.project = config["name"]
@@ -377,8 +377,9 @@ class ComposeRuntime(runtime.Runtime):
 
     @property
     def _compose_files(self) -> list[str]:
-        own = self._variables.get(OWN_FILE)
-        files = [self._for_podman.name] if self._for_podman else [ROOT / "compose.yaml", *([own] if own else [])]
+        own = self._variables.get(OWN_FILES)
+        beside = own.split(os.pathsep) if own else []
+        files = [self._for_podman.name] if self._for_podman else [str(ROOT / "compose.yaml"), *beside]
         project = [f"--project-name={self.project}"] if self.project else []
         return [*engine(), "compose", *project, *(f"--file={file}" for file in files)]
 

@@ -56,10 +56,11 @@ def asked(environment: Mapping[str, str]) -> Elsewhere | None:
     if not (text := environment.get("TARGETS")):
         return None
     found = urls(text)
-    if environment.get("APP"):
-        raise BadInput(
-            "TARGETS and APP exclude each other: one is for what runs already, the other for what the lab starts"
-        )
+    for other in ("APP", "IMAGE"):
+        if environment.get(other):
+            raise BadInput(
+                f"TARGETS and {other} exclude each other: one is for what runs already, one for what the lab starts"
+            )
     remote = knobs.switch("REMOTE", environment.get("REMOTE", ""))
     for name, url in found.items():
         for address in addresses(name, url):

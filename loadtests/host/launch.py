@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import IO, NoReturn, cast
 
@@ -114,7 +115,7 @@ def measure_each(
                 if experiment.deployment != prepared:
                     if prepared is not None:
                         runtime.down()
-                    deploy(experiment, runtime, held)
+                    deploy(runtime, experiment.deployment, held)
                     prepared = experiment.deployment
                 runtime.drop(not_kept(targets, experiment))
                 targets = experiment.targets
@@ -143,13 +144,16 @@ def measure_each(
     return outcomes
 
 
-def deploy(experiment: Experiment, runtime: Runtime, held: lock.Held) -> None:
-    """Prepare what the experiment needs, and set a project up. Raises LabDown."""
-    runtime.prepare(experiment.deployment)
+def deploy(runtime: Runtime, deployment: Mapping[str, str], held: lock.Held) -> None:
+    """Prepare the runtime with these variables, and set a project up. Raises LabDown."""
+    runtime.prepare(deployment)
     held.note(project=runtime.project)
-    if setup := experiment.deployment.get(own.SETUP):
+    if setup := deployment.get(own.SETUP):
         print(f"Setting the project up: {setup}", flush=True)
-        runtime.run(experiment.targets[0], ["python", "-m", "services.own.setup"])
+        if "IMAGE" in deployment:
+            runtime.run("wsgi-image", ["/bin/sh", "-ec", setup])
+        else:
+            runtime.run("wsgi-own", ["python", "-m", "services.own.setup"])
 
 
 def take_down(runtime: Runtime, held: lock.Held) -> None:
@@ -206,7 +210,9 @@ def measure_one(experiment: Experiment, options: RunOptions, runtime: Runtime, f
         raise LabError(
             f"the load generator ended without a report (exit status {code}); its last words are above."
             f"{folders.remains(folder)}",
-            runtime.last_words(names[0]) if "APP_COPY" in experiment.deployment else "",
+            runtime.last_words("wsgi-image" if "IMAGE" in experiment.deployment else names[0])
+            if {"APP_COPY", "IMAGE"} & set(experiment.deployment)
+            else "",
         )
     return code
 
@@ -285,21 +291,30 @@ def exit_code(status: int) -> ExitCode:
         ) from None
 
 
-def serve(runtime_name: str) -> ExitCode:
+def serve(runtime_name: str, project: own.OwnProject | None = None) -> ExitCode:
     """Keep the lab with Locust's web UI up until Ctrl-C. Raises LabError, also when a service ends meanwhile."""
     checkout = hashlib.sha256(str(ROOT).encode()).hexdigest()[:12]
-    with lock.held(f"up-{checkout}", "make up", clean_up) as held, signals_as_interrupts():
+    with (
+        lock.held(f"up-{checkout}", "make up", clean_up) as held,
+        signals_as_interrupts(),
+        TemporaryDirectory(prefix="lab-up-") as folder,
+        ExitStack() as stack,
+    ):
         runtime: Runtime = ComposeRuntime() if runtime_name == "docker" else ProcessRuntime(folders.web_ui_logs())
+        ui = GENERATOR
         try:
             save_to = os.environ.get("SAVE_TO") or str(folders.FOLDER)
-            runtime.prepare({"SAVE_TO": save_to} if runtime_name == "process" else {})
-            held.note(project=runtime.project)
+            variables = {"SAVE_TO": save_to} if runtime_name == "process" else {}
+            if project:
+                ui = "locust-own"
+                variables |= stack.enter_context(project.staged(Path(folder), runtime_name, held.note))
+            deploy(runtime, variables, held)
             print(f"Starting the lab ({runtime.limits}) …", flush=True)
-            runtime.up([GENERATOR])
+            runtime.up([ui])
             urls = runtime.published()
             for service, url in urls.items():
                 print(f"  {service:6} {url}")
-            print(f"Open {urls[GENERATOR]}/compare and press Start; Ctrl-C ends the lab.", flush=True)
+            print(f"Open {urls[ui]}/compare and press Start; Ctrl-C ends the lab.", flush=True)
             while not (ended := runtime.ended()):
                 time.sleep(LOOK)
             raise LabDown(

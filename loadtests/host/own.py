@@ -23,10 +23,11 @@ from typing import Any
 
 from loadtests import ROOT
 from loadtests.errors import BadInput, LabDown
-from loadtests.host import variables, virtualenv
-from loadtests.host.compose import this_user
+from loadtests.host import topology, variables, virtualenv
+from loadtests.host.compose import ask_engine, this_user
 from loadtests.host.shell import run_long
 from loadtests.model import upstreams, workload
+from loadtests.model.service import PORT
 
 PAGES, LOCUSTFILE = "pages.toml", "locustfile.py"
 SETUP, COMPOSE = "APP_SETUP", "APP_COMPOSE"  # variables
@@ -46,6 +47,8 @@ if here not in SpecifierSet(needed):
     sys.exit(f"the project needs Python {needed}, and this is {here}: name another by PYTHON_IMAGE= or PYTHON=")
 """
 LEAST = '[[page]]\npath = "/"\ncheck = { contains = "Welcome" }'
+IMAGE_FILE = ROOT / "compose" / "image.yaml"
+IMAGE = re.compile(r"[a-z0-9][\w.-]*(:\d+)?(/[\w.-]+)*(:[\w.-]+)?(@sha256:[0-9a-f]{64})?", re.ASCII)
 HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:\d{1,5})?")
 
 
@@ -53,11 +56,12 @@ HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:\d{1,5})?")
 class OwnProject:
     """What somebody asks to be measured.
 
-    `load`: the file that says what users do, and the `name` that it has in the run's folder. `packages`: the files of
-    its requirements, None where it names none.
+    `folder`: of its code; or else `image`: what holds it and its servers. `load`: the file that says what users do, and
+    the `name` that it has in the run's folder. `packages`: the files of its requirements, None where it names none.
     """
 
     folder: Path
+    image: str
     load: Path
     name: str
     environment: Mapping[str, str]
@@ -76,25 +80,30 @@ class OwnProject:
 
     @contextmanager
     def staged(self, folder: Path, runtime: str, note: Callable[..., None]) -> Iterator[dict[str, str]]:
-        """Put a copy of the project where the runtime serves it, and what its users do into the run's folder.
+        """Put the project where the runtime serves it, and what its users do into the run's folder.
 
         Yields the variables of compose.yaml that say where; then all of it is removed. `note` is told of the copy
         before there is one, so that the next launcher can remove it if this one is killed. Raises LabError.
         """
-        if self.compose and runtime == "process":
-            raise BadInput(f"{COMPOSE} describes containers, and the lab runs as processes: set RUNTIME=docker")
+        if runtime == "process":
+            self.refuse_processes()
+        if self.image and ask_engine("image", "inspect", self.image).returncode:
+            raise BadInput(f"the engine has no image {self.image}: build it, or pull it (docker pull {self.image})")
         scratch = Path(tempfile.mkdtemp(prefix="lab-own-"))
         note(scratch=str(scratch))
         try:
             with copied(self.load, folder / self.name):
                 try:
-                    variables = stage(self, scratch)
+                    variables = stage_image(self.image) if self.image else stage(self, scratch)
+                    variables |= stage_upstreams(self, scratch)
+                    files = list(compose_files(self, scratch))
                 except OSError as error:
                     raise LabDown(f"the project could not be copied: {str(error)[:500]}") from error
+                variables["APP_PAGES"] = str(folder / self.name)
                 if self.setup:
                     variables[SETUP] = self.setup
-                if self.compose:
-                    variables[COMPOSE] = str(self.compose)
+                if files:
+                    variables[COMPOSE] = os.pathsep.join(map(str, files))
                 if runtime == "docker":
                     variables["APP_USER"] = this_user()
                 else:
@@ -103,21 +112,36 @@ class OwnProject:
         finally:
             remove(scratch)
 
+    def refuse_processes(self) -> None:
+        """Raise BadInput for what needs containers."""
+        for needs, what in (
+            (self.image, "IMAGE is an image"),
+            (self.compose, f"{COMPOSE} describes containers"),
+            (upstreams.hosts_of(self.upstreams), "UPSTREAMS has a host (as processes: variable)"),
+        ):
+            if needs:
+                raise BadInput(f"{what}, and the lab runs as processes: set RUNTIME=docker")
+
 
 def asked(environment: Mapping[str, str]) -> OwnProject | None:
-    """Return the project that APP names, with all that can be known without starting it; None without APP.
+    """Return the project that APP or IMAGE names, with all that can be known without starting it; None without either.
 
     Raises BadInput.
     """
-    if not (app := environment.get("APP")):
+    app, image = environment.get("APP", ""), environment.get("IMAGE", "")
+    if not (app or image):
         return None
+    if app and image:
+        raise BadInput("APP and IMAGE exclude each other: the lab serves a project's folder, or an image that holds it")
     folder = Path(app).expanduser().absolute()
     if not folder.is_dir():
         raise BadInput(f"APP must be the folder of a Django project, the one that holds manage.py; {folder} is none")
     for name in ("SETTINGS", "WSGI_APP", "ASGI_APP"):
         if (value := environment.get(name)) and not NAMES.fullmatch(value):
             raise BadInput(f"{name} must be a name that Python imports, as in shop.settings; it is {value[:80]!r}")
-    if not environment.get("SETTINGS") and not (folder / "manage.py").is_file():
+    if image:
+        refuse_image(image, environment)
+    elif not environment.get("SETTINGS") and not (folder / "manage.py").is_file():
         raise BadInput(
             f"{folder} has no manage.py to learn the settings from: set SETTINGS=shop.settings, and APP to the folder "
             "from which that can be imported"
@@ -126,14 +150,23 @@ def asked(environment: Mapping[str, str]) -> OwnProject | None:
     addresses, replayed = upstreams_of(environment, folder)
     return OwnProject(
         folder=folder,
+        image=image,
         load=load,
         name=name,
         environment=addresses | own_environment(environment.get("APP_ENV", ""), folder),
         setup=environment.get(SETUP, ""),
         compose=compose_file(environment, folder),
         upstreams=replayed,
-        packages=packages(folder),
+        packages=None if image else packages(folder),
     )
+
+
+def refuse_image(image: str, environment: Mapping[str, str]) -> None:
+    """Raise BadInput for an image that is none, or of which nobody says what it serves."""
+    if not IMAGE.fullmatch(image):
+        raise BadInput(f"IMAGE must be the name of an image, as in shop:latest; it is {image[:80]!r}")
+    if missing := [name for name in ("WSGI_APP", "ASGI_APP") if ":" not in environment.get(name, "")]:
+        raise BadInput(f"{missing[0]} must name what the servers in the image load, as in shop.wsgi:application")
 
 
 def load_of(environment: Mapping[str, str], folder: Path) -> tuple[Path, str]:
@@ -182,7 +215,51 @@ def compose_file(environment: Mapping[str, str], folder: Path) -> Path | None:
         return None
     if (file := existing(name, folder)) is None:
         raise BadInput(f"{COMPOSE} must be a Compose file; {name[:200]} is neither here nor in {folder}")
+    if os.pathsep in str(file):
+        raise BadInput(f"{COMPOSE} must be a path without {os.pathsep!r}; it is {file}")
     return file
+
+
+def compose_files(own: OwnProject, scratch: Path) -> Iterator[Path]:
+    """Yield the Compose files that stand beside the lab's. Raises OSError."""
+    described: dict[str, Any] = {}
+    if own.image:
+        yield IMAGE_FILE
+        values = {name: in_compose(value) for name, value in own.environment.items()}
+        described |= {name: {"environment": values} for name in ("wsgi-image", "asgi-image")}
+    if hosts := upstreams.hosts_of(own.upstreams):
+        described[upstreams.SERVICE] = {"networks": {"default": {"aliases": hosts}}}
+    if described:
+        file = scratch / "compose.json"
+        file.write_text(json.dumps({"services": described}), encoding="utf-8")
+        yield file
+    if own.compose:
+        yield own.compose
+
+
+def stage_image(image: str) -> dict[str, str]:
+    """Return the variables that compose/image.yaml reads, with the defaults that the rest of the topology has."""
+    defaults = topology.declared(topology.text())
+    read = re.findall(r"\$\{(\w+)\}", IMAGE_FILE.read_text(encoding="utf-8"))
+    return {name: os.environ.get(name) or defaults[name] for name in read if name in defaults} | {"IMAGE": image}
+
+
+def in_compose(value: str) -> str:
+    """Return a variable's value as a Compose file has it, where $ begins a variable of Compose's."""
+    return value.replace(upstreams.ADDRESS, f"http://{upstreams.SERVICE}:{PORT}").replace("$", "$$")
+
+
+def stage_upstreams(own: OwnProject, scratch: Path) -> dict[str, str]:
+    """Write what the upstreams answer; return the variables of compose.yaml that name it. Raises OSError."""
+    if not own.upstreams:
+        return {}
+    replayed = scratch / "upstreams.json"
+    replayed.write_text(json.dumps(own.upstreams), encoding="utf-8")
+    replayed.chmod(0o644)
+    certificates = scratch / "certificates"
+    certificates.mkdir()
+    certificates.chmod(0o777)  # a container's user writes there; around it is this user's folder
+    return {"APP_UPSTREAMS": str(replayed), "APP_CERTIFICATES": str(certificates)}
 
 
 def upstreams_of(environment: Mapping[str, str], folder: Path) -> tuple[dict[str, str], dict[str, Any]]:
@@ -281,11 +358,6 @@ def stage(own: OwnProject, scratch: Path) -> dict[str, str]:
     variables_file.write_text(json.dumps(own.environment), encoding="utf-8")
     variables_file.chmod(0o644)  # for the containers' user; the folder is this user's alone
     staged = {"APP_COPY": str(copy), "APP_VARIABLES": str(variables_file)}
-    if own.upstreams:
-        replayed = scratch / "upstreams.json"
-        replayed.write_text(json.dumps(own.upstreams), encoding="utf-8")
-        replayed.chmod(0o644)
-        staged["APP_UPSTREAMS"] = str(replayed)
     if own.packages is not None:
         folder = scratch / "packages"
         for name, content in {**own.packages, "check_python.py": CHECK_PYTHON.encode()}.items():

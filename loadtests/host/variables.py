@@ -24,7 +24,8 @@ OF_OTHERS = re.compile(r"\.?SHELL(FLAGS)?|MAKE|COMPOSE_\w+|DOCKER_\w+")  # of ma
 # And the knobs, which are compose.yaml's.
 LOAD = ("EXPERIMENT", "USERS", "THINK", "RATE", "ARRIVALS", "REPEATS", "QUICK")
 # Of a project of one's own; what else there is stands in compose/own.yaml.
-OWN = ("APP", "PAGES", "LOCUSTFILE", "APP_ENV", "APP_COMPOSE", "UPSTREAMS", "TARGETS", "REMOTE")
+OWN = ("APP", "IMAGE", "PAGES", "LOCUSTFILE", "APP_ENV", "APP_COMPOSE", "UPSTREAMS", "TARGETS", "REMOTE")
+OF_UP = tuple(name for name in OWN if name not in {"TARGETS", "REMOTE"})  # which serves what it shows
 OF_PROJECTS = (*OWN, "APP_SETUP", "APP_HOST", "SETTINGS", "WSGI_APP", "ASGI_APP")
 OF_TARGETS = ("TARGETS", "REMOTE", "PAGES", "LOCUSTFILE", "APP_HOST")
 # Of the lab's own pages and its api, which a project of one's own has not.
@@ -35,7 +36,10 @@ OF_PAGES = (
 OPTIONS = (*LOAD, *OWN, "RUNTIME", "A", "B")
 EVERYWHERE = ("PYTHON", "VENV", "RESULTS", "DOCKER")  # read by every command, or by make
 BEFORE_DOTENV = ("PYTHON", "VENV")  # they decide what reads the file
-STAGED = ("APP_USER", "APP_COPY", "APP_VARIABLES", "APP_UPSTREAMS", "APP_PACKAGES", "APP_TARGET")
+STAGED = (
+    *("APP_USER", "APP_PAGES", "APP_COPY", "APP_VARIABLES", "APP_UPSTREAMS", "APP_CERTIFICATES"),
+    *("APP_PACKAGES", "APP_TARGET"),
+)
 SET_BY_THE_LAB = ("LAB_RUNTIME", "PULL_POLICY", *STAGED)
 WEB_UI = ("STRATEGY", "SAVE_TO", "TRUSTED_ORIGINS", LOGIN)  # compose.yaml's, but of no run
 LIMITS = ("_CPUS", "_MEMORY")  # how the names of the variables end that only containers are held to
@@ -182,11 +186,15 @@ class Variables:
     def refuse_useless(self, measured: str) -> None:
         """Raise BadInput for a variable after make that says nothing about what is measured.
 
-        `measured`: "TARGETS" or "APP" where one of them names it; empty for the lab's own pages.
+        `measured`: "TARGETS", "APP" or "IMAGE" where one of them names it; empty for the lab's own pages.
         """
         useless, to_what = {
             "": (OF_PROJECTS, "the lab's own pages: set APP to a project's folder, or TARGETS"),
             "APP": ((*OF_PAGES, "TARGETS", "REMOTE"), "the project that APP names: leave one of the two out"),
+            "IMAGE": (
+                (*OF_PAGES, "TARGETS", "REMOTE", "SETTINGS", "PYTHON_IMAGE"),
+                "the image that IMAGE names: leave one of the two out",
+            ),
             "TARGETS": (
                 {*OF_PAGES, *OF_PROJECTS} - {*OF_TARGETS},
                 "TARGETS, which the lab does not start: leave one of the two out",

@@ -20,7 +20,7 @@ from loadtests.live import figures, requested
 from loadtests.live.collector import Collector
 from loadtests.live.history import Sample
 from loadtests.live.presets import PRESETS
-from loadtests.live.save import known, save
+from loadtests.live.save import is_own, known, save
 from loadtests.live.sentence import clause, moment, reservations, sentence
 from loadtests.model import knobs
 
@@ -48,7 +48,9 @@ class Page:
         self._runtime = runtime
         self._base = base
         self._saved: dict[str, Path] = {}
-        self._variants = sorted({name for one in collector.targets.values() for name in one.identity["variants"]})
+        targets = collector.targets.values()
+        self._variants = sorted({name for one in targets for name in one.identity.get("variants", ())})
+        self._own = any(map(is_own, targets))
         self._drawn: dict[tuple[int, int, int], Any] = {}  # the newest points, which every open page asks for
         self._whole = (0, 0), b""  # the epoch and the number of the newest sample; the figures, 3 MB after half an hour
         self._drawing = BoundedSemaphore()
@@ -61,9 +63,10 @@ class Page:
                 base=self._base,
                 colours=figures.colours(list(self._collector.targets)),
                 headings=figures.HEADINGS,
-                knobs=knobs.KNOBS,
+                knobs=() if self._own else knobs.KNOBS,
+                fixed=knobs.KNOBS if self._own else (),
                 plotly_version=plotly.__version__,
-                presets=PRESETS,
+                presets=() if self._own else PRESETS,
                 reading=figures.READING,
                 strategies=[name for name in self._controls.strategies if name not in self._variants],
                 variants=self._variants,
@@ -145,7 +148,8 @@ class Page:
         if len(self._saved) >= MOST_SAVED:
             raise BadInput(f"{MOST_SAVED} results are saved; start the lab anew to save more.")
         steady_window = self._collector.steady_window.frozen()
-        work = (steady_window, self._collector.targets, self._results, known(steady_window, self._runtime))
+        targets = self._collector.targets
+        work = (steady_window, targets, self._results, known(steady_window, targets, self._runtime))
         folder, found = gevent.get_hub().threadpool.apply(save, work)  # users go on asking meanwhile
         self._saved[folder.name] = folder
         where = f"Saved in {folder}." if self._runtime == "process" else "Download it: it is gone with the container."

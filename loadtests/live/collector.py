@@ -55,7 +55,8 @@ class Collector:
         self.generator_cpu = 0.0
         self._machine_cpu: deque[float] = deque(maxlen=round(WINDOW / TICK))
         self._metrics = {name: target.metrics for name, target in targets.items()}
-        self._metrics[API] = next(iter(targets.values())).api_metrics
+        if (api := next(iter(targets.values()))).api_metrics or not api.identity.get("project"):  # which may call none
+            self._metrics[API] = api.api_metrics
         self._counts = PageCounts(targets)
         self._calibration = Calibration()
         self._last = time.monotonic()
@@ -206,6 +207,8 @@ class Collector:
 
     def _lateness(self) -> float | None:
         """Return the api's lateness in seconds, 0 without calls; None if the api is silent."""
+        if API not in self._metrics:
+            return 0.0
         if not self._api or self._api[-1] is None:
             return None
         return p99(self._api[0], self._api[-1], LATENESS) or 0.0

@@ -21,6 +21,7 @@ from loadtests.analysis.statistics import Measured
 from loadtests.analysis.verdict import Check
 from loadtests.errors import BadInput
 from loadtests.experiments.judging import how_long
+from loadtests.experiments.own_workload import BREAKS
 from loadtests.live.requested import RequestedLoad
 from loadtests.live.second import merged
 from loadtests.live.steady_window import SteadyWindow, Tick
@@ -41,10 +42,10 @@ CLOSE = 0.15  # share by which goodput may part from the prediction
 LESSON = "Does what was shown live follow the prediction?"
 
 
-def known(window: SteadyWindow, runtime: str) -> dict[str, Any]:
+def known(window: SteadyWindow, targets: Mapping[str, Target], runtime: str) -> dict[str, Any]:
     """Return the manifest's first part, as a launcher makes it. It may start a process, which a thread must not."""
     requested = checked(window)
-    found = manifest.launched(ROOT, runtime, {}, command(requested))
+    found = manifest.launched(ROOT, runtime, {}, command(requested, own=is_own(targets[requested.targets[0]])))
     found["warnings"].append("Saved from the live page, which does not know what limits the services' CPU and memory.")
     return found
 
@@ -125,8 +126,13 @@ def judge(points: Sequence[Point]) -> Judgement:
     return Judgement(confirmed, f"{'As' if confirmed else 'Not as'} predicted: {'; '.join(said)}.")
 
 
-def command(requested: RequestedLoad) -> str:
-    """Return the command that measures the same, or a sentence that says that there is none."""
+def command(requested: RequestedLoad, *, own: bool) -> str:
+    """Return the command that measures the same, or a sentence that says that there is none.
+
+    `own`: the pages are those of a project of somebody's own.
+    """
+    if own:
+        return f"make loadtest USERS={requested.users}, with the variables of this `make up`"
     numbers = {name: value for name, value in requested.values.items() if not isinstance(value, list | str)}
     asked = " ".join(f"{name.upper()}={value:g}" for name, value in numbers.items())
     if requested.strategy == "parallel":
@@ -141,7 +147,8 @@ def measure(target: Target, edge: Tick, window: Sequence[Tick], requested: Reque
     name, seconds = target.name, sum(tick.length for tick in window)
     loads = [tick.of[name].load for tick in window]
     pages = sum(load.pages for load in loads)
-    arm = Arm(name, strategy_for(requested.strategy, target.interface))
+    breaks = BREAKS if is_own(target) else {}
+    arm = Arm(name, strategy_for(requested.strategy, target.interface), breaks=breaks)
     clocks = [tick.clock for tick in (edge, *window)]
     seen = inside(
         [tick.readings.get(name) for tick in (edge, *window)], [tick.readings.get("api") for tick in (edge, *window)]
@@ -171,6 +178,11 @@ def measure(target: Target, edge: Tick, window: Sequence[Tick], requested: Reque
         machine=machine_of(edge, window[-1], seconds),
         inside=seen,
     )
+
+
+def is_own(target: Target) -> bool:
+    """Return whether it serves a project of somebody's own."""
+    return "project" in target.identity
 
 
 def machine_of(edge: Tick, end: Tick, seconds: float) -> Machine | None:

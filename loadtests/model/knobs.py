@@ -129,7 +129,7 @@ def check_strategy(strategy: str, known: Collection[str]) -> None:
 
 def strategies(paths: Mapping[str, str]) -> tuple[str, ...]:
     """Return what can be asked of a target that has these paths by strategy."""
-    return ("parallel", *paths)
+    return ("parallel", *paths) if {*PARALLEL.values()} & {*paths} else tuple(paths)
 
 
 def strategy_for(strategy: str, interface: str) -> str:

@@ -26,12 +26,16 @@ from loadtests.model.workload import (
     whole,
 )
 
+SERVICE = "upstreams"  # in compose/own.yaml
 ADDRESS = "$LAB_UPSTREAMS"  # where they are, as services/own/project.py fills it in
 NAME = re.compile(r"[a-z][a-z0-9-]{0,40}")
 VARIABLE = re.compile(r"[A-Za-z_]\w{0,80}", re.ASCII)
 MOST_UPSTREAMS, MOST_ANSWERS = 50, 5000
 LONGEST = 60.0  # seconds that an answer may take
-KEYS = ("name", "variable", "latency", "latency_p99", "times", "histogram", "har", "answer")
+HOST = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+")
+CERTIFICATES = "/certificates"  # in containers: the folder of what signs for these hosts
+TRUST = {"SSL_CERT_FILE": f"{CERTIFICATES}/ca.pem", "REQUESTS_CA_BUNDLE": f"{CERTIFICATES}/ca.pem"}
+KEYS = ("name", "variable", "host", "latency", "latency_p99", "times", "histogram", "har", "answer")
 ANSWER_KEYS = ("method", "path", "status", "headers", "body", "json", "file")
 OF_THE_CONNECTION = (
     "connection",
@@ -73,12 +77,24 @@ def parse(content: Mapping[str, Any], read: Read) -> tuple[dict[str, str], dict[
         if not NAME.fullmatch(name) or name in upstreams:
             raise BadInput(f"{where}: name must be small letters, digits and -, and no other upstream's")
         refuse_unknown(table, KEYS, where)
-        variable = typed(table, "variable", str, where)
-        if not VARIABLE.fullmatch(variable) or variable in variables:
+        variable, host = (typed(table, key, str, where, default="") for key in ("variable", "host"))
+        if not variable and not host:
+            raise BadInput(f"{where}: it needs a variable that names its address, or the host under which it is known")
+        if variable and (not VARIABLE.fullmatch(variable) or variable in variables):
             raise BadInput(f"{where}: variable must be the name of an environment variable, and no other upstream's")
-        variables[variable] = f"{ADDRESS}/{name}"
-        upstreams[name] = upstream(table, where, read)
+        if host and (not HOST.fullmatch(host) or host in hosts_of(upstreams)):
+            raise BadInput(f"{where}: host must be a name as in api.example.com, and no other upstream's")
+        if variable:
+            variables[variable] = f"{ADDRESS}/{name}"
+        if host:
+            variables |= TRUST
+        upstreams[name] = {"host": host, **upstream(table, where, read)}
     return variables, upstreams
+
+
+def hosts_of(upstreams: Mapping[str, Any]) -> list[str]:
+    """Return the names under which the upstreams are known to the project."""
+    return [described["host"] for described in upstreams.values() if described["host"]]
 
 
 def upstream(table: Mapping[str, Any], where: str, read: Read) -> dict[str, Any]:

@@ -138,12 +138,18 @@ class Workload:
         return names if len(self.pages) <= 3 else f"{names} and {len(self.pages) - 3} more pages"
 
     @property
+    def names(self) -> list[str]:
+        return [page.name for page in self.pages]
+
+    @property
     def paths(self) -> list[str]:
         """Return a path of each page, with the first of the values in the place of placeholders."""
         return [page.filled(_First(), "")[0].partition("?")[0] for page in self.pages]
 
-    def one(self, random: Random) -> OwnPage:
-        """Return a page at random, by weight."""
+    def one(self, random: Random, name: str | None = None) -> OwnPage:
+        """Return the page of this name, or else one at random, by weight."""
+        if named := [page for page in self.pages if page.name == name]:
+            return named[0]
         return random.choices(self.pages, [page.weight for page in self.pages])[0]
 
 

@@ -1,4 +1,4 @@
-"""Replays upstreams of somebody's own: each under a path of its name, with recorded answers and times.
+"""Replays upstreams of somebody's own, with recorded answers and times: each under a path of its name, or its own host.
 
 Bare ASGI, and everything is made ready at the start, because it must never be the bottleneck. A call that no upstream
 answers is a 502 that is counted by what it asked for.
@@ -23,6 +23,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from services import env
 from services.api.app import ABANDONED, ANSWERED, CALLS, LATENESS, answer_health, answer_lifespan
 from services.api.behaviour import Behaviour
+from services.api.hosts import under_their_hosts
 from services.bare import Message, Receive, Scope, Send, send_problem, still_there_after
 
 MOST_NAMED = 20  # calls without an answer that are counted by what they ask for
@@ -105,28 +106,35 @@ def from_histogram(text: str) -> Callable[[float], float]:
     return wait
 
 
-UPSTREAMS = {
-    name: upstream(described)
-    for name, described in json.loads(Path(env.text("UPSTREAMS")).read_text(encoding="utf-8") or "{}").items()
-}
+DESCRIBED = json.loads(Path(env.text("UPSTREAMS")).read_text(encoding="utf-8") or "{}")
+UPSTREAMS = {name: upstream(described) for name, described in DESCRIBED.items()}
+BY_HOST = {described["host"].encode(): UPSTREAMS[name] for name, described in DESCRIBED.items() if described["host"]}
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "lifespan":
-        await answer_lifespan(receive, send)
+        async with under_their_hosts(app, list(BY_HOST)):
+            await answer_lifespan(receive, send)
+    elif (host := host_of(scope)) in BY_HOST:
+        await answer_call(scope, receive, send, BY_HOST[host], scope["path"])
     elif scope["path"] == "/healthz":
         await answer_health(scope, receive, send)
     else:
-        await answer_call(scope, receive, send)
+        _, name, path = (*scope["path"].split("/", 2), "")[:3]
+        await answer_call(scope, receive, send, UPSTREAMS.get(name), f"/{path}")
 
 
-async def answer_call(scope: Scope, receive: Receive, send: Send) -> None:
+def host_of(scope: Scope) -> bytes:
+    """Return the host that was asked for, without a port; empty if none was."""
+    return next((value.partition(b":")[0].lower() for name, value in scope["headers"] if name == b"host"), b"")
+
+
+async def answer_call(scope: Scope, receive: Receive, send: Send, known: Upstream | None, path: str) -> None:
     arrived = perf_counter()
-    _, name, path = (*scope["path"].split("/", 2), "")[:3]
-    known = UPSTREAMS.get(name)
-    found = known.answer(scope["method"], f"/{path}", scope["query_string"].decode("latin-1")) if known else None
+    found = known.answer(scope["method"], path, scope["query_string"].decode("latin-1")) if known else None
     if known is None or found is None:
-        call = f"{scope['method']} {scope['path']}"[:200]
+        at = (host_of(scope) if known in BY_HOST.values() else b"").decode("latin-1")
+        call = f"{scope['method']} {at}{scope['path']}"[:200]
         if call not in named and len(named) >= MOST_NAMED:
             call = "others"
         named.add(call)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import struct
 from asyncio import IncompleteReadError, LimitOverrunError, StreamReader, StreamWriter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import NamedTuple
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 
 MOST_CLIENTS = 32  # at once; one more takes the place of the one that has been there longest
 PATIENCE = 5.0  # seconds from a client's first byte to our last
@@ -19,8 +19,9 @@ LARGEST_REQUEST = 8 * 1024  # bytes
 ROUTES = Path("/proc/net/route")
 
 
-async def serve(registry: CollectorRegistry, host: str, port: int) -> None:
-    """Start to serve, for as long as this event loop runs. Raises OSError."""
+async def serve(document: Callable[[], bytes], address: str) -> None:
+    """Start to serve a document at host:port, for as long as this event loop runs. Raises OSError."""
+    host, _, port = address.rpartition(":")
     clients: dict[StreamWriter, None] = {}  # in the order in which they came
 
     async def answer(reader: StreamReader, writer: StreamWriter) -> None:
@@ -34,7 +35,7 @@ async def serve(registry: CollectorRegistry, host: str, port: int) -> None:
             if is_of_the_lab(IPv4Address(peer)):
                 async with asyncio.timeout(PATIENCE):
                     await reader.readuntil(b"\r\n\r\n")
-                    writer.write(response(generate_latest(registry)))
+                    writer.write(response(document()))
                     await writer.drain()
                     writer.close()
                     await writer.wait_closed()
@@ -44,17 +45,17 @@ async def serve(registry: CollectorRegistry, host: str, port: int) -> None:
             writer.transport.abort()
             clients.pop(writer, None)
 
-    await asyncio.start_server(answer, host, port, limit=LARGEST_REQUEST)
+    await asyncio.start_server(answer, host, int(port), limit=LARGEST_REQUEST)
 
 
-def response(metrics: bytes) -> bytes:
+def response(document: bytes) -> bytes:
     head = (
         "HTTP/1.1 200 OK",
         f"Content-Type: {CONTENT_TYPE_LATEST}",
-        f"Content-Length: {len(metrics)}",
+        f"Content-Length: {len(document)}",
         "Connection: close",
     )
-    return "\r\n".join((*head, "", "")).encode() + metrics
+    return "\r\n".join((*head, "", "")).encode() + document
 
 
 class Route(NamedTuple):

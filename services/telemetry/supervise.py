@@ -21,12 +21,13 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import psutil
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
@@ -84,10 +85,11 @@ def cpu_seconds(process: psutil.Process) -> float:
 class ServerTree(Collector):
     """What the kernel knows of the server's processes: CPU, memory, threads, connections."""
 
-    def __init__(self, server: psutil.Process) -> None:
+    def __init__(self, server: psutil.Process, ports: Iterable[int] = ()) -> None:
+        """Look on a server. Its `ports` can be left out where it belongs to this process's user."""
         self._server = server
         self._run_queue = RunQueue()
-        self._ports: set[int] = set()
+        self._ports = set(ports)
         self._processes: list[psutil.Process] = []
         self._looked = 0.0
         self._changed = False
@@ -203,8 +205,7 @@ async def supervise(server: subprocess.Popen[bytes], folder: str) -> int:
         registry.register(ServerTree(psutil.Process(server.pid)))
         registry.register(ControlGroup())
         Counted(registry, folder)
-        host, _, port = env.text("TELEMETRY_ADDRESS").rpartition(":")
-        await scrape.serve(registry, host, int(port))
+        await scrape.serve(partial(generate_latest, registry), env.text("TELEMETRY_ADDRESS"))
         # Not by asyncio, which would also wait for the workers that a killed server leaves behind.
         status = await asyncio.to_thread(server.wait)
         if status < 0 and not told:

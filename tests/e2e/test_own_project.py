@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from loadtests.errors import ExitCode
 from tests.runs import Lab, one_line, says_its_verdict
 
 SETUP = "python manage.py migrate && python manage.py fill"
@@ -47,3 +49,52 @@ def test_a_project_with_packages_a_login_and_a_database_runs_as_it_is(
         check=True,
     )
     assert not left_up.stdout
+
+
+APP, IMAGE = {"SETTINGS": "travel"}, {"WSGI_APP": "servers:wsgi", "ASGI_APP": "servers:asgi"}
+
+
+@pytest.fixture(scope="module")
+def travel_image(engine: None, root: Path) -> Iterator[str]:
+    """An image of a project and its servers, which knows nothing of the lab."""
+    name = "lab-test-travel:latest"
+    docker("build", "--quiet", "--tag", name, str(root / "tests" / "projects" / "travel"))
+    yield name
+    docker("image", "rm", "--force", name)
+
+
+@pytest.mark.parametrize("variables", [APP, IMAGE], ids=["project", "image"])
+def test_upstreams_answer_under_their_own_names_with_tls(
+    variables: dict[str, str], docker_lab: Lab, travel_image: str, root: Path, tmp_path: Path
+) -> None:
+    travel = tmp_path / "travel"
+    shutil.copytree(root / "tests" / "projects" / "travel", travel)
+    (travel / "travel.env").write_text("COLOUR=a-secret-$5\n")
+    what = {"IMAGE": travel_image} if variables is IMAGE else {"APP": str(travel)}
+    files = {"PAGES": str(travel / "pages.toml"), "UPSTREAMS": str(travel / "hosts.toml")}
+    ended = docker_lab.run(
+        "run", "--quick", "--users=4", APP_ENV=str(travel / "travel.env"), **files, **what, **variables
+    )
+    says_its_verdict(ended)
+    summary = ended.summary
+    steps = [step for arm in summary["arms"] for step in arm["steps"]]
+    assert all(step["failures"] == 0 and step["pages"] for step in steps)
+    assert all(step["response_time"]["p50"] > 0.3 for step in steps)
+    assert all(step["cpu_per_page"] > 0 and step["inside"]["memory"] > 0 for step in steps)
+    assert all(step["predicted"]["goodput"] > 0 for step in steps)
+    assert [arm["slots"] for arm in summary["arms"]] == [10, None]
+    assert ("is seen from outside" in one_line(ended.output)) == (variables is IMAGE)
+    left = b"".join(path.read_bytes() for path in ended.results.rglob("*") if path.is_file())
+    assert b"a-secret" not in left
+    assert not list((tmp_path / "tmp").glob("lab-own-*"))
+
+
+def test_an_image_that_the_engine_has_not_is_named(docker_lab: Lab, root: Path) -> None:
+    travel = root / "tests" / "projects" / "travel"
+    ended = docker_lab.run("run", "--quick", IMAGE="lab-test-nowhere:1", PAGES=str(travel / "pages.toml"), **IMAGE)
+    assert ended.code == ExitCode.NOT_UP
+    assert "build it, or pull it (docker pull lab-test-nowhere:1)" in one_line(ended.output)
+
+
+def docker(*words: str) -> None:
+    subprocess.run(["docker", *words], check=True, capture_output=True)  # noqa: S607

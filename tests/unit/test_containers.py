@@ -63,7 +63,7 @@ def test_all_that_podman_does_not_know_is_taken_away() -> None:
 
 def test_every_file_of_services_is_included() -> None:
     files = {f"compose/{path.name}" for path in (ROOT / "compose").glob("*.yaml")}
-    assert files == {*COMPOSE["include"], "compose/confined.yaml"}
+    assert files == {*COMPOSE["include"], "compose/confined.yaml", "compose/image.yaml"}
 
 
 def test_the_code_in_an_image_can_be_read_whatever_the_umask_of_the_clone_was() -> None:

@@ -39,7 +39,9 @@ def lay_out(folder: Path, files: dict[str, str], monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(sampler, "CGROUP", folder)
 
 
-@pytest.mark.parametrize("memory", [control_group.limited_memory, sampler.own_limited_memory])
+@pytest.mark.parametrize(
+    "memory", [lambda: control_group.limited_memory(control_group.CGROUP), sampler.own_limited_memory]
+)
 @pytest.mark.parametrize(
     ("files", "counted"),
     [
@@ -58,7 +60,9 @@ def test_memory_is_what_the_limit_counts_less_what_the_kernel_takes_back(
     assert memory() == counted
 
 
-@pytest.mark.parametrize("throttled", [control_group.throttled_seconds, sampler.own_throttled_seconds])
+@pytest.mark.parametrize(
+    "throttled", [lambda: control_group.throttled_seconds(control_group.CGROUP), sampler.own_throttled_seconds]
+)
 @pytest.mark.parametrize(
     ("files", "seconds"), [(VERSION_1, 1.5), (VERSION_2, 1.5), (ROOT_OF_VERSION_2, None), ({}, None)]
 )
@@ -67,6 +71,37 @@ def test_throttling_is_in_seconds(
 ) -> None:
     lay_out(tmp_path, files, monkeypatch)
     assert throttled() == seconds
+
+
+def test_another_processes_group_is_found_below_the_same_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for version, prefix in ((VERSION_1, "{}/docker/7f"), (VERSION_2, "docker/7f")):
+        folder = tmp_path / prefix[:2]
+        for name, text in version.items():
+            controller, _, file = name.rpartition("/")
+            path = folder / prefix.format(controller) / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        assert control_group.limited_memory(folder, "docker/7f") == 70_000_000
+        assert control_group.throttled_seconds(folder, "docker/7f") == 1.5
+
+
+@pytest.mark.parametrize(
+    ("lines", "group"),
+    [
+        ("0::/docker/7f\n", "docker/7f"),
+        ("5:memory:/docker/7f\n4:cpu,cpuacct:/docker/7f\n0::/\n", "docker/7f"),
+        ("0::/\n", ""),
+    ],
+)
+def test_a_processes_group_is_read_in_both_versions(
+    lines: str, group: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "cgroup").write_text(lines)
+    monkeypatch.setattr(control_group, "PROC", tmp_path)
+    assert control_group.group_of(7) == group
 
 
 def test_the_sampler_reports_both_and_nothing_without_a_control_group(

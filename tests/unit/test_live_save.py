@@ -22,7 +22,7 @@ from tests.unit.live import requested, second, steady_window, tick
 
 
 def save(made: SteadyWindow, folder: Path, runtime: str = "process") -> tuple[Path, Summary]:
-    return save_known(made, TARGETS, folder, known(made, runtime))
+    return save_known(made, TARGETS, folder, known(made, TARGETS, runtime))
 
 
 def test_one_target_alone_makes_the_folder_of_a_run(tmp_path: Path, root: Path) -> None:

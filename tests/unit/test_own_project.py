@@ -74,6 +74,58 @@ def test_what_cannot_be_served_is_refused_before_anything_starts(
         own.asked({"APP": str(shop), **variables})
 
 
+IMAGE = {"IMAGE": "shop:latest", "WSGI_APP": "shop.wsgi:application", "ASGI_APP": "shop.asgi:application"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        (IMAGE | {"APP": "/shop"}, "APP and IMAGE exclude each other"),
+        (IMAGE | {"IMAGE": "shop latest"}, "IMAGE must be the name of an image"),
+        (IMAGE | {"IMAGE": "--privileged"}, "IMAGE must be the name of an image"),
+        (IMAGE | {"IMAGE": "$(id)"}, "IMAGE must be the name of an image"),
+        (IMAGE | {"WSGI_APP": ""}, "WSGI_APP must name what the servers in the image load"),
+        (IMAGE | {"ASGI_APP": "shop.asgi"}, "ASGI_APP must name what the servers in the image load"),
+    ],
+)
+def test_an_image_needs_a_name_and_what_its_servers_load(
+    shop: Path, variables: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(shop)
+    with pytest.raises(BadInput, match=said):
+        own.asked(variables)
+
+
+def test_an_image_gets_its_variables_by_a_file_that_compose_reads_and_nothing_is_left(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(shop)
+    monkeypatch.setattr(own, "ask_engine", lambda *_: subprocess.CompletedProcess([], 0))
+    (shop / "shop.env").write_text("PRICE='5$ or ${10}'\n")
+    project = own.asked({**IMAGE, "APP_ENV": "shop.env", "WSGI_THREADS": "20"})
+    assert project is not None
+    with project.staged(tmp_path, "docker", lambda **_: None) as staged:
+        beside, described = map(Path, staged[own.COMPOSE].split(os.pathsep))
+        assert beside == own.IMAGE_FILE
+        environment = json.loads(described.read_text())["services"]["wsgi-image"]["environment"]
+        assert environment == {"PRICE": "5$$ or $${10}"}
+        assert staged["IMAGE"] == "shop:latest"
+        assert staged["WSGI_WORKERS"] == "1", "as in compose.yaml"
+        assert not described.parent.stat().st_mode & 0o077, "nobody else may read a secret there"
+    assert not described.parent.exists()
+
+
+def test_an_image_that_the_engine_has_not_is_refused(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(shop)
+    monkeypatch.setattr(own, "ask_engine", lambda *_: subprocess.CompletedProcess([], 1))
+    project = own.asked(IMAGE)
+    assert project is not None
+    with pytest.raises(BadInput, match="the engine has no image shop:latest: build it"):
+        project.staged(tmp_path, "docker", lambda **_: None).__enter__()
+
+
 def test_a_folder_without_manage_py_needs_its_settings(shop: Path) -> None:
     (shop / "manage.py").unlink()
     with pytest.raises(BadInput, match=r"no manage\.py to learn the settings from"):

@@ -19,6 +19,20 @@ LEAST = """
 name = "weather"
 variable = "WEATHER_URL"
 """
+HOST = """
+[[upstream]]
+name = "hotels"
+host = "hotels.example"
+"""
+BAD_HOSTS = (
+    "localhost",
+    "https://a.example",
+    "a.example:80",
+    "-a.example",
+    "a..example",
+    "é.example",
+    "a" * 64 + ".example",
+)
 ANSWER = '\n[[upstream.answer]]\npath = "/now"\nbody = "fine"\n'
 HAR = {
     "log": {
@@ -59,6 +73,12 @@ def test_a_project_finds_each_upstream_by_its_variable() -> None:
     ]
 
 
+def test_a_project_that_knows_an_upstream_by_its_name_trusts_who_signs_for_it() -> None:
+    variables, replayed = of(HOST + ANSWER + LEAST + ANSWER)
+    assert variables == {"WEATHER_URL": "$LAB_UPSTREAMS/weather", **upstreams.TRUST}
+    assert upstreams.hosts_of(replayed) == ["hotels.example"]
+
+
 def test_a_recording_gives_answers_as_they_were_and_their_times() -> None:
     weather = of(LEAST + 'har = "now.har"')[1]["weather"]
     [answer] = weather["answers"]
@@ -79,6 +99,12 @@ def test_a_recording_gives_answers_as_they_were_and_their_times() -> None:
         (LEAST.replace('"weather"', '"../etc"') + ANSWER, "name must be small letters"),
         (LEAST.replace('"WEATHER_URL"', '"A B"') + ANSWER, "variable must be the name"),
         (LEAST + ANSWER + LEAST + ANSWER, "and no other upstream's"),
+        (HOST.replace("host", "# host") + ANSWER, "it needs a variable that names its address, or the host"),
+        (
+            HOST + ANSWER + HOST.replace('"hotels"', '"rooms"') + ANSWER,
+            "host must be a name as in api.example.com, and no other",
+        ),
+        *((HOST.replace("hotels.example", host) + ANSWER, "host must be a name") for host in BAD_HOSTS),
         (LEAST + "latency = -1" + ANSWER, "latency must be seconds from 0 to 60"),
         (LEAST + "latency = nan" + ANSWER, "latency must be seconds from 0 to 60"),
         (LEAST + "latency_p99 = 1" + ANSWER, "its time is latency"),

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import jsonschema
 import pytest
 
 from loadtests.errors import ExitCode
 from loadtests.host.processes import free_port
+from loadtests.model import workload
 from tests.integration.waiting import wait_until
 from tests.runs import Ended, Lab, children_of, one_line, says_its_verdict
 
@@ -142,6 +145,40 @@ def test_upstreams_are_replayed_and_their_calls_are_counted(lab_command: Lab, ro
         assert step["inside"]["api_calls_answered"] >= 2 * (step["pages"] - 2)
         assert step["inside"]["api_lateness_p99"] is not None
     assert "No upstream answers" not in ended.output
+
+
+def test_upstreams_under_their_own_names_need_containers(lab_command: Lab, root: Path, tmp_path: Path) -> None:
+    travel = project("travel", root, tmp_path)
+    said = refused(lab_command.run(*QUICK, APP=str(travel), SETTINGS="travel", UPSTREAMS="hosts.toml"))
+    assert "UPSTREAMS has a host (as processes: variable), and the lab runs as processes: set RUNTIME=docker" in said
+
+
+def test_the_live_page_offers_the_pages_of_a_project(lab_command: Lab, root: Path, tmp_path: Path) -> None:
+    tiny = project("tiny", root, tmp_path)
+    with lab_command.started("up", "--runtime=process", APP=str(tiny), SETTINGS="tiny") as process:
+        assert process.stdout
+        line = next(line for line in iter(process.stdout.readline, "") if "press Start" in line)
+        url = line.split()[1]
+        page = fetched(url)
+        names = [name for _, name in re.findall(r"<option( selected)?>([^<]+)</option>", page)]
+        assert names == ["pages", *(one.name for one in workload.of_file((tiny / "pages.toml").read_bytes(), "").pages)]
+        assert 'type="number" name="latency"' not in page, "it is measured, and nothing to be turned"
+        knobs = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]+)"', page))
+        assert knobs["fan_out"] == "1"
+        assert float(knobs["latency"]) > 0
+        load = {**knobs, "users": 2, "targets": ["wsgi-own", "asgi-own"], "strategy": names[1]}
+        fetched(f"{url}/start", json.dumps(load).encode())
+        wait_until(lambda: fetched(f"{url}/data").count(" pages/s, ") >= 2)
+        assert "failures" not in fetched(f"{url}/data")
+        ended = lab_command.interrupt(process)
+    assert ended.code == ExitCode.CONFIRMED
+    assert not list((tmp_path / "tmp").glob("lab-*"))
+
+
+def fetched(url: str, sent: bytes | None = None) -> str:
+    headers = {"Origin": url.rpartition("/compare")[0], "Content-Type": "application/json"}
+    with urlopen(Request(url, sent, headers), timeout=10) as response:  # noqa: S310  # http
+        return str(response.read().decode())
 
 
 def test_a_call_that_no_upstream_answers_is_named(lab_command: Lab, root: Path, tmp_path: Path) -> None:
