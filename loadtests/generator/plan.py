@@ -26,7 +26,7 @@ class Pace:
     window: float
 
 
-NORMAL = Pace(warm_up=1.0, window=4.0)
+NORMAL = Pace(warm_up=0.75, window=4.0)
 QUICK = Pace(warm_up=0.2, window=1.2)
 
 

@@ -11,6 +11,7 @@ from hdrh.log import HistogramLogReader
 
 from loadtests.analysis.capacity import predict
 from loadtests.errors import BadInput
+from loadtests.generator.plan import NORMAL
 from loadtests.live.save import known
 from loadtests.live.save import save as save_known
 from loadtests.live.steady_window import LONGEST, SteadyWindow
@@ -90,7 +91,7 @@ def test_pages_of_before_a_change_are_dropped_with_the_warm_up() -> None:
     made = queueing(20)
     made.begin(requested("wsgi"))
     made.add(tick(0, wsgi=second(100, 0.1)))
-    assert made.warm_up == pytest.approx(11.0)
+    assert made.warm_up == pytest.approx(10.0 + NORMAL.warm_up)
     made.begin(requested("wsgi"))
     assert made.draining == pytest.approx(9.0), "also those of before the change before"
     assert made.frozen().warm_up == made.warm_up
