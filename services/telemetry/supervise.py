@@ -37,7 +37,7 @@ from services.telemetry import output, scrape
 from services.telemetry.connections import connections_to
 from services.telemetry.control_group import ControlGroup
 
-LOOK = 5.0  # seconds between two looks for new workers, while none begins or ends
+LOOK = 5.0  # seconds between two looks for new workers, while none begins or ends, and at shared memory
 NO_SUCH_COMMAND = 127  # as a shell says it
 KILLED = 128  # likewise, and the signal's number
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
@@ -82,6 +82,28 @@ def cpu_seconds(process: psutil.Process) -> float:
         return float(sum(process.cpu_times()[:2]))  # raises psutil.NoSuchProcess where it has ended
 
 
+class Memory:
+    """What a process has in memory, in bytes; a page that n processes share counts 1/n if the kernel reports it.
+
+    The kernel walks all of its pages for that, a quarter of a reading's CPU: once in a while, and when it has grown or
+    shrunk by more than a hundredth.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[int, tuple[float, int, int]] = {}  # when, resident and proportional bytes, by process id
+
+    def of(self, process: psutil.Process) -> int:
+        now, resident = time.monotonic(), int(process.memory_info().rss)
+        seen, before, proportional = self._seen.get(process.pid, (0.0, 0, 0))
+        if now - seen > LOOK or abs(resident - before) > before / 100:
+            try:
+                proportional = int(process.memory_full_info().pss)
+            except (psutil.AccessDenied, AttributeError):
+                proportional = resident
+            self._seen[process.pid] = now, resident, proportional
+        return proportional
+
+
 class ServerTree(Collector):
     """What the kernel knows of the server's processes: CPU, memory, threads, connections."""
 
@@ -90,6 +112,7 @@ class ServerTree(Collector):
         self._server = server
         self._run_queue = RunQueue()
         self._ports = set(ports)
+        self._memory = Memory()
         self._processes: list[psutil.Process] = []
         self._looked = 0.0
         self._changed = False
@@ -108,7 +131,7 @@ class ServerTree(Collector):
             ended = self._server.cpu_times()
             cpu = ended.children_user + ended.children_system  # of workers that have ended
             cpu += sum(map(cpu_seconds, processes))
-            memory = sum(proportional_memory(process) for process in processes)
+            memory = sum(map(self._memory.of, processes))
             threads = sum(process.num_threads() for process in processes)
             self._ports = self._ports or set(listening_ports(processes))
         except psutil.Error:  # a process ended meanwhile: the next reading is a second away
@@ -127,14 +150,6 @@ class ServerTree(Collector):
                 "requests that no thread has begun to read, and connections not yet accepted",
                 value=connections.unread + connections.backlog,
             )
-
-
-def proportional_memory(process: psutil.Process) -> int:
-    """Return bytes; a page that n processes share counts 1/n if the kernel reports it."""
-    try:
-        return int(process.memory_full_info().pss)
-    except (psutil.AccessDenied, AttributeError):
-        return int(process.memory_info().rss)
 
 
 def listening_ports(processes: Sequence[psutil.Process]) -> Iterator[int]:
