@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from loadtests.analysis import noise
 from loadtests.errors import BadInput
+from loadtests.model.experiment import arm_words
 from loadtests.model.load_level import LoadLevel
 
 T = TypeVar("T")
@@ -250,7 +251,7 @@ def places(arms: Sequence[Any]) -> Iterator[tuple[Place, Measured]]:
     """Yield each arm at each load; an arm that is there twice, as in a target against itself, is numbered."""
     seen: Counter[str] = Counter()
     for arm in arms:
-        name = f"{take(arm, 'target', str)} {take(arm, 'strategy', str)}"
+        name = arm_words(take(arm, "target", str), take(arm, "strategy", str))
         seen[name] += 1
         label = name if seen[name] == 1 else f"{name} ({seen[name]})"
         for step in take(arm, "steps", list):

@@ -56,7 +56,7 @@ def slots_busy(free: LevelFigures, page_time: float) -> float:
 def measured_match(matching: LevelFigures, slots: int, free: LevelFigures) -> str:
     """Return the sentence that a team needs, if an arm with slots enough was measured. Bytes."""
     sentence = (
-        f"{matching.arm.target} with {slots} slots served {digits(matching.goodput)} pages/s where {free.arm.target} "
+        f"{matching.arm.server} with {slots} slots served {digits(matching.goodput)} pages/s where {free.arm.server} "
         f"served {digits(free.goodput)}"
     )
     if matching.inside.memory is not None and free.inside.memory is not None:
@@ -77,7 +77,7 @@ def match(
     busy = slots_busy(free, page_time)
     if slots is None or busy <= slots or free.goodput <= slotted.goodput * 1.05:
         return None
-    target, other, needed = slotted.arm.target, free.arm.target, queues.slots_for(busy)
+    target, other, needed = slotted.arm.server, free.arm.server, queues.slots_for(busy)
     sentence = (
         f"To serve {digits(free.goodput)} pages/s like {other}, {target} would need {needed} threads instead of "
         f"{slots} (predicted, not measured): {math.ceil(busy)} are busy on average, and with {needed} of them "

@@ -34,9 +34,10 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`status` is 'confirmed', 'not confirmed' or 'invalid'."""
+    """`status` is 'confirmed', 'not confirmed' or 'invalid'. The sentence begins with the headline and a colon."""
 
     status: str
+    headline: str
     sentence: str
     noise_floor: float | None = None
 
@@ -58,20 +59,22 @@ def verdict(
     `missed`: the findings that speak of less than what was predicted; nothing is confirmed without them.
     """
     if incomplete:
-        return Verdict("invalid", f"Incomplete, {incomplete}")
+        return Verdict("invalid", "Incomplete", f"Incomplete, {incomplete}")
     if failed := [check for check in checks if not check.passed]:
         others = ", ".join(dict.fromkeys(check.name for check in failed if check.name != failed[0].name))
         more = f" (Failed as well: {others}.)" if others else ""
-        return Verdict("invalid", f"No answer: {failed[0].sentence}{more}")
+        return Verdict("invalid", f"No answer: {failed[0].name}", f"No answer: {failed[0].sentence}{more}")
     try:
         judgement = experiment.judge(points)
     except CannotJudge as error:
-        return Verdict("invalid", f"No answer: {error}.")
+        return Verdict("invalid", "No answer", f"No answer: {error}.")
     except (ArithmeticError, LookupError, ValueError):  # steps or arms that the question needs are not among the points
         own = amounts(experiment.levels)
-        return Verdict("invalid", f"No answer: {experiment.name} cannot be judged by these steps; it ran at {own}.")
-    sentence = judgement.sentence
+        why = f"{experiment.name} cannot be judged by these steps; it ran at {own}."
+        return Verdict("invalid", "No answer", f"No answer: {why}")
+    status = "confirmed" if judgement.confirmed else "not confirmed"
+    headline, sentence = judgement.sentence.partition(": ")[0], judgement.sentence
     if judgement.confirmed and missed:
         more = f" (And {len(missed) - 1} more of the findings.)" if len(missed) > 1 else ""
-        sentence = f"{sentence} But {missed[0]}{more}"
-    return Verdict("confirmed" if judgement.confirmed else "not confirmed", sentence, judgement.noise_floor)
+        headline, sentence = f"{headline}, but less than predicted", f"{sentence} But {missed[0]}{more}"
+    return Verdict(status, headline, sentence, judgement.noise_floor)

@@ -18,7 +18,7 @@ traffic stays below slots / waiting time, threads do as well; if not, more threa
 from __future__ import annotations
 
 from loadtests.analysis import noise
-from loadtests.experiments.judging import Points, expected, highest, how_long, times_as_many, unseen
+from loadtests.experiments.judging import Points, expected, highest, how_long, interval_of, serves_more, unseen
 from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Quick
 from loadtests.model.load_level import LoadLevel, users
 from loadtests.model.units import digits
@@ -32,8 +32,8 @@ def judge(points: Points) -> Judgement:
     load, limit = wsgi.level, expected(wsgi)
     predicted = limit.goodput
     figures = (
-        f"at {load.name} {asgi.arm.target} served {digits(asgi.goodput)} pages/s ({how_long(asgi)}) and "
-        f"{wsgi.arm.target} {digits(wsgi.goodput)} ({how_long(wsgi)})"
+        f"at {load.name} {asgi.arm.server} served {digits(asgi.goodput)} pages/s ({how_long(asgi)}) and "
+        f"{wsgi.arm.server} {digits(wsgi.goodput)} ({how_long(wsgi)})"
     )
     if noise.no_difference(wsgi.goodputs, asgi.goodputs, wsgi.noise_floor):
         figures += f"; {wsgi.slots or 'no'} slots under WSGI are enough for {load.name}"
@@ -45,9 +45,12 @@ def judge(points: Points) -> Judgement:
     asked = max(1 + wsgi.noise_floor, min(CLEARLY_MORE, 0.8 * expected(asgi).goodput / predicted))
     held = HELD[0] <= wsgi.goodput / predicted <= HELD[1]
     if held and ratio >= asked:
-        figures += f", {times_as_many(asgi, wsgi)}; WSGI is held at its {wsgi.slots} slots"
-        sentence = f"{figures} ({digits(predicted)} pages/s predicted).{made_of(load, wsgi.slots)}"
-        return Judgement(confirmed=True, sentence=f"External concurrency decides: {sentence}")
+        sentence = (
+            f"{serves_more(asgi, wsgi)}: {digits(asgi.goodput)} pages/s ({how_long(asgi)}) against "
+            f"{digits(wsgi.goodput)} ({how_long(wsgi)}); WSGI is held at its {wsgi.slots} slots ({digits(predicted)} "
+            f"pages/s predicted){interval_of(asgi, wsgi)}.{made_of(load, wsgi.slots)}"
+        )
+        return Judgement(confirmed=True, sentence=sentence)
     why = (
         f"{asked:.1f} times were asked for and {ratio:.1f} seen"
         if held

@@ -33,12 +33,16 @@ def ratio_interval(more: Point, less: Point) -> tuple[float, float] | None:
     return uncertainty.of_ratio(more.goodputs, less.goodputs, (more.drawn, less.drawn))
 
 
-def times_as_many(more: Point, less: Point) -> str:
-    """Return how many times the goodput, for a sentence, with its 95 % interval."""
+def serves_more(more: Point, less: Point) -> str:
+    """Return how many times the goodput, as a headline."""
     ratio = more.goodput / less.goodput if less.goodput else 0.0
+    return f"{more.arm.server} serves {digits(ratio)} times as many pages at {more.level.name}"
+
+
+def interval_of(more: Point, less: Point) -> str:
+    """Return what that ratio is with 95 % confidence, as the end of a sentence; empty where too little is known."""
     sure = ratio_interval(more, less)
-    interval = f" (95 %: {digits(sure[0])} to {digits(sure[1])})" if sure else ""
-    return f"{digits(ratio)} times as many{interval}"
+    return f"; the ratio is {digits(sure[0])} to {digits(sure[1])} (95 %)" if sure else ""
 
 
 def expected(point: Point) -> Prediction:

@@ -19,7 +19,7 @@ refuse early, or add slots.
 
 from __future__ import annotations
 
-from loadtests.experiments.judging import Points, expected, how_long, unseen
+from loadtests.experiments.judging import Points, expected, how_long, judged, unseen
 from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Quick
 from loadtests.model.load_level import rates, users
 from loadtests.model.units import digits, duration
@@ -44,16 +44,14 @@ def judge(points: Points) -> Judgement:
     ratio = waited / shown
     keep_up = all(point.goodput * point.seconds >= KEEPS_UP * (point.pages + point.failures) for point in others)
     served = "; ".join(
-        f"{other.arm.target} served {digits(other.goodput)} of them ({how_long(other)})" for other in others
+        f"{other.arm.server} served {digits(other.goodput)} of them ({how_long(other)})" for other in others
     )
-    sentence = (
-        f"{over.arm.target} serves {digits(over.goodput)} pages/s when {over.level.name} arrive and "
+    figures = (
+        f"{over.arm.server} serves {digits(over.goodput)} pages/s when {over.level.name} arrive and "
         f"{digits(twin.goodput)} with {twin.level.name}, but the median is {duration(waited)} and still growing, "
-        f"against {duration(shown)}: users who wait hide a queue {ratio:.1f} times as long"
-        f"{f'; {served}' if served else ''}."
+        f"against {duration(shown)}{f'; {served}' if served else ''}"
     )
-    seen = ratio >= HIDDEN and keep_up
-    return Judgement(seen, sentence if seen else f"Not as predicted: {sentence}")
+    return judged(ratio >= HIDDEN and keep_up, f"Users who wait hide a queue {ratio:.1f} times as long", figures)
 
 
 EXPERIMENT = Experiment(

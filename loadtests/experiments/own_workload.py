@@ -19,7 +19,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from loadtests.analysis import noise
-from loadtests.experiments.judging import expected, highest, how_long, ratio_interval, times_as_many
+from loadtests.experiments.judging import expected, highest, how_long, interval_of, ratio_interval, serves_more
 from loadtests.model.experiment import Arm, Experiment, Judgement, Point, Quick
 from loadtests.model.load_level import users
 from loadtests.model.units import digits
@@ -42,14 +42,14 @@ LIMITS = {
 
 def judge(points: Sequence[Point]) -> Judgement:
     top = highest(points)
-    served = [f"{point.arm.target} served {digits(point.goodput)} pages/s ({how_long(point)})" for point in top]
+    served = [f"{point.arm.server} served {digits(point.goodput)} pages/s ({how_long(point)})" for point in top]
     figures = f"at {top[0].level.name} {' and '.join(served)}"
-    known = [f"{limit(point)} for {point.arm.target}" for point in top if point.predicted]
+    known = [f"{limit(point)} for {point.arm.server}" for point in top if point.predicted]
     limits = f"What limits them: {', '.join(known)}." if known else "What limits them is not known."
     less, more = min(top, key=goodput), max(top, key=goodput)
     if unseen := [point for point in top if point.predicted and point.goodput < EXPLAINED * point.predicted.goodput]:
         short = " and ".join(
-            f"{point.arm.target} below the {digits(expected(point).goodput)} pages/s that page time, slots and CPU let"
+            f"{point.arm.server} below the {digits(expected(point).goodput)} pages/s that page time, slots and CPU let"
             for point in unseen
         )
         return Judgement(
@@ -58,11 +58,11 @@ def judge(points: Sequence[Point]) -> Judgement:
             "database, an upstream, a cache that is cold?",
         )
     if len(top) == 1:
-        return Judgement(confirmed=True, sentence=f"{figures[0].upper()}{figures[1:]}. {limits}")
+        return Judgement(confirmed=True, sentence=f"Nothing to compare with: {figures}. {limits}")
     sure = ratio_interval(more, less)
     if noise.no_difference(less.goodputs, more.goodputs, less.noise_floor) or (sure and sure[0] <= 1):
         return Judgement(confirmed=True, sentence=f"No difference: {figures}. {limits}")
-    ahead = f"{more.arm.target} serves more: {figures}, {times_as_many(more, less)}"
+    ahead = f"{serves_more(more, less)}: {' and '.join(served)}{interval_of(more, less)}"
     return Judgement(confirmed=True, sentence=f"{ahead}. {limits}")
 
 

@@ -30,7 +30,7 @@ def judge(points: Points) -> Judgement:
     whole, streamed = ([of(points, arm)[0] for arm in arms] for arms in (WHOLE, STREAMED))
     full, free = (last(points, arm) for arm in STREAMED)
     figures = "; ".join(
-        f"under {arm.arm.target.upper()} a streamed page began after {duration(arm.first_byte)} and ended after "
+        f"under {arm.arm.server} a streamed page began after {duration(arm.first_byte)} and ended after "
         f"{duration(arm.p50)}, a whole one began after {duration(other.first_byte)}"
         for arm, other in zip(streamed, whole, strict=True)
     )

@@ -99,7 +99,7 @@ class Progress:
         if self._measurement is None:
             return "starting"
         arm = self._measurement.arm
-        return f"{self._number}/{len(self._lengths)} {arm.target} {arm.strategy}, {self._measurement.level.name}"
+        return f"{self._number}/{len(self._lengths)} {arm.words}, {self._measurement.level.name}"
 
 
 def clock(seconds: float) -> str:

@@ -208,7 +208,7 @@ def left_over(generator: Generator, measurement: Measurement) -> str | None:
         pages = 0 if calls else in_flight(target.metrics, "lab_pages_in_flight")
         if not calls and not pages:
             return None
-        left = f"{calls} calls at the api" if calls else f"{pages} pages at {measurement.arm.target}"
+        left = f"{calls} calls at the api" if calls else f"{pages} pages at {measurement.arm.server}"
         if time.monotonic() > deadline:
             return f"there are still {left}"
         generator.progress.say(f"waiting for {left} to end")

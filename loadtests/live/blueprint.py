@@ -23,6 +23,7 @@ from loadtests.live.presets import PRESETS
 from loadtests.live.save import is_own, known, save
 from loadtests.live.sentence import clause, moment, reservations, sentence
 from loadtests.model import knobs
+from loadtests.model.experiment import spoken
 
 MOST_SAVED = 20  # reports of 5 MB each; in a container they lie in its memory
 MOST_DRAWN = 4  # pages that are a second apart
@@ -180,6 +181,7 @@ def blueprint(page: Page, base: str, guard: Callable[[], ResponseReturnValue | N
         static_folder="static",
         static_url_path="/static",
     )
+    compare.add_app_template_filter(spoken)
     compare.before_request(guard)
     compare.after_request(not_kept)
     compare.register_error_handler(BadInput, bad_input)
@@ -215,7 +217,7 @@ def now(collector: Collector) -> dict[str, Any]:
         "running": situation.running,
         "users": moment(shown, running=situation.running) if shown else "",
         "sentence": sentence(shown, running=situation.running),
-        "clauses": [[one.name, clause(one)] for one in shown],
+        "clauses": [[spoken(one.name), clause(one)] for one in shown],
         "reservations": reservations(situation, shown),
         "true": [one.experiment for one in PRESETS if collector.settled and one.is_true(shown)],
         "marks": list(collector.history.marks),

@@ -102,7 +102,7 @@ def run_of(measured: Sequence[Measured], requested: RequestedLoad, targets: Mapp
 
 
 def together(arms: Sequence[Arm]) -> Check:
-    names = " and ".join(arm.target for arm in arms)
+    names = " and ".join(arm.server for arm in arms)
     return Check(
         "one target at a time",
         NAME,
@@ -120,7 +120,7 @@ def judge(points: Sequence[Point]) -> Judgement:
         expected = point.predicted.goodput if point.predicted else math.nan
         confirmed = confirmed and abs(point.goodput - expected) <= CLOSE * expected
         said.append(
-            f"{point.arm.target} served {digits(point.goodput)} pages/s at {point.level.name} "
+            f"{point.arm.server} served {digits(point.goodput)} pages/s at {point.level.name} "
             f"({how_long(point)}), {digits(expected)} predicted"
         )
     return Judgement(confirmed, f"{'As' if confirmed else 'Not as'} predicted: {'; '.join(said)}.")

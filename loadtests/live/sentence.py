@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from loadtests.analysis.validity import GENERATOR_CPU, LATENESS_SECONDS, LATENESS_SHARE
+from loadtests.model.experiment import spoken
 from loadtests.model.summary import StepSummary
 
 MACHINE_CPU = 0.8  # of all cores; beyond it somebody waits for one
@@ -73,7 +74,7 @@ def sentence(shown: Sequence[Shown], *, running: bool = True) -> str:
     """Return '100 users each: WSGI 10 pages/s, p95 9.9 s, 10 of 10 slots busy · ASGI 97 pages/s, p95 1.05 s'."""
     if not shown:
         return "Nothing is loaded: press Start."
-    return f"{moment(shown, running=running)}: {' · '.join(f'{one.name.upper()} {clause(one)}' for one in shown)}"
+    return f"{moment(shown, running=running)}: {' · '.join(f'{spoken(one.name)} {clause(one)}' for one in shown)}"
 
 
 def reservations(now: Situation, shown: Sequence[Shown]) -> list[str]:
@@ -96,7 +97,7 @@ def doubts(now: Situation, shown: Sequence[Shown]) -> Iterator[str]:
         left = now.settled_after - now.since_change
         yield f"Just changed: queues fill or drain, and the lines are settled in about {max(1, round(left))} s."
     elif few := [one for one in shown if one.step["pages"] < ENOUGH_PAGES]:
-        names = " and ".join(one.name.upper() for one in few)
+        names = " and ".join(spoken(one.name) for one in few)
         yield f"Too few pages in the last seconds for {names}: p95 is not much more than the slowest of them."
     yield from blocked(now, shown)
     if len(shown) > 1 and now.machine_cpu > MACHINE_CPU:
@@ -125,7 +126,7 @@ def blocked(now: Situation, shown: Sequence[Shown]) -> Iterator[str]:
         else:
             cause = "some code blocks it, which does not await"
         yield (
-            f"The event loop of {one.name.upper()} comes back up to {digits(lag)} s late, and all its pages wait for "
+            f"The event loop of {spoken(one.name)} comes back up to {digits(lag)} s late, and all its pages wait for "
             f"that: {cause}."
         )
 

@@ -47,9 +47,25 @@ class Arm:
         return "-".join(part.replace(" ", "-") for part in (self.target, self.strategy, self.label) if part)
 
     @property
+    def server(self) -> str:
+        """Return the target as a sentence names it."""
+        return spoken(self.target)
+
+    @property
     def words(self) -> str:
         """Return the arm as a sentence names it."""
-        return f"{self.target} {self.strategy}" + (f" ({self.label})" if self.label else "")
+        return arm_words(self.target, self.strategy, self.label)
+
+
+def spoken(target: str) -> str:
+    """Return a target's name as a person says it: WSGI 4x25 spread for wsgi-4x25-spread, WSGI for wsgi-own."""
+    interface, _, which = target.removesuffix("-own").partition("-")
+    return " ".join([interface.upper() if interface in {"wsgi", "asgi"} else interface, *which.split("-")]).strip()
+
+
+def arm_words(target: str, strategy: str, label: str = "") -> str:
+    """Return the name that an arm has in tables, plots and sentences: WSGI threadpool."""
+    return f"{spoken(target)} {label or strategy.replace('_', ' ')}"
 
 
 @dataclass(frozen=True, slots=True)

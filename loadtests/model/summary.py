@@ -62,6 +62,7 @@ class Plotted(TypedDict):
 
 class VerdictSummary(TypedDict):
     status: str
+    headline: str
     sentence: str
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
+from loadtests.model.experiment import arm_words, spoken
 from loadtests.model.knobs import KNOBS
 from loadtests.model.measurement import ENOUGH_PAGES
 from loadtests.model.summary import ArmSummary, Plotted, StepSummary, Summary
@@ -95,8 +96,7 @@ def places_on(axis: Axis, summary: Plotted) -> set[float | None]:
 
 def arm_name(arm: ArmSummary) -> str:
     slots = f"{arm['slots']} slots" if arm["slots"] else "no slots"
-    label = f", {arm['label']}" if arm["label"] else ""
-    return f"{arm['target']} · {arm['strategy'].replace('_', ' ')}{label} ({slots})"
+    return f"{arm_words(arm['target'], arm['strategy'], arm['label'])} ({slots})"
 
 
 def short_names(summary: Plotted) -> list[str]:
@@ -106,7 +106,7 @@ def short_names(summary: Plotted) -> list[str]:
     names = []
     for arm in summary["arms"]:
         alone = targets.count(arm["target"]) == 1
-        words = [arm["target"]]
+        words = [spoken(arm["target"])]
         if not alone and not arm["label"] and len(strategies) > 1:
             words.append(arm["strategy"].replace("_", " "))
         names.append(" ".join([*words, arm["label"]]).strip())

@@ -10,7 +10,7 @@ from functools import partial
 
 from loadtests.analysis import capacity
 from loadtests.errors import BadInput, ExitCode
-from loadtests.model.experiment import Arm, Experiment
+from loadtests.model.experiment import Arm, Experiment, arm_words
 from loadtests.model.load_level import PATIENCE, LoadLevel
 from loadtests.model.prediction import Deployment, Prediction
 from loadtests.model.run_options import RunOptions
@@ -134,7 +134,7 @@ def pools(service: Service) -> dict[str, str]:
 def introduction(settings: Settings, found: Sequence[Row], lab: Lab) -> str:
     costs: dict[str, list[str]] = {}  # by arm, each only once
     for row in found:
-        said = costs.setdefault(f"{row.arm.target} {row.arm.strategy}", [])
+        said = costs.setdefault(arm_words(row.arm.target, row.arm.strategy), [])
         other = f" at fan-out {row.fan_out}" if row.fan_out != settings.fan_out else ""
         if row.cpu is not None and (cost := f"{duration(row.cpu.cpu_per_page)}{other}") not in said:
             said.append(cost)
@@ -158,7 +158,7 @@ def cells(row: Row) -> list[str]:
     at_most = "≤ " if predicted.failing is None or (row.cpu and row.cpu.at_most) else ""
     response = "no end" if math.isinf(predicted.response_time) else duration(predicted.response_time)
     return [
-        row.arm.target,
+        row.arm.server,
         row.arm.label or row.arm.strategy,
         row.level.name,
         f"{at_most}{figure(predicted.goodput)}",

@@ -10,7 +10,8 @@ from rich.console import Console, ConsoleDimensions
 from rich.table import Table as Grid
 from rich.text import Text
 
-from loadtests.model.summary import ArmSummary, StepSummary, Summary
+from loadtests.model.experiment import arm_words, spoken
+from loadtests.model.summary import ArmSummary, StepSummary, Summary, VerdictSummary
 from loadtests.model.units import UNKNOWN, digits, duration
 
 UNWRAPPED = 100_000  # columns: a file or a pipe has no edge
@@ -123,7 +124,7 @@ def cells(arm: ArmSummary, step: StepSummary) -> list[str]:
     predicted = step["predicted"]
     at_most = "≤ " if predicted["failing"] is None and predicted["goodput"] is not None else ""
     return [
-        f"{arm['target']} {arm['label'] or arm['strategy'].replace('_', ' ')}",
+        arm_words(arm["target"], arm["strategy"], arm["label"]),
         str(arm["slots"] or UNKNOWN),
         step["name"].partition(", ")[2] or step["name"],
         plus_minus(step["goodput"], step["goodput_interval"]),
@@ -138,7 +139,7 @@ def pages(summary: Summary) -> Table | None:
     rows = [
         [
             page["name"],
-            arm["target"],
+            spoken(arm["target"]),
             str(page["pages"]),
             *(duration(page["response_time"][name]) for name in PAGE_TIMES),
         ]
@@ -156,6 +157,12 @@ def plus_minus(value: float, interval: Sequence[float] | None) -> str:
     return f"{digits(value)} ±{digits(max(value - interval[0], interval[1] - value, 0.0))}"
 
 
+def figures(verdict: VerdictSummary) -> str:
+    """Return what the sentence says after its headline."""
+    rest = verdict["sentence"].removeprefix(verdict["headline"]).removeprefix(": ")
+    return rest[:1].upper() + rest[1:]
+
+
 def show(summary: Summary, console: Console) -> None:
     console.print()
     table(summary).print(console)
@@ -163,9 +170,9 @@ def show(summary: Summary, console: Console) -> None:
     if by_page := pages(summary):
         by_page.print(console)
         console.print()
-    status = summary["verdict"]["status"]
-    console.print(Text(status.upper(), style=STYLES[status]))
-    console.print(Text(summary["verdict"]["sentence"]))
+    status, headline = summary["verdict"]["status"], summary["verdict"]["headline"]
+    console.print(Text.assemble((f"{status.upper()}  ", STYLES[status]), (headline, "bold")))
+    console.print(Text(figures(summary["verdict"])))
     for finding in summary["findings"]:
         console.print(Text(f"· {finding}"))
     for warning in summary["manifest"].get("warnings", ()):

@@ -68,7 +68,7 @@ def summarize(run: Run) -> Summary:
         "complete": not run.incomplete,
         "arms": [arm_of(arm) for arm in arms],
         "comparison": comparison(highest(reached)),
-        "verdict": {"status": ending.status, "sentence": ending.sentence},
+        "verdict": {"status": ending.status, "headline": ending.headline, "sentence": ending.sentence},
         "noise_floor": known_floor if ending.noise_floor is None else ending.noise_floor,
         "findings": [*findings(arms), *matches(run, arms, doubtful(run, found))],
         "checks": [asdict(check) for check in found],

@@ -350,7 +350,7 @@ def test_save_makes_a_report_that_opens_and_a_folder_to_take_away(page: Page) ->
     assert {answer.json()["message"] for answer in answers if answer.is_client_error} == {
         "A report is being made. Wait until it is there, then save again."
     }
-    assert "asgi served" in saved["message"] or "No answer" in saved["message"]
+    assert "ASGI served" in saved["message"] or "No answer" in saved["message"]
     report = page.client.get(f"/{saved['report']}")
     assert "<h1>live</h1>" in report.text
     archive = zipfile.ZipFile(io.BytesIO(page.client.get(f"/{saved['download']}").content))

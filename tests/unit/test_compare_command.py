@@ -48,7 +48,7 @@ def test_it_ends_with_what_changed_in_one_sentence(tmp_path: Path, capsys: pytes
     lines = said(capsys, a, b)
     assert last_sentence(lines) == (
         "1 of 3 goodput figures changed beyond the noise, 3 of 9 response times by more than the floor of 5 %; the "
-        "largest: asgi gather at 100 users, goodput 94.0 → 71.2 pages/s (−24 %)."
+        "largest: ASGI gather at 100 users, goodput 94.0 → 71.2 pages/s (−24 %)."
     )
     assert " 100 users pages/s 94.0 (93.1–94.5) 71.2 (70.0–72.0)    −24 %  beyond the noise" in lines
     assert "           p95 s               1.00             1.30    +30 %  above the floor" in lines
@@ -98,8 +98,8 @@ def test_manifest_failures_and_lone_steps_are_shown(tmp_path: Path, capsys: pyte
     b = write(tmp_path / "b", summary(arm(broken), manifest={"knobs": {"latency": 0.2}, "note": "long " * 40}))
     lines = said(capsys, a, b)
     assert "  knobs.latency: 1.0 → 0.2" in lines
-    assert "  asgi gather at 100 users: 0 of 900 → 3 of 903 (timed out: 3)" in lines
-    assert "Only A has: asgi gather at 1 user." in lines
+    assert "  ASGI gather at 100 users: 0 of 900 → 3 of 903 (timed out: 3)" in lines
+    assert "Only A has: ASGI gather at 1 user." in lines
 
 
 @pytest.mark.parametrize("commit", [None, "abc-dirty"])

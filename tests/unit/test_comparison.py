@@ -11,7 +11,7 @@ from loadtests.errors import BadInput
 from loadtests.results.summary import summarize
 from tests.unit.factories import good_run
 
-PLACE = Place("asgi gather", "100 users")
+PLACE = Place("ASGI gather", "100 users")
 
 
 def step(users: int = 100, *goodputs: float, times: float | None = 1.0, **extra: Any) -> dict[str, Any]:
@@ -123,23 +123,23 @@ def test_steps_of_former_versions_were_numbers_of_users() -> None:
     old = step(50)
     del old["name"]
     found = compared(summary(arm(old | {"users": 50})), summary(arm(old | {"users": 50})))
-    assert {str(figure.place) for figure in found.figures} == {"asgi gather at 50 users"}
+    assert {str(figure.place) for figure in found.figures} == {"ASGI gather at 50 users"}
 
 
 def test_arms_and_steps_that_one_run_alone_has_are_listed() -> None:
     a = summary(arm(step(1), step(100)))
     b = summary(arm(step(100), step(200)), arm(step(100), target="wsgi"))
     found = compared(a, b)
-    assert [str(place) for place in found.only[0]] == ["asgi gather at 1 user"]
-    assert [str(place) for place in found.only[1]] == ["asgi gather at 200 users", "wsgi gather at 100 users"]
+    assert [str(place) for place in found.only[0]] == ["ASGI gather at 1 user"]
+    assert [str(place) for place in found.only[1]] == ["ASGI gather at 200 users", "WSGI gather at 100 users"]
     assert {figure.place for figure in found.figures} == {PLACE}
 
 
 def test_a_target_that_is_compared_with_itself_keeps_its_two_arms_apart() -> None:
     found = compared(summary(arm(step()), arm(step())), summary(arm(step()), arm(step(100, 50.0))))
     assert [(figure.place.arm, figure.changed) for figure in found.goodputs] == [
-        ("asgi gather", False),
-        ("asgi gather (2)", True),
+        ("ASGI gather", False),
+        ("ASGI gather (2)", True),
     ]
 
 

@@ -45,8 +45,8 @@ def test_matching_takes_as_many_threads_as_pages_are_in_flight_and_some_for_chan
     free = steps([measured(ASGI, 100, 97.0)], ASGI)[0]
     sentence = match(high, cost([low, high]), SLOTTED, free, page_time=1.0)
     assert sentence is not None
-    assert "wsgi would need 115 threads instead of 10 (predicted, not measured): 97 are busy on average" in sentence
-    assert sentence.endswith("They take about 164 MB of memory; asgi took 60.0 MB.")
+    assert "WSGI would need 115 threads instead of 10 (predicted, not measured): 97 are busy on average" in sentence
+    assert sentence.endswith("They take about 164 MB of memory; ASGI took 60.0 MB.")
 
 
 def test_there_is_nothing_to_match_in_a_tie() -> None:

@@ -60,11 +60,17 @@ def same_everywhere(experiment: Experiment) -> list[Point]:
     ]
 
 
+MOST_WORDS = 15  # of a headline
+
+
 @every_experiment
 def test_arms_that_do_not_differ_confirm_nothing(experiment: Experiment) -> None:
     judgement = experiment.judge(same_everywhere(experiment))
     assert judgement.confirmed == (experiment.name in TIES)
     assert judgement.sentence.endswith(".")
+    headline, colon, _ = judgement.sentence.partition(": ")
+    assert colon
+    assert len(headline.split()) <= MOST_WORDS
     assert "nan" not in judgement.sentence.lower().split()
 
 

@@ -26,7 +26,7 @@ def step(goodput: float, **changes: Any) -> LevelFigures:
 
 
 def found(goodput: float, **changes: Any) -> Gap:
-    gap_found = gap("wsgi threadpool", step(goodput, **changes), EXPECTED, FOUR, 0.05)
+    gap_found = gap("WSGI threadpool", step(goodput, **changes), EXPECTED, FOUR, 0.05)
     assert gap_found is not None
     return gap_found
 
@@ -36,7 +36,7 @@ def workers(*pages: float) -> tuple[Worker, ...]:
 
 
 def test_what_follows_the_prediction_is_no_gap() -> None:
-    assert gap("wsgi threadpool", step(7.9), EXPECTED, FOUR, 0.05) is None
+    assert gap("WSGI threadpool", step(7.9), EXPECTED, FOUR, 0.05) is None
     assert limited_by(None, EXPECTED) == "users"
     assert limited_by(None, None) is None
 
@@ -46,7 +46,7 @@ def test_a_small_gap_is_still_limited_by_what_was_predicted() -> None:
     assert not small.missed
     assert small.limited_by == "users"
     assert small.sentence == (
-        "wsgi threadpool at 4 users: 6.50 pages/s measured, 8.00 predicted, -19% (limited by users)."
+        "WSGI threadpool at 4 users: 6.50 pages/s measured, 8.00 predicted, -19% (limited by users)."
     )
 
 
@@ -90,28 +90,28 @@ def test_what_certainly_takes_goodput_away_is_named_also_for_a_smaller_gap(chang
 
 def test_pages_that_were_predicted_to_fail_explain_nothing() -> None:
     half = replace(EXPECTED, failing=0.5)
-    apart = gap("wsgi threadpool", step(6.0, failures=Counter({"503": 60})), half, FOUR, 0.05)
+    apart = gap("WSGI threadpool", step(6.0, failures=Counter({"503": 60})), half, FOUR, 0.05)
     assert apart is not None
     assert apart.limited_by == "users"
 
 
 def test_an_upper_bound_that_is_not_reached_is_no_gap() -> None:
     bound = replace(EXPECTED, failing=None)
-    assert gap("wsgi threadpool", step(2.0), bound, FOUR, 0.05) is None
-    assert gap("wsgi threadpool", step(12.0), bound, FOUR, 0.05) is not None
+    assert gap("WSGI threadpool", step(2.0), bound, FOUR, 0.05) is None
+    assert gap("WSGI threadpool", step(12.0), bound, FOUR, 0.05) is not None
 
 
 def test_pages_where_none_were_predicted_are_a_gap() -> None:
     none = replace(EXPECTED, goodput=0.0, bottleneck="failures", failing=1.0)
-    assert gap("wsgi threadpool", step(0.0), none, FOUR, 0.05) is None
-    some = gap("wsgi threadpool", step(4.0), none, FOUR, 0.05)
+    assert gap("WSGI threadpool", step(0.0), none, FOUR, 0.05) is None
+    some = gap("WSGI threadpool", step(4.0), none, FOUR, 0.05)
     assert some is not None
     assert some.sentence.endswith("4.00 pages/s measured, 0 predicted (limited by failures).")
 
 
 def test_slots_that_have_a_connection_and_no_page_are_told() -> None:
     def said(**seen: float | None) -> list[str]:
-        return list(notices("wsgi threadpool", step(7.9, **seen), EXPECTED, None))
+        return list(notices("WSGI threadpool", step(7.9, **seen), EXPECTED, None))
 
     [sentence] = said(slots_busy=10.0, pages_in_flight=6.0)
     assert "4.00 slots are taken by connections whose request has not come whole" in sentence

@@ -21,8 +21,8 @@ def test_the_live_figures_are_plots_of_the_report() -> None:
     assert list(found) == list(figures.READING)
     for figure in found.values():
         names = " ".join(trace["name"] for trace in figure["data"])
-        assert "wsgi" in names
-        assert "asgi" in names
+        assert "WSGI" in names
+        assert "ASGI" in names
         assert all(len(trace["x"]) == len(trace["y"]) == 20 for trace in figure["data"])
         assert all(trace["type"] == "scatter" and trace["mode"] == "lines" for trace in figure["data"])
 
@@ -30,7 +30,7 @@ def test_the_live_figures_are_plots_of_the_report() -> None:
 def test_a_target_has_the_same_colour_in_every_figure() -> None:
     for figure in whole(ARMS, history(3).samples, nothing).values():
         for trace in figure["data"]:
-            expected = COLOURS[0] if trace["name"].startswith("wsgi") else COLOURS[1]
+            expected = COLOURS[0] if trace["name"].startswith("WSGI") else COLOURS[1]
             assert trace["line"]["color"] == expected
     assert figures.colours(["wsgi", "asgi"]) == {"wsgi": COLOURS[0], "asgi": COLOURS[1]}
 

@@ -34,7 +34,7 @@ def test_one_target_alone_makes_the_folder_of_a_run(tmp_path: Path, root: Path) 
     jsonschema.validate(summary, json.loads((root / "docs" / "summary.schema.json").read_text()))
     assert summary["verdict"]["status"] == "confirmed", summary["verdict"]
     assert summary["verdict"]["sentence"] == (
-        "As predicted: asgi served 100 pages/s at 100 users (p95 1.00 s), 99.9 predicted."
+        "As predicted: ASGI served 100 pages/s at 100 users (p95 1.00 s), 99.9 predicted."
     )
     step = summary["arms"][0]["steps"][0]
     assert (step["users"], step["goodput"]) == (100, 100.0)
@@ -64,8 +64,8 @@ def test_the_raw_data_lies_beside_it(tmp_path: Path) -> None:
 def test_both_at_once_are_invalid_and_the_report_says_why(tmp_path: Path) -> None:
     folder, summary = save(steady_window(60), tmp_path)
     assert summary["verdict"]["status"] == "invalid"
-    assert "wsgi and asgi were loaded at once" in summary["verdict"]["sentence"]
-    assert "wsgi and asgi were loaded at once" in (folder / "report.html").read_text()
+    assert "WSGI and ASGI were loaded at once" in summary["verdict"]["sentence"]
+    assert "WSGI and ASGI were loaded at once" in (folder / "report.html").read_text()
     assert [arm["target"] for arm in summary["arms"]] == ["wsgi", "asgi"]
 
 

@@ -42,9 +42,11 @@ def point(arm: int, goodput: float, slots: int | None, spread: float = 0.01) -> 
 def test_slots_are_what_limits_a_page_that_waits() -> None:
     said = judge([point(0, 48.5, 10), point(1, 195, None)])
     assert said.confirmed
-    assert said.sentence.startswith("asgi-own serves more: at 50 users wsgi-own served 48.5 pages/s (p95 500 ms) and")
-    assert "4.02 times as many (95 %: " in said.sentence
-    assert said.sentence.endswith("What limits them: 10 slots for wsgi-own, CPU for asgi-own.")
+    assert said.sentence.startswith(
+        "ASGI serves 4.02 times as many pages at 50 users: WSGI served 48.5 pages/s (p95 500 ms)"
+    )
+    assert "; the ratio is 3.9" in said.sentence
+    assert said.sentence.endswith("What limits them: 10 slots for WSGI, CPU for ASGI.")
 
 
 @pytest.mark.parametrize(("wsgi", "asgi", "spread"), [(190, 192, 0.01), (180, 195, 0.1)])
@@ -58,13 +60,16 @@ def test_less_than_all_known_limits_allow_is_not_explained_and_not_confirmed() -
     said = judge([point(0, 48.5, 10), point(1, 40, None)])
     assert not said.confirmed
     assert said.sentence.startswith("Not explained: at 50 users")
-    assert re.search(r", asgi-own below the 1\d\d pages/s that page time, slots and CPU let\.", said.sentence)
+    assert re.search(r", ASGI below the 1\d\d pages/s that page time, slots and CPU let\.", said.sentence)
     assert own_workload.EXPLAINED == gaps.MISSED
 
 
 def test_of_a_single_deployment_there_is_nothing_to_compare() -> None:
     said = judge([replace(point(1, 195, None), predicted=None)])
-    assert said.sentence == "At 50 users asgi-own served 195 pages/s (p95 500 ms). What limits them is not known."
+    assert (
+        said.sentence
+        == "Nothing to compare with: at 50 users ASGI served 195 pages/s (p95 500 ms). What limits them is not known."
+    )
 
 
 def test_it_takes_a_project_and_is_in_no_list_of_all() -> None:

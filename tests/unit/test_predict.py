@@ -51,13 +51,13 @@ def keep(run: str, summary: str) -> None:
 
 def printed(capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
     assert predict.main(EXPERIMENT, OPTIONS, described(EXPERIMENT, "docker")) == 0
-    return [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith(("wsgi", "asgi"))]
+    return [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith(("WSGI", "ASGI"))]
 
 
 def test_slots_and_latency_alone_give_the_plateau(capsys: pytest.CaptureFixture[str]) -> None:
     wsgi, asgi = printed(capsys)
-    assert wsgi == ["wsgi", "threadpool", "200", "users", "33.3", "6.00", "s", "slots", "0", "40.0"]
-    assert asgi == ["asgi", "gather", "200", "users", "667", "300", "ms", "users", "0", "800"]
+    assert wsgi == ["WSGI", "threadpool", "200", "users", "33.3", "6.00", "s", "slots", "0", "40.0"]
+    assert asgi == ["ASGI", "gather", "200", "users", "667", "300", "ms", "users", "0", "800"]
 
 
 def ran(  # noqa: PLR0913  # what a summary says of an arm
@@ -94,7 +94,7 @@ def test_the_cpu_that_the_latest_run_of_such_pages_measured_is_taken_into_accoun
     ran("20260105T000000Z-pages-that-compute", 0.05, work=0.05)
     ran("20260106T000000Z-another-fan-out", 0.0035, fan_out=1)
     # 2.5 ms a page and 1 ms a call: 6.5 ms for four calls.
-    assert printed(capsys)[1] == ["asgi", "gather", "200", "users", "154", "1.30", "s", "cpu", "0", "185"]
+    assert printed(capsys)[1] == ["ASGI", "gather", "200", "users", "154", "1.30", "s", "cpu", "0", "185"]
 
 
 def lines(
@@ -113,11 +113,11 @@ def lines(
 def test_a_page_of_one_call_is_charged_with_the_cpu_of_one(capsys: pytest.CaptureFixture[str]) -> None:
     ran("20260101T000000Z-ten-calls", 0.02)
     said = lines(capsys, "fast-api", users=(LoadLevel(users=1000),), latency="0.1")
-    one, ten = (line.split() for line in said if line.split()[:1] == ["asgi"])
+    one, ten = (line.split() for line in said if line.split()[:1] == ["ASGI"])
     assert (one[1:3], ten[1:3]) == (["one", "call"], ["ten", "calls"])
     assert one[-7:-1] == ["≤", "500", "2.00", "s", "cpu", "0"], "a page costs something without its calls"
     assert ten[-7:-1] == ["users", "50.0", "20.0", "s", "cpu", "0"]
-    assert "asgi gather 2.00 ms at fan-out 1 and 20.0 ms" in " ".join(said)
+    assert "ASGI gather 2.00 ms at fan-out 1 and 20.0 ms" in " ".join(said)
 
 
 def test_a_page_costs_something_and_each_call_whether_an_arm_or_a_step_turned_the_fan_out() -> None:
@@ -161,7 +161,7 @@ def test_neither_a_page_nor_a_call_gives_cpu_back(costs: tuple[float, float], of
 
 def test_what_a_page_computes_is_not_scaled(capsys: pytest.CaptureFixture[str]) -> None:
     ran("20260105T000000Z-pages-that-compute", 0.06, work=0.05, fan_out=8)
-    assert "asgi gather 55.0 ms" in " ".join(lines(capsys, "external-concurrency", fan_out="4", work="0.05"))
+    assert "ASGI gather 55.0 ms" in " ".join(lines(capsys, "external-concurrency", fan_out="4", work="0.05"))
 
 
 @pytest.mark.parametrize("damaged", ["", "[]", "{}", '{"arms": 7}', '{"arms": [{}]}', "\x00"])
@@ -183,7 +183,7 @@ def test_pages_of_queries_share_the_pool_of_postgresql_and_none_of_sqlite() -> N
 
 def test_a_clients_own_pool_is_predicted_with(capsys: pytest.CaptureFixture[str]) -> None:
     said = lines(capsys, "http-client", users=(LoadLevel(users=200),), fan_out="10", latency="1")
-    [limited] = [line.split() for line in said if line.startswith("asgi   httpx, default limits")]
+    [limited] = [line.split() for line in said if line.startswith("ASGI   httpx, default limits")]
     assert limited[-7:] == ["≤", "10.0", "6.00", "s", "pool", "some", "100"]
     [why] = [line for line in said if line.startswith("Pages fail (")]
     assert why.endswith("calls wait 5 s for a pooled connection, and then fail. How many is not predicted.")
@@ -201,7 +201,7 @@ def test_nothing_is_learned_from_a_run_that_does_not_hold(
 ) -> None:
     ran("20260101T000000Z-valid", 0.0125)
     ran("20260102T000000Z-in-doubt", 0.05, **doubt)
-    assert "asgi gather 5.00 ms" in " ".join(lines(capsys, "external-concurrency", fan_out="4"))
+    assert "ASGI gather 5.00 ms" in " ".join(lines(capsys, "external-concurrency", fan_out="4"))
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_what_the_formula_does_not_know_is_said_and_no_empty_table_printed(
     [sentence] = [line for line in said if line.startswith("Not predicted: ")]
     assert why in sentence
     assert sentence.endswith(f"Measure it: make loadtest EXPERIMENT={name}.")
-    rows = [line for line in said if line.startswith(("wsgi", "asgi"))]
+    rows = [line for line in said if line.startswith(("WSGI", "ASGI"))]
     assert ("target strategy" in " ".join(said)) == bool(rows)
 
 
@@ -236,7 +236,7 @@ def test_a_cpu_limit_limits_containers_only(
 ) -> None:
     monkeypatch.setenv("AGGREGATOR_CPUS", "0.25")
     said = lines(capsys, "cpu-bound", runtime=runtime, users=(LoadLevel(users=20),))
-    [row] = [line.split() for line in said if line.startswith("asgi")]
+    [row] = [line.split() for line in said if line.startswith("ASGI")]
     assert row[4] == goodput
 
 

@@ -72,7 +72,7 @@ def test_a_step_that_is_lengthened_makes_the_plan_longer_and_is_said() -> None:
     bar.lengthen(2)
     assert bar.left == pytest.approx(42, abs=1)
     assert out.getvalue().splitlines() == [
-        "1/2 wsgi threadpool, 100 users; 0:30 left",
+        "1/2 WSGI threadpool, 100 users; 0:30 left",
         "    extended: pages take longer than planned, or figures are still uncertain; 0:40 left",
     ]
 
@@ -90,7 +90,7 @@ def test_a_step_that_is_late_never_fills_more_than_the_bar(late: float, clock: C
 
 
 def test_the_line_says_what_is_measured_and_for_how_long(clock: Clock) -> None:
-    assert shown(120, clock) == f"{'━' * 24} 0:25 left · 1/2 wsgi threadpool, 100 users · 12 pages"
+    assert shown(120, clock) == f"{'━' * 24} 0:25 left · 1/2 WSGI threadpool, 100 users · 12 pages"
     assert "0:37 left, 12 s more than planned · 1/2" in shown(80, clock, lengthened=12)
     assert "more" not in shown(160, clock, lengthened=0.2)
 
@@ -108,4 +108,4 @@ def test_a_terminal_that_cannot_write_over_a_line_gets_lines(monkeypatch: pytest
     out = io.StringIO()
     with Progress(Console(file=out, force_terminal=True), STEPS) as bar:
         bar.begin(STEPS[0])
-    assert "1/2 wsgi threadpool, 100 users; 0:30 left" in out.getvalue()
+    assert "1/2 WSGI threadpool, 100 users; 0:30 left" in out.getvalue()

@@ -37,7 +37,7 @@ def test_the_report_shows_verdict_command_captions_and_every_step(result: Summar
     assert "make loadtest" in page
     for plot in (PLOTS[title] for title in result["plots"]):
         assert plot.caption in page
-    assert page.count("<tr><td>wsgi · threadpool (10 slots)</td>") == 3  # two steps, and what the arm costs
+    assert page.count("<tr><td>WSGI threadpool (10 slots)</td>") == 3  # two steps, and what the arm costs
 
 
 def test_what_nobody_predicted_or_measured_is_a_dash() -> None:
@@ -67,8 +67,8 @@ def test_an_incomplete_run_is_marked() -> None:
 def test_every_plot_shows_both_targets(result: Summary) -> None:
     for plot in drawn(result):
         names = " ".join(trace["name"] for trace in json.loads(plot.figure.to_json())["data"])
-        assert "wsgi" in names
-        assert "asgi" in names
+        assert "WSGI" in names
+        assert "ASGI" in names
 
 
 def shown(result: Summary, width: int) -> list[str]:
@@ -131,7 +131,7 @@ def test_a_pipe_is_not_wrapped_and_has_no_blanks_at_the_end(
     monkeypatch.setenv("COLUMNS", columns)
     terminal.show(result, terminal.console_for_people())
     lines = capsys.readouterr().out.splitlines()
-    assert result["verdict"]["sentence"] in lines
+    assert terminal.figures(result["verdict"]) in lines
     assert all(line == line.rstrip() for line in lines)
 
 
@@ -172,8 +172,8 @@ def test_a_bars_figure_stands_beside_its_arm_and_not_where_the_prediction_is_dra
     [goodput] = [plot for plot in drawn(result) if plot.title == "Goodput"]
     traces = json.loads(goodput.figure.to_json())["data"]
     assert [trace["y"] for trace in traces if trace["type"] == "bar"] == [
-        ["wsgi<br><b>9.00 pages/s</b>"],
-        ["asgi<br><b>9.50 pages/s</b>"],
+        ["WSGI<br><b>9.00 pages/s</b>"],
+        ["ASGI<br><b>9.50 pages/s</b>"],
     ]
     assert not any("text" in trace for trace in traces)
 

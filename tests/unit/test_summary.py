@@ -83,7 +83,7 @@ def test_what_the_users_who_wait_hide_is_said_in_a_sentence() -> None:
     result = summarize(overload_run())
     assert result["verdict"]["status"] == "confirmed"
     assert "the median is 8.00 s and still growing, against 2.00 s" in result["verdict"]["sentence"]
-    assert "asgi served 20.0 of them (p95 1.00 s)" in result["verdict"]["sentence"]
+    assert "ASGI served 20.0 of them (p95 1.00 s)" in result["verdict"]["sentence"]
 
 
 @pytest.mark.parametrize(("changes", "why"), [({"took": 2.1}, "Not as predicted"), ({"rate": 8.0}, "Not shown")])
@@ -108,6 +108,7 @@ def test_a_run_that_measured_nothing_matches_the_schema_and_is_invalid(schema: d
     jsonschema.validate(result, schema)
     assert result["verdict"] == {
         "status": "invalid",
+        "headline": "Incomplete",
         "sentence": "Incomplete, 0 of 8 measurements: it was interrupted.",
     }
     assert result["comparison"]["ratio"] is None
@@ -176,7 +177,7 @@ def test_what_it_takes_to_match_is_measured_where_an_arm_has_slots_enough_and_el
     targets = {**TARGETS, "wsgi-100": target("wsgi-100", 100)}
     found = summarize(run(slow, fast, matching, experiment=slots, targets=targets))["findings"]
     assert not any("would need" in text for text in found)
-    assert any(text.startswith("wsgi-100 with 100 slots served 95.0 pages/s where asgi served 97.0") for text in found)
+    assert any(text.startswith("WSGI 100 with 100 slots served 95.0 pages/s where ASGI served 97.0") for text in found)
 
 
 @pytest.mark.parametrize("doubt", [WSGI, ASGI])
@@ -213,7 +214,7 @@ def test_a_worker_that_was_replaced_is_a_finding() -> None:
     replaced = replace(INSIDE, workers_started=1.0)
     found = summarize(run(measured(WSGI, 100, 9.9, took=3.0, inside=replaced), measured(ASGI, 100, 97.0)))["findings"]
     said = "1 worker ended and was replaced, and the service's log says why."
-    assert f"wsgi threadpool at 100 users: {said}" in found
+    assert f"WSGI threadpool at 100 users: {said}" in found
     slower = measured(WSGI, 100, 4.0, took=3.0, inside=replaced)
     [once] = [one for one in summarize(run(slower, measured(ASGI, 100, 97.0)))["findings"] if said in one]
     assert "-60%" in once

@@ -216,7 +216,7 @@ function tell(said) {
       if (index) all.append(element("span", " · ", "apart"));
       const part = element("span", "", "clause");
       part.style.setProperty("--colour", colours[name]);
-      part.append(element("b", name.toUpperCase()), ` ${text}`);
+      part.append(element("b", name), ` ${text}`);
       all.append(part);
     });
     sentence.replaceChildren(element("span", `${said.users}: `, "users"), all);

@@ -30,4 +30,4 @@ def test_overload_shows_what_the_users_who_wait_hide(lab_command: Lab) -> None:
     assert above["pages"] > 1.4 * above["goodput"] * above["seconds"]
     assert above["response_time"]["p50"] > users["response_time"]["p50"] >= 2 * 0.4
     assert not any(step["failures"] for arm in (wsgi, asgi) for step in arm["steps"])
-    assert "wsgi serves" in one_line(ended.output) or ended.code == ExitCode.INVALID
+    assert "WSGI serves" in one_line(ended.output) or ended.code == ExitCode.INVALID
