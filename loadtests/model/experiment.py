@@ -182,3 +182,9 @@ class Experiment:
     @property
     def question(self) -> str:
         return self.lesson.partition("\n")[0]
+
+    @property
+    def advice(self) -> str:
+        """Return what the lesson says of a reader's own project; empty where it says nothing."""
+        _, found, rest = self.lesson.partition("In your project:")
+        return " ".join(rest.split()) if found else ""

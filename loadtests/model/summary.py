@@ -78,6 +78,7 @@ class Summary(Plotted):
     schema_version: int
     experiment: str
     question: str
+    advice: str
     plots: Sequence[str]
     runtime: str
     complete: bool

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 
 import plotly.offline
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from loadtests.errors import BadInput
+from loadtests.model.experiment import spoken
+from loadtests.model.knobs import KNOBS
+from loadtests.model.settings import Settings
 from loadtests.model.summary import StepSummary, Summary
 from loadtests.model.units import digits, duration, size
 from loadtests.report.plots import arm_name, drawn
+from loadtests.report.terminal import figures
 from loadtests.results import files
 
 
@@ -40,9 +51,39 @@ def render(summary: Summary) -> str:
             }
             for plot in drawn(summary)
         ],
-        plotly=Markup(plotly.offline.get_plotlyjs()),  # noqa: S704  # the library's own file
+        conditions=" · ".join(conditions(summary)),
+        figures=figures(summary["verdict"]),
+        packed=packed(),
         failed=[check for check in summary["checks"] if not check["passed"]],
     )
+
+
+def conditions(summary: Summary) -> Iterator[str]:
+    """Yield under what the figures were measured, as far as it is known."""
+    manifest = summary["manifest"]
+    if all(arm["strategy"] != "pages" for arm in summary["arms"]):  # which make no calls that the lab knows
+        with suppress(KeyError, TypeError, ValueError, BadInput):
+            yield Settings(**{knob.name: manifest["knobs"][knob.name] for knob in KNOBS}).words
+    targets = manifest.get("targets", {})
+    for name in dict.fromkeys(arm["target"] for arm in summary["arms"]):
+        target = targets.get(name, {})
+        workers, threads = target.get("workers"), target.get("threads")
+        served = f", {workers} × {threads} threads" if threads else f", {workers} worker{'s' if workers != 1 else ''}"
+        yield f"{spoken(name)}: {str(target.get('server', 'unknown')).partition(' (')[0]}{served if workers else ''}"
+    cores = manifest.get("machine", {}).get("cores")
+    where = "Docker" if summary["runtime"] == "docker" else "local processes"
+    yield f"{where}, {cores} cores" if cores else where
+    versions = {target.get("packages", {}).get("django") for target in targets.values()} - {None}
+    yield from (f"Django {version}" for version in sorted(versions))
+    if started := manifest.get("started"):
+        yield f"{datetime.fromisoformat(started):%-d %b %Y}"
+
+
+@lru_cache(maxsize=1)
+def packed() -> tuple[Markup, int]:
+    """Return Plotly, compressed, in 85 characters of which none ends a script element; and how many bytes that are."""
+    script = gzip.compress(plotly.offline.get_plotlyjs().encode(), mtime=0)
+    return Markup(base64.b85encode(script, pad=True).decode()), len(script)  # noqa: S704  # it has no "</"
 
 
 def by_worker(step: StepSummary) -> bool:

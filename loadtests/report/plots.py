@@ -305,9 +305,9 @@ def external_concurrency(summary: Plotted, axis: Axis) -> go.Figure:
     figure = figure_of(summary, axis, "in flight", pages, calls)
     over_load = any(trace.type == "scatter" and trace.mode == "lines+markers" for trace in figure.data)
     if over_load:
-        figure.update_xaxes(type="log", rangemode="normal")
+        figure.update_xaxes(type="log", dtick=1, rangemode="normal")
     if over_load or axis.is_time:
-        figure.update_yaxes(type="log", rangemode="normal")
+        figure.update_yaxes(type="log", dtick=1, rangemode="normal")
     return figure
 
 

@@ -159,7 +159,7 @@ def plus_minus(value: float, interval: Sequence[float] | None) -> str:
 
 def figures(verdict: VerdictSummary) -> str:
     """Return what the sentence says after its headline."""
-    rest = verdict["sentence"].removeprefix(verdict["headline"]).removeprefix(": ")
+    rest = verdict["sentence"].removeprefix(verdict["headline"]).lstrip(",: ")
     return rest[:1].upper() + rest[1:]
 
 

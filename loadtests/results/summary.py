@@ -63,6 +63,7 @@ def summarize(run: Run) -> Summary:
         "schema_version": SCHEMA_VERSION,
         "experiment": run.experiment.name,
         "question": run.experiment.question,
+        "advice": run.experiment.advice,
         "plots": list(run.experiment.plots),
         "runtime": run.manifest["runtime"],
         "complete": not run.incomplete,

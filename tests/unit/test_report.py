@@ -33,7 +33,8 @@ def test_the_report_asks_nothing_of_another_host(result: Summary) -> None:
 
 def test_the_report_shows_verdict_command_captions_and_every_step(result: Summary) -> None:
     page = html.render(result)
-    assert result["verdict"]["sentence"] in page
+    assert f'<p class="headline">{result["verdict"]["headline"]}</p>' in page
+    assert terminal.figures(result["verdict"]) in page
     assert "make loadtest" in page
     for plot in (PLOTS[title] for title in result["plots"]):
         assert plot.caption in page

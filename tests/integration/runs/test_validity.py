@@ -19,6 +19,7 @@ import pytest
 
 from loadtests.errors import ExitCode
 from loadtests.host.processes import ProcessRuntime
+from loadtests.report.terminal import figures
 from loadtests.results import manifest
 from tests.processes import running, server_at
 from tests.runs import LONGEST, ROOT, Ended, Lab, one_line, refused
@@ -250,7 +251,7 @@ def test_whatever_fails_after_a_measurement_the_measurement_is_not_lost(
     verdict, text = ended.summary["verdict"], one_line(ended.output)
     assert verdict["sentence"] == "Incomplete, 1 of 2 measurements: the load generator failed: RuntimeError: a bug."
     assert ended.summary["arms"][0]["steps"][0]["pages"] > 0
-    assert verdict["sentence"] in text
+    assert f"INVALID {verdict['headline']} {figures(verdict)}" in text
     assert "The raw data of wsgi-threadpool-2-users-1 could not be written: No space left on device." in text
     assert "loadtests: report.html could not be made: RuntimeError: a bug. What was measured is in" in text
     assert "Traceback" not in ended.output
