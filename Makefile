@@ -4,33 +4,37 @@ VENV ?= .venv
 export VENV
 # What was typed after `make`, for the lab to check: not what another Makefile passes down, nor a shell's own variables.
 ifeq ($(MAKELEVEL),0)
-loadtest predict compare claims up experiments: export TYPED_AFTER_MAKE := $(MAKEOVERRIDES)
+loadtest predict compare report claims up experiments: export TYPED_AFTER_MAKE := $(MAKEOVERRIDES)
 endif
 
 .DEFAULT_GOAL := help
 
 help: ## this list
+	@echo "Start with make loadtest, which ends with an answer and a report."
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-loadtest: ## measure: EXPERIMENT= QUICK=1 USERS=1,10,50 LATENCY= FAN_OUT= REPEATS= RUNTIME=auto|docker|process
+loadtest: ## measure: EXPERIMENT= QUICK=1 USERS=1,10,50 LATENCY= APP=
 	@$(PYTHON) -m loadtests run
 
-predict: ## what theory says, without any load: LATENCY=0.3 FAN_OUT=4 USERS=200
+predict: ## what theory says, without load: LATENCY=0.3 USERS=200
 	@$(PYTHON) -m loadtests predict
 
-compare: ## what changed between two runs: A=results/… B=results/latest
+compare: ## what changed between two runs: A=results/… B=results/…
 	@$(PYTHON) -m loadtests compare --a="$$A" --b="$$B"
 
-claims: ## run every experiment and write docs/claims.md: QUICK=1 RUNTIME=
+report: ## open the latest report, or that of RUN=results/…
+	@$(PYTHON) -m loadtests report
+
+claims: ## run every experiment and write docs/claims.md: QUICK=1
 	@$(PYTHON) -m loadtests claims
 
 up: ## bring the lab up with Locust's web UI, until Ctrl-C
 	@$(PYTHON) -m loadtests up
 
-experiments: ## the questions that can be asked, and how long each takes
+experiments: ## the questions that can be asked, and their length
 	@$(PYTHON) -m loadtests list
 
-test: dev ## unit, integration and (with a Docker engine) end-to-end tests: all that a change can break
+test: dev ## all that a change can break, in containers too if it can
 	@$(VENV)/bin/python -m pytest -n 3
 
 test-slow: dev ## every experiment in containers, quickly, and the long trials
@@ -51,7 +55,7 @@ lock: dev ## compile requirements/ from pyproject.toml
 docs: ## write docs/experiments.md from the experiments' own words
 	@$(PYTHON) -m loadtests list --document >docs/experiments.md.part && mv docs/experiments.md.part docs/experiments.md
 
-picture: dev ## the README's pictures, from the latest run and the live page (needs Chromium)
+picture: dev ## the README's pictures, from the latest run (needs Chromium)
 	@$(VENV)/bin/python docs/pictures/take.py
 	@COMPARE_PICTURE=docs/pictures/compare.png $(VENV)/bin/python -m pytest -q tests/e2e/test_compare.py -k fits
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import sys
 import traceback
+import webbrowser
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from textwrap import indent
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
-from loadtests import experiments
+from loadtests import ROOT, experiments
 from loadtests.errors import BadInput, ExitCode, Interrupted, LabError
 from loadtests.experiments import own_workload
 from loadtests.experiments.own_workload import OWN_WORKLOAD
@@ -22,6 +25,12 @@ from loadtests.host.variables import LOAD, OF_UP, OWN, Variables
 from loadtests.model import knobs
 from loadtests.model.arrivals import SHAPES
 from loadtests.model.run_options import RunOptions
+
+if TYPE_CHECKING:
+    from loadtests.host.elsewhere import Elsewhere
+    from loadtests.host.launch import RunOutcome
+    from loadtests.host.own import OwnProject
+    from loadtests.model.summary import Summary
 
 DEFAULT_EXPERIMENT = "external-concurrency"
 
@@ -77,12 +86,21 @@ class Parser(argparse.ArgumentParser):
         raise BadInput(f"{message[:200]}; `python3 -m loadtests --help` shows what is known")
 
 
+class Version(argparse.Action):
+    def __call__(self, *_: object) -> NoReturn:
+        from loadtests.results import manifest  # noqa: PLC0415
+
+        print(f"loadtests {manifest.commit(ROOT) or '(no commit is known)'}")
+        sys.exit(0)
+
+
 def parser(given: Variables | None) -> Parser:
     top = Parser(
         prog="python3 -m loadtests",
         description="WSGI or ASGI, for our workload? Measures it. Every option is also a variable: USERS=1,10,50.",
     )
     top.set_defaults(given=given)
+    top.add_argument("--version", action=Version, nargs=0, help="the commit of this checkout")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True, dest="name")
     asked = os.environ
 
@@ -95,6 +113,7 @@ def parser(given: Variables | None) -> Parser:
     of_run = (*LOAD, "RUNTIME")
     run = add(run_command, "bring the lab up, measure, write the report, bring it down", (*of_run, *OWN))
     add_load(run, asked)
+    run.add_argument("--json", action="store_true", help="print summary.json, and everything else on standard error")
     up = add(up_command, "bring the lab up with Locust's web UI, until Ctrl-C", ("RUNTIME", *OF_UP))
     predict = add(predict_command, "what theory predicts for these knobs, without any load", of_run)
     add_load(predict, asked)
@@ -110,6 +129,10 @@ def parser(given: Variables | None) -> Parser:
     compared = add(compare_command, "what changed between two runs, beyond the noise or not", ("A", "B"))
     compared.add_argument("--a", default=asked.get("A", ""), metavar="A", help="a run's folder in results/")
     compared.add_argument("--b", default=asked.get("B", ""), metavar="B", help="another, as in results/latest")
+    report = add(report_command, "open a run's report, or print its figures", ("RUN",))
+    report.add_argument("--run", default=asked.get("RUN") or "results/latest", metavar="RUN", help="the run's folder")
+    for form in ("json", "csv", "markdown"):
+        report.add_argument(f"--{form}", action="store_const", const=form, dest="form", help=f"print it as {form}")
     pages = add(pages_command, "propose a pages.toml from a HAR, an access log or an OpenAPI document", None)
     pages.add_argument("recording", metavar="RECORDING", help="recording.har, access.log, openapi.json or openapi.yaml")
     pages.add_argument("--write-to", default="", metavar="FILE", help="a new file (default: standard output)")
@@ -158,6 +181,9 @@ def run_options(options: argparse.Namespace) -> RunOptions:
         knobs=texts,
     )
     given = options.given or Variables(os.environ, {})  # none inside the load generator, which has every default
+    for old, new in experiments.RENAMED.items():
+        if old in options.experiment.split(",") and options.name != "measure":
+            print(f"{old} is called {new} now.", file=sys.stderr, flush=True)
     for experiment in experiments.named(options.experiment):
         asked.refuse_for(experiment, given.names, {**given.known, **os.environ})
     return asked
@@ -177,7 +203,7 @@ def choose_runtime(options: argparse.Namespace, arguments: Sequence[str]) -> str
 
 
 def run_command(options: argparse.Namespace) -> int:
-    from loadtests.host import elsewhere, launch, own  # noqa: PLC0415
+    from loadtests.host import elsewhere, own  # noqa: PLC0415
 
     there, project = elsewhere.asked(os.environ), own.asked(os.environ)
     options.given.refuse_useless(
@@ -193,15 +219,30 @@ def run_command(options: argparse.Namespace) -> int:
     asked = run_options(options)
     if there:
         options.runtime = "process"  # the load generator alone
-    runtime = choose_runtime(options, [f"--experiment={options.experiment}", *asked.arguments])
+    with redirect_stdout(sys.stderr) if options.json else nullcontext():
+        outcomes = measured(options, asked, there, project)
+    if options.json:
+        from loadtests.results import folders  # noqa: PLC0415
+
+        found = [folders.summary(outcome.folder / "summary.json") for outcome in outcomes if outcome.folder]
+        print(json.dumps(found[0] if len(found) == 1 else found, indent=1))
+    return max(outcome.code for outcome in outcomes)
+
+
+def measured(
+    options: argparse.Namespace, asked: RunOptions, there: Elsewhere | None, project: OwnProject | None
+) -> list[RunOutcome]:
+    from loadtests.host import launch  # noqa: PLC0415
+
+    again = [f"--experiment={options.experiment}", *asked.arguments, *(["--json"] if options.json else [])]
+    runtime = choose_runtime(options, again)
     chosen = experiments.named(options.experiment)
     if there:
         chosen = [own_workload.elsewhere(there.urls)]
         most = max(level.amount for level in asked.applied_to(chosen[0]).levels)
         load = f"{most:g} {'pages/s' if asked.rate else 'users'}"
         print(f"The load goes to {there.words}: up to {load} at a time.", flush=True)
-    outcomes = launch.measure(chosen, asked, runtime, there or project)
-    return max(outcome.code for outcome in outcomes)
+    return launch.measure(chosen, asked, runtime, there or project)
 
 
 def claims_command(options: argparse.Namespace) -> int:
@@ -277,6 +318,32 @@ def list_command(options: argparse.Namespace) -> int:
     for experiment in experiments.catalogue().values():
         normal, quick = experiment.seconds
         print(f"{experiment.name}\n    {experiment.question}\n    about {normal:.0f} s of load, quick {quick:.0f} s")
+    return 0
+
+
+def report_command(options: argparse.Namespace) -> int:
+    from loadtests.report import export  # noqa: PLC0415
+    from loadtests.results import folders  # noqa: PLC0415
+
+    folder = Path(options.run)
+    found, report = folders.summary(folder / "summary.json"), folder / "report.html"
+    if not isinstance(found, dict) or not report.is_file():
+        raise BadInput(
+            f"RUN must be a run's folder, as in results/latest; {options.run[:200]} holds no report. `make loadtest` "
+            "makes one."
+        )
+    if options.form == "json":
+        print(json.dumps(found, indent=1))
+    elif options.form:
+        try:
+            print(export.FORMS[options.form](cast("Summary", found)), end="")
+        except (KeyError, TypeError, AttributeError) as error:
+            raise BadInput(f"RUN must be a run of this version; {options.run[:200]} lacks {error!r:.80}") from error
+    else:
+        address = report.resolve().as_uri()
+        print(address)
+        if sys.stdout.isatty() and (sys.platform == "darwin" or {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ)):
+            webbrowser.open(address)
     return 0
 
 

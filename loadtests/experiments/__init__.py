@@ -16,6 +16,8 @@ from loadtests.experiments import own_workload
 from loadtests.experiments.own_workload import OWN_WORKLOAD
 from loadtests.model.experiment import Experiment
 
+RENAMED = {"fast-api": "api-latency"}  # it reads as FastAPI, which it is not about
+
 
 def catalogue() -> Mapping[str, Experiment]:
     """Return every experiment of this folder by name."""
@@ -38,6 +40,7 @@ def named(text: str) -> list[Experiment]:
 def find(name: str) -> Experiment:
     """Return the experiment of this name. Raises BadInput."""
     experiments = catalogue()
+    name = RENAMED.get(name, name)
     if name == OWN_WORKLOAD.name:  # not in the catalogue: it takes a project
         return replace(OWN_WORKLOAD, lesson=inspect.getdoc(own_workload) or "")
     if name not in experiments:

@@ -30,7 +30,7 @@ from loadtests.model import knobs
 from loadtests.model.experiment import Experiment
 from loadtests.model.run_options import RunOptions
 from loadtests.model.service import GENERATOR
-from loadtests.results import folders, history, manifest
+from loadtests.results import folders, history, index, manifest
 
 Project = own.OwnProject | Elsewhere  # of somebody's own: what the lab serves, or what runs already
 RUNTIMES = ("auto", "docker", "process")
@@ -127,14 +127,14 @@ def measure_each(
                 details = error.details if isinstance(error, LabError) else traceback.format_exc()  # a bug
                 print(f"{experiment.name} was not measured: {error}\n{details}", file=sys.stderr, flush=True)
                 code = ExitCode.INVALID
-            outcomes.append(RunOutcome(experiment, code, folders.finish(folder)))
+            outcomes.append(RunOutcome(experiment, code, finished(folder)))
             if code == ExitCode.INTERRUPTED:
                 break
     except Interrupted:
         with signals_ignored():
             if len(outcomes) < len(asked):  # else it came after the last
                 stopped = asked[len(outcomes)]
-                begun = folders.finish(folder) if stopped is current else None
+                begun = finished(folder) if stopped is current else None
                 outcomes.append(RunOutcome(stopped, ExitCode.INTERRUPTED, begun))
     last = outcomes[-1]
     if last.code == ExitCode.INTERRUPTED and last.folder is None:
@@ -142,6 +142,17 @@ def measure_each(
         missing = "its report was written" if kept else "anything was measured"
         print(f"{last.experiment.name} was stopped before {missing}.{kept}", file=sys.stderr, flush=True)
     return outcomes
+
+
+def finished(folder: Path) -> Path | None:
+    """Say where the report of a run is, and put it into the list of all; None where there is none."""
+    found = folders.finish(folder)
+    if found:
+        try:
+            index.write()
+        except LabError as error:  # the report is there
+            print(f"results/index.html is not up to date: {error}", file=sys.stderr, flush=True)
+    return found
 
 
 def deploy(runtime: Runtime, deployment: Mapping[str, str], held: lock.Held) -> None:

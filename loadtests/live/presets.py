@@ -74,7 +74,7 @@ PRESETS = (
         {"strategy": "parallel", "fan_out": 10, "latency": 1.0},
     ),
     Preset(
-        "fast-api",
+        "api-latency",
         "Fast api",
         "Calls take 10 ms. Waiting no longer decides, CPU does: look at the CPU of both.",
         lambda wsgi, asgi: all(seconds(step) > 0.02 for step in (wsgi, asgi)),

@@ -116,7 +116,7 @@ def test_a_difference_below_the_noise_floor_is_none() -> None:
 
 
 def test_a_gain_below_the_noise_floor_is_none() -> None:
-    experiment = CATALOGUE["fast-api"]
+    experiment = CATALOGUE["api-latency"]
     served = {"wsgi": (100.0, 100.0, 50.0, 50.0), "asgi": (110.0, 110.0, 90.0, 90.0)}
     seen = [
         replace(point, goodput=served[point.arm.target][experiment.levels.index(point.level)])
@@ -245,7 +245,7 @@ def test_all_of_them_together_take_less_than_twenty_minutes_and_quick_less_than_
 
 
 def test_what_an_experiment_sets_itself_is_refused_where_it_is_asked_for() -> None:
-    for name, variable in (("timeouts", "CALL_TIMEOUT"), ("fast-api", "LATENCY"), ("threads-vs-tasks", "FAN_OUT")):
+    for name, variable in (("timeouts", "CALL_TIMEOUT"), ("api-latency", "LATENCY"), ("threads-vs-tasks", "FAN_OUT")):
         experiment = experiments.find(name)
         with pytest.raises(BadInput, match=f"^{variable} is set by {name} itself. Leave {variable} out"):
             refuse_decided(experiment, {"SEED", variable})

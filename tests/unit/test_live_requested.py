@@ -105,7 +105,7 @@ def shows(experiment: str, wsgi: Second, asgi: Second, users: int = 100) -> bool
     [
         ("external-concurrency", 100, second(10, 10.0), second(99, 1.0, pages_in_flight=100)),
         ("slots", 10, second(10, 1.0), second(9, 1.1)),
-        ("fast-api", 20, second(300, 0.06), second(200, 0.1)),
+        ("api-latency", 20, second(300, 0.06), second(200, 0.1)),
         ("fan-out", 40, second(5, 8.0), second(20, 2.1, pages_in_flight=40)),
         ("cpu-bound", 40, second(40, 1.0), second(35, 1.1)),
         ("timeouts", 50, second(load=load(18, refused=2)), second(load=load(80, refused=8))),

@@ -112,7 +112,7 @@ def lines(
 
 def test_a_page_of_one_call_is_charged_with_the_cpu_of_one(capsys: pytest.CaptureFixture[str]) -> None:
     ran("20260101T000000Z-ten-calls", 0.02)
-    said = lines(capsys, "fast-api", users=(LoadLevel(users=1000),), latency="0.1")
+    said = lines(capsys, "api-latency", users=(LoadLevel(users=1000),), latency="0.1")
     one, ten = (line.split() for line in said if line.split()[:1] == ["ASGI"])
     assert (one[1:3], ten[1:3]) == (["one", "call"], ["ten", "calls"])
     assert one[-7:-1] == ["≤", "500", "2.00", "s", "cpu", "0"], "a page costs something without its calls"
@@ -122,7 +122,7 @@ def test_a_page_of_one_call_is_charged_with_the_cpu_of_one(capsys: pytest.Captur
 
 def test_a_page_costs_something_and_each_call_whether_an_arm_or_a_step_turned_the_fan_out() -> None:
     ran("20260101T000000Z-ten-calls", 0.02)
-    ran("20260102T000000Z-one-call", 0.003, experiment="fast-api", label="one call")
+    ran("20260102T000000Z-one-call", 0.003, experiment="api-latency", label="one call")
     ran("20260103T000000Z-fifty-calls", 0.04, experiment="fan-out", of_step={"fan_out": 50})
     ran("20260104T000000Z-two-calls-of-nobody-knows-what", 0.03, strategy="orm_sync", fan_out=2)
     measured, arm = history.measured_cpu(), Arm("asgi", "gather")

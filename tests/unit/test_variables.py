@@ -65,7 +65,7 @@ def test_every_option_of_the_commands_has_a_variable_that_is_known() -> None:
         for action in command._actions  # noqa: SLF001
     }
     assert {*variables.OPTIONS} <= {*options, *variables.OWN}
-    assert options <= {*NAMES, "HELP", "DOCUMENT", "WRITE_TO", "LOCK", "FOLDER", "RECORDING"}
+    assert options <= {*NAMES, "HELP", "DOCUMENT", "WRITE_TO", "LOCK", "FOLDER", "RECORDING", "FORM", "JSON"}
 
 
 def test_every_default_of_compose_yaml_is_allowed() -> None:

@@ -57,7 +57,7 @@ def described(lead: list[tuple[float, float]]) -> str:
 
 
 EXPERIMENT = Experiment(
-    name="fast-api",
+    name="api-latency",
     seconds=(81, 12),
     arms=(*ONE, *TEN),
     levels=turned(USERS, "latency", 0.001, 0.005, 0.02, 0.1),
