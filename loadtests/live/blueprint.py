@@ -155,7 +155,7 @@ class Page:
         self._saved[folder.name] = folder
         where = f"Saved in {folder}." if self._runtime == "process" else "Download it: it is gone with the container."
         return jsonify(
-            message=f"{where} {found['verdict']['status'].upper()}: {found['verdict']['sentence']}",
+            message=f"LIVE, not a measurement. {where} To measure it: {found['manifest']['command']}",
             report=f"compare/saved/{folder.name}/report.html",
             download=f"compare/saved/{folder.name}.zip",
         )

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, expect
 
 from loadtests.errors import ExitCode
 from tests.runs import Lab, one_line, says_its_verdict
 
+PATIENCE = 120_000  # milliseconds; only a hang takes so long
 SETUP = "python manage.py migrate && python manage.py fill"
 SQLITE = {"APP_ENV": "project.env"}
 POSTGRESQL = {"APP_ENV": "postgres.env", "APP_COMPOSE": "lab.yaml"}
@@ -49,6 +51,33 @@ def test_a_project_with_packages_a_login_and_a_database_runs_as_it_is(
         check=True,
     )
     assert not left_up.stdout
+
+
+def test_a_click_loads_a_project_on_the_live_page(
+    browser: Browser, clean_environment: dict[str, str], root: Path, tmp_path: Path
+) -> None:
+    """Of local processes, which send a browser the same files as containers do."""
+    lab = Lab(clean_environment, tmp_path / "results")
+    tiny = root / "tests" / "projects" / "tiny"
+    with lab.started("up", "--runtime=process", APP=str(tiny), SETTINGS="tiny") as process:
+        assert process.stdout
+        line = next(line for line in iter(process.stdout.readline, "") if "press Start" in line)
+        page = browser.new_page()
+        complaints: list[str] = []
+        page.on("console", lambda said: complaints.append(said.text) if said.type in {"error", "warning"} else None)
+        page.goto(line.split()[1])
+        page.locator("[name=users]").fill("3")
+        page.locator("#start").click()
+        expect(page.locator(".clause", has_text="pages/s")).to_have_count(2, timeout=PATIENCE)
+        assert page.locator(".clause b").all_inner_texts() == ["WSGI", "ASGI"]
+        assert not page.locator("#message.bad").count()
+        page.keyboard.press("p")
+        expect(page.locator("figure:visible")).to_have_count(2)
+        expect(page.locator("#controls")).to_be_hidden()
+        assert complaints == []
+        page.close()
+        ended = lab.interrupt(process)
+    assert ended.code == ExitCode.CONFIRMED
 
 
 APP, IMAGE = {"SETTINGS": "travel"}, {"WSGI_APP": "servers:wsgi", "ASGI_APP": "servers:asgi"}

@@ -26,8 +26,11 @@ function ink(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
+const projected = () => document.body.classList.contains("projector");
+
 function layout(plot, figure) {
   const large = plot.closest("figure").className === "large";
+  const far = projected(); // read from the last row
   const axis = { gridcolor: ink("--grid"), linecolor: ink("--line"), zerolinecolor: ink("--line"), fixedrange: true };
   const shown = figure.layout;
   return {
@@ -37,11 +40,11 @@ function layout(plot, figure) {
     height: undefined,
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
-    font: { size: large ? 14 : 12, color: ink("--ink"), family: "inherit" },
-    margin: { l: large ? 48 : 40, r: large ? 62 : 78, t: large ? 22 : 6, b: large ? 40 : 22 },
+    font: { size: far ? 24 : large ? 14 : 12, color: ink("--ink"), family: "inherit" },
+    margin: far ? { l: 72, r: 108, t: 30, b: 60 } : { l: large ? 48 : 40, r: large ? 62 : 78, t: large ? 22 : 6, b: large ? 40 : 22 },
     showlegend: false, // names stand at the lines' ends, the dashes in the caption
     hoverlabel: { bgcolor: ink("--raised"), font: { color: ink("--ink") } },
-    xaxis: { ...shown.xaxis, ...axis, title: large ? { text: "seconds of load", standoff: 4, font: { size: 12 } } : undefined, range: span() },
+    xaxis: { ...shown.xaxis, ...axis, title: large ? { text: "seconds of load", standoff: 4, font: { size: far ? 20 : 12 } } : undefined, range: span() },
     yaxis: { ...shown.yaxis, ...axis, title: undefined, ticksuffix: " ", nticks: large ? undefined : 4, dtick: shown.yaxis.type === "log" ? 1 : undefined },
     shapes: current.marks.map(([second]) => line(second)),
     annotations: [...ends(figure, shown.yaxis.type === "log", large), ...(large ? marks() : [])],
@@ -101,14 +104,14 @@ function ends(figure, logarithmic, large) {
   }
   const reach = Math.max(...figure.data.flatMap((trace) => trace.y.slice(-200)).map((y) => (logarithmic ? Math.log10(y || 1) : y || 0)), 0.001);
   found.sort((a, b) => b.y - a.y);
-  const apart = large ? 18 : 9; // px
+  const apart = projected() ? 32 : large ? 18 : 9; // px
   const close = found.length > 1 && found[0].y - found[found.length - 1].y < reach * 0.16;
   const low = close && found[0].y < reach * 0.1; // no room below
   return found.map((one, index) => ({
     xref: "paper", x: 1, xanchor: "left", y: one.y, yanchor: "middle", showarrow: false, align: "left", xshift: 4,
     yshift: close ? (low ? 2 * apart * (found.length - 1 - index) : apart - 2 * apart * index) : 0,
     text: `<b>${escaped(one.name)}</b>${large ? "<br>" : " "}${digits(one.value)}`,
-    font: { size: large ? 13 : 11, color: ink("--ink") },
+    font: { size: projected() ? 24 : large ? 13 : 11, color: projected() ? one.colour : ink("--ink") },
     bordercolor: one.colour, borderwidth: 0, bgcolor: ink("--paper"),
   }));
 }
@@ -130,7 +133,8 @@ function draw() {
     if (!figure) continue;
     figure.revision = (figure.revision || 0) + 1;
     const shown = { ...layout(plot, figure), datarevision: figure.revision };
-    Plotly.react(plot, figure.data, shown, { responsive: true, displayModeBar: false });
+    const thick = (trace) => ({ ...trace, line: { ...trace.line, width: Math.max(trace.line.width, trace.line.dash === "solid" ? 5 : 3) } });
+    Plotly.react(plot, projected() ? figure.data.map(thick) : figure.data, shown, { responsive: true, displayModeBar: false });
   }
 }
 
@@ -254,7 +258,7 @@ function addRow(cells) {
 
 function values() {
   const found = { targets: [...form.querySelectorAll("[name=targets]:checked")].map((one) => one.value) };
-  for (const field of form.querySelectorAll("input[type=number], select")) found[field.name] = field.value;
+  for (const field of form.querySelectorAll("input[type=number], input[type=hidden], select")) found[field.name] = field.value;
   return found;
 }
 
@@ -351,11 +355,26 @@ byId("theme").addEventListener("click", () => {
   theme(chosen());
 });
 byId("span").addEventListener("change", draw);
+
+// --- for a room ---------------------------------------------------------------------------------
+
+function project() {
+  document.body.classList.toggle("projector");
+  byId("projector").setAttribute("aria-pressed", String(projected()));
+  draw();
+  for (const plot of plots) if (plot.data) Plotly.Plots.resize(plot);
+}
+
+byId("projector").addEventListener("click", project);
+addEventListener("keydown", (event) => {
+  const typing = event.target.matches("input, select, textarea") || event.ctrlKey || event.metaKey || event.altKey;
+  if (!typing && event.key.toLowerCase() === "p") project();
+});
 document.addEventListener("visibilitychange", () => document.hidden || draw());
 
 for (const one of document.querySelectorAll("[data-colour]")) {
   one.style.setProperty("--colour", one.dataset.colour);
-  colours[one.textContent.toLowerCase()] = one.dataset.colour;
+  colours[one.textContent] = one.dataset.colour;
 }
 theme(chosen() || (prefersDark.matches ? "dark" : "light"));
 pressed(null);
