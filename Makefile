@@ -4,7 +4,7 @@ VENV ?= .venv
 export VENV
 # What was typed after `make`, for the lab to check: not what another Makefile passes down, nor a shell's own variables.
 ifeq ($(MAKELEVEL),0)
-loadtest predict compare report claims up experiments: export TYPED_AFTER_MAKE := $(MAKEOVERRIDES)
+loadtest lesson predict compare report claims up experiments: export TYPED_AFTER_MAKE := $(MAKEOVERRIDES)
 endif
 
 .DEFAULT_GOAL := help
@@ -24,6 +24,9 @@ compare: ## what changed between two runs: A=results/… B=results/…
 
 report: ## open the latest report, or that of RUN=results/…
 	@$(PYTHON) -m loadtests report
+
+lesson: ## ask a class, measure, ask again: N=1 to 8 (docs/lessons/)
+	@$(PYTHON) -m loadtests lesson
 
 claims: ## run every experiment and write docs/claims.md: QUICK=1
 	@$(PYTHON) -m loadtests claims

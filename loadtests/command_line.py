@@ -114,12 +114,16 @@ def parser(given: Variables | None) -> Parser:
     run = add(run_command, "bring the lab up, measure, write the report, bring it down", (*of_run, *OWN))
     add_load(run, asked)
     run.add_argument("--json", action="store_true", help="print summary.json, and everything else on standard error")
+    lesson = add(lesson_command, "ask a class, measure, ask again (docs/lessons/)", (*of_run, *OWN, "N"))
+    add_load(lesson, asked)
+    lesson.add_argument("--n", default=asked.get("N") or "1", metavar="N", help="the lesson's number (default: 1)")
+    lesson.set_defaults(json=False)
     up = add(up_command, "bring the lab up with Locust's web UI, until Ctrl-C", ("RUNTIME", *OF_UP))
     predict = add(predict_command, "what theory predicts for these knobs, without any load", of_run)
     add_load(predict, asked)
     claims = add(claims_command, "run experiments, all by default, and write down which claims hold", of_run)
     add_load(claims, {**asked, "EXPERIMENT": asked.get("EXPERIMENT") or "all"})
-    for command in (run, up, predict, claims):
+    for command in (run, lesson, up, predict, claims):
         where = "auto (Docker when an engine answers), docker or process"
         command.add_argument("--runtime", default=asked.get("RUNTIME") or "auto", metavar="RUNTIME", help=where)
     document = "the document (default: %(default)s)"
@@ -227,6 +231,20 @@ def run_command(options: argparse.Namespace) -> int:
         found = [folders.summary(outcome.folder / "summary.json") for outcome in outcomes if outcome.folder]
         print(json.dumps(found[0] if len(found) == 1 else found, indent=1))
     return max(outcome.code for outcome in outcomes)
+
+
+def lesson_command(options: argparse.Namespace) -> int:
+    from loadtests.report import lessons  # noqa: PLC0415
+
+    lesson = lessons.lesson(options.n)
+    options.experiment = lesson.experiment
+    if lesson.experiment == OWN_WORKLOAD.name and not any(os.environ.get(name) for name in ("APP", "IMAGE", "TARGETS")):
+        raise BadInput(f"APP must be set for {lesson.title}: to the folder of a project with a pages.toml")
+    options.runtime = choose_runtime(options, [f"--n={options.n}", *run_options(options).arguments])
+    print(f"\n{lesson.title}\n\n{lesson.before}\n", flush=True)
+    code = run_command(options)
+    print(f"\n{lesson.after}", flush=True)
+    return code
 
 
 def measured(

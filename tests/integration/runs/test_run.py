@@ -190,7 +190,7 @@ def test_a_service_that_does_not_start_is_named_with_its_last_words(lab_command:
     [
         ({"WSGI_THREADS": "many"}, "WSGI_THREADS must be a whole number from 1 to 10000; it is 'many'"),
         ({"EXPERIMENT": "api-latency", "USERS": "7"}, "api-latency turns LATENCY from step to step"),
-        ({"EXPERIMENT": "nonsense"}, "there is no experiment 'nonsense'. There are: async-under-wsgi"),
+        ({"EXPERIMENT": "nonsense"}, "there is no experiment 'nonsense'. There are: api-latency, async-under-wsgi"),
         ({"EXPERIMENT": "../../etc/passwd"}, "there is no experiment"),
         ({"USERS": "0"}, "USERS must be a whole number from 1 to 10000; it is '0'"),
         ({"USERS": "1,x"}, "USERS"),
