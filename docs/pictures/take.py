@@ -1,8 +1,11 @@
-"""The README's picture, from the latest run of the default experiment, kept with its summary.json: `make picture`."""
+"""The README's picture, from the latest run of the default experiment, kept with its summary.json, and one for each
+lesson, from the latest run of its experiment: `make picture`.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -10,7 +13,16 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 HERE = Path(__file__).resolve().parent
-RESULTS = HERE.parents[1] / "results"
+RESULTS = Path(os.environ.get("RESULTS") or HERE.parents[1] / "results")
+LESSONS = {  # the plot that shows a lesson's effect
+    "fan-out": "Response time",
+    "external-concurrency": "Goodput",
+    "slots": "Goodput",
+    "async-under-wsgi": "Goodput",
+    "blocking-call": "Goodput",
+    "http-client": "CPU per page",
+    "database": "Goodput",
+}
 
 
 def main() -> None:
@@ -32,6 +44,14 @@ def main() -> None:
             sys.exit("the report shows no plots")
         clip = {"x": 0, "y": 0, "width": 1200, "height": bottom["y"] + bottom["height"] + 8}
         page.screenshot(path=HERE / f"{summary['experiment']}.png", clip=clip, full_page=True)  # type: ignore[arg-type]
+        page.set_viewport_size({"width": 640, "height": 900})
+        for experiment, title in LESSONS.items():
+            if of_lesson := sorted(RESULTS.glob(f"2*-{experiment}/report.html")):
+                page.goto(of_lesson[-1].as_uri())
+                page.wait_for_selector(".js-plotly-plot .main-svg")
+                page.add_style_tag(content=".modebar { display: none !important; }")
+                plot = page.locator("figure", has=page.get_by_role("heading", name=title)).first
+                plot.screenshot(path=HERE.parent / "lessons" / f"{experiment}.png")
         browser.close()
     shutil.copyfile(latest / "summary.json", HERE / f"{summary['experiment']}.summary.json")
 

@@ -54,8 +54,12 @@ def status(claim: Claim, found: Result) -> str:
     return f"**{claim.otherwise}**"
 
 
-def sentence(found: Result) -> str:
-    return "The run did not end." if found.summary is None else str(found.summary["verdict"]["sentence"])
+def measured(found: Result) -> str:
+    """Return the headline of what was measured, with its figures folded behind it."""
+    if found.summary is None:
+        return "The run did not end."
+    headline, _, figures = str(found.summary["verdict"]["sentence"]).partition(": ")
+    return f"{escaped(headline)}<details><summary>figures</summary>{escaped(figures)}</details>"
 
 
 def document(found: Sequence[Result], command: str) -> str:
@@ -113,14 +117,14 @@ def introduction(results: Sequence[Result], command: str) -> Iterator[str]:
 
 
 def table(results: Sequence[Result]) -> Iterator[str]:
-    yield "| experiment | claim | source | measured here | |"
+    yield "| here | claim | measured | experiment | source |"
     yield "|---|---|---|---|---|"
     for found in results:
         for number, claim in enumerate(found.experiment.claims):
-            said = escaped(sentence(found)) if number == 0 else "the same run"
+            said = "the same run" if number else measured(found)
             source = f"[{escaped(claim.source)}]({claim.url})" if claim.url else escaped(claim.source)
             name = f"`{found.experiment.name}`"
-            yield f"| {name} | {escaped(claim.text)} | {source} | {said} | {status(claim, found)} |"
+            yield f"| {status(claim, found)} | {escaped(claim.text)} | {said} | {name} | {source} |"
     yield ""
 
 

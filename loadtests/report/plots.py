@@ -151,6 +151,8 @@ def figure_of(summary: Plotted, axis: Axis, title: str, *lines: Line) -> go.Figu
     names = short_names(summary)
     for index, (arm, name) in enumerate(zip(summary["arms"], names, strict=True)):
         for line in lines:
+            if line.dash != "solid" and not axis.is_time and all(line.value(step) is None for step in axis.steps(arm)):
+                continue  # nobody knows it, as the calls of a project of somebody's own
             legend = f"{name} {line.label}".strip() if line.label else arm_name(arm)
             if axis.is_time or len(places) > 1:
                 figure.add_traces(list(curve(axis, index, axis.steps(arm), line, legend)))

@@ -53,6 +53,29 @@ def test_a_project_with_packages_a_login_and_a_database_runs_as_it_is(
     assert not left_up.stdout
 
 
+def test_a_project_of_one_file_is_measured(docker_lab: Lab, root: Path) -> None:
+    ended = docker_lab.run(
+        "run", "--quick", "--users=3", APP=str(root / "tests" / "projects" / "tiny"), SETTINGS="tiny"
+    )
+    says_its_verdict(ended)
+    assert [arm["slots"] for arm in ended.summary["arms"]] == [10, None]
+
+
+@pytest.mark.parametrize(
+    ("name", "variables", "said"),
+    [
+        ("polite", {"SETTINGS": "polite"}, "is not whole when one user asks for it"),
+        ("broken", {}, "the project does not load under"),
+    ],
+)
+def test_a_project_that_cannot_be_measured_is_refused_with_the_reason(
+    name: str, variables: dict[str, str], said: str, docker_lab: Lab, root: Path
+) -> None:
+    ended = docker_lab.run("run", "--quick", APP=str(root / "tests" / "projects" / name), **variables)
+    assert ended.code == ExitCode.NOT_UP, ended.output
+    assert said in one_line(ended.output)
+
+
 def test_a_click_loads_a_project_on_the_live_page(
     browser: Browser, clean_environment: dict[str, str], root: Path, tmp_path: Path
 ) -> None:

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from loadtests.analysis.histograms import histogram
-from loadtests.model.server_metrics import Worker
+from loadtests.model.server_metrics import Inside, Worker
 from loadtests.model.summary import Summary
 from loadtests.report import html, terminal
 from loadtests.report.plots import PLOTS, drawn
@@ -70,6 +70,15 @@ def test_every_plot_shows_both_targets(result: Summary) -> None:
         names = " ".join(trace["name"] for trace in json.loads(plot.figure.to_json())["data"])
         assert "WSGI" in names
         assert "ASGI" in names
+
+
+def test_what_nobody_knows_has_no_line_and_no_place_in_the_legend() -> None:
+    blind = Inside(pages_in_flight=5.0, calls_in_flight=None)
+    both = [measured(arm, users, 9.0, inside=blind) for users in (10, 20) for arm in (WSGI, ASGI)]
+    [plot] = [plot for plot in drawn(summarize(run(*both))) if plot.title == "External concurrency"]
+    names = {trace["name"] for trace in json.loads(plot.figure.to_json())["data"]}
+    assert names
+    assert not any("calls at the api" in name for name in names)
 
 
 def shown(result: Summary, width: int) -> list[str]:
@@ -154,7 +163,9 @@ def test_what_a_summary_says_is_no_markup(capsys: pytest.CaptureFixture[str]) ->
 
 @pytest.mark.parametrize("users", [(10,), (10, 100)], ids=["bars", "lines"])
 def test_a_caption_describes_what_is_drawn(users: tuple[int, ...]) -> None:
-    result = summarize(run(*(measured(arm, number, 10.0) for number in users for arm in (WSGI, ASGI))))
+    known = {"background_started": 9, "background_finished": 5}
+    inside = replace(INSIDE, api_calls_answered=9, api_calls_abandoned=5, **known)
+    result = summarize(run(*(measured(arm, number, 10.0, inside=inside) for number in users for arm in (WSGI, ASGI))))
     for title in PLOTS:
         for plot in drawn({**result, "plots": [title]}):
             traces = json.loads(plot.figure.to_json())["data"]
