@@ -163,8 +163,7 @@ def test_what_a_summary_says_is_no_markup(capsys: pytest.CaptureFixture[str]) ->
 
 @pytest.mark.parametrize("users", [(10,), (10, 100)], ids=["bars", "lines"])
 def test_a_caption_describes_what_is_drawn(users: tuple[int, ...]) -> None:
-    known = {"background_started": 9, "background_finished": 5}
-    inside = replace(INSIDE, api_calls_answered=9, api_calls_abandoned=5, **known)
+    inside = replace(INSIDE, api_calls_answered=9, api_calls_abandoned=5, background_started=9, background_finished=5)
     result = summarize(run(*(measured(arm, number, 10.0, inside=inside) for number in users for arm in (WSGI, ASGI))))
     for title in PLOTS:
         for plot in drawn({**result, "plots": [title]}):
