@@ -56,6 +56,10 @@ class Progress:
             self._console.print(f"    {why}; {clock(self.left)} left")
         self._lengthened += seconds
 
+    def ended(self, figures: str) -> None:
+        """Say what the step measured: in a line that stays, above the one that moves."""
+        self._console.print(f"{self._headline()}: {figures}" if self._moves else f"    {figures}")
+
     @property
     def left(self) -> float:
         """Return the seconds until the last step has ended; a step that is late counts as about to end."""

@@ -26,7 +26,7 @@ from loadtests.analysis import capacity, machine, uncertainty, validity
 from loadtests.analysis.histograms import Interval
 from loadtests.analysis.readings import Reading, balance, difference
 from loadtests.analysis.server_metrics import inside
-from loadtests.analysis.statistics import Measured
+from loadtests.analysis.statistics import Measured, percentile
 from loadtests.errors import BadInput, ExitCode, Interrupted, LabError
 from loadtests.experiments.own_workload import elsewhere
 from loadtests.generator import locust_users, own, sampler, targets
@@ -45,6 +45,7 @@ from loadtests.model.run_options import RunOptions
 from loadtests.model.settings import Settings
 from loadtests.model.summary import Summary
 from loadtests.model.target import Target
+from loadtests.model.units import digits, duration
 from loadtests.report import terminal
 from loadtests.report.delivery import deliver, reason
 from loadtests.results import manifest, raw, summary
@@ -179,6 +180,8 @@ def walk(generator: Generator, measurements: Sequence[Measurement], run: Run) ->
                 break
             outcome, intervals = measure(generator, measurement)
             measured.append(outcome)
+            middle = duration(percentile(outcome.response_times, 50))
+            generator.progress.ended(f"{digits(outcome.goodput)} pages/s, median {middle}")
             try:
                 raw.keep(generator.folder, outcome, intervals)
             except (OSError, LabError) as error:  # a full disk, which the figures in memory do not need
