@@ -59,7 +59,7 @@ docs: ## write docs/experiments.md from the experiments' own words
 	@$(PYTHON) -m loadtests list --document >docs/experiments.md.part && mv docs/experiments.md.part docs/experiments.md
 
 picture: dev ## the README's pictures, from the latest run (needs Chromium)
-	@$(VENV)/bin/python docs/pictures/take.py
+	@PYTHONPATH=. $(VENV)/bin/python docs/pictures/take.py
 	@COMPARE_PICTURE=docs/pictures/compare.png $(VENV)/bin/python -m pytest -q tests/e2e/test_compare.py -k fits
 
 clean: ## remove results and the virtual environments

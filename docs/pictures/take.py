@@ -12,6 +12,8 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
+from loadtests.report.claims import slim
+
 HERE = Path(__file__).resolve().parent
 RESULTS = Path(os.environ.get("RESULTS") or HERE.parents[1] / "results")
 LESSONS = {  # the plot that shows a lesson's effect
@@ -46,14 +48,20 @@ def main() -> None:
         page.screenshot(path=HERE / f"{summary['experiment']}.png", clip=clip, full_page=True)  # type: ignore[arg-type]
         page.set_viewport_size({"width": 640, "height": 900})
         for experiment, title in LESSONS.items():
-            if of_lesson := sorted(RESULTS.glob(f"2*-{experiment}/report.html")):
-                page.goto(of_lesson[-1].as_uri())
+            if of_lesson := [path for path in sorted(RESULTS.glob(f"2*-{experiment}/summary.json")) if confirmed(path)]:
+                page.goto((of_lesson[-1].parent / "report.html").as_uri())
                 page.wait_for_selector(".js-plotly-plot .main-svg")
                 page.add_style_tag(content=".modebar { display: none !important; }")
                 plot = page.locator("figure", has=page.get_by_role("heading", name=title)).first
                 plot.screenshot(path=HERE.parent / "lessons" / f"{experiment}.png")
+                figures = slim(json.loads(of_lesson[-1].read_text()))
+                (HERE.parent / "lessons" / f"{experiment}.json").write_text(json.dumps(figures, indent=1) + "\n")
         browser.close()
     shutil.copyfile(latest / "summary.json", HERE / f"{summary['experiment']}.summary.json")
+
+
+def confirmed(summary: Path) -> bool:
+    return bool(json.loads(summary.read_text())["verdict"]["status"] == "confirmed")
 
 
 if __name__ == "__main__":

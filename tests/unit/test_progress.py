@@ -80,7 +80,7 @@ def test_a_step_that_is_lengthened_makes_the_plan_longer_and_is_said() -> None:
 def test_what_a_step_measured_stays_on_the_screen_and_in_a_pipe(clock: Clock) -> None:
     piped, shown = io.StringIO(), io.StringIO()
     for out, terminal in ((piped, False), (shown, True)):
-        with Progress(Console(file=out, width=100, force_terminal=terminal), STEPS) as bar:
+        with Progress(Console(file=out, width=100, force_terminal=terminal, highlight=False), STEPS) as bar:
             bar.begin(STEPS[0])
             bar.ended("9.99 pages/s, median 1.01 s")
     assert piped.getvalue().splitlines()[-1] == "    9.99 pages/s, median 1.01 s"
