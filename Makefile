@@ -63,7 +63,7 @@ picture: dev ## the README's pictures, from the latest run (needs Chromium)
 	@COMPARE_PICTURE=docs/pictures/compare.png $(VENV)/bin/python -m pytest -q tests/e2e/test_compare.py -k fits
 
 clean: ## remove results and the virtual environments
-	@rm -rf results/2* results/latest .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf results/2* results/latest results/index.html .mypy_cache .pytest_cache .ruff_cache
 	@test ! -e "$(VENV)/installed.sha256" || rm -rf "$(VENV)" "$(VENV)"-own-*
 
 dev:

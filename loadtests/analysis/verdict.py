@@ -34,7 +34,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`status` is 'confirmed', 'not confirmed' or 'invalid'. The sentence begins with the headline and a colon."""
+    """`status` is 'confirmed', 'not confirmed' or 'invalid'. `headline`: the answer, in 15 words at the most."""
 
     status: str
     headline: str

@@ -189,7 +189,7 @@ class Variables:
         `measured`: "TARGETS", "APP" or "IMAGE" where one of them names it; empty for the lab's own pages.
         """
         useless, to_what = {
-            "": (OF_PROJECTS, "the lab's own pages: set APP to a project's folder, or TARGETS"),
+            "": (OF_PROJECTS, "the lab's own pages: set APP to a project's folder, or IMAGE or TARGETS"),
             "APP": ((*OF_PAGES, "TARGETS", "REMOTE"), "the project that APP names: leave one of the two out"),
             "IMAGE": (
                 (*OF_PAGES, "TARGETS", "REMOTE", "SETTINGS", "PYTHON_IMAGE"),

@@ -159,7 +159,10 @@ def plus_minus(value: float, interval: Sequence[float] | None) -> str:
 
 def figures(verdict: VerdictSummary) -> str:
     """Return what the sentence says after its headline."""
-    rest = verdict["sentence"].removeprefix(verdict["headline"]).lstrip(",: ")
+    headline, sentence = verdict["headline"], verdict["sentence"]
+    # A headline that adds "but less than predicted" is not how the sentence begins.
+    rest = sentence.removeprefix(headline) if sentence.startswith(headline) else sentence.partition(": ")[2] or sentence
+    rest = rest.lstrip(",: ")
     return rest[:1].upper() + rest[1:]
 
 

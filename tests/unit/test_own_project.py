@@ -102,7 +102,8 @@ def test_an_image_gets_its_variables_by_a_file_that_compose_reads_and_nothing_is
     monkeypatch.chdir(shop)
     monkeypatch.setattr(own, "ask_engine", lambda *_: subprocess.CompletedProcess([], 0))
     (shop / "shop.env").write_text("PRICE='5$ or ${10}'\n")
-    project = own.asked({**IMAGE, "APP_ENV": "shop.env", "WSGI_THREADS": "20"})
+    monkeypatch.setenv("WSGI_THREADS", "20")
+    project = own.asked({**IMAGE, "APP_ENV": "shop.env"})
     assert project is not None
     with project.staged(tmp_path, "docker", lambda **_: None) as staged:
         beside, described = map(Path, staged[own.COMPOSE].split(os.pathsep))
@@ -110,7 +111,7 @@ def test_an_image_gets_its_variables_by_a_file_that_compose_reads_and_nothing_is
         environment = json.loads(described.read_text())["services"]["wsgi-image"]["environment"]
         assert environment == {"PRICE": "5$$ or $${10}"}
         assert staged["IMAGE"] == "shop:latest"
-        assert staged["WSGI_WORKERS"] == "1", "as in compose.yaml"
+        assert (staged["WSGI_WORKERS"], staged["WSGI_THREADS"]) == ("1", "20"), "as in compose.yaml, or as asked for"
         assert not described.parent.stat().st_mode & 0o077, "nobody else may read a secret there"
     assert not described.parent.exists()
 

@@ -81,6 +81,19 @@ def test_what_nobody_knows_has_no_line_and_no_place_in_the_legend() -> None:
     assert not any("calls at the api" in name for name in names)
 
 
+@pytest.mark.parametrize(
+    ("headline", "sentence", "rest"),
+    [
+        ("A wins", "A wins: by 2 to 1.", "By 2 to 1."),
+        ("A wins, but less than predicted", "A wins: by 2 to 1. But b.", "By 2 to 1. But b."),
+        ("No answer: machine", "No answer: machine in x: y.", "In x: y."),
+        ("Incomplete", "Incomplete, 1 of 2: why.", "1 of 2: why."),
+    ],
+)
+def test_what_follows_a_headline_does_not_say_it_again(headline: str, sentence: str, rest: str) -> None:
+    assert terminal.figures({"status": "invalid", "headline": headline, "sentence": sentence}) == rest
+
+
 def shown(result: Summary, width: int) -> list[str]:
     out = io.StringIO()
     terminal.show(result, Console(width=width, file=out))
