@@ -7,7 +7,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, takewhile
 
 from hdrh.histogram import HdrHistogram
 
@@ -84,6 +84,12 @@ class Recorder:
     def number_ended(self) -> int:
         """Return how many pages have ended, whenever it was."""
         return len(self._ended)
+
+    def latest(self, seconds: float) -> list[float]:
+        """Return the seconds that each whole page took which ended in the last `seconds`."""
+        since = time.perf_counter() - seconds
+        ended = takewhile(lambda page: page[1] >= since, reversed(self._ended))
+        return [end - began for began, end, fault, _ in ended if fault is None]
 
     @property
     def ended(self) -> list[str | None]:

@@ -26,7 +26,7 @@ from loadtests.analysis import capacity, machine, uncertainty, validity
 from loadtests.analysis.histograms import Interval
 from loadtests.analysis.readings import Reading, balance, difference
 from loadtests.analysis.server_metrics import inside
-from loadtests.analysis.statistics import Measured, percentile
+from loadtests.analysis.statistics import Measured, percentiles
 from loadtests.errors import BadInput, ExitCode, Interrupted, LabError
 from loadtests.experiments.own_workload import elsewhere
 from loadtests.generator import locust_users, own, sampler, targets
@@ -45,7 +45,6 @@ from loadtests.model.run_options import RunOptions
 from loadtests.model.settings import Settings
 from loadtests.model.summary import Summary
 from loadtests.model.target import Target
-from loadtests.model.units import digits, duration
 from loadtests.report import terminal
 from loadtests.report.delivery import deliver, reason
 from loadtests.results import manifest, raw, summary
@@ -117,7 +116,11 @@ def main(asked: Experiment, options: RunOptions, folder: Path) -> ExitCode:
     uncertainty.load_scipy()
     pages = project.words if project else settings.words
     console.print(introduction(experiment, pages, found, measurements))
-    with Progress(console, measurements) as progress:
+    expected = {
+        one.name: predict(one.arm, one.level, one.settings).goodput for one in measurements if not one.arm.unknown
+    }
+    interfaces = {name: target.interface for name, target in found.items()}
+    with Progress(console, measurements, interfaces, expected) as progress:
         generator = Generator(found, settings, folder, progress, interrupted, project)
         run = walk(generator, measurements, run)
     result = summarized(run)
@@ -180,8 +183,7 @@ def walk(generator: Generator, measurements: Sequence[Measurement], run: Run) ->
                 break
             outcome, intervals = measure(generator, measurement)
             measured.append(outcome)
-            middle = duration(percentile(outcome.response_times, 50))
-            generator.progress.ended(f"{digits(outcome.goodput)} pages/s, median {middle}")
+            generator.progress.ended(outcome.goodput, percentiles(outcome.response_times))
             try:
                 raw.keep(generator.folder, outcome, intervals)
             except (OSError, LabError) as error:  # a full disk, which the figures in memory do not need
@@ -228,7 +230,7 @@ def measure(generator: Generator, measurement: Measurement) -> tuple[Measured, l
     """Return what was measured, and its interval log."""
     recorder, target = Recorder(), generator.targets[measurement.arm.target]
     load = begin_load(generator, measurement, recorder)
-    generator.progress.begin(measurement)
+    generator.progress.begin(measurement, recorder.latest)
     try:
         load.start()
         while load.starting:  # a log-in takes CPU that is not the pages'

@@ -70,7 +70,7 @@ def main(asked: Experiment, options: RunOptions, lab: Lab) -> ExitCode:
     console.print(introduction(settings, found, lab))
     if found:
         console.print()
-        Table(COLUMNS, [cells(row) for row in found]).print(console)
+        console.print(Table(COLUMNS, [cells(row) for row in found]))
     for sentence in (*failures(found), *unknown(experiment)):
         console.print()
         console.print(sentence)

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from rich.console import Console, ConsoleDimensions
+from rich.console import Console, ConsoleDimensions, ConsoleOptions
 from rich.table import Table as Grid
 from rich.text import Text
 
@@ -15,6 +15,8 @@ from loadtests.model.summary import ArmSummary, StepSummary, Summary, VerdictSum
 from loadtests.model.units import UNKNOWN, digits, duration
 
 UNWRAPPED = 100_000  # columns: a file or a pipe has no edge
+COLOURS = {"WSGI": "dodger_blue2", "ASGI": "dark_orange3"}  # as in the plots, on a dark and on a light terminal
+FAR_BELOW = 0.8  # of what was predicted
 
 
 def console_for_people() -> Console:
@@ -43,20 +45,19 @@ class Table:
     left out fit side by side, each row is a sentence.
     """
 
-    def __init__(self, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
+    def __init__(self, columns: Sequence[Column], rows: Sequence[Sequence[Text | str]]) -> None:
         self._columns = columns
         self._rows = rows
 
-    def print(self, console: Console) -> None:
-        kept, left_out = self._fitting(console.width)
-        if self._width(kept) > console.width:
-            for sentence in self._sentences(kept):
-                console.print(Text(sentence))
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Grid | Text]:
+        kept, left_out = self._fitting(options.max_width)
+        if self._width(kept) > options.max_width:
+            yield from self._sentences(kept)
         else:
-            console.print(self._grid(kept))
+            yield self._grid(kept)
         if left_out:
             names = ", ".join(self._columns[index].heading for index in left_out)
-            console.print(Text(f"Left out, for want of width: {names}.", style="dim"))
+            yield Text(f"Left out, for want of width: {names}.", style="dim")
 
     def _fitting(self, width: int) -> tuple[list[int], list[int]]:
         """Return the columns that are kept, in their order, and those that are left out, in the order of leaving."""
@@ -71,10 +72,10 @@ class Table:
 
     def _width(self, kept: Sequence[int]) -> int:
         """Return the least width of these columns, with a blank between two of them."""
-        first = max(len(word) for cell in self._cells(0) for word in cell.split() or [""])
+        first = max(len(word) for cell in self._cells(0) for word in str(cell).split() or [""])
         return first + sum(1 + max(map(len, self._cells(index))) for index in kept if index)
 
-    def _cells(self, index: int) -> list[str]:
+    def _cells(self, index: int) -> list[Text | str]:
         return [self._columns[index].heading, *(row[index] for row in self._rows)]
 
     def _grid(self, kept: Sequence[int]) -> Grid:
@@ -83,13 +84,23 @@ class Table:
             column = self._columns[index]
             grid.add_column(column.heading, justify="right" if column.right else "left", no_wrap=bool(index))
         for row in self._rows:
-            grid.add_row(*(Text(row[index]) for index in kept))
+            grid.add_row(*(Text.assemble(row[index]) for index in kept))
         return grid
 
-    def _sentences(self, kept: Sequence[int]) -> Iterator[str]:
+    def _sentences(self, kept: Sequence[int]) -> Iterator[Text]:
         for row in self._rows:
             figures = ", ".join(f"{self._columns[index].heading} {row[index]}" for index in kept if index)
-            yield f"{row[0]}: {figures}"
+            yield Text(f"{row[0]}: {figures}")
+
+
+def named(words: str, interface: str) -> Text:
+    """Return an arm's name in the colour of its interface."""
+    return Text(words, COLOURS.get(interface, ""))
+
+
+def goodput(text: str, measured: float, predicted: float | None) -> Text:
+    """Return what was measured, red where it is far below what was predicted."""
+    return Text(text, "bold red" if predicted and measured < FAR_BELOW * predicted else "")
 
 
 STYLES = {"confirmed": "bold green", "not confirmed": "bold yellow", "invalid": "bold red"}
@@ -98,6 +109,7 @@ COLUMNS = (
     Column("slots", right=True, optional=1),
     Column("load", right=True),
     Column("pages/s", right=True),
+    Column("ratio", right=True, optional=6),
     Column("predicted", right=True, optional=4),
     Column("p50", right=True, optional=3),
     Column("p95", right=True),
@@ -117,17 +129,23 @@ PAGE_COLUMNS = (
 
 def table(summary: Summary) -> Table:
     """Return the table of a run, which fits into 80 columns."""
-    return Table(COLUMNS, [cells(arm, step) for arm in summary["arms"] for step in arm["steps"]])
+    arms = summary["arms"]
+    shown = [index for index, column in enumerate(COLUMNS) if column.heading != "ratio" or len(arms) > 1]
+    rows = [cells(arm, step, arms[0]) for arm in arms for step in arm["steps"]]
+    return Table([COLUMNS[index] for index in shown], [[row[index] for index in shown] for row in rows])
 
 
-def cells(arm: ArmSummary, step: StepSummary) -> list[str]:
+def cells(arm: ArmSummary, step: StepSummary, first: ArmSummary) -> list[Text | str]:
+    """Return a row; its ratio is to the first arm at the same load."""
     predicted = step["predicted"]
+    beside = next((other["goodput"] for other in first["steps"] if other["name"] == step["name"]), 0.0)
     at_most = "≤ " if predicted["failing"] is None and predicted["goodput"] is not None else ""
     return [
-        arm_words(arm["target"], arm["strategy"], arm["label"]),
+        named(arm_words(arm["target"], arm["strategy"], arm["label"]), arm["interface"]),
         str(arm["slots"] or UNKNOWN),
         step["name"].partition(", ")[2] or step["name"],
-        plus_minus(step["goodput"], step["goodput_interval"]),
+        goodput(plus_minus(step["goodput"], step["goodput_interval"]), step["goodput"], predicted["goodput"]),
+        UNKNOWN if arm is first or not beside else f"{digits(step['goodput'] / beside)}×",
         f"{at_most}{digits(predicted['goodput'])}",
         *(duration(step["response_time"][name]) for name in ("p50", "p95", "p99")),
         str(step["failures"]),
@@ -147,7 +165,7 @@ def pages(summary: Summary) -> Table | None:
         for page in (arm["steps"][-1].get("by_page", ()) if arm["steps"] else ())
     ]
     several = len({row[0] for row in rows}) > 1
-    return Table(PAGE_COLUMNS, sorted(rows, key=lambda row: row[0])) if several else None
+    return Table(PAGE_COLUMNS, sorted(rows, key=lambda row: str(row[0]))) if several else None
 
 
 def plus_minus(value: float, interval: Sequence[float] | None) -> str:
@@ -168,10 +186,10 @@ def figures(verdict: VerdictSummary) -> str:
 
 def show(summary: Summary, console: Console) -> None:
     console.print()
-    table(summary).print(console)
+    console.print(table(summary))
     console.print()
     if by_page := pages(summary):
-        by_page.print(console)
+        console.print(by_page)
         console.print()
     status, headline = summary["verdict"]["status"], summary["verdict"]["headline"]
     console.print(Text.assemble((f"{status.upper()}  ", STYLES[status]), (headline, "bold")))
