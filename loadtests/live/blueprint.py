@@ -62,7 +62,7 @@ class Page:
             render_template(
                 "compare.html",
                 base=self._base,
-                colours=figures.colours(list(self._collector.targets)),
+                colours=figures.colours(self._collector.targets.values()),
                 headings=figures.HEADINGS,
                 knobs=() if self._own else knobs.KNOBS,
                 fixed=knobs.KNOBS if self._own else (),

@@ -11,15 +11,15 @@ from loadtests.live.history import Sample
 from loadtests.live.sentence import digits
 from loadtests.model.summary import Plotted, StepSummary
 from loadtests.model.target import Target
-from loadtests.report.plots import COLOURS, PLOTS, TIME
+from loadtests.report.plots import PLOTS, TIME, colour
 
 Pause = Callable[[], None]
 
 # The plots in their order, and how to read each as it moves.
 READING = {
-    "Goodput": "Whole pages per second, over the last five seconds. Thin dots: predicted.",
-    "Response time": "Seconds that a user waits. Solid: p50; dashed: p95, p99; thin dots: predicted.",
-    "External concurrency": "Logarithmic. Solid: pages worked on inside. Dashed: their calls at the api.",
+    "Goodput": "Whole pages per second, over the last five seconds. Dots: predicted.",
+    "Response time": "Seconds that a user waits. Thick: p50; thin: p95, p99; dots: predicted.",
+    "External concurrency": "Logarithmic. Thick: pages worked on inside. Thin: their calls at the api.",
     "Users": "Of each target.",
     "Failures": "Answers per second, not a whole page.",
     "CPU": "Cores that each server computes on.",
@@ -112,6 +112,6 @@ def cells_of(step: StepSummary) -> list[str]:
     return ["–" if value is None else digits(value) for value in values]
 
 
-def colours(targets: Sequence[str]) -> dict[str, str]:
+def colours(targets: Iterable[Target]) -> dict[str, str]:
     """Return each target's colour, as the plots choose it."""
-    return {name: COLOURS[index % len(COLOURS)] for index, name in enumerate(targets)}
+    return {target.name: colour(target.interface) for target in targets}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime
 from functools import lru_cache
@@ -20,13 +20,17 @@ from loadtests.model.knobs import KNOBS
 from loadtests.model.settings import Settings
 from loadtests.model.summary import StepSummary, Summary
 from loadtests.model.units import digits, duration, size
-from loadtests.report.plots import arm_name, drawn
+from loadtests.report import distributions, plots
+from loadtests.report.plots import arm_name
 from loadtests.report.terminal import figures
 from loadtests.results import files
 
 
-def render(summary: Summary) -> str:
-    """Render the report. Everything from outside is escaped; the plots' JSON cannot end its script element."""
+def render(summary: Summary, more: Iterable[plots.Drawn] = ()) -> str:
+    """Render the report, with more plots than the summary has figures for.
+
+    Everything from outside is escaped; the plots' JSON cannot end its script element.
+    """
     environment = Environment(
         loader=PackageLoader("loadtests.report"),
         autoescape=True,
@@ -46,10 +50,11 @@ def render(summary: Summary) -> str:
             {
                 "title": plot.title,
                 "caption": plot.caption,
-                "over": plot.axis.title,
+                "over": plot.over,
+                "table": plot.table,
                 "json": Markup(plot.figure.to_json().replace("</", "<\\/")),  # noqa: S704
             }
-            for plot in drawn(summary)
+            for plot in (*plots.drawn(summary), *more)
         ],
         conditions=" · ".join(conditions(summary)),
         figures=figures(summary["verdict"]),
@@ -99,5 +104,5 @@ def count(value: float | None) -> str:
 def write(summary: Summary, folder: Path) -> Path:
     """Write the report. Raises LabError."""
     path = folder / "report.html"
-    files.write(path, render(summary))
+    files.write(path, render(summary, distributions.drawn(summary, folder)))
     return path

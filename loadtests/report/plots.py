@@ -1,13 +1,15 @@
 """PLOTS: from a summary to a figure, its lines and captions each. A new plot is one more here.
 
 A figure is drawn over an axis: what was turned from step to step. Where nothing was turned it has a bar for each arm,
-and another caption, because other things are drawn.
+and another caption, because other things are drawn. A colour is an interface; a dash and a marker are an arm.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -15,10 +17,11 @@ from loadtests.model.experiment import arm_words, spoken
 from loadtests.model.knobs import KNOBS
 from loadtests.model.measurement import ENOUGH_PAGES
 from loadtests.model.summary import ArmSummary, Plotted, StepSummary, Summary
-from loadtests.model.units import digits, duration
+from loadtests.model.units import UNKNOWN, digits, duration
 
-# Okabe and Ito's palette, told apart by colour-blind readers too; one colour an arm, everywhere.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
+# Of Okabe and Ito's palette, told apart by colour-blind readers too.
+WSGI, ASGI, OTHER, PREDICTED = "#0072B2", "#D55E00", "#009E73", "#7f7f7f"
+DASHES = ("solid", "dash", "dashdot", "longdash", "longdashdot")
 MARKERS = ("circle", "diamond", "square", "triangle-up", "cross", "x", "star")
 
 Value = Callable[[StepSummary], float | None]
@@ -70,13 +73,30 @@ class Plot:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
+    """`over`: what its x axis is."""
+
     title: str
     caption: str
-    axis: Axis
+    over: str
     figure: go.Figure
+
+    @property
+    def table(self) -> tuple[list[str], list[list[str]]]:
+        """Return the headings and the rows of what is drawn, with their units; no rows where nothing was written."""
+        series = [trace for trace in self.figure.data if trace.customdata is not None]
+        places = sorted({x for trace in series if trace.type == "scatter" for x in trace.x})
+        written = [
+            [trace.name, *(dict(zip(trace.x, trace.customdata, strict=True)).get(x, "") for x in places)]
+            if places
+            else [trace.name, *trace.customdata]
+            for trace in series
+        ]
+        return ["", *(f"{x:g} {self.over}" for x in places)] if places else ["", "measured"], written
 
 
 HEIGHT, LEGEND_LINE = 420, 22  # pixels
+FEW_DECADES = 4  # ticks at 10^n, of which so many leave room for 2 and 5 times as much
+DECADE = 9.0  # times: nearly one is one
 FEW = 6  # lines that a legend below the plot has room for
 
 
@@ -85,9 +105,22 @@ def drawn(summary: Summary) -> Iterator[Drawn]:
     axes = [axis for axis in AXES if any(axis.steps(arm) for arm in summary["arms"])] or [USERS]
     for axis in axes:
         for one in (PLOTS[title] for title in summary["plots"]):
-            title = f"{one.title}, open loop" if axis is ARRIVALS else one.title
+            figure = one.draw(summary, axis)
+            unit = figure.layout.yaxis.title.text or figure.layout.xaxis.title.text
+            title = f"{one.title}{', open loop' if axis is ARRIVALS else ''}"
+            title += f" ({unit})" if unit != one.title.lower() else ""
             caption = one.bars if one.bars and len(places_on(axis, summary)) <= 1 else one.caption
-            yield Drawn(title, caption, axis, one.draw(summary, axis))
+            yield Drawn(title, caption, axis.at, figure)
+
+
+def colour(interface: str) -> str:
+    return {"WSGI": WSGI, "ASGI": ASGI}.get(interface, OTHER)
+
+
+def look_of(arms: Sequence[ArmSummary], arm: ArmSummary) -> dict[str, str]:
+    """Return what an arm's line looks like: in the colour of its interface, dashed to tell it from the others of it."""
+    alike = [one for one in arms if one["interface"] == arm["interface"]]
+    return {"color": colour(arm["interface"]), "dash": DASHES[alike.index(arm) % len(DASHES)]}
 
 
 def places_on(axis: Axis, summary: Plotted) -> set[float | None]:
@@ -118,12 +151,12 @@ def short_names(summary: Plotted) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One value of every arm's steps, in `unit`; `dash`: which of an arm's lines it is; `whole`: it is a count."""
+    """One value of every arm's steps, in `unit`; `minor`: it is a thin one; `whole`: it is a count."""
 
     value: Value
     unit: str
     whole: bool = False
-    dash: str = "solid"
+    minor: bool = False
     label: str = ""
     predicted: Value | None = None
     spread: Callable[[StepSummary], Sequence[float]] | None = None
@@ -134,11 +167,16 @@ class Line:
             return duration(value * SECONDS[self.unit])
         return f"{value:,.0f} {self.unit}" if self.whole else f"{digits(value)} {self.unit}"
 
-    def hovered(self, axis: str) -> str:
-        """Return the same for Plotly, which formats a hovered value by itself."""
-        if self.unit == "s":
-            return f"%{{{axis}:.3s}}s"  # with a prefix that fits: 8.12ms
-        return f"%{{{axis}:{',.0f' if self.whole else '.3r'}}} {self.unit}"
+    def written(self, step: StepSummary) -> str:
+        """Return the step's value, and the predicted one: 9.90 pages/s (predicted 10.0 pages/s)."""
+        value, expected = self.value(step), self.predicted and self.predicted(step)
+        text = UNKNOWN if value is None else self.words(value)
+        return text if expected is None else f"{text} (predicted {self.words(expected)})"
+
+    @property
+    def hovered(self) -> str:
+        """Return Plotly's own format of a value, of which the live page has new ones each second."""
+        return "%{y:.3s}s" if self.unit == "s" else f"%{{y:{',.0f' if self.whole else '.3r'}}} {self.unit}"
 
 
 SECONDS = {"s": 1.0, "ms": 1e-3}
@@ -148,56 +186,82 @@ def figure_of(summary: Plotted, axis: Axis, title: str, *lines: Line) -> go.Figu
     """Draw lines over the axis; bars if there is only one place on it."""
     figure = empty_figure(axis, title)
     places = places_on(axis, summary)
-    names = short_names(summary)
-    for index, (arm, name) in enumerate(zip(summary["arms"], names, strict=True)):
+    curves = axis.is_time or len(places) > 1
+    for index, (arm, name) in enumerate(zip(summary["arms"], short_names(summary), strict=True)):
+        look = look_of(summary["arms"], arm)
         for line in lines:
-            if line.dash != "solid" and not axis.is_time and all(line.value(step) is None for step in axis.steps(arm)):
+            if line.minor and not axis.is_time and all(line.value(step) is None for step in axis.steps(arm)):
                 continue  # nobody knows it, as the calls of a project of somebody's own
             legend = f"{name} {line.label}".strip() if line.label else arm_name(arm)
-            if axis.is_time or len(places) > 1:
-                figure.add_traces(list(curve(axis, index, axis.steps(arm), line, legend)))
-            elif line.dash == "solid":
+            if curves:
+                marker = MARKERS[index % len(MARKERS)] + ("-open" if line.minor else "")
+                figure.add_traces(list(curve(axis, axis.steps(arm), line, legend, look, marker)))
+            elif not line.minor:
                 figure.add_traces(list(bar(arm, axis.steps(arm), line, name)))
+    if curves and not axis.is_time and any(line.predicted for line in lines):
+        figure.add_scatter(x=[None], y=[None], name="predicted", mode="lines", line={"color": PREDICTED, "dash": "dot"})
+    if curves and not axis.is_time:
+        make_room_for_legend(figure)
+        if axis not in {USERS, ARRIVALS}:
+            on_places(figure, sorted(place for place in places if place))
+    if not curves and places:
+        turn_over(figure, title)
+    return figure
+
+
+def turn_over(figure: go.Figure, title: str) -> None:
+    """Make the axes those of horizontal bars."""
+    figure.update_layout(
+        xaxis={"title": title, "rangemode": "tozero"},
+        yaxis={"title": "", "autorange": "reversed", "automargin": True},
+        showlegend=False,
+    )
+    if not any(trace.x for trace in figure.data):
+        figure.add_annotation(text="too little was measured to tell", showarrow=False)
+
+
+def on_places(figure: go.Figure, places: Sequence[float]) -> None:
+    """Make the x axis logarithmic if what is turned spans a decade, with a tick at each of its values."""
+    if places and places[-1] >= DECADE * places[0]:
+        names = [f"{place:g}" for place in places]
+        figure.update_xaxes(type="log", rangemode="normal", tickvals=places, ticktext=names)
+
+
+def make_room_for_legend(figure: go.Figure) -> None:
+    """Make the figure higher if its legend has many lines, of which a narrow plot has one for each name."""
     named = sum(trace.showlegend is not False for trace in figure.data)
-    if len(places) > 1 and not axis.is_time and named > FEW:  # the legend has a line for each in a narrow plot
+    if named > FEW:
         figure.update_layout(
             height=HEIGHT + LEGEND_LINE * (named - FEW),
             legend={"yref": "container", "y": 0, "yanchor": "bottom"},
             margin={"b": 50 + LEGEND_LINE * named},
         )
-    if len(places) == 1 and not axis.is_time:
-        figure.update_layout(
-            xaxis={"title": title, "rangemode": "tozero"},
-            yaxis={"title": "", "autorange": "reversed", "automargin": True},
-            showlegend=False,
-            hovermode="closest",
-        )
-        if not any(trace.x for trace in figure.data):
-            figure.add_annotation(text="too little was measured to tell", showarrow=False)
-    return figure
 
 
-def curve(axis: Axis, index: int, steps: Sequence[StepSummary], line: Line, name: str) -> Iterator[go.Scatter]:
-    colour, first = COLOURS[index % len(COLOURS)], line.dash == "solid"  # all but an arm's first line are thinner
-    error = {}
+def curve(  # noqa: PLR0913, PLR0917  # what a line looks like
+    axis: Axis, steps: Sequence[StepSummary], line: Line, name: str, look: Mapping[str, str], marker: str
+) -> Iterator[go.Scatter]:
+    more: dict[str, Any] = {}
     if line.spread is not None and any(line.spread(step) for step in steps):
         spreads = [(line.value(step) or 0.0, line.spread(step)) for step in steps]
-        error["error_y"] = {
+        more["error_y"] = {
             "type": "data",
             "symmetric": False,
             "array": [max(0.0, max(spread, default=value) - value) for value, spread in spreads],
             "arrayminus": [max(0.0, value - min(spread, default=value)) for value, spread in spreads],
             "thickness": 1,
         }
+    if not axis.is_time:
+        more["customdata"] = [line.written(step) for step in steps]
     yield go.Scatter(
         x=[axis.x(step) for step in steps],
         y=[line.value(step) for step in steps],
         name=name,
-        hovertemplate=f"{line.hovered('y')} at %{{x}} {axis.at}",
+        hovertemplate=line.hovered if axis.is_time else f"at %{{x}} {axis.at}: %{{customdata}}",
         mode="lines" if axis.is_time else "lines+markers",
-        line={"color": colour, "width": 3 if first else 1.5, "dash": line.dash},
-        marker={"symbol": MARKERS[index % len(MARKERS)], "size": 10 if first else 6},
-        **error,
+        line={**look, "width": 1.5 if line.minor else 3},
+        marker={"symbol": marker, "size": 7 if line.minor else 10},
+        **more,
     )
     if line.predicted is not None:
         yield go.Scatter(
@@ -206,34 +270,32 @@ def curve(axis: Axis, index: int, steps: Sequence[StepSummary], line: Line, name
             y=[line.predicted(step) for step in steps],
             name=f"{name}, predicted",
             mode="lines",
-            line={"color": colour, "width": 1.5, "dash": "dot"},
-            hovertemplate=f"{line.hovered('y')} predicted",
+            line={"color": look["color"], "width": 1.5, "dash": "dot"},
+            hoverinfo="skip",
         )
 
 
 def bar(arm: ArmSummary, steps: Sequence[StepSummary], line: Line, name: str) -> Iterator[go.Bar | go.Scatter]:
-    """Draw a bar in the colour of the arm's interface, as on the live page.
-
-    Its figure stands below the arm's name, because the predicted one is drawn at the bar's end.
-    """
+    """Draw a bar. Its figure stands below the arm's name, because the predicted one is drawn at the bar's end."""
     known = [(step, value) for step in steps if (value := line.value(step)) is not None]
     places = [f"{name}<br><b>{line.words(value)}</b>" for _, value in known]
     yield go.Bar(
         orientation="h",
         x=[value for _, value in known],
         y=places,
-        name=name,
-        marker={"color": COLOURS[1 if arm["interface"] == "ASGI" else 0]},
-        hovertemplate=line.hovered("x"),
+        name=arm_name(arm),
+        marker={"color": colour(arm["interface"])},
+        customdata=[line.written(step) for step, _ in known],
+        hovertemplate="%{customdata}",
     )
     if line.predicted is not None:
         yield go.Scatter(
             x=[line.predicted(step) for step, _ in known],
             y=places,
-            name=f"{name}, predicted",
+            name="predicted",
             mode="markers",
-            marker={"symbol": "line-ns", "size": 24, "line": {"width": 2, "color": "#1b1f24"}},
-            hovertemplate=f"{line.hovered('x')} predicted",
+            marker={"symbol": "line-ns", "size": 24, "line": {"width": 2, "color": PREDICTED}},
+            hoverinfo="skip",
         )
 
 
@@ -244,7 +306,7 @@ def empty_figure(axis: Axis, unit: str) -> go.Figure:
         font={"size": 15},
         margin={"l": 60, "r": 20, "t": 20, "b": 50},
         height=HEIGHT,
-        hovermode="x unified",
+        hovermode="x unified" if axis.is_time else "closest",
         legend={"orientation": "h", "y": -0.2},
         xaxis={"title": axis.title, "rangemode": "tozero"},
         yaxis={"title": unit, "rangemode": "tozero"},
@@ -271,39 +333,85 @@ def predicted(name: str) -> Value:
     return lambda step: step["predicted"][name]
 
 
-def counted(name: str, unit: str, dash: str = "solid", label: str = "") -> Line:
+def counted(name: str, unit: str, label: str = "", *, minor: bool = False) -> Line:
     """Return the line of what the services counted, per second."""
 
     def value(step: StepSummary) -> float | None:
         count = step["inside"][name]
         return None if count is None or not step["seconds"] else count / step["seconds"]
 
-    return Line(value, unit, dash=dash, label=label)
+    return Line(value, unit, minor=minor, label=label)
 
 
-def percentile_line(percentile: str, dash: str, expected: Value | None = None) -> Line:
+def percentile_line(percentile: str, expected: Value | None = None) -> Line:
     return Line(
         lambda step: step["response_time"][percentile],
         "s",
-        dash=dash,
+        minor=percentile != "p50",
         label=percentile,
         predicted=expected,
         spread=lambda step: step.get("response_time_interval", {}).get(percentile) or [],
     )
 
 
+def response_time(summary: Plotted, axis: Axis) -> go.Figure:
+    """Draw the median; over time p95 and p99 beside it, else bands from it to p95 and from there to p99."""
+    median = percentile_line("p50", predicted("response_time"))
+    if axis.is_time:
+        return figure_of(summary, axis, "seconds", median, percentile_line("p95"), percentile_line("p99"))
+    figure = figure_of(summary, axis, "seconds", median)
+    if len(places_on(axis, summary)) > 1:
+        for arm in summary["arms"]:
+            figure.add_traces(list(bands(axis, arm)))
+        on_decades(figure, [y for trace in figure.data for y in trace.y if y])
+    return figure
+
+
+def bands(axis: Axis, arm: ArmSummary) -> Iterator[go.Scatter]:
+    for low, high, strength in (("p50", "p95", 0.22), ("p95", "p99", 0.1)):
+        known = [
+            (axis.x(step), lower, upper)
+            for step in axis.steps(arm)
+            if (lower := step["response_time"][low]) and (upper := step["response_time"][high])
+        ]
+        shade = f"rgba{(*(int(colour(arm['interface'])[i : i + 2], 16) for i in (1, 3, 5)), strength)}"
+        yield go.Scatter(
+            x=[x for x, _, _ in (*known, *reversed(known))],
+            y=[*(upper for _, _, upper in known), *(lower for _, lower, _ in reversed(known))],
+            name=f"{low} to {high}",
+            mode="lines",
+            line={"width": 2, "color": shade},
+            fill="toself",
+            fillcolor=shade,
+            showlegend=False,
+            hoverinfo="skip",
+        )
+
+
+def on_decades(figure: go.Figure, seconds: Sequence[float], axis: str = "yaxis") -> bool:
+    """Make an axis of seconds logarithmic if they span a decade, with the units that fit at its ticks."""
+    if not seconds or max(seconds) < DECADE * min(seconds):
+        return False
+    decades = range(math.floor(math.log10(min(seconds))), math.ceil(math.log10(max(seconds))) + 1)
+    steps = (1, 2, 5) if len(decades) <= FEW_DECADES else (1,)
+    ticks = [step * 10.0**decade for decade in decades for step in steps][: 1 - len(steps) or None]
+    names = [f"{tick:g} s" if tick >= 1 else f"{tick * 1e3:g} ms" for tick in ticks]
+    figure.update_layout({axis: {"type": "log", "rangemode": "normal", "tickvals": ticks, "ticktext": names}})
+    return True
+
+
 def external_concurrency(summary: Plotted, axis: Axis) -> go.Figure:
-    def line(what: str, dash: str, label: str) -> Line:
+    def line(what: str, label: str, *, minor: bool = False) -> Line:
         return Line(
             lambda step: step["inside"][what] or None,  # a logarithm has no zero
             "in flight",
             whole=True,
-            dash=dash,
+            minor=minor,
             label=label,
             predicted=lambda step: step["predicted"][what] or None,
         )
 
-    pages, calls = line("pages_in_flight", "solid", "pages inside"), line("calls_in_flight", "dash", "calls at the api")
+    pages, calls = line("pages_in_flight", "pages inside"), line("calls_in_flight", "calls at the api", minor=True)
     figure = figure_of(summary, axis, "in flight", pages, calls)
     over_load = any(trace.type == "scatter" and trace.mode == "lines+markers" for trace in figure.data)
     if over_load:
@@ -335,12 +443,12 @@ def first_byte(summary: Plotted, axis: Axis) -> go.Figure:
             x=medians,
             y=short_names(summary),
             name=label,
-            marker={"color": COLOURS[0] if shade else COLOURS[4], "pattern": {"shape": shade}},
-            hovertemplate="%{x:.3s}s",
+            marker={"color": WSGI if shade else "#E69F00", "pattern": {"shape": shade}},
+            customdata=[duration(median) for median in medians],
+            hovertemplate="%{customdata}",
         )
     figure.update_layout(
         barmode="group",
-        hovermode="closest",
         xaxis={"title": "seconds"},
         yaxis={"title": "", "autorange": "reversed", "automargin": True},
     )
@@ -362,37 +470,32 @@ EVERY = (
                 spread=lambda step: step.get("goodput_interval") or [],
             ),
         ),
-        bars="Whole pages per second, a bar for each arm. Short black line: what load, slots, pool and CPU predict.",
+        bars="Whole pages per second, a bar for each arm. Short grey line: what load, slots, pool and CPU predict.",
     ),
     Plot(
         "Response time",
-        "How long a user waits for a page: half of the pages are faster than p50 (solid), 95 of 100 than p95 "
-        "(dashed), 99 of 100 than p99 (dashes and dots). Where the goodput is flat every further user only lengthens "
-        "the queue, and the line climbs. In an open loop time counts from when a page was due, and beyond the limit "
-        "it grows for as long as the load goes on. Dotted: predicted. Thin bars: 95 % intervals. p95 needs 100 pages, "
-        "p99 1,000.",
-        lines(
-            "seconds",
-            percentile_line("p50", "solid", predicted("response_time")),
-            percentile_line("p95", "dash"),
-            percentile_line("p99", "dashdot"),
-        ),
+        "How long a user waits for a page: half of the pages are faster than p50 (the line), 95 of 100 than p95 (the "
+        "band above it), 99 of 100 than p99 (the lighter band); logarithmic if times span a decade. Where the goodput "
+        "is flat every further user only lengthens the queue, and the line climbs. In an open loop time counts from "
+        "when a page was due, and beyond the limit it grows for as long as the load goes on. Dotted: predicted. Thin "
+        "bars: 95 % intervals. p95 needs 100 pages, p99 1,000.",
+        response_time,
         bars=(
             "How long a user waits for a page, in an open loop from when it was due: half of the pages are faster "
-            "(p50). The table below has p95, p99 and the slowest. Short black line: predicted."
+            "(p50). The table below has p95, p99 and the slowest. Short grey line: predicted."
         ),
     ),
     Plot(
         "External concurrency",
-        "The load outside against what is worked on inside, on logarithmic scales: solid, pages in flight inside the "
-        "aggregator; dashed, calls in flight at the api, as both report (medians of a reading a second). Dotted: "
+        "The load outside against what is worked on inside, on logarithmic scales: thick, pages in flight inside the "
+        "aggregator; thin, calls in flight at the api, as both report (medians of a reading a second). Dotted: "
         "predicted. Where a target has slots its lines stop there and the rest of the users queues; without slots "
         "they follow.",
         external_concurrency,
         bars=(
             "Pages in flight inside the aggregator, the median of a reading a second. A target with slots has no more "
             "of them than slots; the rest of the users queues. The table below has the calls in flight at the api. "
-            "Short black line: predicted."
+            "Short grey line: predicted."
         ),
     ),
     Plot(
@@ -456,23 +559,23 @@ EVERY = (
     ),
     Plot(
         "Done for nobody",
-        "Calls per second that the api answered although every user had left by then: work for nobody. Dashed: those "
+        "Calls per second that the api answered although every user had left by then: work for nobody. Thin: those "
         "that were hung up on when the user left.",
         lines(
             "calls/s",
-            counted("api_calls_answered", "calls/s", "solid", "answered"),
-            counted("api_calls_abandoned", "calls/s", "dash", "hung up on"),
+            counted("api_calls_answered", "calls/s", "answered"),
+            counted("api_calls_abandoned", "calls/s", "hung up on", minor=True),
         ),
         bars="Calls per second that the api answered although every user had left by then: work for nobody.",
     ),
     Plot(
         "Work after the response",
-        "Tasks that pages left behind, per second: those that finished (solid), of those that were started (dashed). "
+        "Tasks that pages left behind, per second: those that finished (thick), of those that were started (thin). "
         "The difference was cancelled with the event loop of its page.",
         lines(
             "tasks/s",
-            counted("background_finished", "tasks/s", "solid", "finished"),
-            counted("background_started", "tasks/s", "dash", "started"),
+            counted("background_finished", "tasks/s", "finished"),
+            counted("background_started", "tasks/s", "started", minor=True),
         ),
         bars=(
             "Tasks that pages left behind, per second: those that finished. What else was started was cancelled with "

@@ -106,14 +106,13 @@ def goodput(text: str, measured: float, predicted: float | None) -> Text:
 STYLES = {"confirmed": "bold green", "not confirmed": "bold yellow", "invalid": "bold red"}
 COLUMNS = (
     Column("arm"),
-    Column("slots", right=True, optional=1),
     Column("load", right=True),
     Column("pages/s", right=True),
     Column("ratio", right=True, optional=6),
     Column("predicted", right=True, optional=4),
-    Column("p50", right=True, optional=3),
+    Column("p50", right=True, optional=2),
     Column("p95", right=True),
-    Column("p99", right=True, optional=2),
+    Column("p99", right=True, optional=1),
     Column("failed", right=True, optional=5),
 )
 
@@ -128,10 +127,10 @@ PAGE_COLUMNS = (
 
 
 def table(summary: Summary) -> Table:
-    """Return the table of a run, which fits into 80 columns."""
+    """Return the table of a run, which fits into 80 columns, without the optional columns that nothing is known of."""
     arms = summary["arms"]
-    shown = [index for index, column in enumerate(COLUMNS) if column.heading != "ratio" or len(arms) > 1]
     rows = [cells(arm, step, arms[0]) for arm in arms for step in arm["steps"]]
+    shown = [i for i, column in enumerate(COLUMNS) if not column.optional or any(row[i] != UNKNOWN for row in rows)]
     return Table([COLUMNS[index] for index in shown], [[row[index] for index in shown] for row in rows])
 
 
@@ -142,7 +141,6 @@ def cells(arm: ArmSummary, step: StepSummary, first: ArmSummary) -> list[Text | 
     at_most = "≤ " if predicted["failing"] is None and predicted["goodput"] is not None else ""
     return [
         named(arm_words(arm["target"], arm["strategy"], arm["label"]), arm["interface"]),
-        str(arm["slots"] or UNKNOWN),
         step["name"].partition(", ")[2] or step["name"],
         goodput(plus_minus(step["goodput"], step["goodput_interval"]), step["goodput"], predicted["goodput"]),
         UNKNOWN if arm is first or not beside else f"{digits(step['goodput'] / beside)}×",

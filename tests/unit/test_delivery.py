@@ -44,7 +44,7 @@ def test_summary_verdict_and_report_are_handed_over(result: Summary, tmp_path: P
     "failing",
     [
         (html, "write", fail, "report.html could not be made: ZeroDivisionError: a bug", {"summary.json"}),
-        (html, "drawn", fail, "report.html could not be made: ZeroDivisionError: a bug", {"summary.json"}),
+        (html, "render", fail, "report.html could not be made: ZeroDivisionError: a bug", {"summary.json"}),
         (terminal, "table", fail, "the verdict could not be shown: ZeroDivisionError", {"summary.json", "report.html"}),
         (summary, "write", no_space, "summary.json could not be written: No space left on device", {"report.html"}),
     ],

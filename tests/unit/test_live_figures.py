@@ -4,7 +4,7 @@ import json
 
 from loadtests.live import figures
 from loadtests.live.figures import Arm, points, row, whole
-from loadtests.report.plots import COLOURS, PLOTS
+from loadtests.report.plots import ASGI, PLOTS, WSGI
 from tests.unit.factories import TARGETS
 from tests.unit.live import history
 
@@ -30,9 +30,9 @@ def test_the_live_figures_are_plots_of_the_report() -> None:
 def test_a_target_has_the_same_colour_in_every_figure() -> None:
     for figure in whole(ARMS, history(3).samples, nothing).values():
         for trace in figure["data"]:
-            expected = COLOURS[0] if trace["name"].startswith("WSGI") else COLOURS[1]
+            expected = WSGI if trace["name"].startswith("WSGI") else ASGI
             assert trace["line"]["color"] == expected
-    assert figures.colours(["wsgi", "asgi"]) == {"wsgi": COLOURS[0], "asgi": COLOURS[1]}
+    assert figures.colours(arm.target for arm in ARMS) == {"wsgi": WSGI, "asgi": ASGI}
 
 
 def test_what_is_appended_makes_the_same_as_the_whole() -> None:

@@ -7,14 +7,16 @@ import re
 from collections import Counter
 from dataclasses import replace
 
+import plotly.graph_objects as go
 import pytest
 from rich.console import Console
 
 from loadtests.analysis.histograms import histogram
+from loadtests.experiments import find
 from loadtests.model.server_metrics import Inside, Worker
 from loadtests.model.summary import Summary
 from loadtests.report import html, terminal
-from loadtests.report.plots import PLOTS, drawn
+from loadtests.report.plots import PLOTS, drawn, on_decades
 from loadtests.report.terminal import Column, Table
 from loadtests.results.summary import summarize
 from tests.unit.factories import ASGI, INSIDE, MANIFEST, WSGI, good_run, measured, run
@@ -38,7 +40,18 @@ def test_the_report_shows_verdict_command_captions_and_every_step(result: Summar
     assert "make loadtest" in page
     for plot in (PLOTS[title] for title in result["plots"]):
         assert plot.caption in page
-    assert page.count("<tr><td>WSGI threadpool (10 slots)</td>") == 3  # two steps, and what the arm costs
+    figures = page.partition("<h2>The figures</h2>")[2]
+    assert figures.count("<tr><td>WSGI threadpool (10 slots)</td>") == 3  # two steps, and what the arm costs
+
+
+def test_a_table_stands_behind_each_plot_with_units_and_what_was_predicted(result: Summary) -> None:
+    for plot in drawn(result):
+        headings, rows = plot.table
+        assert headings == ["", "10 users", "100 users"], plot.title
+        assert {row[0].split()[0] for row in rows} == {"WSGI", "ASGI"}, plot.title
+        assert all(len(row) == len(headings) for row in rows)
+    goodput = next(plot for plot in drawn(result) if plot.title == "Goodput (pages/s)")
+    assert re.fullmatch(r"10\.0 pages/s \(predicted \d+\.\d+ pages/s\)", goodput.table[1][0][1])
 
 
 def test_what_nobody_predicted_or_measured_is_a_dash() -> None:
@@ -75,7 +88,7 @@ def test_every_plot_shows_both_targets(result: Summary) -> None:
 def test_what_nobody_knows_has_no_line_and_no_place_in_the_legend() -> None:
     blind = Inside(pages_in_flight=5.0, calls_in_flight=None)
     both = [measured(arm, users, 9.0, inside=blind) for users in (10, 20) for arm in (WSGI, ASGI)]
-    [plot] = [plot for plot in drawn(summarize(run(*both))) if plot.title == "External concurrency"]
+    [plot] = [plot for plot in drawn(summarize(run(*both))) if plot.title == "External concurrency (in flight)"]
     names = {trace["name"] for trace in json.loads(plot.figure.to_json())["data"]}
     assert names
     assert not any("calls at the api" in name for name in names)
@@ -115,7 +128,7 @@ def test_a_terminal_of_any_width_shows_the_verdict_and_whole_figures(result: Sum
 
 def test_eighty_columns_are_enough_for_all_of_them(result: Summary) -> None:
     heading = next(line for line in shown(result, 80) if line.startswith("arm"))
-    assert heading.split() == ["arm", "slots", "load", "pages/s", "ratio", "predicted", "p50", "p95", "p99", "failed"]
+    assert heading.split() == ["arm", "load", "pages/s", "ratio", "predicted", "p50", "p95", "failed"]
     assert not any("Left out" in line for line in shown(result, 80))
 
 
@@ -181,19 +194,20 @@ def test_a_caption_describes_what_is_drawn(users: tuple[int, ...]) -> None:
     for title in PLOTS:
         for plot in drawn({**result, "plots": [title]}):
             traces = json.loads(plot.figure.to_json())["data"]
-            lines = [trace["line"]["dash"] for trace in traces if trace.get("line")]
+            lines = [trace["line"].get("dash") for trace in traces if trace.get("line")]
             logarithmic = plot.figure.layout.yaxis.type == "log"
-            assert ("dashed" in plot.caption.lower()) <= ("dash" in lines), title
+            widths = {trace["line"].get("width") for trace in traces if trace.get("line")}
+            assert ("thin:" in plot.caption.lower()) <= (1.5 in widths), title
             assert ("dotted" in plot.caption.lower()) <= ("dot" in lines), title
-            assert ("logarithmic" in plot.caption) == logarithmic, title
-            assert ("Short black line" in plot.caption) == any(
+            assert logarithmic <= ("logarithmic" in plot.caption), title
+            assert ("Short grey line" in plot.caption) == any(
                 trace.get("marker", {}).get("symbol") == "line-ns" for trace in traces
             ), title
 
 
 def test_a_bars_figure_stands_beside_its_arm_and_not_where_the_prediction_is_drawn() -> None:
     result = summarize(run(measured(WSGI, 10, 9.0), measured(ASGI, 10, 9.5)))
-    [goodput] = [plot for plot in drawn(result) if plot.title == "Goodput"]
+    [goodput] = [plot for plot in drawn(result) if plot.title == "Goodput (pages/s)"]
     traces = json.loads(goodput.figure.to_json())["data"]
     assert [trace["y"] for trace in traces if trace["type"] == "bar"] == [
         ["WSGI<br><b>9.00 pages/s</b>"],
@@ -202,13 +216,40 @@ def test_a_bars_figure_stands_beside_its_arm_and_not_where_the_prediction_is_dra
     assert not any("text" in trace for trace in traces)
 
 
+def test_a_colour_is_an_interface_and_a_dash_an_arm() -> None:
+    arms = (WSGI, replace(WSGI, label="more"), ASGI, replace(ASGI, label="other"))
+    both = [measured(arm, users, 9.0) for users in (10, 20) for arm in arms]
+    shown = drawn(
+        {**summarize(run(*both, experiment=replace(find("external-concurrency"), arms=arms))), "plots": ["CPU"]}
+    )
+    looks = [(trace.line.color, trace.line.dash) for trace in next(iter(shown)).figure.data]
+    assert looks == [("#0072B2", "solid"), ("#0072B2", "dash"), ("#D55E00", "solid"), ("#D55E00", "dash")]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "ticks"),
+    [
+        ([0.1, 0.5], None),
+        ([], None),
+        ([0.04, 1.2], ["10 ms", "20 ms", "50 ms", "100 ms", "200 ms", "500 ms", "1 s", "2 s", "5 s", "10 s"]),
+        ([0.001, 100.0], ["1 ms", "10 ms", "100 ms", "1 s", "10 s", "100 s"]),
+    ],
+)
+def test_times_that_span_a_decade_have_a_logarithmic_axis(seconds: list[float], ticks: list[str] | None) -> None:
+    figure = go.Figure()
+    assert on_decades(figure, seconds) == (ticks is not None)
+    assert (figure.layout.yaxis.type == "log") == (ticks is not None)
+    assert list(figure.layout.yaxis.ticktext or []) == (ticks or [])
+
+
 def test_milliseconds_are_shown_as_milliseconds() -> None:
     quick = run(*(measured(arm, 10, 100.0, took=0.004) for arm in (WSGI, ASGI)))
     result = summarize(quick)
     assert any("4.00 ms" in line for line in shown(result, 80))
     assert "<td>4.00 ms</td>" in html.render(result)
-    [times] = [plot for plot in drawn(result) if plot.title == "Response time"]
-    assert all(trace.y == (f"{trace.name}<br><b>4.00 ms</b>",) for trace in times.figure.data if trace.type == "bar")
+    [times] = [plot for plot in drawn(result) if plot.title == "Response time (seconds)"]
+    bars = [trace.y for trace in times.figure.data if trace.type == "bar"]
+    assert bars == [("WSGI<br><b>4.00 ms</b>",), ("ASGI<br><b>4.00 ms</b>",)]
 
 
 # --- workers --------------------------------------------------------------------------------------
