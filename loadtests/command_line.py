@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from loadtests.host.own import OwnProject
     from loadtests.model.summary import Summary
 
-DEFAULT_EXPERIMENT = "external-concurrency"
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status. What a command raises becomes a sentence on stderr."""
@@ -156,7 +154,7 @@ def add_load(command: argparse.ArgumentParser, asked: Mapping[str, str]) -> None
         command.add_argument(f"--{name}", default=asked.get(variable) or default, metavar=variable, help=help_text)
 
     own = any(asked.get(name) for name in ("APP", "IMAGE", "TARGETS"))
-    usual = OWN_WORKLOAD.name if own else DEFAULT_EXPERIMENT
+    usual = OWN_WORKLOAD.name if own else experiments.DEFAULT
     option("experiment", "which questions to ask, as in fan-out,slots (`list` shows them)", usual)
     option("users", "the steps of load, as in 1,10,50 (default: the experiment's)")
     option("rate", "pages per second that arrive whether or not the target keeps up, as in 20,40,80, in place of users")

@@ -16,6 +16,7 @@ from loadtests.experiments import own_workload
 from loadtests.experiments.own_workload import OWN_WORKLOAD
 from loadtests.model.experiment import Experiment
 
+DEFAULT = "external-concurrency"
 RENAMED = {"fast-api": "api-latency"}  # it reads as FastAPI, which it is not about
 
 

@@ -56,9 +56,9 @@ def replace_routes(web_ui: Any, controls: Controls) -> None:
             now = dataclasses.replace(now, targets=controls.targets)
         try:
             asked = swarm.read(request.form.to_dict(flat=False), now, controls.classes, controls.strategies)
+            controls.swarm(asked)
         except BadInput as error:
-            return jsonify(success=False, message=f"{error}.")
-        controls.swarm(asked)
+            return jsonify(success=False, message=f"{str(error).rstrip('.')}.")
         loaded = sorted(name for name, target in controls.classes.items() if target.name in asked.targets)
         more = {} if asked.run_time is None else {"run_time": asked.run_time}
         return jsonify(success=True, message="Swarming started", host=None, user_classes=loaded, **more)

@@ -15,15 +15,17 @@ from flask import Blueprint, Response, jsonify, render_template, request, send_f
 from flask.typing import ResponseReturnValue
 from gevent.lock import BoundedSemaphore
 
+from loadtests import ROOT
 from loadtests.errors import BadInput
 from loadtests.live import figures, requested
 from loadtests.live.collector import Collector
 from loadtests.live.history import Sample
 from loadtests.live.presets import PRESETS
-from loadtests.live.save import is_own, known, save
+from loadtests.live.save import command, is_own, known, save
 from loadtests.live.sentence import clause, moment, reservations, sentence
 from loadtests.model import knobs
 from loadtests.model.experiment import spoken
+from loadtests.results import manifest
 
 MOST_SAVED = 20  # reports of 5 MB each; in a container they lie in its memory
 MOST_DRAWN = 4  # pages that are a second apart
@@ -111,7 +113,17 @@ class Page:
 
     def _said(self, epoch: int, samples: Sequence[Sample], **more: Any) -> Response:
         rows = [figures.row(sample, self._collector.targets) for sample in samples[-ROWS:]]
-        return jsonify(now(self._collector) | {"epoch": epoch, "rows": rows} | more)
+        return jsonify(now(self._collector) | {"epoch": epoch, "rows": rows, "proper": self._proper()} | more)
+
+    def _proper(self) -> dict[str, Any] | None:
+        """Return how far the newest run is that measures properly, and its report when it has one."""
+        run = self._controls.proper
+        if run.folder is None:
+            return None
+        if run.running or not (run.folder / "report.html").is_file():
+            return {"running": run.running, "said": run.said}
+        self._saved[run.folder.name] = run.folder
+        return {"running": False, "said": run.headline, **links(run.folder.name)}
 
     def start(self) -> ResponseReturnValue:
         self._controls.start(self._asked())
@@ -137,6 +149,21 @@ class Page:
         except RecursionError:
             raise BadInput("What was sent is nested too deeply. Send a value for each control.") from None
 
+    def measure(self) -> ResponseReturnValue:
+        self._refuse_more()
+        self._controls.proper.refuse_load()
+        wanted = self._controls.requested
+        if self._own:
+            raise BadInput(f"A project of your own is measured by {command(wanted, own=True)}.")
+        self._controls.stop()
+        before = manifest.launched(ROOT, self._runtime, {}, command(wanted, own=False))
+        self._controls.proper.start(wanted, self._results, before)
+        return jsonify(message="Measuring properly: one target at a time, with nothing else beside it.")
+
+    def _refuse_more(self) -> None:
+        if len(self._saved) >= MOST_SAVED:
+            raise BadInput(f"{MOST_SAVED} results are saved; start the lab anew to save more.")
+
     def save(self) -> ResponseReturnValue:
         if not self._saving.acquire(blocking=False):
             raise BadInput("A report is being made. Wait until it is there, then save again.")
@@ -146,8 +173,7 @@ class Page:
             self._saving.release()
 
     def _save(self) -> ResponseReturnValue:
-        if len(self._saved) >= MOST_SAVED:
-            raise BadInput(f"{MOST_SAVED} results are saved; start the lab anew to save more.")
+        self._refuse_more()
         steady_window = self._collector.steady_window.frozen()
         targets = self._collector.targets
         work = (steady_window, targets, self._results, known(steady_window, targets, self._runtime))
@@ -156,8 +182,7 @@ class Page:
         where = f"Saved in {folder}." if self._runtime == "process" else "Download it: it is gone with the container."
         return jsonify(
             message=f"LIVE, not a measurement. {where} To measure it: {found['manifest']['command']}",
-            report=f"compare/saved/{folder.name}/report.html",
-            download=f"compare/saved/{folder.name}.zip",
+            **links(folder.name),
         )
 
     def report(self, name: str, path: str) -> ResponseReturnValue:
@@ -169,6 +194,11 @@ class Page:
         answer = Response(zipped(self._saved[name]), mimetype="application/zip")
         answer.headers["Content-Disposition"] = f"attachment; filename={name}.zip"
         return answer
+
+
+def links(name: str) -> dict[str, str]:
+    """Return where a saved result is, beside Locust's own page."""
+    return {"report": f"compare/saved/{name}/report.html", "download": f"compare/saved/{name}.zip"}
 
 
 def blueprint(page: Page, base: str, guard: Callable[[], ResponseReturnValue | None]) -> Blueprint:
@@ -189,7 +219,7 @@ def blueprint(page: Page, base: str, guard: Callable[[], ResponseReturnValue | N
     compare.add_url_rule("/plotly.js", view_func=page.plotly_js)
     for view in (page.figures, page.data):
         compare.add_url_rule(f"/{view.__name__}", view_func=view)
-    for view in (page.start, page.knobs, page.stop, page.reset, page.save):
+    for view in (page.start, page.knobs, page.stop, page.reset, page.save, page.measure):
         compare.add_url_rule(f"/{view.__name__}", view_func=view, methods=["POST"])
     compare.add_url_rule("/saved/<name>/<path:path>", view_func=page.report)
     compare.add_url_rule("/saved/<name>.zip", view_func=page.download)

@@ -13,6 +13,7 @@ from locust.runners import STATE_RUNNING, STATE_SPAWNING, MasterRunner
 
 from loadtests.analysis import capacity
 from loadtests.generator.users import PageUser
+from loadtests.live.properly import ProperRun
 from loadtests.live.requested import RequestedLoad
 from loadtests.live.swarm import Swarm
 from loadtests.model import knobs
@@ -33,6 +34,7 @@ class Controls:
                 self._classes[one.target.name] = one
         self._one_at_a_time = BoundedSemaphore()
         self._starting: gevent.Greenlet | None = None
+        self.proper = ProperRun()
         self._ending: gevent.Greenlet | None = None  # stops the load when its run time is over
         self.strategies = knobs.strategies(next(iter(self._classes.values())).target.paths)
 
@@ -74,6 +76,7 @@ class Controls:
         return {one.__name__: one.target for one in self._classes.values()}
 
     def start(self, requested: RequestedLoad) -> None:
+        self.proper.refuse_load()
         with self._one_at_a_time:
             self._end_after(None)
             self._turn(requested.users, requested.values)
@@ -81,6 +84,7 @@ class Controls:
 
     def swarm(self, asked: Swarm) -> None:
         """Start, or change what runs, as Locust's own form asks for it."""
+        self.proper.refuse_load()
         with self._one_at_a_time:
             self._end_after(asked.run_time)
             self._turn(asked.users, asked.values)
@@ -96,6 +100,7 @@ class Controls:
                 self._go(requested.targets, requested.all_users, spawn_rate(requested))
 
     def stop(self) -> None:
+        self.proper.stop()
         with self._one_at_a_time:
             self._end_after(None)
             self._stop()

@@ -14,6 +14,9 @@ from loadtests.model.settings import Settings
 USERS = Knob("users", 1, knobs.MOST_USERS, "users of each target", whole=True)
 
 
+IN_WORDS = {"parallel": "calls side by side", "sequential": "calls one after the other"}
+
+
 class BadField(BadInput):
     """`field`: the control whose value is refused."""
 
@@ -99,7 +102,8 @@ def changes(before: RequestedLoad, after: RequestedLoad) -> list[str]:
         found.append(" and ".join(after.targets))
     old, new = before.values, after.values
     for name in ("users", "strategy", *(knob.name for knob in knobs.KNOBS)):
-        if old[name] != new[name]:
-            value = new[name] if isinstance(new[name], str) else f"{new[name]:g}"
-            found.append(value if name == "strategy" else f"{name.replace('_', ' ')} {value}")
+        if name == "strategy" and old[name] != new[name]:
+            found.append(IN_WORDS.get(new[name], new[name].replace("_", " ")))
+        elif old[name] != new[name]:
+            found.append(f"{name.replace('_', ' ')} {new[name]:g}")
     return found

@@ -123,9 +123,10 @@ def test_one_click_shows_the_difference_and_everything_on_the_page_works(
     page.get_by_label("latency s").press("Tab")
     wait_for(page, "Response time", "asgi >= 1 && wsgi >= 1")
     page.wait_for_function(  # on a busy machine a page took a second before, and this is not drawn yet
-        "document.querySelector('.plot').layout.annotations.some((one) => one.text === '<b>2</b>')", timeout=PATIENCE
+        "document.querySelector('.plot').layout.annotations.some((one) => one.hovertext === 'latency 1')",
+        timeout=PATIENCE,
     )
-    expect(page.locator("#marks")).to_contain_text("2 latency 1")
+    expect(page.locator("#marks")).to_contain_text("s: latency 1")
 
     wait_until(lambda: page.request.post(f"{each_web_ui}/compare/save").ok)  # steady for long enough
     page.get_by_role("button", name="Stop", exact=True).click()
@@ -144,6 +145,12 @@ def test_one_click_shows_the_difference_and_everything_on_the_page_works(
     with page.expect_download() as fetched:
         page.get_by_role("link", name="Download everything").click()
     assert re.search(r"-live(-\d)?\.zip$", fetched.value.suggested_filename)  # the second of a second has a number
+
+    page.get_by_role("button", name="Measure this properly").click()
+    expect(page.locator("#message")).to_contain_text("Measuring, one target at a time: WSGI", timeout=PATIENCE)
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.locator("#message")).to_contain_text("INVALID: Incomplete", timeout=PATIENCE)
+    expect(page.get_by_role("link", name="Open the report")).to_be_visible()
 
     page.locator("summary").click()
     expect(page.locator("tbody tr").first).to_be_visible()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import ipaddress
+import json
 import os
 import re
 import signal
@@ -97,6 +98,7 @@ def page(runtime: ProcessRuntime) -> Iterator[Page]:
     yield page
     page.post("stop")
     page.post("reset")
+    wait_until(lambda: not (page.get("figures")["proper"] or {}).get("running"))
     page.client.close()
 
 
@@ -231,7 +233,7 @@ def test_no_process_of_the_lab_listens_beyond_this_machine(page: Page) -> None:
 
 CHANGING = {
     *("/swarm", "/stop", "/stats/reset", "/user"),
-    *(f"/compare/{name}" for name in ("start", "knobs", "stop", "reset", "save")),
+    *(f"/compare/{name}" for name in ("start", "knobs", "stop", "reset", "save", "measure")),
 }
 
 
@@ -337,6 +339,40 @@ def test_a_page_opened_late_shows_the_whole_run_and_one_that_was_open_only_gets_
     assert len(shown) >= 5
     page.good("reset")
     assert page.get(f"data?epoch={first['epoch']}&since={new['next']}")["stale"]
+
+
+def test_what_is_shown_is_measured_properly_one_target_at_a_time(page: Page) -> None:
+    page.good("start", {**BOTH, "users": 5})
+    page.good("measure")
+    assert page.get("figures")["running"] is False, "what was shown has ended"
+    swarm = page.client.post("/swarm", data={"user_count": 4, "spawn_rate": 4})
+    for refused in (page.post("start", BOTH), page.post("measure"), swarm):
+        assert "A measurement is running" in refused.json()["message"]
+    wait_until(lambda: not page.get("figures")["proper"]["running"])
+    measured = page.get("figures")["proper"]
+    assert re.match("(NOT )?CONFIRMED: |INVALID: ", measured["said"])
+    archive = zipfile.ZipFile(io.BytesIO(page.client.get(f"/{measured['download']}").content))
+    summary = json.loads(next(archive.read(name) for name in archive.namelist() if name.endswith("summary.json")))
+    steps = {(arm["target"], step["users"]) for arm in summary["arms"] for step in arm["steps"]}
+    assert steps == {("wsgi", 5), ("asgi", 5)}
+    assert summary["manifest"]["command"].startswith("make loadtest USERS=5 FAN_OUT=")
+    assert summary["manifest"]["knobs"]["latency"] == BOTH["latency"]
+    assert page.client.get(f"/{measured['report']}").is_success
+    page.good("start", BOTH)
+
+
+def test_stop_ends_what_is_measured_and_its_report_says_so(page: Page) -> None:
+    page.good("start", BOTH)
+    page.good("measure")
+    wait_until(lambda: "slots" in page.get("figures")["proper"]["said"])
+    page.good("stop")
+    wait_until(lambda: not page.get("figures")["proper"]["running"])
+    assert page.get("figures")["proper"]["said"] == "INVALID: Incomplete"
+
+
+def test_a_strategy_that_no_run_of_that_name_measures_is_refused_with_the_way_out(page: Page) -> None:
+    page.good("start", {**BOTH, "strategy": "sequential"})
+    assert "make experiments" in page.post("measure").json()["message"]
 
 
 def test_save_makes_a_report_that_opens_and_a_folder_to_take_away(page: Page) -> None:
@@ -448,7 +484,7 @@ def test_behind_a_login_nothing_answers_before_it_and_everything_after(guarded: 
     with httpx.Client(base_url=guarded, timeout=30, trust_env=False) as client:
         for path in ("/", "/compare", "/compare/figures", "/compare/static/compare.js"):
             assert client.get(path).headers["location"].startswith("/login"), path
-        for path in ("start", "stop", "reset", "knobs", "save"):
+        for path in ("start", "stop", "reset", "knobs", "save", "measure"):
             assert client.post(f"/compare/{path}", json=BOTH).headers["location"].startswith("/login"), path
         with ThreadPoolExecutor(8) as pool:
             wrong = [answer.text for answer in pool.map(lambda _: guess(guarded), range(16))]

@@ -3,6 +3,7 @@
 
 const BASE = document.body.dataset.base;
 const EVERY = 1000; // ms
+const LIGHTER = { "#0072B2": "#56B4E9", "#D55E00": "#F28E2B", "#009E73": "#2BC59B" }; // at least 4.5:1 on a dark page
 const MOST_POINTS = 2400; // of a trace; then the shorter history that the server keeps is asked for
 const MOST_ROWS = 60;
 
@@ -14,6 +15,7 @@ const drawn = new Map(); // figures by title: what Plotly shows
 let epoch = null;
 let next = 0;
 let current = { controls: {}, marks: [], second: 0 };
+let measuring = ""; // what was said last of the run that measures properly
 let failing = 0;
 let preset = null; // the button of the one whose values stand in the form
 let awaited = null; // the preset that was started, until what there is to see is true
@@ -41,13 +43,13 @@ function layout(plot, figure) {
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { size: far ? 24 : large ? 14 : 12, color: ink("--ink"), family: "inherit" },
-    margin: far ? { l: 72, r: 108, t: 30, b: 60 } : { l: large ? 48 : 40, r: large ? 62 : 78, t: large ? 22 : 6, b: large ? 40 : 22 },
+    margin: far ? { l: 72, r: 140, t: 34, b: 60 } : { l: large ? 48 : 40, r: 78, t: large ? 22 : 6, b: large ? 40 : 22 },
     showlegend: false, // names stand at the lines' ends, the dashes in the caption
     hoverlabel: { bgcolor: ink("--raised"), font: { color: ink("--ink") } },
     xaxis: { ...shown.xaxis, ...axis, title: large ? { text: "seconds of load", standoff: 4, font: { size: far ? 20 : 12 } } : undefined, range: span() },
-    yaxis: { ...shown.yaxis, ...axis, title: undefined, ticksuffix: " ", nticks: large ? undefined : 4, dtick: shown.yaxis.type === "log" ? 1 : undefined },
+    yaxis: { ...shown.yaxis, ...axis, range: reach(figure, shown.yaxis.type === "log"), title: undefined, ticksuffix: " ", nticks: large ? undefined : 4, dtick: shown.yaxis.type === "log" ? 1 : undefined },
     shapes: current.marks.map(([second]) => line(second)),
-    annotations: [...ends(figure, shown.yaxis.type === "log", large), ...(large ? marks() : [])],
+    annotations: [...ends(plot, figure, shown.yaxis.type === "log", large), ...(large ? marks(plot) : [])],
   };
 }
 
@@ -61,59 +63,71 @@ function line(second) {
   return { type: "line", x0: second, x1: second, yref: "paper", y0: 0, y1: 1, line: { color: ink("--quiet"), width: 1, dash: "dash" } };
 }
 
-// What was changed and is in sight, by its number.
-function seen() {
-  const [from] = span();
-  return current.marks.map(([second, text], index) => [second, text, index + 1]).filter(([second]) => second >= from);
-}
-
-// The number above its line, as far as there is room; the list below the plots says what it was.
-function marks() {
+// What was changed, in words above its line, as far as there is room; the newest first. Hovered, all of it.
+function marks(plot) {
   const [from, to] = span();
+  const size = projected() ? 20 : 12; // px
+  const pixels = (seconds) => (seconds / (to - from)) * Math.max(60, plot.clientWidth - 110);
   const shown = [];
-  let left = Infinity;
-  for (const [second, , number] of seen().reverse()) {
-    if (left - second < (to - from) * 0.05) continue;
+  let left = to;
+  for (const [second, text] of [...current.marks].reverse()) {
+    if (second < from) break;
+    const letters = Math.floor(pixels(left - second) / (size * 0.55)) - 1;
     left = second;
+    if (letters < 1) continue;
+    const words = text.length > letters ? `${text.slice(0, Math.max(1, letters - 1))}…` : text;
     shown.push({
-      x: second, y: 1, yref: "paper", xanchor: "center", yanchor: "bottom", showarrow: false, text: `<b>${number}</b>`,
-      font: { size: 12, color: ink("--quiet") },
+      x: second, y: 1, yref: "paper", xanchor: "left", yanchor: "bottom", showarrow: false, text: escaped(words), hovertext: escaped(text),
+      font: { size, color: ink("--quiet") },
     });
   }
   return shown;
 }
 
-function listMarks() {
-  const parts = seen().map(([, text, number]) => {
-    const part = element("span", "");
-    part.append(element("b", String(number)), ` ${text}`);
-    return part;
-  });
-  byId("marks").replaceChildren(...parts);
+// Both ends of the y axis: what was drawn since the last change fits, whatever the lines did before it.
+function reach(figure, logarithmic) {
+  const changed = current.marks.length ? current.marks[current.marks.length - 1][0] : 0;
+  const since = Math.max(span()[0], Math.min(changed + 1, current.second - 2));
+  const seen = figure.data.flatMap((trace) => trace.y.filter((y, index) => trace.x[index] > since && y > 0));
+  const highest = Math.max(...seen, logarithmic ? 2 : 0.001);
+  return logarithmic ? [Math.log10(Math.min(...seen, 1)) - 0.05, Math.log10(highest) + 0.15] : [0, highest * 1.12];
 }
 
-// Each target's name and its last value, at the right end of its first line.
-function ends(figure, logarithmic, large) {
+// Each target's name and its last value at the right end of its line; of response times p50 and p95.
+function ends(plot, figure, logarithmic, large) {
   const found = [];
   for (const trace of figure.data) {
-    const name = (trace.name || "").split(" ")[0];
-    if (trace.line.dash === "dot" || found.some((one) => one.name === name)) continue;
+    const words = (trace.name || "").split(" ");
+    const percentile = /^p\d+$/.test(words[words.length - 1]) && large ? words[words.length - 1] : "";
+    const name = `${words[0]} ${percentile}`.trim();
+    if (trace.line.dash === "dot" || percentile === "p99" || found.some((one) => one.name === name)) continue;
     const value = trace.y[trace.y.length - 1];
     if (value === null || value === undefined) continue;
     found.push({ name, value, y: logarithmic ? Math.log10(Math.max(value, 1e-9)) : value, colour: trace.line.color });
   }
-  const reach = Math.max(...figure.data.flatMap((trace) => trace.y.slice(-200)).map((y) => (logarithmic ? Math.log10(y || 1) : y || 0)), 0.001);
+  const [low, high] = reach(figure, logarithmic);
+  const height = Math.max(60, plot.clientHeight - 60); // px between the axis's ends
+  const apart = projected() ? 58 : large ? 34 : 17; // px
   found.sort((a, b) => b.y - a.y);
-  const apart = projected() ? 32 : large ? 18 : 9; // px
-  const close = found.length > 1 && found[0].y - found[found.length - 1].y < reach * 0.16;
-  const low = close && found[0].y < reach * 0.1; // no room below
-  return found.map((one, index) => ({
+  let free = 0; // px from the top, where the next label may be
+  for (const one of found) {
+    const place = ((high - one.y) / (high - low)) * height;
+    one.shift = place - Math.max(place, free);
+    free = Math.max(place, free) + apart;
+  }
+  const beyond = Math.max(0, free - apart - height); // px that the lowest labels are pushed below the axis
+  return found.map((one) => ({
     xref: "paper", x: 1, xanchor: "left", y: one.y, yanchor: "middle", showarrow: false, align: "left", xshift: 4,
-    yshift: close ? (low ? 2 * apart * (found.length - 1 - index) : apart - 2 * apart * index) : 0,
+    yshift: one.shift + (one.shift || beyond ? beyond : 0),
     text: `<b>${escaped(one.name)}</b>${large ? "<br>" : " "}${digits(one.value)}`,
-    font: { size: projected() ? 24 : large ? 13 : 11, color: projected() ? one.colour : ink("--ink") },
-    bordercolor: one.colour, borderwidth: 0, bgcolor: ink("--paper"),
+    font: { size: projected() ? 24 : large ? 13 : 11, color: projected() ? shade(one.colour) : ink("--ink") },
+    bordercolor: shade(one.colour), borderwidth: 0, bgcolor: ink("--paper"),
   }));
+}
+
+// A line's colour, lighter on a dark page.
+function shade(colour) {
+  return (document.documentElement.dataset.theme === "dark" && LIGHTER[colour]) || colour;
 }
 
 function digits(value) {
@@ -127,14 +141,15 @@ function escaped(text) {
 }
 
 function draw() {
-  listMarks();
+  byId("marks").textContent = current.marks.map(([second, text]) => `${Math.round(second)} s: ${text}`).join("; ");
   for (const plot of plots) {
     const figure = drawn.get(plot.dataset.title);
     if (!figure) continue;
     figure.revision = (figure.revision || 0) + 1;
     const shown = { ...layout(plot, figure), datarevision: figure.revision };
-    const thick = (trace) => ({ ...trace, line: { ...trace.line, width: Math.max(trace.line.width, trace.line.dash === "solid" ? 5 : 3) } });
-    Plotly.react(plot, projected() ? figure.data.map(thick) : figure.data, shown, { responsive: true, displayModeBar: false });
+    const width = (line) => (projected() ? (line.width >= 3 ? 5 : 3) : line.width);
+    const traces = figure.data.map((trace) => ({ ...trace, line: { ...trace.line, color: shade(trace.line.color), width: width(trace.line) } }));
+    Plotly.react(plot, traces, shown, { responsive: true, displayModeBar: false });
   }
 }
 
@@ -173,6 +188,7 @@ function take(said, before) {
   next = said.next ?? next;
   for (const row of said.rows || []) addRow(row);
   tell(said);
+  properly(said.proper);
   if (!sending && before === sent) {
     follow(said.controls);
     reveal(said);
@@ -232,8 +248,20 @@ function tell(said) {
   byId("state-text").textContent = said.running ? "running" : said.second ? "stopped" : "ready";
   const seconds = Math.floor(said.second);
   byId("clock").textContent = seconds ? `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}` : "";
-  byId("start").disabled = said.running;
-  byId("stop").disabled = !said.running;
+  const measured = Boolean(said.proper && said.proper.running);
+  byId("start").disabled = said.running || measured;
+  byId("stop").disabled = !said.running && !measured;
+  byId("measure").disabled = measured;
+}
+
+// The run that measures properly: how far it is, then its verdict and its report.
+function properly(run) {
+  const said = run ? `${run.running}${run.said}` : "";
+  if (said === measuring) return;
+  measuring = said;
+  if (!run) return;
+  message(run.running ? `Measuring, one target at a time: ${run.said}` : run.said);
+  if (run.report) links(run);
 }
 
 // A preset's sentence waits until the figures show what it says.
@@ -317,14 +345,18 @@ byId("save").addEventListener("click", async () => {
   byId("save").disabled = true;
   const said = await send("save", {});
   byId("save").disabled = false;
-  if (!said.ok) return;
-  for (const [text, path] of [["Open the report", said.report], ["Download everything", said.download]]) {
+  if (said.ok) links(said);
+});
+byId("measure").addEventListener("click", () => send("measure", {}));
+
+function links(to) {
+  for (const [text, path] of [["Open the report", to.report], ["Download everything", to.download]]) {
     const link = element("a", text);
     link.href = `${BASE.replace(/compare$/, "")}${path}`;
-    if (path === said.report) link.target = "_blank";
+    if (path === to.report) link.target = "_blank";
     byId("message").append(link);
   }
-});
+}
 
 function pressed(button) {
   preset = button;
