@@ -84,6 +84,27 @@ class Parser(argparse.ArgumentParser):
         raise BadInput(f"{message[:200]}; `python3 -m loadtests --help` shows what is known")
 
 
+EXAMPLES = {
+    "run": """
+  make loadtest                            WSGI against ASGI, 1 to 100 users
+  make loadtest USERS=50 LATENCY=.3 QUICK=1
+                                           your numbers, in half a minute
+  make loadtest EXPERIMENT=fan-out,slots   two questions of `make experiments`
+  make loadtest APP=~/shop                 a project of yours
+                                           (docs/own-workload.md)
+  python3 -m loadtests run --json | jq .verdict""",
+    "predict": """
+  make predict LATENCY=0.3 USERS=200       what theory says, without load""",
+    "compare": """
+  make compare A=results/20261128T051702Z-slots B=results/latest""",
+    "report": """
+  make report                              open the latest
+  python3 -m loadtests report --csv        its figures, a row for each step""",
+    "completion": """
+  source <(python3 -m loadtests completion)""",
+}
+
+
 class Version(argparse.Action):
     def __call__(self, *_: object) -> NoReturn:
         from loadtests.results import manifest  # noqa: PLC0415
@@ -104,7 +125,10 @@ def parser(given: Variables | None) -> Parser:
 
     def add(function: Callable[[argparse.Namespace], int], what: str, takes: Sequence[str] | None) -> Parser:
         """Add a command. `takes`: the variables of its options; None where variables are not checked."""
-        command = commands.add_parser(function.__name__.removesuffix("_command"), help=what)
+        name = function.__name__.removesuffix("_command")
+        examples = f"examples:{EXAMPLES[name]}" if name in EXAMPLES else None
+        raw = argparse.RawDescriptionHelpFormatter
+        command = commands.add_parser(name, help=what, description=what, epilog=examples, formatter_class=raw)
         command.set_defaults(command=function, takes=takes)
         return command
 
@@ -138,6 +162,7 @@ def parser(given: Variables | None) -> Parser:
     pages = add(pages_command, "propose a pages.toml from a HAR, an access log or an OpenAPI document", None)
     pages.add_argument("recording", metavar="RECORDING", help="recording.har, access.log, openapi.json or openapi.yaml")
     pages.add_argument("--write-to", default="", metavar="FILE", help="a new file (default: standard output)")
+    add(completion_command, "a script for bash that completes `make` here", None)
     install = add(install_command, "make the virtual environment that the lab or its tests need", None)
     install.add_argument("lock", choices=("lab", "dev"))
     measure = add(measure_command, "measure targets that are up (run starts it, inside the lab)", None)
@@ -379,6 +404,16 @@ def pages_command(options: argparse.Namespace) -> int:
         pages.read(Path(options.recording))  # a bad file ends here, before any package is installed
         virtualenv.enter(["pages", options.recording, f"--write-to={options.write_to}"])
     return pages.main(options.recording, options.write_to)
+
+
+def completion_command(options: argparse.Namespace) -> int:
+    from loadtests.host import completion  # noqa: PLC0415
+
+    targets = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    values = {"EXPERIMENT": experiments.catalogue(), "RUNTIME": ("docker", "process"), "QUICK": ("1",)}
+    names = (*variables.OPTIONS, *(knob.variable for knob in knobs.KNOBS))
+    print(completion.script(targets, names, values), end="")
+    return 0
 
 
 def install_command(options: argparse.Namespace) -> int:

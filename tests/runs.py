@@ -57,7 +57,12 @@ class Lab:
 
     @contextmanager
     def started(
-        self, *words: str, nohup: bool = False, stdout: int = subprocess.PIPE, **variables: str
+        self,
+        *words: str,
+        nohup: bool = False,
+        stdout: int = subprocess.PIPE,
+        stderr: int = subprocess.STDOUT,
+        **variables: str,
     ) -> Iterator[subprocess.Popen[str]]:
         process = subprocess.Popen(
             [sys.executable, "-m", "loadtests", *words],
@@ -65,7 +70,7 @@ class Lab:
             env={**self._environment, **variables},
             stdin=subprocess.DEVNULL,
             stdout=stdout,
-            stderr=subprocess.STDOUT,
+            stderr=stderr,
             text=True,
             preexec_fn=ignore_hangup if nohup else None,  # noqa: PLW1509  # the tests have no threads that matter here
         )

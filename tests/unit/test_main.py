@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import signal
 import subprocess
 import sys
@@ -13,9 +14,11 @@ from typing import Any
 import pytest
 
 from loadtests import experiments
-from loadtests.command_line import main
+from loadtests.command_line import EXAMPLES, main
 from loadtests.errors import ExitCode
 from loadtests.host import launch
+from loadtests.host.variables import OPTIONS
+from loadtests.model.knobs import KNOBS
 
 COMMAND = [sys.executable, "-m", "loadtests"]
 SENTENCE = "loadtests: A: there is no nowhere; name two runs: make compare A=results/… B=results/latest\n"
@@ -30,6 +33,17 @@ def shell(line: str, root: Path, environment: Mapping[str, str]) -> subprocess.C
     return subprocess.run(  # noqa: S602  # our own line
         line, shell=True, cwd=root, env=environment, capture_output=True, encoding="utf-8", timeout=60, check=False
     )
+
+
+def test_help_fits_80_columns_and_its_examples_name_what_there_is(environment: Mapping[str, str], root: Path) -> None:
+    makefile = (root / "Makefile").read_text()
+    for command, examples in EXAMPLES.items():
+        shown = shell(f"{sys.executable} -m loadtests {command} --help", root, {**environment, "COLUMNS": "80"})
+        assert shown.stdout.endswith(f"examples:{examples}\n")
+        assert max(map(len, shown.stdout.splitlines())) <= 80
+        for target, rest in re.findall(r"^ +make ([a-z-]+)(.*)", examples, re.MULTILINE):
+            assert f"\n{target}:" in makefile
+            assert set(re.findall(r"\b([A-Z]+)=", rest)) <= {*OPTIONS, *(knob.variable for knob in KNOBS)}
 
 
 COMPARE = f"{sys.executable} -m loadtests compare --a=nowhere --b=nowhere"

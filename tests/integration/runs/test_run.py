@@ -84,6 +84,15 @@ def test_its_manifest_says_what_ran_where(ended: Ended) -> None:
     assert "nothing limits or isolates" in manifest["warnings"][0]
 
 
+def test_for_a_program_the_output_is_one_document_and_the_rest_is_on_standard_error(lab_command: Lab) -> None:
+    words = ("run", "--json", "--runtime=process", "--quick", "--users=2", "--latency=0.05")
+    with lab_command.started(*words, stderr=subprocess.PIPE) as process:
+        output, rest = process.communicate(timeout=LONGEST)
+    assert json.loads(output) == Ended(process.returncode, rest, lab_command.results).summary
+    assert "2/2 " in rest
+    assert "report.html" in rest
+
+
 def test_interrupted_it_keeps_what_it_measured_and_stops_what_it_started(lab_command: Lab) -> None:
     with lab_command.started(*SMALL) as process:
         lab_command.wait_for(lab_command.raw_files)
