@@ -66,7 +66,9 @@ def render(summary: Summary, more: Iterable[plots.Drawn] = ()) -> str:
 def conditions(summary: Summary) -> Iterator[str]:
     """Yield under what the figures were measured, as far as it is known."""
     manifest = summary["manifest"]
-    if all(arm["strategy"] != "pages" for arm in summary["arms"]):  # which make no calls that the lab knows
+    calls_known = all(arm["strategy"] != "pages" for arm in summary["arms"])
+    turned = any(step["knobs"] for arm in summary["arms"] for step in arm["steps"])
+    if calls_known and not turned:  # else each load says it
         with suppress(KeyError, TypeError, ValueError, BadInput):
             yield Settings(**{knob.name: manifest["knobs"][knob.name] for knob in KNOBS}).words
     targets = manifest.get("targets", {})
