@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from loadtests.errors import BadInput
 from loadtests.model import workload
+from loadtests.model.tables import JSON, WRITING, Table
 
 LARGEST = 32 * 2**20  # bytes
 LARGEST_YAML = 2**18  # bytes: pyyaml reads about 50 KB/s where it is safe against deep nesting
@@ -100,7 +101,7 @@ def propose(file: Path) -> str:
     if len(made.encode()) > workload.LARGEST_FILE:
         raise BadInput(f"{file.name} holds too much for a pages.toml of 1 MB: record fewer pages")
     try:
-        workload.parse(tomllib.loads(made))
+        workload.parse(Table(tomllib.loads(made)))
     except BadInput as error:
         raise BadInput(f"no page can be proposed from {file.name}: {error}. {' '.join(notes)}"[:600]) from error
     return made
@@ -215,7 +216,7 @@ def from_requests(requests: Sequence[Request], recorded: int, name: str) -> tupl
         names = {n for n in (*request.headers, *dict(request.query)) if SECRET.search(n)}
         if request.host != host:
             out[f"to other hosts than {host or 'the log’s own'}"] += 1
-        elif request.method not in {"GET", *workload.WRITING}:
+        elif request.method not in {"GET", *WRITING}:
             out["by methods that are no page"] += 1
         elif not 200 <= request.status < 400:
             out["without an answer or answered with an error"] += 1
@@ -368,7 +369,7 @@ def request_lines(request: Request) -> list[str]:
         return [*lines, "# The request's body is left out: it is too long."] if request.body else lines
     try:
         body = without_secrets(json.loads(request.body))
-        kind = {**headers, "Content-Type": workload.JSON}
+        kind = {**headers, "Content-Type": JSON}
         return [f"headers = {toml(kind)}", f"body = {toml(json.dumps(body))}", "# Secrets in the body are left out."]
     except ValueError:
         form = dict(parse_qsl(request.body)) if "\n" not in request.body else {}
@@ -458,7 +459,7 @@ def written(  # noqa: PLR0913, PLR0917  # a page's keys
 ) -> list[str]:
     """Return the lines of a page's table, commented out where the method may change what is stored."""
     lines = ["[[page]]", f"path = {toml(path)}", f"weight = {min(weight, 1_000_000)}"]
-    if method in workload.WRITING:
+    if method in WRITING:
         lines.insert(1, f"method = {toml(method)}")
     for name, texts in values.items():
         distinct, room = list(dict.fromkeys(texts)), MOST_CHARACTERS // len(values)
@@ -468,7 +469,7 @@ def written(  # noqa: PLR0913, PLR0917  # a page's keys
         if len(kept) < len(distinct):
             lines.append(f"# {len(distinct) - len(kept)} further values of {name} are left out.")
     lines += [*more, f"check = {toml(check)}  # look at it: does it fail when the page is not whole?"]
-    if method in workload.WRITING:
+    if method in WRITING:
         head = f"# {method} may change what the project stores. To use it write writes = true at the top of the file:"
         return ["", head, *(f"# {line}" for line in lines)]
     return ["", *lines]
