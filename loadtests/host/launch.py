@@ -25,13 +25,14 @@ from loadtests.host import compose, lock, own, topology, variables
 from loadtests.host.compose import ComposeRuntime, why_no_engine
 from loadtests.host.elsewhere import Elsewhere, ElsewhereRuntime
 from loadtests.host.processes import ProcessRuntime
-from loadtests.host.runtime import Runtime, without_password
+from loadtests.host.runtime import without_password
 from loadtests.model import knobs
 from loadtests.model.experiment import Experiment
 from loadtests.model.run_options import RunOptions
 from loadtests.model.service import GENERATOR
 from loadtests.results import folders, history, index, manifest
 
+Runtime = ComposeRuntime | ProcessRuntime
 Project = own.OwnProject | Elsewhere  # of somebody's own: what the lab serves, or what runs already
 RUNTIMES = ("auto", "docker", "process")
 LOOK = 5.0  # seconds between two looks at the services that the web UI needs

@@ -27,7 +27,7 @@ from typing import Any
 from loadtests import ROOT
 from loadtests.errors import LabDown
 from loadtests.host import runtime, topology
-from loadtests.host.shell import run_long, run_quiet
+from loadtests.host.shell import run_long, run_quiet, signal_group, start
 from loadtests.model.service import GENERATOR, METRICS_PORT, PORT, Service
 
 PASSED_ON = ("TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -92,9 +92,12 @@ def free_port() -> int:
         return int(bound.getsockname()[1])
 
 
-class ProcessRuntime(runtime.Runtime):
+class ProcessRuntime:
+    """Brings services up and down as ComposeRuntime does, whose methods it has."""
+
     name = "process"
     limits = "services run as local processes: nothing limits or isolates their CPU and memory"
+    project = ""  # of Compose
 
     def __init__(self, logs: Path) -> None:
         self._logs = logs
@@ -137,9 +140,7 @@ class ProcessRuntime(runtime.Runtime):
         return int(self._holders[-1].getsockname()[1])
 
     def up(self, services: Sequence[str]) -> None:
-        needed = runtime.with_dependencies(
-            services, {name: service.depends_on for name, service in self.services.items()}
-        )
+        needed = runtime.with_dependencies(services, lambda name: self.services[name].depends_on)
         ended = [name for name in self.ended() if name in needed]
         runtime.say_started_again(ended)
         self.drop(ended)  # also the workers that it left behind
@@ -165,15 +166,11 @@ class ProcessRuntime(runtime.Runtime):
             # Started again, it must not erase the last words of the one that died.
             with path.open("ab" if name in self._logged else "wb") as log:
                 self._logged.add(name)
-                process = subprocess.Popen(
+                process = start(
                     service.command,
-                    cwd=ROOT,
-                    env=self._environment(service),
-                    stdin=subprocess.DEVNULL,
+                    self._environment(service),
                     stdout=log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,  # a group of its own, so that its workers are stopped with it
-                    preexec_fn=end_with_launcher,  # noqa: PLW1509  # the launcher has no threads
+                    preexec_fn=end_with_launcher,  # the launcher has no threads
                 )
         except OSError as error:
             raise LabDown(f"the service {name} could not be started: {error}") from error
@@ -270,9 +267,3 @@ def end_with_launcher() -> None:
     """Have the kernel end this service when the launcher ends, also by `kill -9` (Linux only)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-def signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    """Send a signal to the process and its workers: the group of its session has its id."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, number)
