@@ -136,14 +136,8 @@ def enter(arguments: Sequence[str]) -> None:
     Returns where it is active already.
     """
     ensure("lab")
-    if is_active():
-        return
-    try:
+    if not is_active():
         os.execve(PYTHON, [str(PYTHON), "-m", "loadtests", *arguments], environment())  # noqa: S606
-    except OSError as error:
-        raise LabDown(
-            f"VENV: {PYTHON} cannot be started: {error.strerror}. Remove {FOLDER}, and it is made anew."
-        ) from error
 
 
 def why_broken(lock: str) -> str:
@@ -173,10 +167,8 @@ def stamp() -> str:
 
 def may_be_cleared() -> bool:
     """Return whether the folder is empty or a virtual environment of ours, whole or not. False for a file."""
-    if not os.path.lexists(FOLDER):
-        return True
     if not FOLDER.is_dir():
-        return False
+        return not os.path.lexists(FOLDER)
     made = bool(stamp()) and (FOLDER / "pyvenv.cfg").exists()
     return made or stamp() == HALF_MADE or all(path == STAMP and not stamp() for path in FOLDER.iterdir())
 
