@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from subprocess import DEVNULL, PIPE, STDOUT
 from typing import Any
 
 from loadtests import ROOT
@@ -24,12 +25,7 @@ def start(
 
     The session is a group of its own, so that what the command starts can be stopped with it.
     """
-    usual: dict[str, Any] = {
-        "cwd": ROOT,
-        "stdin": subprocess.DEVNULL,
-        "stderr": subprocess.STDOUT,
-        "start_new_session": True,
-    }
+    usual: dict[str, Any] = {"cwd": ROOT, "stdin": DEVNULL, "stderr": STDOUT, "start_new_session": True}
     return subprocess.Popen(command, env=environment, **{**usual, **options})
 
 
@@ -55,7 +51,7 @@ def run_long(
     terminal = sys.stderr.isatty()
     try:
         own: dict[str, Any] = {"cwd": folder, "start_new_session": folder is not None}
-        process = start(command, environment, stdout=subprocess.PIPE, text=True, errors="replace", **own)
+        process = start(command, environment, stdout=PIPE, text=True, errors="replace", **own)
     except OSError as error:
         raise LabDown(f"{what} failed: {command[0]}: {error.strerror}") from error
     with process:
