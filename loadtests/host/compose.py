@@ -177,14 +177,10 @@ class ComposeRuntime:
         `variables`: those of compose.yaml that are set for this time, beside the environment's.
         """
         if why := why_no_engine():
-            raise LabDown(
-                f"Docker cannot be used ({why}). Correct that, or set RUNTIME=process, which needs no engine."
-            )
+            raise LabDown(f"Docker cannot be used ({why}). Correct that, or run the lab without it: RUNTIME=process.")
         if not PROJECT.fullmatch(name := os.environ.get("COMPOSE_PROJECT_NAME") or "lab"):
-            raise BadInput(
-                "COMPOSE_PROJECT_NAME must begin with a small letter or a digit and hold nothing but small letters, "
-                f"digits, - and _; it is {name[:80]!r}"
-            )
+            allowed = "small letters, digits, - and _, and begin with a letter or a digit"
+            raise BadInput(f"COMPOSE_PROJECT_NAME must hold only {allowed}; it is {name[:80]!r}")
         self._for_podman, self.project = None, ""
         self._variables = {**(variables or {}), OWN_FILES: ""}
         config = self._config()
@@ -255,8 +251,7 @@ class ComposeRuntime:
         self._started |= set(services)
         # Without the profiles of others: who depends on a service that is not asked for goes without it.
         up = [*self._compose_files, "up", "--detach", "--wait", f"--wait-timeout={START_TIMEOUT}", *services]
-        pipes: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
-        starting = start(up, self._environment, **pipes)
+        starting = start(up, self._environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         said = None
         try:
             while said is None:

@@ -74,9 +74,7 @@ def own_folder() -> None:
         FOLDER.mkdir(mode=0o700, exist_ok=True)
         found = FOLDER.lstat()
     except OSError as error:
-        raise LabDown(
-            f"{FOLDER} cannot be made: {error.strerror}. Set TMPDIR to a folder that you may write to."
-        ) from error
+        raise LabDown(f"{FOLDER} cannot be made: {error.strerror}. Set TMPDIR to a folder of yours.") from error
     if not FOLDER.is_dir() or FOLDER.is_symlink() or found.st_uid != os.getuid() or found.st_mode & 0o022:
         raise LabDown(f"{FOLDER} must be a folder of yours that nobody else may write to. Remove it, or set TMPDIR.")
 

@@ -143,7 +143,7 @@ def asked(environment: Mapping[str, str]) -> OwnProject | None:
         image=image,
         load=load,
         name=name,
-        environment=addresses | own_environment(environment.get("APP_ENV", ""), folder),
+        environment=addresses | own_environment(environment, folder),
         setup=environment.get(SETUP, ""),
         compose=compose,
         upstreams=replayed,
@@ -244,9 +244,9 @@ def upstreams_of(environment: Mapping[str, str], folder: Path) -> tuple[dict[str
     return upstreams.of_file(read(file.name), file.name, read)
 
 
-def own_environment(name: str, folder: Path) -> dict[str, str]:
+def own_environment(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
     """Return the variables that the file APP_ENV sets, for the project alone. Raises BadInput."""
-    if not name:
+    if not (name := environment.get("APP_ENV")):
         return {}
     file = given.find("APP_ENV", name, folder, "a file of NAME=value lines")
     try:

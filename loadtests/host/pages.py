@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import re
-import tomllib
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 from loadtests.errors import BadInput
 from loadtests.host import given
 from loadtests.model import workload
-from loadtests.model.tables import JSON, WRITING, Table
+from loadtests.model.tables import JSON, WRITING
 
 LARGEST = 32 * 2**20  # bytes
 LARGEST_YAML = 2**18  # bytes: pyyaml reads about 50 KB/s where it is safe against deep nesting
@@ -35,7 +35,7 @@ SECRET = re.compile(
 )
 SECRET_VALUE = re.compile(r"eyJ[\w-]{10,}\.|(?i:bearer )|(?=\S*[a-z])(?=\S*[A-Z])(?=\S*\d)[^\s/]{32,}")
 KEPT_HEADERS = ("accept", "x-requested-with", "hx-request")
-VARYING = {
+VARYING = {  # parts of a path
     "id": re.compile(r"\d+", re.ASCII),
     "uuid": re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE),
     "key": re.compile(r"(?=.*\d)[0-9a-f]{8,}", re.IGNORECASE),
@@ -45,6 +45,7 @@ FEWEST_SLUGS = 3  # different ones in one place, before they are taken for value
 # Two fixed formats need no library; what follows the size (referrer, browser) is not read.
 LOG_LINE = re.compile(r'[^\[]{1,300}\[[^\]]{1,60}\] "([A-Z]{3,10}) (\S{1,8000}) HTTP/[\d.]+" (\d{3}) (\d+|-)')
 LARGER = "record fewer pages, take the log's last lines, or write YAML as JSON"
+OPERATIONS = ("get", "post", "put", "patch", "delete")
 SHAPES = "a HAR (JSON), an access log in common or combined form, or an OpenAPI 3 document (JSON or YAML)"
 
 
@@ -73,16 +74,11 @@ def main(recording: str, write_to: str) -> int:
     if write_to and Path(write_to).exists():
         raise BadInput(f"{write_to[:200]} exists and is not overwritten: name another file, or move it away")
     text = propose(Path(recording))
-    if not write_to:
-        print(text, end="")
-        return 0
     try:
-        with Path(write_to).open("x", encoding="utf-8") as stream:
+        with Path(write_to).open("x", encoding="utf-8") if write_to else nullcontext(sys.stdout) as stream:
             stream.write(text)
     except (OSError, ValueError) as error:
-        raise BadInput(
-            f"{write_to[:200]} cannot be written: {error}. Name a new file in a folder that exists"
-        ) from error
+        raise BadInput(f"{write_to[:200]} cannot be written: {error}. Name a new file in a folder of yours") from error
     return 0
 
 
@@ -104,14 +100,12 @@ def propose(file: Path) -> str:
         *map(comment, notes),
         *tables,
     ]
-    made = "\n".join(lines).encode("utf-8", "replace").decode() + "\n"
-    if len(made.encode()) > workload.LARGEST_FILE:
-        raise BadInput(f"{file.name} holds too much for a pages.toml of 1 MB: record fewer pages")
+    made = ("\n".join(lines) + "\n").encode("utf-8", "replace")
     try:
-        workload.parse(Table(tomllib.loads(made)))
+        workload.of_file(made, "it")
     except BadInput as error:
         raise BadInput(f"no page can be proposed from {file.name}: {error}. {' '.join(notes)}"[:600]) from error
-    return made
+    return made.decode()
 
 
 def read(file: Path) -> str:
@@ -203,9 +197,7 @@ def from_requests(recorded: Sequence[Request | None], name: str) -> Proposal:
     """Return what requests propose; None stands for one that cannot be read. Raises BadInput."""
     requests = [request for request in recorded if request]
     if not requests:
-        raise BadInput(
-            f"{name} holds no request that can be read, of {len(recorded)} entries or lines; it must be {SHAPES}"
-        )
+        raise BadInput(f"{name} holds no request that can be read, of {len(recorded)} entries; it must be {SHAPES}")
     out = Counter({"not readable": len(recorded) - len(requests)})
     dynamic = [r for r in requests if not STATIC.search(r.path) and not STATIC_TYPE.match(r.content_type)]
     out["static files"] = len(requests) - len(dynamic)
@@ -249,15 +241,17 @@ def secret_path(path: str) -> bool:
     )
 
 
+def general(part: str) -> str:
+    """Return a part of a path, or what it is one of many of: {id}."""
+    for kind, form in VARYING.items():
+        if form.fullmatch(part):
+            return f"{{{kind}}}"
+    return quote(unquote(part), safe=":@!$&'()*+,;=~")
+
+
 def spots(request: Request) -> list[tuple[tuple[str | None, ...], str]]:
     """Return the parts of the path's pattern, each with its place: the method and the other parts."""
-    pattern = [
-        next(
-            (f"{{{kind}}}" for kind, form in VARYING.items() if form.fullmatch(part)),
-            quote(unquote(part), safe=":@!$&'()*+,;=~"),
-        )
-        for part in request.path.split("/")
-    ]
+    pattern = [general(part) for part in request.path.split("/")]
     return [((request.method, *pattern[:at], None, *pattern[at + 1 :]), part) for at, part in enumerate(pattern)]
 
 
@@ -361,9 +355,8 @@ def common(contents: Sequence[Any]) -> tuple[str, Any] | None:
 
 
 def leaves(content: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:
-    items = (
-        content.items() if isinstance(content, dict) else enumerate(content[:1]) if isinstance(content, list) else ()
-    )
+    is_list = isinstance(content, list)
+    items = enumerate(content[:1]) if is_list else at(content).items()
     for key, value in list(items)[:100]:
         where = f"{path}.{key}".lstrip(".")
         if key == "" or "." in str(key) or is_secret(str(key), value):
@@ -402,13 +395,11 @@ def from_openapi(document: dict[str, Any], name: str) -> Proposal:
     operations = [
         (method.upper(), path, item, item[method])
         for path, item in at(document, "paths").items()
-        for method in ("get", "post", "put", "patch", "delete")
+        for method in OPERATIONS
         if isinstance(path, str) and path.startswith("/") and isinstance(at(item, method, kind=object), dict)
     ]
     if not operations:
-        raise BadInput(
-            f"{name} describes no paths: an OpenAPI document needs paths with get, post, put, patch or delete"
-        )
+        raise BadInput(f"{name} describes no paths: OpenAPI needs paths with {', '.join(OPERATIONS)}")
     tables: list[str] = []
     for method, template, item, operation in operations[: workload.MOST_PAGES]:
         values: dict[str, list[str]] = {}

@@ -159,19 +159,14 @@ class ProcessRuntime:
         return [name for name, process in self._processes.items() if process.poll() is not None]
 
     def _start(self, name: str) -> subprocess.Popen[bytes]:
-        service = self.services[name]
-        path = self._logs / f"{name}.log"
+        service, path = self.services[name], self._logs / f"{name}.log"
+        environment = self._environment(service)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             # Started again, it must not erase the last words of the one that died.
             with path.open("ab" if name in self._logged else "wb") as log:
                 self._logged.add(name)
-                process = start(
-                    service.command,
-                    self._environment(service),
-                    stdout=log,
-                    preexec_fn=end_with_launcher,  # the launcher has no threads
-                )
+                process = start(service.command, environment, stdout=log, preexec_fn=end_with_launcher)
         except OSError as error:
             raise LabDown(f"the service {name} could not be started: {error}") from error
         if not service.comes_first:
@@ -222,8 +217,7 @@ class ProcessRuntime:
         return runtime.start_generator(command, self._environment(service) | urls | runtime.terminal_environment())
 
     def interrupt(self, generator: subprocess.Popen[bytes]) -> None:
-        if generator.poll() is None:
-            generator.send_signal(signal.SIGINT)
+        generator.send_signal(signal.SIGINT)
 
     def down(self) -> None:
         self.drop(list(self._processes))
@@ -264,6 +258,9 @@ PR_SET_PDEATHSIG = 1  # of prctl(2)
 
 
 def end_with_launcher() -> None:
-    """Have the kernel end this service when the launcher ends, also by `kill -9` (Linux only)."""
+    """Have the kernel end this service when the launcher ends, also by `kill -9` (Linux only).
+
+    It runs between fork and exec, which is safe because the launcher has no threads.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -77,10 +77,8 @@ def refuse_taken_port(service: str, port: str) -> None:
         try:
             probe.bind(("127.0.0.1", int(port)))
         except OSError:
-            raise LabDown(
-                f"port {int(port)}, which {service} needs, is taken by another program. Stop that program, or set "
-                f"{variable} to a free port."
-            ) from None
+            taken = f"port {int(port)}, which {service} needs, is taken by another program"
+            raise LabDown(f"{taken}. Stop that program, or set {variable} to a free port.") from None
 
 
 def refuse_shared_ports(variables: Iterable[str]) -> None:
@@ -107,8 +105,8 @@ def terminal_environment() -> dict[str, str]:
     if not os.isatty(1):
         return {}
     columns, lines = os.get_terminal_size(1)
-    sizes = {"COLUMNS": columns, "LINES": lines}  # 0 where the terminal does not know: nobody's width
     said = dict.fromkeys(("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"), "1")
-    said |= {name: str(size) for name, size in sizes.items() if size}
+    # A size is 0 where the terminal does not know: nobody's width.
+    said |= {name: str(size) for name, size in (("COLUMNS", columns), ("LINES", lines)) if size}
     said |= {"NO_COLOR": "1"} if os.environ.get("NO_COLOR") else {}
     return said | {"TERM": os.environ.get("TERM", "xterm-256color")}

@@ -24,13 +24,8 @@ def text() -> str:
 
 def declared(topology: str) -> dict[str, str]:
     """Return the variables that Compose files read, with their defaults, in their order."""
-    lines = (re.sub(r"(^|\s)#.*", "", line) for line in topology.splitlines())
-    return {
-        match["name"]: match["default"]
-        for line in lines
-        for match in VARIABLE.finditer(line)
-        if match["default"] is not None
-    }
+    text = re.sub(r"(^|\s)#.*", "", topology, flags=re.MULTILINE)
+    return {match["name"]: match["default"] for match in VARIABLE.finditer(text) if match["default"] is not None}
 
 
 def services(variables: Mapping[str, str], file: Path = FILE) -> dict[str, Service]:

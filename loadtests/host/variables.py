@@ -132,10 +132,8 @@ class Variables:
         """
         for name in BEFORE_DOTENV:
             if name in self.dotenv:
-                raise BadInput(
-                    f".env sets {name}, which is needed before .env is read. Remove it there, and give it to make "
-                    f"(make … {name}=…) or export it."
-                )
+                remedy = f"Remove it there, and give it to make (make … {name}=…) or export it."
+                raise BadInput(f".env sets {name}, which is needed before .env is read. {remedy}")
         measures = "RUNTIME" in own
         if measures and command != "up":
             self._refuse_strategy(command)
@@ -224,9 +222,7 @@ def gather(environment: MutableMapping[str, str]) -> Variables:
     try:
         text = file.read_text(encoding="utf-8") if file.exists() else ""
     except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(
-            f".env cannot be read: {error}. Make it a text file in UTF-8 that you may read, or remove it."
-        ) from error
+        raise BadInput(f".env cannot be read: {error}. Make it a readable text in UTF-8, or remove it.") from error
     dotenv = read_dotenv(text, environment)
     typed = frozenset(TYPED_NAME.findall(environment.get(TYPED, "")))
     for name in (*OPTIONS, *EVERYWHERE, *known):

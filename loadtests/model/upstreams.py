@@ -28,14 +28,7 @@ CERTIFICATES = "/certificates"  # in containers: the folder of what signs for th
 TRUST = {"SSL_CERT_FILE": f"{CERTIFICATES}/ca.pem", "REQUESTS_CA_BUNDLE": f"{CERTIFICATES}/ca.pem"}
 KEYS = ("name", "variable", "host", "latency", "latency_p99", "times", "histogram", "har", "answer")
 ANSWER_KEYS = ("method", "path", "status", "headers", "body", "json", "file")
-OF_THE_CONNECTION = (
-    "connection",
-    "content-encoding",
-    "content-length",
-    "keep-alive",
-    "set-cookie",
-    "transfer-encoding",
-)
+OF_CONNECTION = ("connection", "content-encoding", "content-length", "keep-alive", "set-cookie", "transfer-encoding")
 
 Read = Callable[[str], bytes]  # a file beside upstreams.toml; raises BadInput
 
@@ -123,7 +116,7 @@ def answer(table: Table, read: Read) -> dict[str, Any]:
 
 
 def replayed(method: str, path: str, status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
-    kept = {name.lower(): value for name, value in headers.items() if name.lower() not in OF_THE_CONNECTION}
+    kept = {name.lower(): value for name, value in headers.items() if name.lower() not in OF_CONNECTION}
     encoded = base64.b64encode(body).decode()
     return {"method": method, "path": path, "status": status, "headers": kept, "body": encoded}
 
@@ -143,6 +136,4 @@ def recording(content: bytes, where: str) -> Iterator[tuple[dict[str, Any], floa
             if 100 <= int(response["status"]) <= 599:  # 0: the browser had no answer
                 yield replayed(str(request["method"]).upper(), path, int(response["status"]), headers, body), took
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise BadInput(
-            f"{where}: har must be a HAR, as a browser's developer tools save it ({error!r:.120})"
-        ) from error
+        raise BadInput(f"{where}: har must be a HAR, as a browser saves it ({error!r:.120})") from error
