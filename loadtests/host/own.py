@@ -48,14 +48,8 @@ if here not in SpecifierSet(needed):
 LEAST = '[[page]]\npath = "/"\ncheck = { contains = "Welcome" }'
 IMAGE_FILE = ROOT / "compose" / "image.yaml"
 NAME = re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?")
-FORMS = {  # of what variables hold, and in words
-    "IMAGE": (
-        re.compile(r"[a-z0-9][\w.-]*(:\d+)?(/[\w.-]+)*(:[\w.-]+)?(@sha256:[0-9a-f]{64})?", re.ASCII),
-        "the name of an image, as in shop:latest",
-    ),
-    **dict.fromkeys(("SETTINGS", "WSGI_APP", "ASGI_APP"), (NAME, "a name that Python imports, as in shop.settings")),
-    "APP_HOST": (re.compile(r"[A-Za-z0-9.-]{1,253}(:\d{1,5})?"), "a host name, as in shop.example"),
-}
+IMAGE = re.compile(r"[a-z0-9][\w.-]*(:\d+)?(/[\w.-]+)*(:[\w.-]+)?(@sha256:[0-9a-f]{64})?", re.ASCII)
+HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:\d{1,5})?")
 
 
 @dataclass(frozen=True)
@@ -123,11 +117,12 @@ def asked(environment: Mapping[str, str]) -> OwnProject | None:
     folder = Path(app).expanduser().absolute()
     if not folder.is_dir():
         raise BadInput(f"APP must be the folder of a Django project, the one that holds manage.py; {folder} is none")
-    refuse_malformed(environment, "SETTINGS", "WSGI_APP", "ASGI_APP", "IMAGE")
-    unnamed = [name for name in ("WSGI_APP", "ASGI_APP") if ":" not in environment.get(name, "")]
-    if image and unnamed:
-        raise BadInput(f"{unnamed[0]} must name what the servers in the image load, as in shop.wsgi:application")
-    if not image and not environment.get("SETTINGS") and not (folder / "manage.py").is_file():
+    for name in ("SETTINGS", "WSGI_APP", "ASGI_APP"):
+        if (value := environment.get(name)) and not NAME.fullmatch(value):
+            raise BadInput(f"{name} must be a name that Python imports, as in shop.settings; it is {value[:80]!r}")
+    if image:
+        refuse_image(image, environment)
+    elif not environment.get("SETTINGS") and not (folder / "manage.py").is_file():
         raise BadInput(
             f"{folder} has no manage.py to learn the settings from: set SETTINGS=shop.settings, and APP to the folder "
             "from which that can be imported"
@@ -151,12 +146,12 @@ def asked(environment: Mapping[str, str]) -> OwnProject | None:
     )
 
 
-def refuse_malformed(environment: Mapping[str, str], *names: str) -> None:
-    """Raise BadInput for a variable that does not hold what it is to name."""
-    for name in names:
-        form, allowed = FORMS[name]
-        if (value := environment.get(name)) and not form.fullmatch(value):
-            raise BadInput(f"{name} must be {allowed}; it is {value[:80]!r}")
+def refuse_image(image: str, environment: Mapping[str, str]) -> None:
+    """Raise BadInput for an image that is none, or of which nobody says what it serves."""
+    if not IMAGE.fullmatch(image):
+        raise BadInput(f"IMAGE must be the name of an image, as in shop:latest; it is {image[:80]!r}")
+    if missing := [name for name in ("WSGI_APP", "ASGI_APP") if ":" not in environment.get(name, "")]:
+        raise BadInput(f"{missing[0]} must name what the servers in the image load, as in shop.wsgi:application")
 
 
 def load_of(environment: Mapping[str, str], folder: Path) -> tuple[Path, str]:
@@ -164,7 +159,8 @@ def load_of(environment: Mapping[str, str], folder: Path) -> tuple[Path, str]:
 
     Raises BadInput, also for a Host of these users that is none.
     """
-    refuse_malformed(environment, "APP_HOST")
+    if (host := environment.get("APP_HOST")) and not HOST.fullmatch(host):
+        raise BadInput(f"APP_HOST must be a host name, as in shop.example; it is {host[:80]!r}")
     kind, usual = ("LOCUSTFILE", LOCUSTFILE) if environment.get("LOCUSTFILE") else ("PAGES", PAGES)
     if kind == "LOCUSTFILE" and environment.get("PAGES"):
         raise BadInput("PAGES and LOCUSTFILE exclude each other: both say what users do")
@@ -351,9 +347,9 @@ def python_of(own: OwnProject, staged: Mapping[str, str]) -> Path:
     """Return the folder of the Python that serves the project as processes, with its packages. Raises LabDown."""
     if own.packages is None:
         return virtualenv.PYTHON.parent
-    serving = (ROOT / "requirements" / "serve.txt").read_bytes()
-    needed = (name.encode() + content for name, content in sorted(own.packages.items()))
-    fingerprint = hashlib.sha256(b"\0".join((sys.version.encode(), serving, *needed))).hexdigest()[:16]
+    parts = [sys.version.encode(), (ROOT / "requirements" / "serve.txt").read_bytes()]
+    parts += [name.encode() + content for name, content in sorted(own.packages.items())]
+    fingerprint = hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
     folder = virtualenv.FOLDER.with_name(f"{virtualenv.FOLDER.name}-own-{fingerprint}")
     stamp, python = folder / "installed", folder / "bin" / "python"
     if not stamp.is_file():

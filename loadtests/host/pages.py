@@ -102,7 +102,7 @@ def propose(file: Path) -> str:
     ]
     made = ("\n".join(lines) + "\n").encode("utf-8", "replace")
     try:
-        workload.of_file(made, "it")
+        workload.of_file(made, "what it proposes")
     except BadInput as error:
         raise BadInput(f"no page can be proposed from {file.name}: {error}. {' '.join(notes)}"[:600]) from error
     return made.decode()
@@ -404,11 +404,11 @@ def from_openapi(document: dict[str, Any], name: str) -> Proposal:
     for method, template, item, operation in operations[: workload.MOST_PAGES]:
         values: dict[str, list[str]] = {}
         path, query = quote(template, safe="/{}:@!$&'()*+,;=~"), []
-        given = [resolved(document, p) for p in listed(item, "parameters") + listed(operation, "parameters")]
+        parameters = [resolved(document, p) for p in listed(item, "parameters") + listed(operation, "parameters")]
         for hole in re.findall(r"\{([^{}]*)\}", template):
-            texts = examples(document, next((p for p in given if p.get("name") == hole), {}))
+            texts = examples(document, next((p for p in parameters if p.get("name") == hole), {}))
             path = path.replace(quote(f"{{{hole}}}", safe="{}"), placeholder(hole, values, texts), 1)
-        for parameter in given:
+        for parameter in parameters:
             label = str(parameter.get("name"))
             if parameter.get("in") == "query" and parameter.get("required") is True and not SECRET.search(label):
                 query.append((label, placeholder(label, values, examples(document, parameter))))

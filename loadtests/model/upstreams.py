@@ -43,7 +43,7 @@ def parse(file: Table, read: Read) -> tuple[dict[str, str], dict[str, Any]]:
     file.refuse_unknown(("upstream",))
     described = file.tables("upstream", MOST_UPSTREAMS)
     if not described:
-        raise BadInput(f"[[upstream]] must stand once, and {MOST_UPSTREAMS} times at the most; it does not stand there")
+        raise BadInput(f"[[upstream]] must stand once, and {MOST_UPSTREAMS} times at the most; it stands 0 times")
     variables: dict[str, str] = {}
     upstreams: dict[str, Any] = {}
     for numbered in described:
@@ -54,13 +54,12 @@ def parse(file: Table, read: Read) -> tuple[dict[str, str], dict[str, Any]]:
         variable, host = (table.get(key, str, "") for key in ("variable", "host"))
         if not variable and not host:
             raise BadInput(f"{where}: it needs a variable that names its address, or the host under which it is known")
-        for key, text, form, taken, allowed in (
-            ("name", name, NAME, upstreams, "small letters, digits and -"),
-            ("variable", variable, VARIABLE, variables, "the name of an environment variable"),
-            ("host", host, HOST, hosts_of(upstreams), "a name as in api.example.com"),
-        ):
-            if (text or key == "name") and (not form.fullmatch(text) or text in taken):
-                raise BadInput(f"{where}: {key} must be {allowed}, and no other upstream's")
+        if not NAME.fullmatch(name) or name in upstreams:
+            raise BadInput(f"{where}: name must be small letters, digits and -, and no other upstream's")
+        if variable and (not VARIABLE.fullmatch(variable) or variable in variables):
+            raise BadInput(f"{where}: variable must be the name of an environment variable, and no other upstream's")
+        if host and (not HOST.fullmatch(host) or host in hosts_of(upstreams)):
+            raise BadInput(f"{where}: host must be a name as in api.example.com, and no other upstream's")
         if variable:
             variables[variable] = f"{ADDRESS}/{name}"
         if host:
