@@ -183,7 +183,7 @@ class ComposeRuntime:
             raise BadInput(f"COMPOSE_PROJECT_NAME must hold only {allowed}; it is {name[:80]!r}")
         self._for_podman, self.project = None, ""
         self._variables = {**(variables or {}), OWN_FILES: ""}
-        config = self._config()
+        config = json.loads(self._ask("config", "--format", "json"))
         self._known, self._variables = config["services"], dict(variables or {})
         self.project = config["name"]
         ports = [runtime.port_variable(name) for name, service in config["services"].items() if service.get("ports")]
@@ -194,7 +194,7 @@ class ComposeRuntime:
             self.project = f"{config['name']}-{self._kind}-{os.getuid()}"
             # Beside another lab, whose ports are taken: the engine chooses, unless somebody asks for a port.
             self._variables = {**{port: "0" for port in ports if not os.environ.get(port)}, **self._variables}
-        config = self._config()
+        config = json.loads(self._ask("config", "--format", "json"))
         self._services = config["services"]
         if is_podman():
             self._for_podman = NamedTemporaryFile("w", suffix=".json", encoding="utf-8")  # noqa: SIM115  # until `down`
@@ -208,14 +208,6 @@ class ComposeRuntime:
         first = [name for name, service in self._services.items() if not service.get("profiles")]
         self._refuse_taken_ports(first)
         self._build(first)
-
-    def _config(self) -> dict[str, Any]:
-        """Return what Compose makes of its files and of the variables."""
-        config: dict[str, Any] = json.loads(self._ask("config", "--format", "json"))
-        return config
-
-    def _needed(self, services: Iterable[str]) -> list[str]:
-        return runtime.with_dependencies(services, lambda name: depends_on(self._services[name]))
 
     def _containers(self) -> str:
         """Return the ids of the project's containers that run."""
@@ -240,7 +232,7 @@ class ComposeRuntime:
 
     def up(self, services: Sequence[str]) -> None:
         """Start the services and those that they need, as far as they do not run, and wait until they are healthy."""
-        services = self._needed(services)
+        services = runtime.with_dependencies(services, lambda name: depends_on(self._services[name]))
         running = self._running()
         if running >= set(services):
             return
@@ -266,7 +258,7 @@ class ComposeRuntime:
 
     def run(self, service: str, command: Sequence[str]) -> None:
         """Run a command as the service, which does not run, to its end. Raises LabDown with its last lines."""
-        if needed := self._needed([service])[:-1]:
+        if needed := runtime.with_dependencies([service], lambda name: depends_on(self._services[name]))[:-1]:
             self.up(needed)
         self._build([service])
         words = [*self._compose, "run", "--rm", "--no-deps", "--no-TTY", service, *command]
