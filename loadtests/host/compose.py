@@ -18,7 +18,7 @@ from typing import IO, Any
 from loadtests import ROOT
 from loadtests.errors import BadInput, LabDown
 from loadtests.host import runtime
-from loadtests.host.shell import run_long, run_quiet
+from loadtests.host.shell import run_long, run_quiet, start
 from loadtests.host.topology import required
 from loadtests.model.service import GENERATOR, PORT
 
@@ -38,10 +38,9 @@ def engine() -> list[str]:
     """Return the command of the engine. Raises BadInput."""
     command = os.environ.get("DOCKER") or "docker"
     try:
-        words = shlex.split(command)
+        return shlex.split(command) or ["docker"]
     except ValueError as error:
         raise BadInput(f"DOCKER must be a command, as in docker or podman; it is {command[:80]!r} ({error})") from None
-    return words or ["docker"]
 
 
 def ask_engine(*words: str) -> subprocess.CompletedProcess[str]:
@@ -152,8 +151,11 @@ def take_back(folder: Path) -> None:
             os.chown(path, os.getuid(), os.getgid(), follow_symlinks=False)
 
 
-class ComposeRuntime(runtime.Runtime):
+class ComposeRuntime:
+    """Brings services up and down as containers, and runs the load generator beside them."""
+
     name = "docker"
+    # What isolates the services from each other, in words.
     limits = "CPU and memory of each service are limited as compose.yaml says"
 
     def __init__(self, kind: str = "") -> None:
@@ -170,19 +172,19 @@ class ComposeRuntime(runtime.Runtime):
         self.project = ""
 
     def prepare(self, variables: Mapping[str, str] | None = None) -> None:
+        """Build what the services need; say so when it takes long.
+
+        `variables`: those of compose.yaml that are set for this time, beside the environment's.
+        """
         if why := why_no_engine():
-            raise LabDown(
-                f"Docker cannot be used ({why}). Correct that, or set RUNTIME=process, which needs no engine."
-            )
-        self._variables, self._for_podman, self.project = dict(variables or {}), None, ""
+            raise LabDown(f"Docker cannot be used ({why}). Correct that, or run the lab without it: RUNTIME=process.")
         if not PROJECT.fullmatch(name := os.environ.get("COMPOSE_PROJECT_NAME") or "lab"):
-            raise BadInput(
-                "COMPOSE_PROJECT_NAME must begin with a small letter or a digit and hold nothing but small letters, "
-                f"digits, - and _; it is {name[:80]!r}"
-            )
-        own, self._variables = self._variables, {**self._variables, OWN_FILES: ""}
+            allowed = "small letters, digits, - and _, and begin with a letter or a digit"
+            raise BadInput(f"COMPOSE_PROJECT_NAME must hold only {allowed}; it is {name[:80]!r}")
+        self._for_podman, self.project = None, ""
+        self._variables = {**(variables or {}), OWN_FILES: ""}
         config = json.loads(self._ask("config", "--format", "json"))
-        self._known, self._variables = config["services"], own
+        self._known, self._variables = config["services"], dict(variables or {})
         self.project = config["name"]
         ports = [runtime.port_variable(name) for name, service in config["services"].items() if service.get("ports")]
         runtime.refuse_shared_ports(ports)
@@ -229,9 +231,8 @@ class ComposeRuntime(runtime.Runtime):
         self._built |= set(one_of_each)
 
     def up(self, services: Sequence[str]) -> None:
-        services = runtime.with_dependencies(
-            services, {name: depends_on(what) for name, what in self._services.items()}
-        )
+        """Start the services and those that they need, as far as they do not run, and wait until they are healthy."""
+        services = runtime.with_dependencies(services, lambda name: depends_on(self._services[name]))
         running = self._running()
         if running >= set(services):
             return
@@ -241,17 +242,8 @@ class ComposeRuntime(runtime.Runtime):
         self._refuse_taken_ports(name for name in services if name not in running)
         self._started |= set(services)
         # Without the profiles of others: who depends on a service that is not asked for goes without it.
-        up = [*self._compose_files, "up", "--detach", "--wait", f"--wait-timeout={START_TIMEOUT}"]
-        starting = subprocess.Popen(
-            [*up, *services],
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-            env=self._environment,
-        )
+        up = [*self._compose_files, "up", "--detach", "--wait", f"--wait-timeout={START_TIMEOUT}", *services]
+        starting = start(up, self._environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         said = None
         try:
             while said is None:
@@ -265,8 +257,8 @@ class ComposeRuntime(runtime.Runtime):
             raise self._failure(services, said)
 
     def run(self, service: str, command: Sequence[str]) -> None:
-        needs = {name: depends_on(what) for name, what in self._services.items()}
-        if needed := runtime.with_dependencies([service], needs)[:-1]:
+        """Run a command as the service, which does not run, to its end. Raises LabDown with its last lines."""
+        if needed := runtime.with_dependencies([service], lambda name: depends_on(self._services[name]))[:-1]:
             self.up(needed)
         self._build([service])
         words = [*self._compose, "run", "--rm", "--no-deps", "--no-TTY", service, *command]
@@ -275,15 +267,18 @@ class ComposeRuntime(runtime.Runtime):
         self._started.discard(service)
 
     def ended(self) -> list[str]:
+        """Return those services that `up` started and that no longer run."""
         return sorted(self._started - self._running())
 
     def last_words(self, service: str) -> str:
+        """Return the last lines of a service's log."""
         return runtime.plain(self._ask("logs", "--no-log-prefix", "--tail", str(runtime.LOG_LINES), service))
 
     def _running(self) -> set[str]:
         return set(self._ask("ps", "--services", "--status", "running").split())
 
     def drop(self, services: Sequence[str]) -> None:
+        """Stop those of the services that `up` started."""
         if ours := self._started & set(services):
             self._run("rm", "--stop", "--force", *sorted(ours))
             self._started -= ours
@@ -295,6 +290,10 @@ class ComposeRuntime(runtime.Runtime):
                 ask_engine("healthcheck", "run", container)
 
     def generate(self, arguments: Sequence[str], targets: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
+        """Start `python -m loadtests …` where it reaches the targets; it sees `folder` as its own.
+
+        The end of its standard input tells it that the launcher is gone.
+        """
         self._end_generator()
         self._take_back()
         self._generator = f"{self.project}-generator-{datetime.now(UTC):%H%M%S%f}"
@@ -339,10 +338,12 @@ class ComposeRuntime(runtime.Runtime):
             self._lent = None
 
     def interrupt(self, generator: subprocess.Popen[bytes]) -> None:
+        """Ask the load generator to stop and to write what it has."""
         if self._generator:
             ask_engine("kill", "--signal", "INT", self._generator)
 
     def down(self) -> None:
+        """Stop what `up` and `generate` started, and nothing else. Raises LabDown where something is left."""
         self._end_generator()  # first: it is on the network that goes with the services
         try:
             if self._started:
@@ -352,6 +353,7 @@ class ComposeRuntime(runtime.Runtime):
             self._take_back()
 
     def published(self) -> Mapping[str, str]:
+        """Return the URL of each service that is up, on this machine."""
         return {
             name: f"http://{port['host_ip']}:{port['published']}"
             for name, service in self._services.items()
@@ -360,6 +362,7 @@ class ComposeRuntime(runtime.Runtime):
         }
 
     def describe(self) -> Mapping[str, Any]:
+        """Return the command, the environment and the limits of each service, for the manifest."""
         version = ask_engine("version", "--format", "{{.Server.Version}}").stdout.strip()
         described: dict[str, Any] = {"engine": f"{engine()[0]} {version}"}
         for name, service in self._services.items():

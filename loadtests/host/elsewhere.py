@@ -58,9 +58,7 @@ def asked(environment: Mapping[str, str]) -> Elsewhere | None:
     found = urls(text)
     for other in ("APP", "IMAGE"):
         if environment.get(other):
-            raise BadInput(
-                f"TARGETS and {other} exclude each other: one is for what runs already, one for what the lab starts"
-            )
+            raise BadInput(f"TARGETS and {other} exclude each other: the first runs already, the lab starts the second")
     remote = knobs.switch("REMOTE", environment.get("REMOTE", ""))
     for name, url in found.items():
         for address in addresses(name, url):

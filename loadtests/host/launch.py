@@ -25,13 +25,14 @@ from loadtests.host import compose, lock, own, topology, variables
 from loadtests.host.compose import ComposeRuntime, why_no_engine
 from loadtests.host.elsewhere import Elsewhere, ElsewhereRuntime
 from loadtests.host.processes import ProcessRuntime
-from loadtests.host.runtime import Runtime, without_password
+from loadtests.host.runtime import without_password
 from loadtests.model import knobs
 from loadtests.model.experiment import Experiment
 from loadtests.model.run_options import RunOptions
 from loadtests.model.service import GENERATOR
 from loadtests.results import folders, history, index, manifest
 
+Runtime = ComposeRuntime | ProcessRuntime
 Project = own.OwnProject | Elsewhere  # of somebody's own: what the lab serves, or what runs already
 RUNTIMES = ("auto", "docker", "process")
 LOOK = 5.0  # seconds between two looks at the services that the web UI needs
@@ -61,10 +62,7 @@ class RunOutcome:
 
 
 def measure(
-    asked: Sequence[Experiment],
-    options: RunOptions,
-    runtime_name: str,
-    project: Project | None = None,
+    asked: Sequence[Experiment], options: RunOptions, runtime_name: str, project: Project | None = None
 ) -> list[RunOutcome]:
     """Run each experiment, from nothing to its report; after an interrupt no other begins.
 
@@ -75,25 +73,18 @@ def measure(
     """
     ordered = sorted(asked, key=running_order)
     asked_for = f"make loadtest EXPERIMENT={','.join(experiment.name for experiment in asked)}"
-    with lock.held("run", asked_for, clean_up) as held, signals_as_interrupts():
+    with lock.held("run", asked_for, clean_up) as held, signals_as_interrupts(), ExitStack() as stack:
         folder = folders.new_folder(ordered[0].name)
+        stack.callback(folders.drop_if_empty, folder)
         held.note(folder=str(folder))
-        runtime = runtime_of(runtime_name, folder / "logs", project)
-        with ExitStack() as stack:
-            try:
-                if project:
-                    staged = stack.enter_context(project.staged(folder, runtime_name, held.note))
-                    ordered = [replace(experiment, deployment=staged) for experiment in ordered]
-                return measure_each(ordered, options, folder, runtime, held)
-            finally:
-                folders.drop_if_empty(folder)
-                take_down(runtime, held)
-
-
-def runtime_of(name: str, logs: Path, project: Project | None) -> Runtime:
-    if isinstance(project, Elsewhere):
-        return ElsewhereRuntime(logs, project.urls)
-    return ComposeRuntime("run") if name == "docker" else ProcessRuntime(logs)
+        runtime: Runtime = ComposeRuntime("run") if runtime_name == "docker" else ProcessRuntime(folder / "logs")
+        if isinstance(project, Elsewhere):
+            runtime = ElsewhereRuntime(folder / "logs", project.urls)
+        if project:
+            staged = stack.enter_context(project.staged(folder, runtime_name, held.note))
+            ordered = [replace(experiment, deployment=staged) for experiment in ordered]
+        stack.callback(take_down, runtime, held)
+        return measure_each(ordered, options, folder, runtime, held)
 
 
 def measure_each(
@@ -121,7 +112,6 @@ def measure_each(
                 targets = experiment.targets
                 code = measure_one(experiment, options, runtime, folder)
             except Exception as error:
-                folders.drop_if_empty(folder)
                 if not outcomes:
                     raise
                 details = error.details if isinstance(error, LabError) else traceback.format_exc()  # a bug
@@ -147,11 +137,11 @@ def measure_each(
 def finished(folder: Path) -> Path | None:
     """Say where the report of a run is, and put it into the list of all; None where there is none."""
     found = folders.finish(folder)
-    if found:
-        try:
+    try:
+        if found:
             index.write()
-        except LabError as error:  # the report is there
-            print(f"results/index.html is not up to date: {error}", file=sys.stderr, flush=True)
+    except LabError as error:  # the report is there
+        print(f"results/index.html is not up to date: {error}", file=sys.stderr, flush=True)
     return found
 
 
@@ -161,10 +151,13 @@ def deploy(runtime: Runtime, deployment: Mapping[str, str], held: lock.Held) -> 
     held.note(project=runtime.project)
     if setup := deployment.get(own.SETUP):
         print(f"Setting the project up: {setup}", flush=True)
-        if "IMAGE" in deployment:
-            runtime.run("wsgi-image", ["/bin/sh", "-ec", setup])
-        else:
-            runtime.run("wsgi-own", ["python", "-m", "services.own.setup"])
+        of_folder, of_image = ["python", "-m", "services.own.setup"], ["/bin/sh", "-ec", setup]
+        runtime.run(service_of(deployment), of_image if "IMAGE" in deployment else of_folder)
+
+
+def service_of(deployment: Mapping[str, str]) -> str:
+    """Return the service that serves a project under WSGI; empty for the lab's own pages."""
+    return "wsgi-image" if "IMAGE" in deployment else "wsgi-own" if "APP_COPY" in deployment else ""
 
 
 def take_down(runtime: Runtime, held: lock.Held) -> None:
@@ -218,12 +211,11 @@ def measure_one(experiment: Experiment, options: RunOptions, runtime: Runtime, f
     words = ["measure", f"--experiment={experiment.name}", *options.arguments]
     code = wait_for(runtime, runtime.generate(words, names, folder))
     if code != ExitCode.INTERRUPTED and not (folder / "report.html").exists():
+        served = service_of(experiment.deployment)
         raise LabError(
             f"the load generator ended without a report (exit status {code}); its last words are above."
             f"{folders.remains(folder)}",
-            runtime.last_words("wsgi-image" if "IMAGE" in experiment.deployment else names[0])
-            if {"APP_COPY", "IMAGE"} & set(experiment.deployment)
-            else "",
+            runtime.last_words(served) if served else "",
         )
     return code
 
@@ -312,13 +304,12 @@ def serve(runtime_name: str, project: own.OwnProject | None = None) -> ExitCode:
         ExitStack() as stack,
     ):
         runtime: Runtime = ComposeRuntime() if runtime_name == "docker" else ProcessRuntime(folders.web_ui_logs())
-        ui = GENERATOR
+        variables = {"SAVE_TO": os.environ.get("SAVE_TO") or str(folders.FOLDER)} if runtime_name == "process" else {}
+        ui = "locust-own" if project else GENERATOR
         try:
-            save_to = os.environ.get("SAVE_TO") or str(folders.FOLDER)
-            variables = {"SAVE_TO": save_to} if runtime_name == "process" else {}
             if project:
-                ui = "locust-own"
                 variables |= stack.enter_context(project.staged(Path(folder), runtime_name, held.note))
+            stack.callback(take_down, runtime, held)
             deploy(runtime, variables, held)
             print(f"Starting the lab ({runtime.limits}) …", flush=True)
             runtime.up([ui])
@@ -328,14 +319,12 @@ def serve(runtime_name: str, project: own.OwnProject | None = None) -> ExitCode:
             print(f"Open {urls[ui]}/compare and press Start; Ctrl-C ends the lab.", flush=True)
             while not (ended := runtime.ended()):
                 time.sleep(LOOK)
-            raise LabDown(
-                f"{', '.join(ended)} stopped unexpectedly, so the lab was shut down. The last log lines of {ended[0]}:",
-                runtime.last_words(ended[0]),
-            )
         except Interrupted:
             return ExitCode.CONFIRMED
-        finally:
-            take_down(runtime, held)
+        raise LabDown(
+            f"{', '.join(ended)} stopped unexpectedly, so the lab was shut down. The last log lines of {ended[0]}:",
+            runtime.last_words(ended[0]),
+        )
 
 
 def signals_as_interrupts() -> AbstractContextManager[None]:

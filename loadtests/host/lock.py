@@ -29,13 +29,13 @@ Facts = Mapping[str, Any]
 class Held:
     """A lock that this process holds."""
 
-    def __init__(self, file: IO[str], facts: Facts) -> None:
+    def __init__(self, file: IO[str]) -> None:
         self._file = file
-        self._facts = dict(facts)
+        self._facts: dict[str, Any] = {}
         self.something_is_left = False  # the record stays, and the next launcher cleans up
 
-    def note(self, **facts: str) -> None:
-        """Write down what this launcher has up: `project` of Compose, `folder` of the run."""
+    def note(self, **facts: Any) -> None:
+        """Write down who this launcher is and what it has up: `project` of Compose, `folder` of the run."""
         self._facts |= facts
         write(self._file, json.dumps(self._facts))
 
@@ -50,15 +50,17 @@ def held(name: str, command: str, clean_up: Callable[[Facts], bool]) -> Iterator
     path = FOLDER / f"{name}.json"
     with path.open("a+", encoding="utf-8") as file:
         if not hold(file):
-            raise LabDown(refusal(facts_in(file)))
+            raise LabDown(
+                f"the lab is in use on this machine: {words(facts_in(file))}. Two at once would disturb each other's "
+                "figures. Wait until it has ended, or end it with Ctrl-C there."
+            )
         for record in chain([file], others(path)):
             killed = facts_in(record)
             if killed and clean_up(killed):
                 write(record, "")
         since = datetime.now().astimezone().strftime("%H:%M")
-        holder = {"pid": os.getpid(), "command": command, "checkout": str(ROOT), "since": since}
-        lock_held = Held(file, holder)
-        lock_held.note()
+        lock_held = Held(file)
+        lock_held.note(pid=os.getpid(), command=command, checkout=str(ROOT), since=since)
         try:
             yield lock_held
         finally:
@@ -72,9 +74,7 @@ def own_folder() -> None:
         FOLDER.mkdir(mode=0o700, exist_ok=True)
         found = FOLDER.lstat()
     except OSError as error:
-        raise LabDown(
-            f"{FOLDER} cannot be made: {error.strerror}. Set TMPDIR to a folder that you may write to."
-        ) from error
+        raise LabDown(f"{FOLDER} cannot be made: {error.strerror}. Set TMPDIR to a folder of yours.") from error
     if not FOLDER.is_dir() or FOLDER.is_symlink() or found.st_uid != os.getuid() or found.st_mode & 0o022:
         raise LabDown(f"{FOLDER} must be a folder of yours that nobody else may write to. Remove it, or set TMPDIR.")
 
@@ -114,13 +114,8 @@ def write(file: IO[str], text: str) -> None:
     file.flush()
 
 
-def refusal(holder: Facts) -> str:
-    who = (
-        f"`{holder['command']}` in {holder['checkout']}, process {holder['pid']}, since {holder['since']}"
-        if {"command", "checkout", "pid", "since"} <= holder.keys()
-        else "another launcher that just starts"
-    )
-    return (
-        f"the lab is in use on this machine: {who}. Two at once would disturb each other's figures. Wait until it has "
-        "ended, or end it with Ctrl-C there."
-    )
+def words(holder: Facts) -> str:
+    """Return who holds a lock, as its record says."""
+    if not holder:
+        return "another launcher that just starts"
+    return "`{command}` in {checkout}, process {pid}, since {since}".format_map(holder)

@@ -23,7 +23,7 @@ from typing import Any
 
 from loadtests import ROOT
 from loadtests.errors import BadInput, LabDown
-from loadtests.host import topology, variables, virtualenv
+from loadtests.host import given, topology, variables, virtualenv
 from loadtests.host.compose import ask_engine, this_user
 from loadtests.host.shell import run_long
 from loadtests.model import upstreams, workload
@@ -35,7 +35,6 @@ NOT_COPIED = (".git", ".hg", ".venv", "venv", "node_modules", "__pycache__", ".m
 MOST_RECORDED = 50 * 2**20  # bytes of a file that upstreams.toml names
 MOST_FILES, MOST_BYTES = 50_000, 2 * 2**30
 REQUIREMENTS = "requirements.txt"
-NAMES = re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?")
 # Run by the Python that is to serve the project, which has pip's own copy of what reads a version's bounds.
 CHECK_PYTHON = """
 import platform, sys
@@ -48,6 +47,7 @@ if here not in SpecifierSet(needed):
 """
 LEAST = '[[page]]\npath = "/"\ncheck = { contains = "Welcome" }'
 IMAGE_FILE = ROOT / "compose" / "image.yaml"
+NAME = re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?")
 IMAGE = re.compile(r"[a-z0-9][\w.-]*(:\d+)?(/[\w.-]+)*(:[\w.-]+)?(@sha256:[0-9a-f]{64})?", re.ASCII)
 HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:\d{1,5})?")
 
@@ -70,14 +70,6 @@ class OwnProject:
     upstreams: Mapping[str, Any]
     packages: Mapping[str, bytes] | None
 
-    @property
-    def fingerprint(self) -> str:
-        """Return what changes with its packages, the lab's servers and the Python that they are installed for."""
-        serving = (ROOT / "requirements" / "serve.txt").read_bytes()
-        own = (name.encode() + content for name, content in sorted((self.packages or {}).items()))
-        parts = (sys.version.encode(), serving, *own)
-        return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
-
     @contextmanager
     def staged(self, folder: Path, runtime: str, note: Callable[..., None]) -> Iterator[dict[str, str]]:
         """Put the project where the runtime serves it, and what its users do into the run's folder.
@@ -85,8 +77,14 @@ class OwnProject:
         Yields the variables of compose.yaml that say where; then all of it is removed. `note` is told of the copy
         before there is one, so that the next launcher can remove it if this one is killed. Raises LabError.
         """
-        if runtime == "process":
-            self.refuse_processes()
+        needs = (
+            (self.image, "IMAGE is an image"),
+            (self.compose, f"{COMPOSE} describes containers"),
+            (upstreams.hosts_of(self.upstreams), "UPSTREAMS has a host (as processes: variable)"),
+        )
+        for needed, what in needs:
+            if needed and runtime == "process":
+                raise BadInput(f"{what}, and the lab runs as processes: set RUNTIME=docker")
         if self.image and ask_engine("image", "inspect", self.image).returncode:
             raise BadInput(f"the engine has no image {self.image}: build it, or pull it (docker pull {self.image})")
         scratch = Path(tempfile.mkdtemp(prefix="lab-own-"))
@@ -94,16 +92,9 @@ class OwnProject:
         try:
             with copied(self.load, folder / self.name):
                 try:
-                    variables = stage_image(self.image) if self.image else stage(self, scratch)
-                    variables |= stage_upstreams(self, scratch)
-                    files = list(compose_files(self, scratch))
+                    variables = {"APP_PAGES": str(folder / self.name), **stage(self, scratch)}
                 except OSError as error:
                     raise LabDown(f"the project could not be copied: {str(error)[:500]}") from error
-                variables["APP_PAGES"] = str(folder / self.name)
-                if self.setup:
-                    variables[SETUP] = self.setup
-                if files:
-                    variables[COMPOSE] = os.pathsep.join(map(str, files))
                 if runtime == "docker":
                     variables["APP_USER"] = this_user()
                 else:
@@ -111,16 +102,6 @@ class OwnProject:
                 yield variables
         finally:
             remove(scratch)
-
-    def refuse_processes(self) -> None:
-        """Raise BadInput for what needs containers."""
-        for needs, what in (
-            (self.image, "IMAGE is an image"),
-            (self.compose, f"{COMPOSE} describes containers"),
-            (upstreams.hosts_of(self.upstreams), "UPSTREAMS has a host (as processes: variable)"),
-        ):
-            if needs:
-                raise BadInput(f"{what}, and the lab runs as processes: set RUNTIME=docker")
 
 
 def asked(environment: Mapping[str, str]) -> OwnProject | None:
@@ -137,7 +118,7 @@ def asked(environment: Mapping[str, str]) -> OwnProject | None:
     if not folder.is_dir():
         raise BadInput(f"APP must be the folder of a Django project, the one that holds manage.py; {folder} is none")
     for name in ("SETTINGS", "WSGI_APP", "ASGI_APP"):
-        if (value := environment.get(name)) and not NAMES.fullmatch(value):
+        if (value := environment.get(name)) and not NAME.fullmatch(value):
             raise BadInput(f"{name} must be a name that Python imports, as in shop.settings; it is {value[:80]!r}")
     if image:
         refuse_image(image, environment)
@@ -148,14 +129,18 @@ def asked(environment: Mapping[str, str]) -> OwnProject | None:
         )
     load, name = load_of(environment, folder)
     addresses, replayed = upstreams_of(environment, folder)
+    beside = environment.get(COMPOSE)
+    compose = given.find(COMPOSE, beside, folder, "a Compose file") if beside else None
+    if os.pathsep in str(compose):
+        raise BadInput(f"{COMPOSE} must be a path without {os.pathsep!r}; it is {compose}")
     return OwnProject(
         folder=folder,
         image=image,
         load=load,
         name=name,
-        environment=addresses | own_environment(environment.get("APP_ENV", ""), folder),
+        environment=addresses | own_environment(environment, folder),
         setup=environment.get(SETUP, ""),
-        compose=compose_file(environment, folder),
+        compose=compose,
         upstreams=replayed,
         packages=None if image else packages(folder),
     )
@@ -179,18 +164,10 @@ def load_of(environment: Mapping[str, str], folder: Path) -> tuple[Path, str]:
     kind, usual = ("LOCUSTFILE", LOCUSTFILE) if environment.get("LOCUSTFILE") else ("PAGES", PAGES)
     if kind == "LOCUSTFILE" and environment.get("PAGES"):
         raise BadInput("PAGES and LOCUSTFILE exclude each other: both say what users do")
-    name = environment.get(kind) or usual
-    if (file := existing(name, folder)) is None:
-        least = "" if kind == "LOCUSTFILE" else f". The least that it may hold:\n\n{LEAST}"
-        raise BadInput(
-            f"{kind} must be a file that says which pages users ask for, and {name[:200]} is neither here nor in "
-            f"{folder.absolute()}{least}"
-        )
-    try:
-        with file.open("rb") as stream:
-            content = stream.read(workload.LARGEST_FILE + 1)
-    except OSError as error:
-        raise BadInput(f"{kind} must be a file that can be read; {file}: {error.strerror}") from error
+    least = "" if kind == "LOCUSTFILE" else f". The least that it may hold:\n\n{LEAST}"
+    what = "a file that says which pages users ask for"
+    file = given.find(kind, environment.get(kind) or usual, folder, what, least)
+    content = given.read(file, MOST_RECORDED, f"{kind} must be a file that can be read; {file}")
     if kind == "PAGES":
         workload.of_file(content, file.name)
     return file, usual
@@ -209,39 +186,41 @@ def copied(file: Path, to: Path) -> Iterator[None]:
         to.unlink(missing_ok=True)
 
 
-def compose_file(environment: Mapping[str, str], folder: Path) -> Path | None:
-    """Return the Compose file that APP_COMPOSE names; None if it is not set. Raises BadInput."""
-    if not (name := environment.get(COMPOSE)):
-        return None
-    if (file := existing(name, folder)) is None:
-        raise BadInput(f"{COMPOSE} must be a Compose file; {name[:200]} is neither here nor in {folder}")
-    if os.pathsep in str(file):
-        raise BadInput(f"{COMPOSE} must be a path without {os.pathsep!r}; it is {file}")
-    return file
-
-
-def compose_files(own: OwnProject, scratch: Path) -> Iterator[Path]:
-    """Yield the Compose files that stand beside the lab's. Raises OSError."""
-    described: dict[str, Any] = {}
+def stage(own: OwnProject, scratch: Path) -> dict[str, str]:
+    """Put what is served below `scratch`; return the variables of compose.yaml that say where. Raises OSError."""
+    staged = {SETUP: own.setup} if own.setup else {}
+    beside: list[Path] = []  # Compose files, beside the lab's
+    described: dict[str, Any] = {}  # services, in a Compose file of our own
     if own.image:
-        yield IMAGE_FILE
+        defaults = topology.declared(topology.text())  # which compose/image.yaml does not repeat
+        read = re.findall(r"\$\{(\w+)\}", IMAGE_FILE.read_text(encoding="utf-8"))
+        staged |= {name: os.environ.get(name) or defaults[name] for name in read if name in defaults}
+        staged["IMAGE"] = own.image
+        beside.append(IMAGE_FILE)
         values = {name: in_compose(value) for name, value in own.environment.items()}
         described |= {name: {"environment": values} for name in ("wsgi-image", "asgi-image")}
+    else:
+        staged |= stage_folder(own, scratch)
+    if own.upstreams:
+        staged["APP_UPSTREAMS"] = written(scratch / "upstreams.json", own.upstreams)
+        certificates = scratch / "certificates"
+        certificates.mkdir()
+        certificates.chmod(0o777)  # a container's user writes there; around it is this user's folder
+        staged["APP_CERTIFICATES"] = str(certificates)
     if hosts := upstreams.hosts_of(own.upstreams):
         described[upstreams.SERVICE] = {"networks": {"default": {"aliases": hosts}}}
     if described:
-        file = scratch / "compose.json"
-        file.write_text(json.dumps({"services": described}), encoding="utf-8")
-        yield file
+        beside.append(Path(written(scratch / "compose.json", {"services": described})))
     if own.compose:
-        yield own.compose
+        beside.append(own.compose)
+    return staged | ({COMPOSE: os.pathsep.join(map(str, beside))} if beside else {})
 
 
-def stage_image(image: str) -> dict[str, str]:
-    """Return the variables that compose/image.yaml reads, with the defaults that the rest of the topology has."""
-    defaults = topology.declared(topology.text())
-    read = re.findall(r"\$\{(\w+)\}", IMAGE_FILE.read_text(encoding="utf-8"))
-    return {name: os.environ.get(name) or defaults[name] for name in read if name in defaults} | {"IMAGE": image}
+def written(file: Path, content: Any) -> str:
+    """Write JSON that the containers' user may read, in a folder that is this user's alone; return the file's name."""
+    file.write_text(json.dumps(content), encoding="utf-8")
+    file.chmod(0o644)
+    return str(file)
 
 
 def in_compose(value: str) -> str:
@@ -249,56 +228,27 @@ def in_compose(value: str) -> str:
     return value.replace(upstreams.ADDRESS, f"http://{upstreams.SERVICE}:{PORT}").replace("$", "$$")
 
 
-def stage_upstreams(own: OwnProject, scratch: Path) -> dict[str, str]:
-    """Write what the upstreams answer; return the variables of compose.yaml that name it. Raises OSError."""
-    if not own.upstreams:
-        return {}
-    replayed = scratch / "upstreams.json"
-    replayed.write_text(json.dumps(own.upstreams), encoding="utf-8")
-    replayed.chmod(0o644)
-    certificates = scratch / "certificates"
-    certificates.mkdir()
-    certificates.chmod(0o777)  # a container's user writes there; around it is this user's folder
-    return {"APP_UPSTREAMS": str(replayed), "APP_CERTIFICATES": str(certificates)}
-
-
 def upstreams_of(environment: Mapping[str, str], folder: Path) -> tuple[dict[str, str], dict[str, Any]]:
     """Return the variables that lead the project to its upstreams, and what these replay. Raises BadInput."""
     if not (name := environment.get("UPSTREAMS")):
         return {}, {}
-    if (file := existing(name, folder)) is None:
-        raise BadInput(f"UPSTREAMS must be a file; {name[:200]} is neither here nor in {folder}")
+    file = given.find("UPSTREAMS", name, folder, "a file")
 
     def read(beside: str) -> bytes:
-        path = file.parent / beside
-        try:
-            with path.open("rb") as stream:
-                content = stream.read(MOST_RECORDED + 1)
-        except (OSError, ValueError) as error:
-            raise BadInput(f"{beside[:200]} cannot be read: {error}") from error
-        if len(content) > MOST_RECORDED:
-            raise BadInput(f"{beside[:200]} is larger than {MOST_RECORDED // 2**20} MB")
-        return content
+        return given.read(file.parent / beside, MOST_RECORDED, beside[:200])
 
     return upstreams.of_file(read(file.name), file.name, read)
 
 
-def own_environment(name: str, folder: Path) -> dict[str, str]:
+def own_environment(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
     """Return the variables that the file APP_ENV sets, for the project alone. Raises BadInput."""
-    if not name:
+    if not (name := environment.get("APP_ENV")):
         return {}
-    if (file := existing(name, folder)) is None:
-        raise BadInput(f"APP_ENV must be a file of NAME=value lines; {name[:200]} is neither here nor in {folder}")
+    file = given.find("APP_ENV", name, folder, "a file of NAME=value lines")
     try:
         return variables.read_dotenv(file.read_text(encoding="utf-8"), {})
     except (OSError, UnicodeDecodeError, BadInput) as error:
         raise BadInput(f"APP_ENV, {file}: {error}".replace(".env, line", "line")) from error
-
-
-def existing(name: str, folder: Path) -> Path | None:
-    """Return the file as it is named from here, or else from the project's folder; None if neither is there."""
-    candidates = (Path(name).expanduser().absolute(), folder / name)
-    return next((path for path in candidates if path.is_file()), None)
 
 
 def packages(folder: Path) -> dict[str, bytes] | None:
@@ -343,7 +293,7 @@ def text(*lines: str) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode()
 
 
-def stage(own: OwnProject, scratch: Path) -> dict[str, str]:
+def stage_folder(own: OwnProject, scratch: Path) -> dict[str, str]:
     """Copy the project and its requirements below `scratch`; return the variables of compose.yaml that name them.
 
     Raises BadInput, OSError.
@@ -354,10 +304,7 @@ def stage(own: OwnProject, scratch: Path) -> dict[str, str]:
     for path in (copy, *copy.rglob("*")):  # no container of the lab runs as this user
         if not path.is_symlink():
             path.chmod(path.stat().st_mode | 0o666 | (0o111 if path.is_dir() else 0))
-    variables_file = scratch / "variables.json"
-    variables_file.write_text(json.dumps(own.environment), encoding="utf-8")
-    variables_file.chmod(0o644)  # for the containers' user; the folder is this user's alone
-    staged = {"APP_COPY": str(copy), "APP_VARIABLES": str(variables_file)}
+    staged = {"APP_COPY": str(copy), "APP_VARIABLES": written(scratch / "variables.json", own.environment)}
     if own.packages is not None:
         folder = scratch / "packages"
         for name, content in {**own.packages, "check_python.py": CHECK_PYTHON.encode()}.items():
@@ -400,7 +347,10 @@ def python_of(own: OwnProject, staged: Mapping[str, str]) -> Path:
     """Return the folder of the Python that serves the project as processes, with its packages. Raises LabDown."""
     if own.packages is None:
         return virtualenv.PYTHON.parent
-    folder = virtualenv.FOLDER.with_name(f"{virtualenv.FOLDER.name}-own-{own.fingerprint}")
+    parts = [sys.version.encode(), (ROOT / "requirements" / "serve.txt").read_bytes()]
+    parts += [name.encode() + content for name, content in sorted(own.packages.items())]
+    fingerprint = hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
+    folder = virtualenv.FOLDER.with_name(f"{virtualenv.FOLDER.name}-own-{fingerprint}")
     stamp, python = folder / "installed", folder / "bin" / "python"
     if not stamp.is_file():
         print(f"Installing the project's packages into {folder.name} (once) …", file=sys.stderr, flush=True)

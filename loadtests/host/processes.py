@@ -27,7 +27,7 @@ from typing import Any
 from loadtests import ROOT
 from loadtests.errors import LabDown
 from loadtests.host import runtime, topology
-from loadtests.host.shell import run_long, run_quiet
+from loadtests.host.shell import run_long, run_quiet, signal_group, start
 from loadtests.model.service import GENERATOR, METRICS_PORT, PORT, Service
 
 PASSED_ON = ("TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -92,9 +92,12 @@ def free_port() -> int:
         return int(bound.getsockname()[1])
 
 
-class ProcessRuntime(runtime.Runtime):
+class ProcessRuntime:
+    """Brings services up and down as ComposeRuntime does, whose methods it has."""
+
     name = "process"
     limits = "services run as local processes: nothing limits or isolates their CPU and memory"
+    project = ""  # of Compose
 
     def __init__(self, logs: Path) -> None:
         self._logs = logs
@@ -137,9 +140,7 @@ class ProcessRuntime(runtime.Runtime):
         return int(self._holders[-1].getsockname()[1])
 
     def up(self, services: Sequence[str]) -> None:
-        needed = runtime.with_dependencies(
-            services, {name: service.depends_on for name, service in self.services.items()}
-        )
+        needed = runtime.with_dependencies(services, lambda name: self.services[name].depends_on)
         ended = [name for name in self.ended() if name in needed]
         runtime.say_started_again(ended)
         self.drop(ended)  # also the workers that it left behind
@@ -158,23 +159,14 @@ class ProcessRuntime(runtime.Runtime):
         return [name for name, process in self._processes.items() if process.poll() is not None]
 
     def _start(self, name: str) -> subprocess.Popen[bytes]:
-        service = self.services[name]
-        path = self._logs / f"{name}.log"
+        service, path = self.services[name], self._logs / f"{name}.log"
+        environment = self._environment(service)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             # Started again, it must not erase the last words of the one that died.
             with path.open("ab" if name in self._logged else "wb") as log:
                 self._logged.add(name)
-                process = subprocess.Popen(
-                    service.command,
-                    cwd=ROOT,
-                    env=self._environment(service),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,  # a group of its own, so that its workers are stopped with it
-                    preexec_fn=end_with_launcher,  # noqa: PLW1509  # the launcher has no threads
-                )
+                process = start(service.command, environment, stdout=log, preexec_fn=end_with_launcher)
         except OSError as error:
             raise LabDown(f"the service {name} could not be started: {error}") from error
         if not service.comes_first:
@@ -225,8 +217,7 @@ class ProcessRuntime(runtime.Runtime):
         return runtime.start_generator(command, self._environment(service) | urls | runtime.terminal_environment())
 
     def interrupt(self, generator: subprocess.Popen[bytes]) -> None:
-        if generator.poll() is None:
-            generator.send_signal(signal.SIGINT)
+        generator.send_signal(signal.SIGINT)
 
     def down(self) -> None:
         self.drop(list(self._processes))
@@ -267,12 +258,9 @@ PR_SET_PDEATHSIG = 1  # of prctl(2)
 
 
 def end_with_launcher() -> None:
-    """Have the kernel end this service when the launcher ends, also by `kill -9` (Linux only)."""
+    """Have the kernel end this service when the launcher ends, also by `kill -9` (Linux only).
+
+    It runs between fork and exec, which is safe because the launcher has no threads.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-def signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    """Send a signal to the process and its workers: the group of its session has its id."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, number)

@@ -1,4 +1,7 @@
-"""Where the services run: in containers, or as local processes started with the same commands."""
+"""What compose.py and processes.py share, which run the services in containers, or locally with the same commands.
+
+Both have the same methods, described at ComposeRuntime; each raises LabDown with the reason and the last log lines.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,12 @@ import re
 import shlex
 import socket
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from string import Template
-from typing import Any, Protocol
+from typing import Any
 
-from loadtests import ROOT
 from loadtests.errors import BadInput, LabDown
+from loadtests.host.shell import start
 from loadtests.model import knobs
 from loadtests.model.knobs import LOGIN
 
@@ -24,68 +26,9 @@ CONTROL = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07]*\x07|.)|[\x00-\x08\x
 PASSWORD = re.compile(r"(\w://[^:\s]*):(?:\S|\s(?!\S*://))*@")
 
 
-class Runtime(Protocol):
-    """Brings services up and down and runs the load generator beside them.
-
-    Every method raises LabDown with the reason and the last log lines when it cannot.
-    """
-
-    name: str
-    limits: str  # what isolates the services from each other, in words
-    project: str = ""  # of Compose, once it is prepared
-
-    def prepare(self, variables: Mapping[str, str] | None = None) -> None:
-        """Build or install what the services need; says so when it takes long.
-
-        `variables`: those of compose.yaml that are set for this time, beside the environment's.
-        """
-
-    def up(self, services: Sequence[str]) -> None:
-        """Start the services and those that they need, as far as they do not run, and wait until they are healthy."""
-
-    def run(self, service: str, command: Sequence[str]) -> None:
-        """Run a command as the service, which does not run, to its end. Raises LabDown with its last lines."""
-
-    def ended(self) -> list[str]:
-        """Return those services that `up` started and that no longer run."""
-
-    def last_words(self, service: str) -> str:
-        """Return the last lines of a service's log."""
-
-    def drop(self, services: Sequence[str]) -> None:
-        """Stop those of the services that `up` started."""
-
-    def generate(self, arguments: Sequence[str], targets: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
-        """Start `python -m loadtests …` where it reaches the targets; it sees `folder` as its own.
-
-        The end of its standard input tells it that the launcher is gone.
-        """
-
-    def interrupt(self, generator: subprocess.Popen[bytes]) -> None:
-        """Ask the load generator to stop and to write what it has."""
-
-    def down(self) -> None:
-        """Stop what `up` and `generate` started, and nothing else. Raises LabDown where something is left."""
-
-    def published(self) -> Mapping[str, str]:
-        """Return the URL of each service that is up, on this machine."""
-
-    def describe(self) -> Mapping[str, Any]:
-        """Return the command, the environment and the limits of each service, for the manifest."""
-
-
 def start_generator(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """Start the load generator with pipes to it and from it, in a session that no terminal can end."""
-    return subprocess.Popen(
-        command,
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        pipesize=PIPE,
-        start_new_session=True,
-        env=environment,
-    )
+    """Start the load generator with pipes to it and from it."""
+    return start(command, environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pipesize=PIPE)
 
 
 def plain(text: str, lines: int = LOG_LINES) -> str:
@@ -111,14 +54,12 @@ def description(
     }
 
 
-def with_dependencies(services: Iterable[str], depends_on: Mapping[str, Iterable[str]]) -> list[str]:
+def with_dependencies(services: Iterable[str], needs: Callable[[str], Iterable[str]]) -> list[str]:
     """Return the services and all that they need, each after what it needs."""
-    ordered: list[str] = []
+    ordered: dict[str, None] = {}
     for service in services:
-        for needed in (*with_dependencies(depends_on[service], depends_on), service):
-            if needed not in ordered:
-                ordered.append(needed)
-    return ordered
+        ordered |= dict.fromkeys((*with_dependencies(needs(service), needs), service))
+    return list(ordered)
 
 
 def without_password(environment: Mapping[str, str]) -> dict[str, str]:
@@ -136,10 +77,8 @@ def refuse_taken_port(service: str, port: str) -> None:
         try:
             probe.bind(("127.0.0.1", int(port)))
         except OSError:
-            raise LabDown(
-                f"port {int(port)}, which {service} needs, is taken by another program. Stop that program, or set "
-                f"{variable} to a free port."
-            ) from None
+            taken = f"port {int(port)}, which {service} needs, is taken by another program"
+            raise LabDown(f"{taken}. Stop that program, or set {variable} to a free port.") from None
 
 
 def refuse_shared_ports(variables: Iterable[str]) -> None:
@@ -166,8 +105,8 @@ def terminal_environment() -> dict[str, str]:
     if not os.isatty(1):
         return {}
     columns, lines = os.get_terminal_size(1)
-    sizes = {"COLUMNS": columns, "LINES": lines}  # 0 where the terminal does not know: nobody's width
     said = dict.fromkeys(("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"), "1")
-    said |= {name: str(size) for name, size in sizes.items() if size}
+    # A size is 0 where the terminal does not know: nobody's width.
+    said |= {name: str(size) for name, size in (("COLUMNS", columns), ("LINES", lines)) if size}
     said |= {"NO_COLOR": "1"} if os.environ.get("NO_COLOR") else {}
     return said | {"TERM": os.environ.get("TERM", "xterm-256color")}

@@ -24,13 +24,8 @@ def text() -> str:
 
 def declared(topology: str) -> dict[str, str]:
     """Return the variables that Compose files read, with their defaults, in their order."""
-    lines = (re.sub(r"(^|\s)#.*", "", line) for line in topology.splitlines())
-    return {
-        match["name"]: match["default"]
-        for line in lines
-        for match in VARIABLE.finditer(line)
-        if match["default"] is not None
-    }
+    text = re.sub(r"(^|\s)#.*", "", topology, flags=re.MULTILINE)
+    return {match["name"]: match["default"] for match in VARIABLE.finditer(text) if match["default"] is not None}
 
 
 def services(variables: Mapping[str, str], file: Path = FILE) -> dict[str, Service]:
@@ -47,7 +42,7 @@ def service(name: str, described: Mapping[str, Any], variables: Mapping[str, str
     command = described.get("command")
     if not isinstance(command, list):
         raise BadInput(f"compose.yaml: the command of {name} must be a list of words")
-    environment = described.get("environment", {})
+    environment, volumes = described.get("environment", {}), words(described.get("volumes", ()))
     return Service(
         name=name,
         command=words(command),
@@ -58,7 +53,7 @@ def service(name: str, described: Mapping[str, Any], variables: Mapping[str, str
         depends_on=required(described.get("depends_on", {})),
         cpus=interpolate(str(described["cpus"]), variables) if "cpus" in described else None,
         comes_first="cpu_shares" in described,
-        volumes={inside: here for here, inside in map(volume, words(described.get("volumes", ())))},
+        volumes={inside: here for here, inside, *_ in (text.split(":") for text in volumes)},
     )
 
 
@@ -79,12 +74,6 @@ def interpolate(value: str, variables: Mapping[str, str]) -> str:
 def container_port(port: str | Mapping[str, Any]) -> int:
     """Return the container's port from either way in which Compose lets a published port be written."""
     return int(port.rpartition(":")[2] if isinstance(port, str) else port["target"])
-
-
-def volume(text: str) -> tuple[str, str]:
-    """Return a path of this machine and the one that it has in a container, of a volume as `here:inside:ro`."""
-    here, inside, *_ = text.split(":")
-    return here, inside
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,11 +36,10 @@ OF_PAGES = (
 OPTIONS = (*LOAD, *OWN, "RUNTIME", "A", "B", "RUN", "N")
 EVERYWHERE = ("PYTHON", "VENV", "RESULTS", "DOCKER")  # read by every command, or by make
 BEFORE_DOTENV = ("PYTHON", "VENV")  # they decide what reads the file
-STAGED = (
-    *("APP_USER", "APP_PAGES", "APP_COPY", "APP_VARIABLES", "APP_UPSTREAMS", "APP_CERTIFICATES"),
-    *("APP_PACKAGES", "APP_TARGET"),
+SET_BY_THE_LAB = (
+    *("LAB_RUNTIME", "PULL_POLICY", "APP_USER", "APP_PAGES", "APP_COPY", "APP_VARIABLES", "APP_UPSTREAMS"),
+    *("APP_CERTIFICATES", "APP_PACKAGES", "APP_TARGET"),
 )
-SET_BY_THE_LAB = ("LAB_RUNTIME", "PULL_POLICY", *STAGED)
 WEB_UI = ("STRATEGY", "SAVE_TO", "TRUSTED_ORIGINS", LOGIN)  # compose.yaml's, but of no run
 LIMITS = ("_CPUS", "_MEMORY")  # how the names of the variables end that only containers are held to
 SHORTEST = 6  # letters; another program's USER or LANG is one letter from USERS and HANG
@@ -76,13 +75,9 @@ def read_dotenv(text: str, environment: Mapping[str, str]) -> dict[str, str]:
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     found: dict[str, str] = {}
 
-    def expanded(value: str) -> str:
-        def replacement(match: re.Match[str]) -> str:
-            name = match["braced"] or match["plain"]
-            value = environment.get(name) or found.get(name) or match["default"] or ""
-            return "$" if match["escaped"] else value
-
-        return EXPANDED.sub(replacement, value)
+    def value_of(match: re.Match[str]) -> str:
+        name = match["braced"] or match["plain"]
+        return "$" if match["escaped"] else environment.get(name) or found.get(name) or match["default"] or ""
 
     position = 0
     while position < len(text):
@@ -98,9 +93,9 @@ def read_dotenv(text: str, environment: Mapping[str, str]) -> dict[str, str]:
             found[match["name"]] = match["literal"]
         elif match["quoted"] is not None:
             unescaped = re.sub(r"\\([nrt\"\\])", lambda at: ESCAPED.get(at[1], at[1]), match["quoted"])
-            found[match["name"]] = expanded(unescaped)
+            found[match["name"]] = EXPANDED.sub(value_of, unescaped)
         elif "=" in match[0] or ":" in match[0]:  # else the environment's own value is meant
-            found[match["name"]] = expanded(match["bare"].partition(" #")[0].strip())
+            found[match["name"]] = EXPANDED.sub(value_of, match["bare"].partition(" #")[0].strip())
     return found
 
 
@@ -137,17 +132,15 @@ class Variables:
         """
         for name in BEFORE_DOTENV:
             if name in self.dotenv:
-                raise BadInput(
-                    f".env sets {name}, which is needed before .env is read. Remove it there, and give it to make "
-                    f"(make … {name}=…) or export it."
-                )
-        if "RUNTIME" not in own:
-            self._refuse_typed(command, {*EVERYWHERE, *own})
-            return
-        if command != "up":
+                remedy = f"Remove it there, and give it to make (make … {name}=…) or export it."
+                raise BadInput(f".env sets {name}, which is needed before .env is read. {remedy}")
+        measures = "RUNTIME" in own
+        if measures and command != "up":
             self._refuse_strategy(command)
-        of_no_run = set() if command == "up" else set(WEB_UI)
-        self._refuse_typed(command, {*EVERYWHERE, *own, *self.known} - of_no_run)
+        of_run = self.known.keys() - (set() if command == "up" else WEB_UI) if measures else set()
+        self._refuse_typed(command, {*EVERYWHERE, *own, *of_run})
+        if not measures:
+            return
         self._refuse_near_misses()
         for name in self.known:
             if value := self.environment.get(name):
@@ -174,31 +167,24 @@ class Variables:
 
     def _refuse_near_misses(self) -> None:
         for name, meant in near_misses((*self.environment, *self.dotenv), {*EVERYWHERE, *OPTIONS, *self.known}):
-            if name in self.dotenv:
-                raise BadInput(
-                    f"{name[:80]} in .env means nothing to the lab; did you mean {meant}? Correct or remove it."
-                )
-            raise BadInput(
-                f"{name[:80]} is set and means nothing to the lab; did you mean {meant}? If another program needs it, "
-                f"run the lab without it: `env -u {name[:80]} …`."
-            )
+            where, remedy = "in .env", "Correct or remove it."
+            if name not in self.dotenv:
+                run = f"run the lab without it: `env -u {name[:80]} …`."
+                where, remedy = "is set and", f"If another program needs it, {run}"
+            raise BadInput(f"{name[:80]} {where} means nothing to the lab; did you mean {meant}? {remedy}")
 
     def refuse_useless(self, measured: str) -> None:
         """Raise BadInput for a variable after make that says nothing about what is measured.
 
         `measured`: "TARGETS", "APP" or "IMAGE" where one of them names it; empty for the lab's own pages.
         """
+        of_others = (*OF_PAGES, "TARGETS", "REMOTE")
+        elsewhere = {*OF_PAGES, *OF_PROJECTS} - {*OF_TARGETS}
         useless, to_what = {
             "": (OF_PROJECTS, "the lab's own pages: set APP to a project's folder, or IMAGE or TARGETS"),
-            "APP": ((*OF_PAGES, "TARGETS", "REMOTE"), "the project that APP names: leave one of the two out"),
-            "IMAGE": (
-                (*OF_PAGES, "TARGETS", "REMOTE", "SETTINGS", "PYTHON_IMAGE"),
-                "the image that IMAGE names: leave one of the two out",
-            ),
-            "TARGETS": (
-                {*OF_PAGES, *OF_PROJECTS} - {*OF_TARGETS},
-                "TARGETS, which the lab does not start: leave one of the two out",
-            ),
+            "APP": (of_others, "the project that APP names: leave one of the two out"),
+            "IMAGE": ((*of_others, "SETTINGS", "PYTHON_IMAGE"), "the image that IMAGE names: leave one of the two out"),
+            "TARGETS": (elsewhere, "TARGETS, which the lab does not start: leave one of the two out"),
         }[measured]
         for name in sorted(self.typed & set(useless)):
             raise BadInput(f"{name} does not apply to {to_what}.")
@@ -232,14 +218,11 @@ def one_edit(first: str, second: str) -> bool:
 def gather(environment: MutableMapping[str, str]) -> Variables:
     """Return what is set; what .env sets of the lab's variables is in the environment from here on. Raises BadInput."""
     known = topology.declared(topology.text())
+    file = ROOT / ".env"
     try:
-        text = (ROOT / ".env").read_text(encoding="utf-8")
-    except FileNotFoundError:
-        text = ""
+        text = file.read_text(encoding="utf-8") if file.exists() else ""
     except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(
-            f".env cannot be read: {error}. Make it a text file in UTF-8 that you may read, or remove it."
-        ) from error
+        raise BadInput(f".env cannot be read: {error}. Make it a readable text in UTF-8, or remove it.") from error
     dotenv = read_dotenv(text, environment)
     typed = frozenset(TYPED_NAME.findall(environment.get(TYPED, "")))
     for name in (*OPTIONS, *EVERYWHERE, *known):

@@ -26,13 +26,10 @@ PYTHON = FOLDER / "bin" / "python"
 STAMP = FOLDER / "installed.sha256"
 HALF_MADE = "half made"  # in the stamp, until everything is installed
 LOCKS = ("lab", "dev")  # each holds all of the one before
-OF_OTHER_PYTHONS = (
-    *(f"PYTHON{name}" for name in ("HOME", "PATH", "PLATLIBDIR", "SAFEPATH", "STARTUP", "USERBASE")),
-    # Where pip installs, and what else than the lock.
-    *(f"PIP_{name}" for name in ("USER", "TARGET", "PREFIX", "ROOT", "PYTHON", "DRY_RUN", "REQUIREMENT", "EDITABLE")),
-    *(f"PIP_{name}" for name in ("CONSTRAINT", "PLATFORM", "PYTHON_VERSION", "IMPLEMENTATION", "ABI")),
-    "VIRTUAL_ENV",
-    "__PYVENV_LAUNCHER__",
+# Of other Pythons, and where pip installs, and what else than the lock.
+OF_OTHERS = re.compile(
+    r"PYTHON(HOME|PATH|PLATLIBDIR|SAFEPATH|STARTUP|USERBASE)|VIRTUAL_ENV|__PYVENV_LAUNCHER__|PIP_(USER|TARGET|PREFIX|ROOT"
+    r"|PYTHON|DRY_RUN|REQUIREMENT|EDITABLE|CONSTRAINT|PLATFORM|PYTHON_VERSION|IMPLEMENTATION|ABI)"
 )
 # Run by the virtual environment's own Python: every package of the lock is there in the version of the lock.
 CHECK = r"""
@@ -59,10 +56,7 @@ def ensure(lock: str) -> None:
     if there and (is_active() or (is_here() and not why_broken(there))):
         return
     if ":" in str(FOLDER):
-        raise LabDown(
-            f"VENV must be a path without a colon, which separates the folders in PATH; it is {str(FOLDER)[:200]}. Set "
-            "VENV to another folder."
-        )
+        raise LabDown(f"VENV must be a path without a colon, which separates paths in PATH; it is {str(FOLDER)[:200]}.")
     if not may_be_cleared():
         raise LabDown(
             f"VENV: {FOLDER} holds what the lab did not put there, and installing would remove it. Remove it yourself, "
@@ -126,7 +120,7 @@ def install(lock: str) -> None:
 
 def environment() -> dict[str, str]:
     """Return the environment of the virtual environment's Python, without what is meant for other Pythons."""
-    kept = {name: value for name, value in os.environ.items() if name not in OF_OTHER_PYTHONS}
+    kept = {name: value for name, value in os.environ.items() if not OF_OTHERS.fullmatch(name)}
     return kept | {"PYTHONNOUSERSITE": "1"}
 
 
@@ -136,14 +130,8 @@ def enter(arguments: Sequence[str]) -> None:
     Returns where it is active already.
     """
     ensure("lab")
-    if is_active():
-        return
-    try:
+    if not is_active():
         os.execve(PYTHON, [str(PYTHON), "-m", "loadtests", *arguments], environment())  # noqa: S606
-    except OSError as error:
-        raise LabDown(
-            f"VENV: {PYTHON} cannot be started: {error.strerror}. Remove {FOLDER}, and it is made anew."
-        ) from error
 
 
 def why_broken(lock: str) -> str:
@@ -173,10 +161,8 @@ def stamp() -> str:
 
 def may_be_cleared() -> bool:
     """Return whether the folder is empty or a virtual environment of ours, whole or not. False for a file."""
-    if not os.path.lexists(FOLDER):
-        return True
     if not FOLDER.is_dir():
-        return False
+        return not os.path.lexists(FOLDER)
     made = bool(stamp()) and (FOLDER / "pyvenv.cfg").exists()
     return made or stamp() == HALF_MADE or all(path == STAMP and not stamp() for path in FOLDER.iterdir())
 

@@ -29,14 +29,7 @@ def is_base(url: str) -> bool:
     """Return whether it is http://host:port alone, without a path and without a password."""
     try:
         parts = urlsplit(url)
-        return (
-            parts.scheme == "http"
-            and bool(parts.hostname)
-            and parts.port != 0
-            and parts.username is None
-            and parts.path in {"", "/"}
-            and not parts.query
-            and not parts.fragment
-        )
+        plain = parts.scheme == "http" and parts.path in {"", "/"} and not parts.query and not parts.fragment
+        return plain and bool(parts.hostname) and parts.port != 0 and parts.username is None
     except ValueError:
         return False

@@ -50,9 +50,8 @@ class Knob:
         value = (int(text) if self.whole else float(text)) if written else math.nan
         if not self.minimum <= value <= self.maximum:
             kind = "a whole number" if self.whole else "a number"
-            raise BadInput(
-                f"{self.variable} must be {kind} from {self.minimum:.10g} to {self.maximum:.10g}; it is {text[:80]!r}"
-            )
+            bounds = f"from {self.minimum:.10g} to {self.maximum:.10g}"
+            raise BadInput(f"{self.variable} must be {kind} {bounds}; it is {text[:80]!r}")
         return value
 
 
@@ -109,9 +108,10 @@ def check(variable: str, text: str) -> None:
         refuse_other(variable, text, CHOICES[variable])
 
 
-def refuse_other(variable: str, text: str, known: Collection[str], hint: str = "") -> None:
+def refuse_other(variable: str, text: str, known: Collection[str]) -> None:
     """Raise BadInput where `text` is none of those that are known."""
     if text not in known:
+        hint = did_you_mean(text, known)
         raise BadInput(f"{variable} must be one of {', '.join(known)}; it is {text[:80]!r}{hint}")
 
 
@@ -124,7 +124,7 @@ def switch(variable: str, text: str) -> bool:
 
 def check_strategy(strategy: str, known: Collection[str]) -> None:
     """Check that there is such a strategy. Raises BadInput."""
-    refuse_other("STRATEGY", strategy, known, did_you_mean(strategy, known))
+    refuse_other("STRATEGY", strategy, known)
 
 
 def strategies(paths: Mapping[str, str]) -> tuple[str, ...]:
@@ -152,7 +152,7 @@ THINK = Knob("think", 0, 60, "seconds that a user thinks after a page, on averag
 
 def arrivals(text: str) -> str:
     """Return the shape of arrivals. Raises BadInput."""
-    refuse_other("ARRIVALS", text, SHAPES, did_you_mean(text, SHAPES))
+    refuse_other("ARRIVALS", text, SHAPES)
     return text
 
 

@@ -29,10 +29,8 @@ class Settings:
         if self.correlated and not self.latency_p99 and not self.jitter:
             raise BadInput("CORRELATED=1 has no effect on a constant latency: set LATENCY_P99 or JITTER, too")
         if self.latency_p99 and not 0 < self.latency <= self.latency_p99:
-            raise BadInput(
-                f"LATENCY_P99 must be 0 or at least LATENCY, the median, which must be above 0; they are "
-                f"{self.latency_p99:g} and {self.latency:g}"
-            )
+            they_are = f"they are {self.latency_p99:g} and {self.latency:g}"
+            raise BadInput(f"LATENCY_P99 must be 0 or at least LATENCY, the median, which must be above 0; {they_are}")
 
     @classmethod
     def parse(cls, texts: Mapping[str, str]) -> Settings:

@@ -8,27 +8,18 @@ from __future__ import annotations
 import base64
 import json
 import re
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from loadtests.errors import BadInput
-from loadtests.model.workload import (
-    JSON,
-    as_json,
-    headers_of,
-    is_header,
-    method_of,
-    refuse_several,
-    refuse_unknown,
-    typed,
-    whole,
-)
+from loadtests.model import tables
+from loadtests.model.addresses import NAME
+from loadtests.model.tables import Table, is_header
 
 SERVICE = "upstreams"  # in compose/own.yaml
 ADDRESS = "$LAB_UPSTREAMS"  # where they are, as services/own/project.py fills it in
-NAME = re.compile(r"[a-z][a-z0-9-]{0,40}")
 VARIABLE = re.compile(r"[A-Za-z_]\w{0,80}", re.ASCII)
 MOST_UPSTREAMS, MOST_ANSWERS = 50, 5000
 LONGEST = 60.0  # seconds that an answer may take
@@ -37,49 +28,34 @@ CERTIFICATES = "/certificates"  # in containers: the folder of what signs for th
 TRUST = {"SSL_CERT_FILE": f"{CERTIFICATES}/ca.pem", "REQUESTS_CA_BUNDLE": f"{CERTIFICATES}/ca.pem"}
 KEYS = ("name", "variable", "host", "latency", "latency_p99", "times", "histogram", "har", "answer")
 ANSWER_KEYS = ("method", "path", "status", "headers", "body", "json", "file")
-OF_THE_CONNECTION = (
-    "connection",
-    "content-encoding",
-    "content-length",
-    "keep-alive",
-    "set-cookie",
-    "transfer-encoding",
-)
+OF_CONNECTION = ("connection", "content-encoding", "content-length", "keep-alive", "set-cookie", "transfer-encoding")
 
 Read = Callable[[str], bytes]  # a file beside upstreams.toml; raises BadInput
 
 
 def of_file(content: bytes, name: str, read: Read) -> tuple[dict[str, str], dict[str, Any]]:
     """Return the project's variables, and what the service is to replay. Raises BadInput."""
-    try:
-        return parse(tomllib.loads(content.decode()), read)
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise BadInput(f"{name} is not TOML: {error}") from error
-    except BadInput as error:
-        raise BadInput(f"{name}: {error}") from error
+    return tables.of_file(content, name, lambda file: parse(file, read))
 
 
-def parse(content: Mapping[str, Any], read: Read) -> tuple[dict[str, str], dict[str, Any]]:
+def parse(file: Table, read: Read) -> tuple[dict[str, str], dict[str, Any]]:
     """Return variables and upstreams by name. Raises BadInput."""
-    refuse_unknown(content, ("upstream",), "the file")
-    tables = typed(content, "upstream", list, "the file", default=[])
-    if not 0 < len(tables) <= MOST_UPSTREAMS:
-        raise BadInput(
-            f"[[upstream]] must stand once, and {MOST_UPSTREAMS} times at the most; it stands {len(tables)} times"
-        )
+    file.refuse_unknown(("upstream",))
+    described = file.tables("upstream", MOST_UPSTREAMS)
+    if not described:
+        raise BadInput(f"[[upstream]] must stand once, and {MOST_UPSTREAMS} times at the most; it stands 0 times")
     variables: dict[str, str] = {}
     upstreams: dict[str, Any] = {}
-    for number, table in enumerate(tables, 1):
-        if not isinstance(table, dict):
-            raise BadInput("upstream must be written as [[upstream]], a table for each")
-        name = typed(table, "name", str, f"upstream {number}")
+    for numbered in described:
+        name = numbered.get("name", str)
         where = f"upstream {name[:40]!r}"
-        if not NAME.fullmatch(name) or name in upstreams:
-            raise BadInput(f"{where}: name must be small letters, digits and -, and no other upstream's")
-        refuse_unknown(table, KEYS, where)
-        variable, host = (typed(table, key, str, where, default="") for key in ("variable", "host"))
+        table = replace(numbered, where=where)
+        table.refuse_unknown(KEYS)
+        variable, host = (table.get(key, str, "") for key in ("variable", "host"))
         if not variable and not host:
             raise BadInput(f"{where}: it needs a variable that names its address, or the host under which it is known")
+        if not NAME.fullmatch(name) or name in upstreams:
+            raise BadInput(f"{where}: name must be small letters, digits and -, and no other upstream's")
         if variable and (not VARIABLE.fullmatch(variable) or variable in variables):
             raise BadInput(f"{where}: variable must be the name of an environment variable, and no other upstream's")
         if host and (not HOST.fullmatch(host) or host in hosts_of(upstreams)):
@@ -88,7 +64,7 @@ def parse(content: Mapping[str, Any], read: Read) -> tuple[dict[str, str], dict[
             variables[variable] = f"{ADDRESS}/{name}"
         if host:
             variables |= TRUST
-        upstreams[name] = {"host": host, **upstream(table, where, read)}
+        upstreams[name] = {"host": host, **upstream(table, read)}
     return variables, upstreams
 
 
@@ -97,60 +73,49 @@ def hosts_of(upstreams: Mapping[str, Any]) -> list[str]:
     return [described["host"] for described in upstreams.values() if described["host"]]
 
 
-def upstream(table: Mapping[str, Any], where: str, read: Read) -> dict[str, Any]:
+def upstream(table: Table, read: Read) -> dict[str, Any]:
     """Return what one upstream answers and how long it takes. Raises BadInput."""
-    ways = [key for key in ("latency", "times", "histogram") if key in table]
-    if len(ways) > 1 or ("latency_p99" in table and "latency" not in table):
+    where = table.where
+    ways = {"latency", "times", "histogram"} & set(table.content)
+    if len(ways) > 1 or ("latency_p99" in table.content and "latency" not in ways):
         raise BadInput(f"{where}: its time is latency, with latency_p99 where calls differ, or times, or histogram")
-    recorded = list(recording(read(typed(table, "har", str, where)), where)) if "har" in table else []
-    written = typed(table, "answer", list, where, default=[])
-    answers = [answer(described, f"{where}, answer {number}", read) for number, described in enumerate(written, 1)]
+    recorded = list(recording(read(table.get("har", str)), where)) if "har" in table.content else []
+    written = table.tables("upstream.answer", MOST_ANSWERS)
+    answers = [answer(replace(one, where=f"{where}, {one.where}"), read) for one in written]
     answers += [one for one, _ in recorded]
     if not 0 < len(answers) <= MOST_ANSWERS:
         raise BadInput(f"{where}: it needs [[upstream.answer]] or har, {MOST_ANSWERS} answers at the most")
-    latency, slowest = (seconds(table, key, where) for key in ("latency", "latency_p99"))
+    latency, slowest = seconds(table, "latency"), seconds(table, "latency_p99")
     if slowest and not 0 < latency <= slowest:
         raise BadInput(f"{where}: latency_p99 must be at least latency, the median, which must be above 0")
-    histogram = read(typed(table, "histogram", str, where)) if "histogram" in table else b""
-    times = typed(table, "times", list, where, default=[took for _, took in recorded] if not ways else [])
+    histogram = read(table.get("histogram", str)) if "histogram" in table.content else b""
+    times = table.get("times", list, [] if ways else [took for _, took in recorded])
     return {
         "answers": answers,
         "latency": latency,
         "latency_p99": slowest,
-        "times": sorted(seconds({"times": value}, "times", where) for value in times),
+        "times": sorted(seconds(Table({"times": value}, where), "times") for value in times),
         "histogram": histogram.decode(errors="replace"),
     }
 
 
-def seconds(table: Mapping[str, Any], key: str, where: str) -> float:
-    value = table.get(key, 0.0)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LONGEST:
-        raise BadInput(f"{where}: {key} must be seconds from 0 to {LONGEST:g}; it is {value!r:.80}")
-    return float(value)
+def seconds(table: Table, key: str) -> float:
+    return table.number(key, 0, f"seconds from 0 to {LONGEST:g}", lambda value: 0 <= value <= LONGEST)
 
 
-def answer(described: Any, where: str, read: Read) -> dict[str, Any]:
+def answer(table: Table, read: Read) -> dict[str, Any]:
     """Return an answer that the file describes. Raises BadInput."""
-    if not isinstance(described, dict):
-        raise BadInput(f"{where} must be written as [[upstream.answer]]")
-    refuse_unknown(described, ANSWER_KEYS, where)
-    path = typed(described, "path", str, where)
-    method = method_of(described, where)
+    table.refuse_unknown(ANSWER_KEYS)
+    path = table.get("path", str)
     if not path.startswith("/") or re.search(r"[\s\x00-\x1f\x7f]", path):
-        raise BadInput(f"{where}: path must begin with / and hold no space; a * at its end stands for any rest")
-    headers = headers_of(described, where)
-    refuse_several(described, ("body", "json", "file"), where)
-    body = typed(described, "body", str, where, default="").encode()
-    if "json" in described:
-        body = as_json(described["json"], where).encode()
-        headers = {"content-type": JSON, **headers}
-    if "file" in described:
-        body = read(typed(described, "file", str, where))
-    return replayed(method, path, whole(described, "status", where, 200, 100, 599), headers, body)
+        raise BadInput(f"{table.where}: path must begin with / and hold no space; a * at its end stands for any rest")
+    headers, text = table.message("file")
+    body = read(table.get("file", str)) if "file" in table.content else text.encode()
+    return replayed(table.method(), path, table.whole("status", 200, 100, 599), headers, body)
 
 
 def replayed(method: str, path: str, status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
-    kept = {name.lower(): value for name, value in headers.items() if name.lower() not in OF_THE_CONNECTION}
+    kept = {name.lower(): value for name, value in headers.items() if name.lower() not in OF_CONNECTION}
     encoded = base64.b64encode(body).decode()
     return {"method": method, "path": path, "status": status, "headers": kept, "body": encoded}
 
@@ -170,6 +135,4 @@ def recording(content: bytes, where: str) -> Iterator[tuple[dict[str, Any], floa
             if 100 <= int(response["status"]) <= 599:  # 0: the browser had no answer
                 yield replayed(str(request["method"]).upper(), path, int(response["status"]), headers, body), took
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise BadInput(
-            f"{where}: har must be a HAR, as a browser's developer tools save it ({error!r:.120})"
-        ) from error
+        raise BadInput(f"{where}: har must be a HAR, as a browser saves it ({error!r:.120})") from error
