@@ -130,8 +130,14 @@ def enter(arguments: Sequence[str]) -> None:
     Returns where it is active already.
     """
     ensure("lab")
-    if not is_active():
+    if is_active():
+        return
+    try:
         os.execve(PYTHON, [str(PYTHON), "-m", "loadtests", *arguments], environment())  # noqa: S606
+    except OSError as error:
+        raise LabDown(
+            f"VENV: {PYTHON} cannot be started: {error.strerror}. Remove {FOLDER}, and it is made anew."
+        ) from error
 
 
 def why_broken(lock: str) -> str:
