@@ -24,7 +24,7 @@ from loadtests.experiments.judging import how_long
 from loadtests.experiments.own_workload import BREAKS
 from loadtests.live.requested import RequestedLoad
 from loadtests.live.second import merged
-from loadtests.live.steady_window import Steady
+from loadtests.live.steady_window import Steady, Tick
 from loadtests.model.experiment import Arm, Experiment, Judgement, Point
 from loadtests.model.knobs import strategy_for
 from loadtests.model.load_level import LoadLevel
