@@ -12,7 +12,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -103,8 +103,7 @@ class PinnedRuntime(ProcessRuntime):
 
     def cpu_by_part(self, name: str) -> dict[str, float]:
         """Return the CPU seconds of the server's main thread, of its other threads, and of the process beside it."""
-        beside = self.processes[name]
-        (server,) = beside.children()
+        beside, (server,) = self.processes[name], self.processes[name].children()
         main = next(thread for thread in server.threads() if thread.id == server.pid)
         loop = main.user_time + main.system_time
         return {"loop": loop, "threads": cpu_seconds(server) - loop, "beside": cpu_seconds(beside)}
@@ -178,20 +177,16 @@ def children_cpu_seconds() -> float:
     return times.children_user + times.children_system
 
 
-def generated(name: str, command: Sequence[str]) -> dict[str, float]:
+def generated(name: str, *command: object) -> dict[str, float]:
     """Return the figures in the last line that a load generator prints, which is stopped with us. Raises LabDown."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, start_new_session=True)
+    words = [*map(str, command)]
     try:
-        text, _ = process.communicate(timeout=PATIENCE)
-        if process.returncode:
-            raise subprocess.CalledProcessError(process.returncode, command)
+        ended = subprocess.run(
+            words, stdout=subprocess.PIPE, text=True, cwd=ROOT, start_new_session=True, timeout=PATIENCE, check=True
+        )
     except subprocess.SubprocessError as error:
         raise LabDown(f"the load generator {name} did not measure: {error}") from error
-    finally:
-        with launch.signals_ignored(), suppress(ProcessLookupError):
-            process.kill()
-            process.wait()
-    figures: dict[str, float] = json.loads(text.splitlines()[-1])
+    figures: dict[str, float] = json.loads(ended.stdout.splitlines()[-1])
     return figures
 
 
