@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -20,7 +19,7 @@ from loadtests.analysis.server_metrics import inside
 from loadtests.analysis.statistics import Measured
 from loadtests.analysis.verdict import Check
 from loadtests.errors import BadInput
-from loadtests.experiments.judging import how_long
+from loadtests.experiments.judging import expected, how_long, judged
 from loadtests.experiments.own_workload import BREAKS
 from loadtests.live.requested import RequestedLoad
 from loadtests.live.second import merged
@@ -100,15 +99,14 @@ def together(arms: Sequence[Arm]) -> Check:
 
 def judge(points: Sequence[Point]) -> Judgement:
     """Judge one target: does it do what theory predicts?"""
-    said, confirmed = [], bool(points)
-    for point in points:
-        expected = point.predicted.goodput if point.predicted else math.nan
-        confirmed = confirmed and abs(point.goodput - expected) <= CLOSE * expected
-        said.append(
-            f"{point.arm.server} served {digits(point.goodput)} pages/s at {point.level.name} "
-            f"({how_long(point)}), {digits(expected)} predicted"
-        )
-    return Judgement(confirmed, f"{'As' if confirmed else 'Not as'} predicted: {'; '.join(said)}.")
+    pairs = [(point, expected(point).goodput) for point in points]
+    figures = "; ".join(
+        f"{point.arm.server} served {digits(point.goodput)} pages/s at {point.level.name} ({how_long(point)}), "
+        f"{digits(goodput)} predicted"
+        for point, goodput in pairs
+    )
+    close = all(abs(point.goodput - goodput) <= CLOSE * goodput for point, goodput in pairs)
+    return judged(close, "As predicted", figures)
 
 
 def command(requested: RequestedLoad, *, own: bool) -> str:

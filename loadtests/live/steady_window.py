@@ -6,6 +6,7 @@ import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from loadtests.analysis.machine import Moment
 from loadtests.analysis.readings import Reading
@@ -89,10 +90,8 @@ class SteadyWindow:
             raise BadInput("There is nothing to save yet: press Start.")
         if (missing := self.warm_up + SHORTEST - self.seconds) > 0:
             raise BadInput(f"Nothing steady to save yet: wait {math.ceil(missing)} s more.")
-        passed = self.seconds - sum(tick.length for tick in self._ticks)
-        skipped = 0
-        while passed < self.warm_up or not skipped:
-            passed += self._ticks[skipped].length
-            skipped += 1
         every = list(self._ticks)
+        lengths = [tick.length for tick in every]
+        starts = accumulate(lengths, initial=self.seconds - sum(lengths))
+        skipped = max(1, sum(start < self.warm_up for start in starts))
         return Steady(self.requested, self.warm_up, every[skipped - 1], every[skipped:])
