@@ -104,10 +104,10 @@ class Page:
         return self._said(epoch, samples, next=newest, points=points)
 
     def _draw_whole(self, epoch: int, newest: int) -> bytes:
-        return json.dumps(figures.whole(self._summary(since=0), pause)).encode()
+        return json.dumps(figures.whole(self._summary(since=0), gevent.sleep)).encode()
 
     def _draw_points(self, epoch: int, since: int, newest: int) -> dict[str, Any]:
-        return figures.points(self._summary(since), pause)
+        return figures.points(self._summary(since), gevent.sleep)
 
     def _summary(self, since: int) -> Plotted:
         samples = self._collector.history.since(since)
@@ -171,12 +171,7 @@ class Page:
 def blueprint(page: Page, base: str, guard: Callable[[], ResponseReturnValue | None]) -> Blueprint:
     """Return the routes; `guard` answers in place of all of them when somebody has to log in first."""
     compare = Blueprint(
-        "compare",
-        __name__,
-        url_prefix=f"{base}/compare",
-        template_folder="templates",
-        static_folder="static",
-        static_url_path="/static",
+        "compare", __name__, url_prefix=f"{base}/compare", template_folder="templates", static_folder="static"
     )
     compare.add_app_template_filter(spoken)
     compare.before_request(guard)
@@ -200,11 +195,6 @@ def not_kept(response: Response) -> Response:
 
 def bad_input(error: BadInput) -> ResponseReturnValue:
     return jsonify(message=str(error), field=getattr(error, "field", "")), 400
-
-
-def pause() -> None:
-    """Let users go on asking between two figures."""
-    gevent.sleep(0)
 
 
 def now(collector: Collector) -> dict[str, Any]:

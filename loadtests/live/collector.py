@@ -65,7 +65,7 @@ class Collector:
         self.shown: list[Shown] = []  # the targets that are loaded, or were when the load was stopped
         self._last_situation = Situation(running=False)  # when it was shown
         self._process = psutil.Process()
-        self._workers = workers.Master(environment, self._counts)
+        self._workers_cpu = workers.collect(environment, self._counts)
         environment.events.request.add_listener(self._counts.page)  # type: ignore[no-untyped-call]
 
     def run(self) -> None:
@@ -102,7 +102,7 @@ class Collector:
         now = time.monotonic()
         length, self._last = now - self._last, now
         loads, readings, users = self._counts.take(), self._read(), self.controls.users
-        generator_cpu = max(self._process.cpu_percent() / 100, self._workers.cpu)  # since the last time
+        generator_cpu = max(self._process.cpu_percent() / 100, self._workers_cpu())  # since the last time
         self._machine_cpu.append(psutil.cpu_percent() / 100)
         before, self._readings = self._readings, readings
         if (requested := self._notice()) is None:
@@ -146,7 +146,7 @@ class Collector:
         if before == after:
             return after
         turned = changes(before, after) if before and after else ["start" if after else "stop"]
-        self.history.mark(", ".join(turned))
+        self.history.marks.append((round(self.history.second, 1), ", ".join(turned)))
         if after:
             self.steady_window.begin(after, self._idle)
             self._calibration.begin(self.steady_window.draining)

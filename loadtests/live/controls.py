@@ -154,9 +154,7 @@ def turn_options(options: Any, values: Mapping[str, Any]) -> None:
 
 def listen(environment: Environment) -> None:
     """Pass what is turned on to the users, in every process that has some."""
-    runner = environment.runner
-    if isinstance(runner, MasterRunner) or runner is None:
-        return
+    runner: Any = environment.runner
 
     def turned(environment: Environment, msg: Any, **_: Any) -> None:
         turn_options(environment.parsed_options, msg.data)

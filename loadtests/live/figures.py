@@ -13,7 +13,7 @@ from loadtests.model.summary import Plotted, StepSummary
 from loadtests.model.target import Target
 from loadtests.report.plots import COLOURS, PLOTS, TIME
 
-Pause = Callable[[], None]
+Pause = Callable[[], None]  # lets users go on asking between two figures
 
 # The plots in their order, and how to read each as it moves.
 READING = {

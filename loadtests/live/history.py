@@ -47,9 +47,6 @@ class History:
             self._merge_two()
         return sample
 
-    def mark(self, text: str) -> None:
-        self.marks.append((round(self.second, 1), text))
-
     def since(self, number: int) -> list[Sample]:
         """Return the samples after this number; merged ones have the number of the later."""
         return [sample for sample in self.samples if sample.number > number]
