@@ -9,12 +9,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
-from statistics import median
 
 from hdrh.histogram import HdrHistogram
 
 from loadtests.analysis.histograms import histogram
 from loadtests.analysis.readings import p99_of
+from loadtests.analysis.server_metrics import combined
 from loadtests.analysis.statistics import PERCENTILES, all_percentiles
 from loadtests.model.prediction import Prediction, predicted_of
 from loadtests.model.summary import StepSummary
@@ -71,8 +71,8 @@ class Second:
             load=self.load + later.load,
             pages_in_flight=mean(self.pages_in_flight, later.pages_in_flight),
             calls_in_flight=mean(self.calls_in_flight, later.calls_in_flight),
-            cpu_seconds=total([self, later]),
-            memory=max((one.memory for one in (self, later) if one.memory is not None), default=None),
+            cpu_seconds=combined("sum", [self.cpu_seconds, later.cpu_seconds]),
+            memory=combined("highest", [self.memory, later.memory]),
             loop_lag=added(one.loop_lag for one in (self, later)),
         )
 
@@ -90,18 +90,12 @@ def encoded(times: HdrHistogram) -> bytes:
     return bytes(times.encode()) if times.get_total_count() else b""
 
 
-def total(window: Sequence[Second]) -> float | None:
-    """Return the CPU seconds of all of them; None if they are unknown of any."""
-    known = [one.cpu_seconds for one in window if one.cpu_seconds is not None]
-    return sum(known) if len(known) == len(window) else None
-
-
 def step(moment: float, window: Sequence[Second]) -> StepSummary:
     """Return the last seconds as a step of summary.json; `second` is the moment at which they end."""
     last = window[-1]
     length = sum(one.length for one in window)
     pages = sum(one.load.pages for one in window)
-    cpu = total(window)
+    cpu = combined("sum", [one.cpu_seconds for one in window])
     return {
         "second": round(moment, 1),
         "users": last.users,
@@ -116,8 +110,8 @@ def step(moment: float, window: Sequence[Second]) -> StepSummary:
         "seconds": length,
         "cpu_per_page": cpu / pages if cpu is not None and pages else None,
         "inside": {
-            "pages_in_flight": middle(one.pages_in_flight for one in window),
-            "calls_in_flight": middle(one.calls_in_flight for one in window),
+            "pages_in_flight": combined("median", [one.pages_in_flight for one in window]),
+            "calls_in_flight": combined("median", [one.calls_in_flight for one in window]),
             "cpu_seconds": cpu,
             "memory": last.memory,
             "loop_lag_p99": longest_lag(window),
@@ -140,8 +134,3 @@ def longest_lag(window: Sequence[Second]) -> float | None:
         return None
     away = takewhile(lambda one: one.loop_lag and not any(one.loop_lag.values()), reversed(window))
     return max(p99_of(together) or 0.0, sum(one.length for one in away))
-
-
-def middle(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(median(known)) if known else None
