@@ -102,9 +102,8 @@ class Controls:
     def _turn(self, users: int, values: Mapping[str, Any]) -> None:
         options: Any = self._environment.parsed_options
         options.num_users = users
+        turn_options(options, values)
         self._runner.send_message(MESSAGE, values)
-        if isinstance(self._runner, MasterRunner):
-            turn_options(options, values)
 
     def _go(self, targets: Sequence[str], users: int, rate: float) -> None:
         """Start users. Those who are there stay, unless their target is no longer asked for.
@@ -153,7 +152,7 @@ def turn_options(options: Any, values: Mapping[str, Any]) -> None:
 
 
 def listen(environment: Environment) -> None:
-    """Pass what is turned on to the users, in every process that has some."""
+    """Turn in this process what is turned in another one."""
     runner: Any = environment.runner
 
     def turned(environment: Environment, msg: Any, **_: Any) -> None:
