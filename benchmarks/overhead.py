@@ -53,9 +53,9 @@ def peers() -> Result:
     disturbed, accepted = 0, []
     PROFILE.unlink(missing_ok=True)
     with lab.running("asgi") as runtime:
-        runtime.add_peer("fastapi", "benchmarks.peers.fastapi_app:app")
+        runtime.add_peer("fastapi", APPLICATION="benchmarks.peers.fastapi_app:app")
         runtime.add_peer("aiohttp", command=["python", "-m", "benchmarks.peers.aiohttp_app", "{port}"])
-        runtime.add_peer("profiled", "benchmarks.peers.profiled:application", PROFILE=str(PROFILE))
+        runtime.add_peer("profiled", APPLICATION="benchmarks.peers.profiled:application", PROFILE=str(PROFILE))
         runtime.up([*PEERS, "profiled"])
         urls = {name: f"{url}/api/aggregated/?{PEERS_LOAD.query}" for name, url in runtime.published().items()}
         before = runtime.cpu_by_part("asgi")
@@ -148,7 +148,8 @@ def calls(profile: dict[Any, Any], name: str) -> int:
 
 # --- harness ----------------------------------------------------------------------------------
 
-HARNESS_LOAD = 50, 1.0, 3.0  # users, seconds of warm-up, seconds
+HARNESS_USERS = 50
+HARNESS_LOAD = HARNESS_USERS, 1.0, 3.0  # the last two in seconds: of warm-up, of measurement
 HARNESS_ROUNDS = 8
 GENERATORS = {"page": "PageUser: pages checked and recorded", "bare": "bare FastHttpUser"}
 TO_BARE_LOCUST = 1.2
@@ -159,7 +160,7 @@ def harness() -> Result:
     cpu: dict[str, list[float]] = defaultdict(list)
     rates: dict[str, list[float]] = defaultdict(list)
     with lab.running() as runtime:
-        runtime.add_peer("instant", "benchmarks.peers.instant:app")
+        runtime.add_peer("instant", APPLICATION="benchmarks.peers.instant:app")
         runtime.up(["instant"])
         url = runtime.published()["instant"]
         for _, name in lab.alternating(GENERATORS, HARNESS_ROUNDS):
@@ -170,7 +171,7 @@ def harness() -> Result:
     for name, words in GENERATORS.items():
         grid.add_row(words, f"{median(rates[name]):,.0f}", *median_and_spread([one * 1e6 for one in cpu[name]], 0))
     return Result(
-        title=f"CPU of the load generator per page, {HARNESS_LOAD[0]} users at a target that answers at once",
+        title=f"CPU of the load generator per page, {HARNESS_USERS} users at a target that answers at once",
         goals=[Goal.at_most("PageUser / bare FastHttpUser", TO_BARE_LOCUST, cpu["page"], cpu["bare"])],
         table=grid,
         notes=[],
