@@ -49,11 +49,9 @@ def agreement() -> Result:
             urls[name] = f"{load.url(runtime.ask(name))}&jitter={JITTER}&page=agreement"
         for turn, generator in lab.alternating(generators, ROUNDS):
             print(f"round {turn + 1} of {ROUNDS}: {generator} …", flush=True)
-            if generator == LAB:
-                figures = by_the_lab(runtime)
-            else:
-                figures = {name: (by_wrk if generator == WRK else by_forty_lines)(url) for name, url in urls.items()}
-            for target, read in figures.items():
+            measure = by_wrk if generator == WRK else by_forty_lines
+            found = by_the_lab(runtime) if generator == LAB else {name: measure(url) for name, url in urls.items()}
+            for target, read in found.items():
                 measured[target, generator].append(read)
     grid = figures_table("target", "generator", "pages/s", "p50", "p95")
     for (target, generator), rounds in sorted(measured.items(), reverse=True):
@@ -105,8 +103,8 @@ def by_the_lab(runtime: lab.PinnedRuntime) -> dict[str, dict[str, float]]:
 
 
 def by_forty_lines(url: str) -> dict[str, float]:
-    numbers = [str(number) for number in (USERS, WARM_UP, SECONDS)]
-    return lab.generated(FORTY_LINES, [sys.executable, "benchmarks/peers/forty_lines.py", url, *numbers])
+    script = "benchmarks/peers/forty_lines.py"
+    return lab.generated(FORTY_LINES, sys.executable, script, url, USERS, WARM_UP, SECONDS)
 
 
 def by_wrk(url: str) -> dict[str, float]:
@@ -121,8 +119,8 @@ def wrk(url: str, seconds: int) -> dict[str, float]:
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         script.write(WRK_PRINTS)
         script.flush()
-        command = ["wrk", "-t1", f"-c{USERS}", f"-d{seconds}s", "--timeout=60s", f"--script={script.name}", url]
-        figures = lab.generated(WRK, command)
+        words = "-t1", f"-c{USERS}", f"-d{seconds}s", "--timeout=60s", f"--script={script.name}"
+        figures = lab.generated(WRK, "wrk", *words, url)
     if figures["failed"]:
         raise LabDown(f"wrk saw {figures['failed']:.0f} failures at {url}")
     return figures

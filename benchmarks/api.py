@@ -17,14 +17,13 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from urllib.parse import urlsplit
 
+import numpy as np
 from rich.table import Table
 
 from benchmarks import lab
-from benchmarks.load import answer
+from benchmarks.load import answer, request_for
 from benchmarks.result import Goal, Result, figures_table
-from loadtests.analysis.histograms import histogram, microseconds
-from loadtests.analysis.readings import Reading
-from loadtests.analysis.statistics import percentile
+from loadtests.analysis.readings import counted, grown
 from loadtests.errors import LabDown
 from loadtests.generator import sampler
 from loadtests.model.server_metrics import LATENESS
@@ -47,9 +46,7 @@ PERCENTILES = {"p50": 50, "p99": 99, "max": 100}
 
 # Ten requests as the ASGI target's client sends them; what was set in the environment is asked for explicitly.
 REQUESTS = tuple(
-    f"GET /api/?task_id={task}&latency={LATENCY:g}&jitter=0&fail=0&hang=0 HTTP/1.1\r\nHost: api:8000\r\n"
-    "Accept: */*\r\nAccept-Encoding: gzip, deflate\r\nUser-Agent: benchmark\r\n\r\n".encode()
-    for task in range(10)
+    request_for(f"http://api:8000/api/?task_id={task}&latency={LATENCY:g}&jitter=0&fail=0&hang=0") for task in range(10)
 )
 
 
@@ -138,13 +135,11 @@ def connections(in_flight: int) -> int:
 
 
 def allow_connections() -> None:
-    """Raise the limit of open files, which a service started afterwards inherits. Raises LabDown."""
+    """Raise LabDown if the limit, to which the runtime raises what processes may open, is too low."""
     needed = connections(max(LADDER)) + 200
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < needed:
         raise LabDown(f"the benchmark needs {needed} open files; `ulimit -Hn` allows {hard}. Raise that limit.")
-    if soft != resource.RLIM_INFINITY and soft < needed:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 @dataclass
@@ -240,22 +235,21 @@ async def measure(client: Client, metrics_url: str) -> Step:
     offering = asyncio.create_task(client.offer())
     try:
         await asyncio.sleep(WARM_UP)
-        before = await asyncio.to_thread(read_api, metrics_url)
+        before = await asyncio.to_thread(sampler.read, metrics_url)
         client.late.clear()
         began, cpu_before = time.perf_counter(), time.process_time()
         await asyncio.sleep(SECONDS)
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu_before
         late = client.late.copy()
-        after = await asyncio.to_thread(read_api, metrics_url)
-        api_cpu = (after.values[CPU] - before.values[CPU]) / (time.perf_counter() - began)
+        after, between = await asyncio.to_thread(sampler.read, metrics_url), time.perf_counter() - began
     finally:
         offering.cancel()
         gc.enable()
-    calls = {bound: count - before.buckets[LATENESS][bound] for bound, count in after.buckets[LATENESS].items()}
+    calls, api_cpu = counted(before, after, LATENESS), grown(before, after, CPU)
+    if after is None or calls is None or api_cpu is None:
+        raise LabDown(f"the api does not report its metrics at {metrics_url}")
     total = calls.pop(math.inf)
-    times = histogram()
-    for one in late:
-        times.record_value(microseconds(one))
+    seen = np.percentile(late or [0.0], [*PERCENTILES.values()])
     return Step(
         asked=client.in_flight,
         in_flight=after.number("lab_calls_in_flight") or 0,
@@ -266,14 +260,7 @@ async def measure(client: Client, metrics_url: str) -> Step:
             for name, share in PERCENTILES.items()
         },
         in_time=calls[LATEST] / total,
-        client_late={name: percentile(times, share) or 0.0 for name, share in PERCENTILES.items()},
-        api_cpu=api_cpu,
+        client_late=dict(zip(PERCENTILES, map(float, seen), strict=True)),
+        api_cpu=api_cpu / between,
         client_cpu=cpu / seconds,
     )
-
-
-def read_api(metrics_url: str) -> Reading:
-    """Read the api's metrics. Raises OSError if it does not report them."""
-    if reading := sampler.read(metrics_url):
-        return reading
-    raise OSError("no answer from the api's sampler")

@@ -12,7 +12,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -49,30 +49,20 @@ class PinnedRuntime(ProcessRuntime):
     def __init__(self, measured: Collection[str]) -> None:
         super().__init__(LOGS)
         self._measured = set(measured)
-        self.processes: dict[str, psutil.Process] = {}
         self.threads: Counter[str] = Counter()  # the most that a process of a service had
 
-    def add_peer(
-        self,
-        name: str,
-        application: str | None = None,
-        *,
-        like: str = "asgi",
-        command: Sequence[str] = (),
-        **environment: str,
-    ) -> None:
+    def add_peer(self, name: str, *, like: str = "asgi", command: Sequence[str] = (), **environment: str) -> None:
         """Add a server like one of the services: its command and environment, but for what is given.
 
         `{port}` in a command of its own is the port that it has to listen on.
         """
         service, old, new = self.services[like], str(self._ports[like][PORT]), str(free_port())
-        words = command or [application if application and ":application" in word else word for word in service.command]
         self._ports[name] = {PORT: int(new), METRICS_PORT: free_port()}
         address = {"TELEMETRY_ADDRESS": f"127.0.0.1:{self._ports[name][METRICS_PORT]}"}
         self.services[name] = replace(
             service,
             name=name,
-            command=[word.replace("{port}", new).replace(old, new) for word in words],
+            command=[word.replace("{port}", new).replace(old, new) for word in command or service.command],
             environment=service.environment | address | environment,
             probe=[word.replace(old, new) for word in service.probe],
         )
@@ -85,15 +75,14 @@ class PinnedRuntime(ProcessRuntime):
     def _start(self, name: str) -> subprocess.Popen[bytes]:
         pin(OWN if name in self._measured else REST)  # inherited, so no thread is born elsewhere
         try:
-            process = super()._start(name)
+            return super()._start(name)
         finally:
             pin(REST)
-        self.processes[name] = psutil.Process(process.pid)
-        return process
 
     def cpu(self, name: str) -> Callable[[], float]:
         """Return a reader of the CPU seconds of a service's process tree, which notes the most threads it had."""
-        tree = [self.processes[name], *self.processes[name].children(recursive=True)]
+        process = psutil.Process(self._processes[name].pid)
+        tree = [process, *process.children(recursive=True)]
 
         def read() -> float:
             self.threads[name] = max(self.threads[name], *(process.num_threads() for process in tree))
@@ -103,7 +92,7 @@ class PinnedRuntime(ProcessRuntime):
 
     def cpu_by_part(self, name: str) -> dict[str, float]:
         """Return the CPU seconds of the server's main thread, of its other threads, and of the process beside it."""
-        beside = self.processes[name]
+        beside = psutil.Process(self._processes[name].pid)
         (server,) = beside.children()
         main = next(thread for thread in server.threads() if thread.id == server.pid)
         loop = main.user_time + main.system_time
@@ -178,20 +167,16 @@ def children_cpu_seconds() -> float:
     return times.children_user + times.children_system
 
 
-def generated(name: str, command: Sequence[str]) -> dict[str, float]:
+def generated(name: str, *command: object) -> dict[str, float]:
     """Return the figures in the last line that a load generator prints, which is stopped with us. Raises LabDown."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, start_new_session=True)
+    words = [*map(str, command)]
     try:
-        text, _ = process.communicate(timeout=PATIENCE)
-        if process.returncode:
-            raise subprocess.CalledProcessError(process.returncode, command)
+        ended = subprocess.run(
+            words, stdout=subprocess.PIPE, text=True, cwd=ROOT, start_new_session=True, timeout=PATIENCE, check=True
+        )
     except subprocess.SubprocessError as error:
         raise LabDown(f"the load generator {name} did not measure: {error}") from error
-    finally:
-        with launch.signals_ignored(), suppress(ProcessLookupError):
-            process.kill()
-            process.wait()
-    figures: dict[str, float] = json.loads(text.splitlines()[-1])
+    figures: dict[str, float] = json.loads(ended.stdout.splitlines()[-1])
     return figures
 
 

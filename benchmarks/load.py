@@ -85,11 +85,7 @@ async def closed_loop(url: str, load: Load, cpu: Callable[[], float]) -> Window:
 
 
 async def user(url: str, load: Load, number: int, ends: list[tuple[float, float]]) -> None:
-    address = urlsplit(url)
-    request = (
-        f"GET {address.path}?{address.query} HTTP/1.1\r\nHost: {address.netloc}\r\nAccept: */*\r\n"
-        "Accept-Encoding: gzip, deflate\r\nUser-Agent: benchmark\r\n\r\n"
-    ).encode()
+    address, request = urlsplit(url), request_for(url)
     await asyncio.sleep(number * load.latency / load.users)
     try:
         reader, writer = await asyncio.open_connection(address.hostname, address.port)
@@ -106,6 +102,14 @@ async def user(url: str, load: Load, number: int, ends: list[tuple[float, float]
             writer.close()
     except ABORTED as error:
         raise LabDown(f"{url} cut a connection: {error!r}") from error
+
+
+def request_for(url: str) -> bytes:
+    address = urlsplit(url)
+    return (
+        f"GET {address.path}?{address.query} HTTP/1.1\r\nHost: {address.netloc}\r\nAccept: */*\r\n"
+        "Accept-Encoding: gzip, deflate\r\nUser-Agent: benchmark\r\n\r\n"
+    ).encode()
 
 
 async def answer(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:

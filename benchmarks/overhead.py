@@ -53,9 +53,9 @@ def peers() -> Result:
     disturbed, accepted = 0, []
     PROFILE.unlink(missing_ok=True)
     with lab.running("asgi") as runtime:
-        runtime.add_peer("fastapi", "benchmarks.peers.fastapi_app:app")
-        runtime.add_peer("aiohttp", command=["python", "-m", "benchmarks.peers.aiohttp_app", "--port={port}"])
-        runtime.add_peer("profiled", "benchmarks.peers.profiled:application", PROFILE=str(PROFILE))
+        runtime.add_peer("fastapi", APPLICATION="benchmarks.peers.fastapi_app:app")
+        runtime.add_peer("aiohttp", command=["python", "-m", "benchmarks.peers.aiohttp_app", "{port}"])
+        runtime.add_peer("profiled", APPLICATION="benchmarks.peers.profiled:application", PROFILE=str(PROFILE))
         runtime.up([*PEERS, "profiled"])
         urls = {name: f"{url}/api/aggregated/?{PEERS_LOAD.query}" for name, url in runtime.published().items()}
         before = runtime.cpu_by_part("asgi")
@@ -148,7 +148,8 @@ def calls(profile: dict[Any, Any], name: str) -> int:
 
 # --- harness ----------------------------------------------------------------------------------
 
-HARNESS_USERS, HARNESS_WARM_UP, HARNESS_SECONDS = 50, 1.0, 3.0  # both times in seconds
+HARNESS_USERS = 50
+HARNESS_LOAD = HARNESS_USERS, 1.0, 3.0  # the last two in seconds: of warm-up, of measurement
 HARNESS_ROUNDS = 8
 GENERATORS = {"page": "PageUser: pages checked and recorded", "bare": "bare FastHttpUser"}
 TO_BARE_LOCUST = 1.2
@@ -158,13 +159,12 @@ def harness() -> Result:
     """Measure what checking and recording cost the load generator, against a Locust user that only asks."""
     cpu: dict[str, list[float]] = defaultdict(list)
     rates: dict[str, list[float]] = defaultdict(list)
-    numbers = [str(number) for number in (HARNESS_USERS, HARNESS_WARM_UP, HARNESS_SECONDS)]
     with lab.running() as runtime:
-        runtime.add_peer("instant", "benchmarks.peers.instant:app")
+        runtime.add_peer("instant", APPLICATION="benchmarks.peers.instant:app")
         runtime.up(["instant"])
         url = runtime.published()["instant"]
         for _, name in lab.alternating(GENERATORS, HARNESS_ROUNDS):
-            figures = lab.generated(name, [sys.executable, "-m", "benchmarks.harness", name, url, *numbers])
+            figures = lab.generated(name, sys.executable, "-m", "benchmarks.harness", name, url, *HARNESS_LOAD)
             cpu[name].append(figures["cpu"] / figures["pages"])
             rates[name].append(figures["pages"] / figures["seconds"])
     grid = figures_table("load generator", "pages/s", "CPU µs/page", "spread")

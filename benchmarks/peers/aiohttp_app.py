@@ -1,10 +1,10 @@
-"""The page under a bare aiohttp server, with aiohttp's own client: as little as Python needs for this job."""
+"""The page under a bare aiohttp server, with aiohttp's own client: as little as Python needs. Argument: a port."""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
+import sys
 from collections.abc import AsyncIterator
 from time import perf_counter
 from typing import Any
@@ -50,10 +50,8 @@ async def health(request: web.Request) -> web.Response:
     return web.json_response({"status": "ok"})
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--port", type=int, required=True)
-    port, loop = parser.parse_args().port, uvloop.new_event_loop()
+def main(port: int) -> None:
+    loop = uvloop.new_event_loop()
     app = web.Application()
     app.cleanup_ctx.append(client)
     app.add_routes([web.get("/healthz", health), web.get("/api/aggregated/", page)])
@@ -63,4 +61,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(int(sys.argv[1]))

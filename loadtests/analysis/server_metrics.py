@@ -85,12 +85,16 @@ def together(repeats: Sequence[Inside]) -> Inside:
     hows = {name: metric.how for name, metric in METRICS.items()} | {"workers_started": "sum"}
     values: dict[str, Any] = {"workers": workers_together(repeats)}
     for name, how in hows.items():
-        known = [value for repeat in repeats if (value := getattr(repeat, name)) is not None]
-        if not known or (how == "sum" and len(known) < len(repeats)):
-            values[name] = None
-        else:
-            values[name] = COMBINED.get(how, max)(known)
+        values[name] = combined(how, [getattr(repeat, name) for repeat in repeats])
     return Inside(**values)
+
+
+def combined(how: str, values: Sequence[float | None]) -> float | None:
+    """Return the sum (unknown if one is), the median or the highest; None where nothing is known."""
+    known = [value for value in values if value is not None]
+    if not known or (how == "sum" and len(known) < len(values)):
+        return None
+    return COMBINED.get(how, max)(known)
 
 
 def edges(readings: Readings) -> tuple[Reading | None, Reading | None]:

@@ -6,6 +6,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from loadtests.live.save import command, is_own, known, save
 from loadtests.live.sentence import clause, moment, reservations, sentence
 from loadtests.model import knobs
 from loadtests.model.experiment import spoken
+from loadtests.model.summary import Plotted
 from loadtests.results import manifest
 
 MOST_SAVED = 20  # reports of 5 MB each; in a container they lie in its memory
@@ -54,13 +56,13 @@ class Page:
         targets = collector.targets.values()
         self._variants = sorted({name for one in targets for name in one.identity.get("variants", ())})
         self._own = any(map(is_own, targets))
-        self._drawn: dict[tuple[int, int, int], Any] = {}  # the newest points, which every open page asks for
-        self._whole = (0, 0), b""  # the epoch and the number of the newest sample; the figures, 3 MB after half an hour
+        self._points = lru_cache(MOST_DRAWN)(self._draw_points)  # which every open page asks for
+        self._whole = lru_cache(1)(self._draw_whole)  # 3 MB after half an hour
         self._drawing = BoundedSemaphore()
         self._saving = BoundedSemaphore()
 
     def page(self) -> ResponseReturnValue:
-        answer = Response(
+        return Response(
             render_template(
                 "compare.html",
                 base=self._base,
@@ -76,10 +78,9 @@ class Page:
                 targets=self._collector.targets.values(),
                 users=requested.USERS,
                 requested=self._controls.requested.values,
-            )
+            ),
+            headers={"Content-Security-Policy": POLICY},
         )
-        answer.headers["Content-Security-Policy"] = POLICY
-        return answer
 
     def plotly_js(self) -> ResponseReturnValue:
         answer = send_from_directory(PLOTLY, "plotly.min.js", mimetype="text/javascript")
@@ -89,12 +90,10 @@ class Page:
     def figures(self) -> ResponseReturnValue:
         """Return all that a page needs that was just opened. Pages that are opened at once share the figures."""
         with self._drawing:
-            epoch, samples = self._collector.epoch, list(self._collector.history.samples)
-            if self._whole[0] != (epoch, number(samples)):
-                drawn = figures.whole(self._collector.arms, samples, pause)
-                self._whole = (epoch, number(samples)), json.dumps(drawn).encode()
-            whole = self._whole[1]
-        rest = self._said(epoch, samples, next=number(samples)).get_data()
+            epoch, history = self._collector.epoch, self._collector.history
+            samples, newest = list(history.samples), history.number
+            whole = self._whole(epoch, newest)
+        rest = self._said(epoch, samples, next=newest).get_data()
         return Response([b'{"figures": ', whole, b", ", rest.lstrip(b"{")], mimetype="application/json")
 
     def data(self) -> ResponseReturnValue:
@@ -102,14 +101,19 @@ class Page:
         epoch, since = self._collector.epoch, request.args.get("since", type=int)
         if since is None or request.args.get("epoch", type=int) != epoch:
             return jsonify(now(self._collector) | {"stale": True})
+        samples, newest = self._collector.history.since(since), self._collector.history.number
+        points = self._points(epoch, since, newest) if samples else {}
+        return self._said(epoch, samples, next=newest, points=points)
+
+    def _draw_whole(self, epoch: int, newest: int) -> bytes:
+        return json.dumps(figures.whole(self._summary(since=0), gevent.sleep)).encode()
+
+    def _draw_points(self, epoch: int, since: int, newest: int) -> dict[str, Any]:
+        return figures.points(self._summary(since), gevent.sleep)
+
+    def _summary(self, since: int) -> Plotted:
         samples = self._collector.history.since(since)
-        key = (epoch, since, number(samples))
-        if key not in self._drawn:
-            points = figures.points(self._collector.arms, samples, pause) if samples else {}
-            while len(self._drawn) >= MOST_DRAWN:
-                self._drawn.pop(next(iter(self._drawn)))
-            self._drawn[key] = points
-        return self._said(epoch, samples, next=number(samples) or since, points=self._drawn.get(key, {}))
+        return figures.summary(self._collector.targets.values(), self._controls.requested.strategy, samples)
 
     def _said(self, epoch: int, samples: Sequence[Sample], **more: Any) -> Response:
         rows = [figures.row(sample, self._collector.targets) for sample in samples[-ROWS:]]
@@ -165,20 +169,14 @@ class Page:
             raise BadInput(f"{MOST_SAVED} results are saved; start the lab anew to save more.")
 
     def save(self) -> ResponseReturnValue:
-        if not self._saving.acquire(blocking=False):
+        if self._saving.locked():
             raise BadInput("A report is being made. Wait until it is there, then save again.")
-        try:
-            return self._save()
-        finally:
-            self._saving.release()
-
-    def _save(self) -> ResponseReturnValue:
-        self._refuse_more()
-        steady_window = self._collector.steady_window.frozen()
-        targets = self._collector.targets
-        work = (steady_window, targets, self._results, known(steady_window, targets, self._runtime))
-        folder, found = gevent.get_hub().threadpool.apply(save, work)  # users go on asking meanwhile
-        self._saved[folder.name] = folder
+        with self._saving:
+            self._refuse_more()
+            steady, targets = self._collector.steady_window.steady(), self._collector.targets
+            work = (steady, targets, self._results, known(steady, targets, self._runtime))
+            folder, found = gevent.get_hub().threadpool.apply(save, work)  # users go on asking meanwhile
+            self._saved[folder.name] = folder
         where = f"Saved in {folder}." if self._runtime == "process" else "Download it: it is gone with the container."
         return jsonify(
             message=f"LIVE, not a measurement. {where} To measure it: {found['manifest']['command']}",
@@ -191,9 +189,8 @@ class Page:
     def download(self, name: str) -> ResponseReturnValue:
         if name not in self._saved:
             return NO_SUCH_RESULT
-        answer = Response(zipped(self._saved[name]), mimetype="application/zip")
-        answer.headers["Content-Disposition"] = f"attachment; filename={name}.zip"
-        return answer
+        headers = {"Content-Disposition": f"attachment; filename={name}.zip"}
+        return Response(zipped(self._saved[name]), mimetype="application/zip", headers=headers)
 
 
 def links(name: str) -> dict[str, str]:
@@ -204,12 +201,7 @@ def links(name: str) -> dict[str, str]:
 def blueprint(page: Page, base: str, guard: Callable[[], ResponseReturnValue | None]) -> Blueprint:
     """Return the routes; `guard` answers in place of all of them when somebody has to log in first."""
     compare = Blueprint(
-        "compare",
-        __name__,
-        url_prefix=f"{base}/compare",
-        template_folder="templates",
-        static_folder="static",
-        static_url_path="/static",
+        "compare", __name__, url_prefix=f"{base}/compare", template_folder="templates", static_folder="static"
     )
     compare.add_app_template_filter(spoken)
     compare.before_request(guard)
@@ -235,11 +227,6 @@ def bad_input(error: BadInput) -> ResponseReturnValue:
     return jsonify(message=str(error), field=getattr(error, "field", "")), 400
 
 
-def pause() -> None:
-    """Let users go on asking between two figures."""
-    gevent.sleep(0)
-
-
 def now(collector: Collector) -> dict[str, Any]:
     """Return what is true at this second, whatever was drawn before."""
     shown, situation = collector.shown, collector.situation
@@ -256,24 +243,14 @@ def now(collector: Collector) -> dict[str, Any]:
     }
 
 
-def number(samples: Sequence[Sample]) -> int:
-    return samples[-1].number if samples else 0
-
-
 class Sink(io.RawIOBase):
-    """Takes an archive as it grows, and gives it away in pieces."""
+    """Takes an archive as it grows; whoever sends `taken` on empties it."""
 
-    def __init__(self) -> None:
-        self._pieces: list[bytes] = []
+    taken = b""
 
     def write(self, piece: Any) -> int:
-        self._pieces.append(bytes(piece))
+        self.taken += bytes(piece)
         return len(piece)
-
-    def take(self) -> bytes:
-        taken = b"".join(self._pieces)
-        self._pieces.clear()
-        return taken
 
 
 def zipped(folder: Path) -> Iterator[bytes]:
@@ -288,8 +265,9 @@ def zipped(folder: Path) -> Iterator[bytes]:
             with path.open("rb") as source, archive.open(entry, "w") as target:
                 while piece := source.read(PIECE):
                     target.write(piece)
-                    yield sink.take()
-    yield sink.take()
+                    yield sink.taken
+                    sink.taken = b""
+    yield sink.taken
 
 
 def linked(page: str, base: str) -> str:

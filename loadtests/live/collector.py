@@ -22,7 +22,6 @@ from loadtests.live import workers
 from loadtests.live.calibration import Calibration
 from loadtests.live.controls import Controls
 from loadtests.live.counts import PageCounts
-from loadtests.live.figures import Arm
 from loadtests.live.history import History
 from loadtests.live.requested import RequestedLoad, changes
 from loadtests.live.second import WINDOW, Load, Second
@@ -52,7 +51,6 @@ class Collector:
         self.epoch = int(time.time())  # also another one than before a restart
         self.targets = targets
         self.controls = controls
-        self.generator_cpu = 0.0
         self._machine_cpu: deque[float] = deque(maxlen=round(WINDOW / TICK))
         self._metrics = {name: target.metrics for name, target in targets.items()}
         if (api := next(iter(targets.values()))).api_metrics or not api.identity.get("project"):  # which may call none
@@ -66,8 +64,8 @@ class Collector:
         self._idle = 0.0  # seconds since it ran
         self.shown: list[Shown] = []  # the targets that are loaded, or were when the load was stopped
         self._last_situation = Situation(running=False)  # when it was shown
-        self._cpu_before = time.process_time()
-        self._workers = workers.Master(environment, self._counts)
+        self._process = psutil.Process()
+        self._workers_cpu = workers.collect(environment, self._counts)
         environment.events.request.add_listener(self._counts.page)  # type: ignore[no-untyped-call]
 
     def run(self) -> None:
@@ -90,11 +88,6 @@ class Collector:
             self.shown = []
 
     @property
-    def arms(self) -> list[Arm]:
-        strategy = self.controls.requested.strategy
-        return [Arm(target, strategy_for(strategy, target.interface)) for target in self.targets.values()]
-
-    @property
     def situation(self) -> Situation:
         """Return what was true of the figures that are shown; after a stop they and their reservations stay."""
         return replace(self._last_situation, running=self.controls.running)
@@ -105,76 +98,68 @@ class Collector:
         now = self._last_situation
         return self._requested == self.controls.requested and now.running and now.since_change >= now.settled_after
 
-    def _situation(self) -> Situation:
-        settings = self.controls.requested.settings
-        return Situation(
+    def tick(self) -> None:
+        now = time.monotonic()
+        length, self._last = now - self._last, now
+        loads, readings, users = self._counts.take(), self._read(), self.controls.users
+        generator_cpu = max(self._process.cpu_percent() / 100, self._workers_cpu())  # since the last time
+        self._machine_cpu.append(psutil.cpu_percent() / 100)
+        before, self._readings = self._readings, readings
+        if (requested := self._notice()) is None:
+            self._idle += length
+            return  # what was shown last stands
+        self._idle = 0.0
+        of = {name: self._second(one, users[name], loads[name], length, before) for name, one in self.targets.items()}
+        self._api.append(readings.get(API))
+        latest = self.history.append(length, of)
+        self.steady_window.add(
+            Tick(
+                at=time.time(),
+                length=length,
+                of=of,
+                readings=readings,
+                generator_cpu=generator_cpu,
+                machine=sampler.moment(),
+                throttled=sampler.own_throttled_seconds(),
+                clock=time.time() - time.monotonic(),
+                memory=sampler.own_limited_memory(),
+            )
+        )
+        self.shown = [
+            Shown(name, self.targets[name].slots, step) for name, step in latest.steps.items() if of[name].users
+        ]
+        self._last_situation = Situation(
             running=True,
-            generator_cpu=self.generator_cpu,
-            machine_cpu=fmean(self._machine_cpu) if self._machine_cpu else 0.0,
-            latency=settings.latency,
-            work=settings.work,
+            generator_cpu=generator_cpu,
+            machine_cpu=fmean(self._machine_cpu),
+            latency=requested.settings.latency,
+            work=requested.settings.work,
             lateness=self._lateness(),
             since_change=self.steady_window.seconds,
             settled_after=self.steady_window.warm_up + WINDOW,
         )
 
-    def tick(self) -> None:
-        now = time.monotonic()
-        length, self._last = now - self._last, now
-        loads, readings, users = self._counts.take(), self._read(), self.controls.users
-        cpu_before, self._cpu_before = self._cpu_before, time.process_time()
-        self.generator_cpu = max((self._cpu_before - cpu_before) / length, self._workers.cpu)
-        self._machine_cpu.append(psutil.cpu_percent() / 100)  # since the last time
-        before, self._readings = self._readings, readings
-        if not self._notice():
-            self._idle += length
-            return  # what was shown last stands
-        self._idle = 0.0
-        of = {name: self._second(name, users[name], loads[name], length, before.get(name)) for name in self.targets}
-        self._api.append(readings.get(API))
-        latest = self.history.append(length, of)
-        self.steady_window.add(self._tick_of(length, of))
-        self.shown = [
-            Shown(name, self.targets[name].slots, step) for name, step in latest.steps.items() if of[name].users
-        ]
-        self._last_situation = self._situation()
-
-    def _tick_of(self, length: float, of: Mapping[str, Second]) -> Tick:
-        return Tick(
-            at=time.time(),
-            length=length,
-            of=of,
-            readings=self._readings,
-            generator_cpu=self.generator_cpu,
-            throttled=sampler.own_throttled_seconds(),
-            clock=time.time() - time.monotonic(),
-            memory=sampler.own_limited_memory(),
-            machine=sampler.moment(),
-        )
-
-    def _notice(self) -> bool:
-        """Mark what was changed since the last second, here or on Locust's own page; return whether users run."""
-        before, running = self._requested, self.controls.running
-        after = self._requested = self.controls.requested if running else None
-        if before and after:
-            turned = changes(before, after)
-        elif before or after:
-            turned = ["start" if after else "stop"]
-        else:
-            return False
-        if turned:
-            self.history.mark(", ".join(turned))
-        if turned and after is not None:
+    def _notice(self) -> RequestedLoad | None:
+        """Return the load that runs; mark what was changed since the last second, here or on Locust's own page."""
+        before = self._requested
+        after = self._requested = self.controls.requested if self.controls.running else None
+        if before == after:
+            return after
+        turned = changes(before, after) if before and after else ["start" if after else "stop"]
+        self.history.marks.append((round(self.history.second, 1), ", ".join(turned)))
+        if after:
             self.steady_window.begin(after, self._idle)
             self._calibration.begin(self.steady_window.draining)
         if before and after and before.strategy != after.strategy:
             self.epoch += 1
-        return running
+        return after
 
-    def _second(self, name: str, users: int, load: Load, length: float, before: Reading | None) -> Second:
-        cpu = grown(before, self._readings[name], CPU)
-        self._calibration.add(name, load.pages, cpu)
-        reading = self._readings[name] or Reading()
+    def _second(
+        self, target: Target, users: int, load: Load, length: float, readings: Mapping[str, Reading | None]
+    ) -> Second:
+        before, after = readings.get(target.name), self._readings[target.name]
+        cpu, reading = grown(before, after, CPU), after or Reading()
+        self._calibration.add(target.name, load.pages, cpu)
         return Second(
             length=length,
             users=users,
@@ -183,21 +168,20 @@ class Collector:
             calls_in_flight=reading.number("lab_upstream_calls_in_flight"),
             cpu_seconds=cpu,
             memory=reading.number("lab_memory_bytes"),
-            predicted=self._predict(name, users),
-            loop_lag=counted(before, self._readings[name], LOOP_LAG),
+            predicted=self._predict(target, users),
+            loop_lag=counted(before, after, LOOP_LAG),
         )
 
-    def _predict(self, name: str, users: int) -> Prediction | None:
-        if not users or self._requested is None:
+    def _predict(self, target: Target, users: int) -> Prediction | None:
+        if not users or (requested := self._requested) is None:
             return None
-        target, settings = self.targets[name], self._requested.settings
-        strategy = strategy_for(self._requested.strategy, target.interface)
+        settings, strategy = requested.settings, strategy_for(requested.strategy, target.interface)
         return capacity.predict(
             settings,
             strategy,
             Deployment(target.slots, capacity.cores(target.workers, None, CORES), target.workers, target.pools),
             LoadLevel(users=users),
-            self._calibration.cpu_per_page(name, strategy, settings),
+            self._calibration.cpu_per_page(target.name, strategy, settings),
         )
 
     def _read(self) -> dict[str, Reading | None]:

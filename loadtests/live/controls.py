@@ -28,14 +28,12 @@ WORKERS_READY = 10.0  # seconds that stopped workers have to be ready again
 class Controls:
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
-        self._classes: dict[str, type[PageUser]] = {}  # by target
-        for one in (environment.available_user_classes or {}).values():
-            if isinstance(one, type) and issubclass(one, PageUser):
-                self._classes[one.target.name] = one
+        users: Mapping[str, Any] = environment.available_user_classes or {}
+        self._classes: dict[str, type[PageUser]] = {one.target.name: one for one in users.values()}  # by target
         self._one_at_a_time = BoundedSemaphore()
-        self._starting: gevent.Greenlet | None = None
         self.proper = ProperRun()
-        self._ending: gevent.Greenlet | None = None  # stops the load when its run time is over
+        self._starting = gevent.Greenlet()
+        self._ending = gevent.Greenlet()  # stops the load when its run time is over
         self.strategies = knobs.strategies(next(iter(self._classes.values())).target.paths)
 
     @property
@@ -49,11 +47,8 @@ class Controls:
     @property
     def users(self) -> dict[str, int]:
         """Return how many users there are, by target."""
-        runner = self._runner
-        if isinstance(runner, MasterRunner):
-            counts: dict[str, int] = runner.reported_user_classes_count
-        else:
-            counts = runner.user_classes_count
+        of_workers = isinstance(self._runner, MasterRunner)
+        counts = self._runner.reported_user_classes_count if of_workers else self._runner.user_classes_count
         return {name: counts.get(one.__name__, 0) for name, one in self._classes.items()}
 
     @property
@@ -112,9 +107,8 @@ class Controls:
     def _turn(self, users: int, values: Mapping[str, Any]) -> None:
         options: Any = self._environment.parsed_options
         options.num_users = users
+        turn_options(options, values)
         self._runner.send_message(MESSAGE, values)
-        if isinstance(self._runner, MasterRunner):
-            turn_options(options, values)
 
     def _go(self, targets: Sequence[str], users: int, rate: float) -> None:
         """Start users. Those who are there stay, unless their target is no longer asked for.
@@ -128,13 +122,11 @@ class Controls:
             rate = HIGHEST_SPAWN_RATE  # those who leave need not be spread
         if not self.running:
             self._environment.user_classes = list(classes)
-        if self._starting is not None:
-            self._starting.kill()
+        self._starting.kill()
         self._starting = gevent.spawn(self._runner.start, users, spawn_rate=rate)
 
     def _stop(self) -> None:
-        if self._starting is not None:
-            self._starting.kill()
+        self._starting.kill()
         self._runner.stop()
         if isinstance(self._runner, MasterRunner):
             with gevent.Timeout(WORKERS_READY, exception=False):
@@ -143,13 +135,13 @@ class Controls:
 
     def _end_after(self, seconds: float | None) -> None:
         """Stop what runs in so many seconds; None: only when somebody stops it."""
-        if self._ending is not None:
-            self._ending.kill()
-        self._ending = None if seconds is None else gevent.spawn_later(seconds, self._end)
+        self._ending.kill()
+        if seconds is not None:
+            self._ending = gevent.spawn_later(seconds, self._end)
 
     def _end(self) -> None:
-        self._ending = None  # or the stop would begin by ending this
-        self.stop()
+        with self._one_at_a_time:
+            self._stop()
 
 
 def spawn_rate(requested: RequestedLoad) -> float:
@@ -165,10 +157,8 @@ def turn_options(options: Any, values: Mapping[str, Any]) -> None:
 
 
 def listen(environment: Environment) -> None:
-    """Pass what is turned on to the users, in every process that has some."""
-    runner = environment.runner
-    if isinstance(runner, MasterRunner) or runner is None:
-        return
+    """Turn in this process what is turned in another one."""
+    runner: Any = environment.runner
 
     def turned(environment: Environment, msg: Any, **_: Any) -> None:
         turn_options(environment.parsed_options, msg.data)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
+
+from hdrh.histogram import HdrHistogram
 
 from loadtests.analysis.histograms import histogram
 from loadtests.live.second import Load, encoded
@@ -12,26 +15,17 @@ from loadtests.live.second import Load, encoded
 MOST_REASONS = 20  # kinds of failure that are told apart in a second
 
 
+@dataclass(slots=True)
 class Counting:
     """One target, now."""
 
-    def __init__(self) -> None:
-        self.times = histogram()
-        self.failures: Counter[str] = Counter()
-
-    def take(self) -> Load:
-        pages = self.times.get_total_count()
-        load = Load(pages, dict(self.failures), encoded(self.times) if pages else b"")
-        if pages:
-            self.times = histogram()  # which is cheaper than to empty one
-        self.failures.clear()
-        return load
+    times: HdrHistogram = field(default_factory=histogram)
+    failures: Counter[str] = field(default_factory=Counter)
 
 
 class PageCounts:
     def __init__(self, targets: Iterable[str]) -> None:
         self._counting = {name: Counting() for name in targets}
-        self._reported = dict.fromkeys(self._counting, Load())
 
     def page(self, name: str, response_time: float, exception: Any = None, **_: Any) -> None:
         """Count a request of Locust's: `name` is its row, as in 'wsgi: threadpool'; milliseconds."""
@@ -47,14 +41,20 @@ class PageCounts:
 
     def take(self) -> dict[str, Load]:
         """Return what was counted since the last time."""
-        reported, self._reported = self._reported, dict.fromkeys(self._counting, Load())
-        return {name: counting.take() + reported[name] for name, counting in self._counting.items()}
+        taken, self._counting = self._counting, {name: Counting() for name in self._counting}
+        return {
+            name: Load(one.times.get_total_count(), dict(one.failures), encoded(one.times))
+            for name, one in taken.items()
+        }
 
     def pack(self) -> dict[str, Any]:
         """Return what was counted since the last time, as a worker sends it to its master."""
-        return {name: [load.pages, dict(load.failures), load.times] for name, load in self.take().items()}
+        return {name: [load.failures, load.times] for name, load in self.take().items()}
 
     def unpack(self, said: Mapping[str, Any]) -> None:
-        for name, (pages, failures, times) in said.items():
-            if name in self._reported:
-                self._reported[name] += Load(pages, failures, times)
+        """Add what a worker counted."""
+        for name, (failures, times) in said.items():
+            counting = self._counting[name]
+            counting.failures.update(failures)
+            if times:
+                counting.times.decode_and_add(times)

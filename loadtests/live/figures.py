@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from loadtests.live.history import Sample
 from loadtests.live.sentence import digits
+from loadtests.model.knobs import strategy_for
 from loadtests.model.summary import Plotted, StepSummary
 from loadtests.model.target import Target
 from loadtests.report.plots import PLOTS, TIME, colour
 
-Pause = Callable[[], None]
+Pause = Callable[[], None]  # lets users go on asking between two figures
 
 # The plots in their order, and how to read each as it moves.
 READING = {
@@ -26,90 +26,70 @@ READING = {
     "Event-loop lag": "Milliseconds, p99: every page waits as long. WSGI has no loop.",
     "Memory": "Megabytes that each server takes.",
 }
-HEADINGS = (
-    "users",
-    "pages/s",
-    "p50 s",
-    "p95 s",
-    "pages inside",
-    "calls at the api",
-    "failures/s",
-    "CPU cores",
-    "MB",
-    "loop lag ms",
-)
+# The table behind the plots: the headings, and what stands below each.
+HEADINGS: Mapping[str, Callable[[StepSummary], float | None]] = {
+    "users": lambda step: step["users"],
+    "pages/s": lambda step: step["goodput"],
+    "p50 s": lambda step: step["response_time"]["p50"],
+    "p95 s": lambda step: step["response_time"]["p95"],
+    "pages inside": lambda step: step["inside"]["pages_in_flight"],
+    "calls at the api": lambda step: step["inside"]["calls_in_flight"],
+    "failures/s": lambda step: step["failures"] / step["seconds"],
+    "CPU cores": lambda step: times(step["inside"]["cpu_seconds"], 1 / step["seconds"]),
+    "MB": lambda step: times(step["inside"]["memory"], 1e-6),
+    "loop lag ms": lambda step: times(step["inside"]["loop_lag_p99"], 1000),
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Arm:
-    """A target with the strategy that its pages use now."""
-
-    target: Target
-    strategy: str
+def times(value: float | None, factor: float) -> float | None:
+    return None if value is None else value * factor
 
 
-def summary(arms: Sequence[Arm], samples: Sequence[Sample]) -> Plotted:
+def summary(targets: Iterable[Target], strategy: str, samples: Sequence[Sample]) -> Plotted:
     """Return as much of a summary.json as a plot looks at."""
     return {
         "arms": [
             {
-                "target": arm.target.name,
-                "strategy": arm.strategy,
-                "interface": arm.target.interface,
+                "target": target.name,
+                "strategy": strategy_for(strategy, target.interface),
+                "interface": target.interface,
                 "label": "",
-                "slots": arm.target.slots,
-                "steps": [sample.steps[arm.target.name] for sample in samples if arm.target.name in sample.steps],
+                "slots": target.slots,
+                "steps": [sample.steps[target.name] for sample in samples],
             }
-            for arm in arms
+            for target in targets
         ]
     }
 
 
-def drawn(arms: Sequence[Arm], samples: Sequence[Sample], pause: Pause) -> Iterator[tuple[str, Any]]:
+def drawn(shown: Plotted, pause: Pause) -> Iterator[tuple[str, Any]]:
     """Yield each figure with its title; after each of them `pause` lets the load go on."""
-    shown = summary(arms, samples)
     for title in READING:
         yield title, PLOTS[title].draw(shown, TIME)
         pause()
 
 
-def whole(arms: Sequence[Arm], samples: Sequence[Sample], pause: Pause) -> dict[str, Any]:
+def whole(shown: Plotted, pause: Pause) -> dict[str, Any]:
     """Return each figure as Plotly's JSON."""
-    return {title: json.loads(figure.to_json()) for title, figure in drawn(arms, samples, pause)}
+    return {title: json.loads(figure.to_json()) for title, figure in drawn(shown, pause)}
 
 
-def points(arms: Sequence[Arm], samples: Sequence[Sample], pause: Pause) -> dict[str, list[list[Any]]]:
+def points(shown: Plotted, pause: Pause) -> dict[str, list[list[Any]]]:
     """Return what each trace of each figure is to be extended by: its x and its y."""
-    figures = drawn(arms, samples, pause)
-    return {title: [[list(trace.x), list(trace.y)] for trace in figure.data] for title, figure in figures}
+    return {title: [[list(trace.x), list(trace.y)] for trace in figure.data] for title, figure in drawn(shown, pause)}
 
 
 def row(sample: Sample, targets: Iterable[str]) -> list[str]:
     """Return the sample as the table behind the plots shows it."""
     cells = [f"{sample.second:.0f}"]
     for name in targets:
-        cells += cells_of(sample.steps[name]) if name in sample.steps else ["–"] * len(HEADINGS)
+        step = sample.steps.get(name)
+        cells += [cell(value(step) if step else None) for value in HEADINGS.values()]
     return cells
 
 
-def cells_of(step: StepSummary) -> list[str]:
-    inside, seconds = step["inside"], step["seconds"]
-    cpu = None if inside["cpu_seconds"] is None else inside["cpu_seconds"] / seconds
-    memory = None if inside["memory"] is None else inside["memory"] / 1e6
-    lag = None if inside["loop_lag_p99"] is None else inside["loop_lag_p99"] * 1000
-    values = (
-        step["users"],
-        step["goodput"],
-        step["response_time"]["p50"],
-        step["response_time"]["p95"],
-        inside["pages_in_flight"],
-        inside["calls_in_flight"],
-        step["failures"] / seconds,
-        cpu,
-        memory,
-        lag,
-    )
-    return ["–" if value is None else digits(value) for value in values]
+def cell(value: float | None) -> str:
+    return "–" if value is None else digits(value)
 
 
 def colours(targets: Iterable[Target]) -> dict[str, str]:

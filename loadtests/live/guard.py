@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import Any
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from flask import Request, jsonify
 
@@ -17,17 +18,14 @@ ANSWERED = {
 }
 CORS = "access-control-"  # how every header begins that lets other origins read an answer
 
-Environ = dict[str, Any]
 Headers = list[tuple[str, str]]
-StartResponse = Callable[..., Callable[[bytes], object]]
-Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 
 def guard(app: Any, origins: Origins) -> None:
     """Refuse a request that comes from another site or for another host, before Flask sees it."""
-    inner: Application = app.wsgi_app
+    inner: WSGIApplication = app.wsgi_app
 
-    def guarded(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    def guarded(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         def start(status: str, headers: Headers, *more: Any) -> Callable[[bytes], object]:
             return start_response(status, closed(headers), *more)
 

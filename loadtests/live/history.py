@@ -36,28 +36,20 @@ class History:
         self.marks: deque[tuple[float, str]] = deque(maxlen=MOST_MARKS)  # when, and what a person changed
         self.second = 0.0
         self._limit = limit
-        self._number = 0
+        self.number = 0  # of the newest sample
 
     def append(self, length: float, of: Mapping[str, Second]) -> Sample:
         self.second += length
-        self._number += 1
-        sample = sample_of(self._number, self.second, length, of, self.samples)
+        self.number += 1
+        sample = sample_of(self.number, self.second, length, of, self.samples)
         self.samples.append(sample)
         if len(self.samples) > self._limit:
             self._merge_two()
         return sample
 
-    def mark(self, text: str) -> None:
-        self.marks.append((round(self.second, 1), text))
-
     def since(self, number: int) -> list[Sample]:
         """Return the samples after this number; merged ones have the number of the later."""
-        found = []
-        for sample in reversed(self.samples):
-            if sample.number <= number:
-                break
-            found.append(sample)
-        return found[::-1]
+        return [sample for sample in self.samples if sample.number > number]
 
     def _merge_two(self) -> None:
         old = len(self.samples) - min(RECENT, self._limit // 2)
@@ -65,10 +57,7 @@ class History:
         both = [one + other for one, other in pairwise(lengths)]
         at = both.index(min(both))
         first, later = self.samples[at : at + 2]
-        of = {
-            name: first.of[name].then(later.of[name]) if name in first.of and name in later.of else one
-            for name, one in {**first.of, **later.of}.items()
-        }
+        of = {name: one.then(later.of[name]) for name, one in first.of.items()}
         before = self.samples[max(0, at - round(WINDOW)) : at]
         self.samples[at : at + 2] = [sample_of(later.number, later.second, both[at], of, before)]
 
@@ -83,7 +72,7 @@ def window(name: str, last: Second, before: Sequence[Sample]) -> list[Second]:
     found = [last]
     length = last.length
     for sample in reversed(before):
-        if length > WINDOW - 0.5 or name not in sample.of:
+        if length > WINDOW - 0.5:
             break
         found.append(sample.of[name])
         length += found[-1].length

@@ -22,15 +22,13 @@ PAUSE = 1.0  # seconds before a wrong password is answered, so that guessing tak
 MOST_GUESSES = 10  # that are answered at once, from all addresses together
 
 
-class LoggedIn(UserMixin):  # type: ignore[misc]  # Flask-Login has no types
-    def __init__(self, name: str) -> None:
-        self.id = name
-
-
 @dataclass(frozen=True, slots=True)
-class Login:
+class Login(UserMixin):  # type: ignore[misc]  # Flask-Login has no types
     name: str
     password: str
+
+    def get_id(self) -> str:
+        return self.name
 
     @classmethod
     def parse(cls, text: str) -> Login | None:
@@ -80,8 +78,8 @@ def protect(web_ui: Any, login: Login) -> None:
     guesses = Guesses()
 
     @web_ui.login_manager.user_loader  # type: ignore[untyped-decorator]
-    def user(name: str) -> LoggedIn | None:
-        return LoggedIn(name) if name == login.name else None
+    def user(name: str) -> Login | None:
+        return login if name == login.name else None
 
     @web_ui.app.post(path)  # type: ignore[untyped-decorator]
     def log_in() -> ResponseReturnValue:
@@ -90,7 +88,7 @@ def protect(web_ui: Any, login: Login) -> None:
                 session["auth_error"] = "Somebody at this address is logging in. Wait a second, then try again."
                 return redirect(url_for("locust.login"))
             if login.matches(request.form.get("username", ""), request.form.get("password", "")):
-                login_user(user(login.name))
+                login_user(login)
                 return redirect(url_for("locust.index"))
             gevent.sleep(PAUSE)
         session["auth_error"] = "This is not the name and the password."

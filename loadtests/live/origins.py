@@ -16,6 +16,7 @@ from loadtests.errors import BadInput
 from loadtests.model.knobs import Knob
 
 TRUSTED = "TRUSTED_ORIGINS"  # the variable: origins, separated by spaces
+REMEDY = f"start the lab with its address in {TRUSTED}, as in {TRUSTED}=https://lab.example."
 READING = {"GET", "HEAD", "OPTIONS"}  # methods that change nothing
 OWN_SITE = {"same-origin", "none"}  # Sec-Fetch-Site of the lab's own pages, and of an address that a person typed
 PORTS = {"http": 80, "https": 443}  # where a scheme is served unless the address says otherwise
@@ -76,8 +77,7 @@ class Origins:
         if named is None or not (here or any(origin.has_host(named) for origin in self.trusted)):
             return (
                 f"The web UI does not answer to the name {host[:80]!r}. It answers to localhost, 127.0.0.1 and [::1], "
-                f"and to the names in {TRUSTED}. If the name is yours, start the lab with its address in {TRUSTED}, as "
-                f"in {TRUSTED}=https://lab.example."
+                f"and to the names in {TRUSTED}. If the name is yours, {REMEDY}"
             )
         said = headers.get("Origin")
         asking = None if said is None else Origin.parse(said)
@@ -94,8 +94,7 @@ class Origins:
 def foreign(source: str) -> str:
     return (
         f"A page of another site ({source[:80]!r}) may not use the lab. Its own pages may, and those of the origins in "
-        f"{TRUSTED}. If the page is yours, start the lab with its address in {TRUSTED}, as in "
-        f"{TRUSTED}=https://lab.example."
+        f"{TRUSTED}. If the page is yours, {REMEDY}"
     )
 
 

@@ -41,58 +41,30 @@ class RequestedLoad:
     @property
     def values(self) -> dict[str, Any]:
         """Return the values by the names of the controls."""
-        return {
-            "users": self.users,
-            "targets": list(self.targets),
-            "strategy": self.strategy,
-            **asdict(self.settings),
-        }
+        return {"users": self.users, "targets": list(self.targets), "strategy": self.strategy, **asdict(self.settings)}
 
 
 def read(said: object, targets: Collection[str], strategies: Collection[str]) -> RequestedLoad:
     """Read what the page sends: texts and numbers by the names of its controls. Raises BadField."""
     if not isinstance(said, Mapping):
         raise BadField("", "What was sent is not a set of controls.")
-    return RequestedLoad(
-        users=int(number(USERS, said)),
-        targets=chosen(said, targets),
-        strategy=strategy(said, strategies),
-        settings=settings(said),
-    )
-
-
-def settings(said: Mapping[str, Any]) -> Settings:
-    """Return the values of the knobs. Raises BadField, also where two of them do not go together."""
-    values: dict[str, Any] = {knob.name: number(knob, said) for knob in knobs.KNOBS}
     try:
-        return Settings(**values)
+        return load_of(said, targets, strategies)
     except BadInput as error:
-        variable, _, _ = str(error).replace("=", " ").partition(" ")
+        variable = str(error).replace("=", " ").partition(" ")[0]
         raise BadField(variable.lower(), f"{error}.") from None
 
 
-def number(knob: Knob, said: Mapping[str, Any]) -> float:
-    try:
-        return knob.parse(str(said.get(knob.name, "")).strip())
-    except BadInput as error:
-        raise BadField(knob.name, f"{error}.") from None
-
-
-def chosen(said: Mapping[str, Any], targets: Collection[str]) -> tuple[str, ...]:
-    """Return the targets in the order of the lab. Raises BadField."""
-    asked = said.get("targets")
+def load_of(said: Mapping[str, Any], targets: Collection[str], strategies: Collection[str]) -> RequestedLoad:
+    """Return the load, its targets in the order of the lab. Raises BadInput, which begins with a control's variable."""
+    texts = {name: str(value).strip() for name, value in said.items()}
+    values: dict[str, Any] = {knob.name: knob.parse(texts.get(knob.name, "")) for knob in (USERS, *knobs.KNOBS)}
+    asked, strategy = said.get("targets"), texts.get("strategy", "")
     if not isinstance(asked, list) or not asked or not all(name in targets for name in asked):
-        raise BadField("targets", f"TARGETS must be one or more of {', '.join(targets)}.")
-    return tuple(name for name in targets if name in asked)
-
-
-def strategy(said: Mapping[str, Any], strategies: Collection[str]) -> str:
-    asked = str(said.get("strategy", ""))
-    try:
-        knobs.check_strategy(asked, strategies)
-    except BadInput as error:
-        raise BadField("strategy", f"{error}.") from None
-    return asked
+        raise BadInput(f"TARGETS must be one or more of {', '.join(targets)}")
+    knobs.check_strategy(strategy, strategies)
+    chosen = tuple(name for name in targets if name in asked)
+    return RequestedLoad(values.pop("users"), chosen, strategy, Settings(**values))
 
 
 def changes(before: RequestedLoad, after: RequestedLoad) -> list[str]:

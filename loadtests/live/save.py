@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,17 +13,17 @@ from typing import Any
 from loadtests import ROOT
 from loadtests.analysis.capacity import page_time
 from loadtests.analysis.histograms import Interval
-from loadtests.analysis.machine import Machine, between
+from loadtests.analysis.machine import between
 from loadtests.analysis.readings import difference, grown
 from loadtests.analysis.server_metrics import inside
 from loadtests.analysis.statistics import Measured
 from loadtests.analysis.verdict import Check
 from loadtests.errors import BadInput
-from loadtests.experiments.judging import how_long
+from loadtests.experiments.judging import expected, how_long, judged
 from loadtests.experiments.own_workload import BREAKS
 from loadtests.live.requested import RequestedLoad
 from loadtests.live.second import merged
-from loadtests.live.steady_window import SteadyWindow, Tick
+from loadtests.live.steady_window import Steady, Tick
 from loadtests.model.experiment import Arm, Experiment, Judgement, Point
 from loadtests.model.knobs import strategy_for
 from loadtests.model.load_level import LoadLevel
@@ -42,36 +41,26 @@ CLOSE = 0.15  # share by which goodput may part from the prediction
 LESSON = "Does what was shown live follow the prediction?"
 
 
-def known(window: SteadyWindow, targets: Mapping[str, Target], runtime: str) -> dict[str, Any]:
+def known(steady: Steady, targets: Mapping[str, Target], runtime: str) -> dict[str, Any]:
     """Return the manifest's first part, as a launcher makes it. It may start a process, which a thread must not."""
-    requested = checked(window)
+    requested = steady.requested
     found = manifest.launched(ROOT, runtime, {}, command(requested, own=is_own(targets[requested.targets[0]])))
     found["warnings"].append("Saved from the live page, which does not know what limits the services' CPU and memory.")
     return found
 
 
-def checked(window: SteadyWindow) -> RequestedLoad:
-    """Return the requested load. Raises BadInput if there is nothing to save."""
-    window.ticks()
-    if window.requested is None:
-        raise BadInput("There is nothing to save yet: press Start.")
-    return window.requested
-
-
 def save(
-    steady: SteadyWindow, targets: Mapping[str, Target], results: Path, before: Mapping[str, Any]
+    steady: Steady, targets: Mapping[str, Target], results: Path, before: Mapping[str, Any]
 ) -> tuple[Path, Summary]:
     """Return the new folder and its summary; `before`: what is `known`. Raises BadInput if nothing can be saved."""
-    requested = checked(steady)
-    edge, window = steady.ticks()
-    loaded = [name for name in requested.targets if window[-1].of[name].users]
-    measured = [measure(targets[name], edge, window, requested, steady.warm_up) for name in loaded]
+    loaded = [name for name in steady.requested.targets if steady.window[-1].of[name].users]
+    measured = [measure(targets[name], steady) for name in loaded]
     folder = new_folder(NAME, results)
     try:
         manifest.write(before, folder)
-        found = summary.summarize(run_of(measured, requested, targets, folder))
+        found = summary.summarize(run_of(measured, steady.requested, targets, folder))
         for one in measured:
-            raw.keep(folder, one, intervals(one, window))
+            raw.keep(folder, one, intervals(one.measurement.arm.target, steady.window))
         summary.write(found, folder)
         html.write(found, folder)
     except OSError as error:
@@ -84,14 +73,9 @@ def save(
 
 def run_of(measured: Sequence[Measured], requested: RequestedLoad, targets: Mapping[str, Target], folder: Path) -> Run:
     arms = tuple(one.measurement.arm for one in measured)
+    levels = tuple({one.measurement.level for one in measured})
     return Run(
-        experiment=Experiment(
-            name=NAME,
-            arms=arms,
-            levels=tuple({one.measurement.level for one in measured}),
-            judge=judge,
-            lesson=LESSON,
-        ),
+        experiment=Experiment(NAME, arms, levels, judge, lesson=LESSON),
         settings=requested.settings,
         targets=targets,
         planned=len(measured),
@@ -115,15 +99,14 @@ def together(arms: Sequence[Arm]) -> Check:
 
 def judge(points: Sequence[Point]) -> Judgement:
     """Judge one target: does it do what theory predicts?"""
-    said, confirmed = [], bool(points)
-    for point in points:
-        expected = point.predicted.goodput if point.predicted else math.nan
-        confirmed = confirmed and abs(point.goodput - expected) <= CLOSE * expected
-        said.append(
-            f"{point.arm.server} served {digits(point.goodput)} pages/s at {point.level.name} "
-            f"({how_long(point)}), {digits(expected)} predicted"
-        )
-    return Judgement(confirmed, f"{'As' if confirmed else 'Not as'} predicted: {'; '.join(said)}.")
+    pairs = [(point, expected(point).goodput) for point in points]
+    figures = "; ".join(
+        f"{point.arm.server} served {digits(point.goodput)} pages/s at {point.level.name} ({how_long(point)}), "
+        f"{digits(goodput)} predicted"
+        for point, goodput in pairs
+    )
+    close = all(abs(point.goodput - goodput) <= CLOSE * goodput for point, goodput in pairs)
+    return judged(close, "As predicted", figures)
 
 
 def command(requested: RequestedLoad, *, own: bool) -> str:
@@ -143,39 +126,37 @@ def command(requested: RequestedLoad, *, own: bool) -> str:
     )
 
 
-def measure(target: Target, edge: Tick, window: Sequence[Tick], requested: RequestedLoad, warm_up: float) -> Measured:
-    name, seconds = target.name, sum(tick.length for tick in window)
-    loads = [tick.of[name].load for tick in window]
+def measure(target: Target, steady: Steady) -> Measured:
+    name, requested, window, edge, end = target.name, steady.requested, steady.window, steady.edge, steady.window[-1]
+    seconds, loads = sum(tick.length for tick in window), [tick.of[name].load for tick in window]
     pages = sum(load.pages for load in loads)
-    breaks = BREAKS if is_own(target) else {}
-    arm = Arm(name, strategy_for(requested.strategy, target.interface), breaks=breaks)
-    clocks = [tick.clock for tick in (edge, *window)]
-    seen = inside(
-        [tick.readings.get(name) for tick in (edge, *window)], [tick.readings.get("api") for tick in (edge, *window)]
-    )
+    arm = Arm(name, strategy_for(requested.strategy, target.interface), breaks=BREAKS if is_own(target) else {})
+    level, turn = LoadLevel(users=end.of[name].users), page_time(requested.settings, arm.strategy)
+    ticks = (edge, *window)
+    clocks = [tick.clock for tick in ticks]
+    seen = inside([tick.readings.get(name) for tick in ticks], [tick.readings.get("api") for tick in ticks])
     own = [tick.of[name].calls_in_flight for tick in window]
     if len(requested.targets) > 1 and (calls := [number for number in own if number is not None]):
         seen = replace(seen, calls_in_flight=median(calls), most_calls_in_flight=max(calls))
+    services = [(edge.readings.get(service), end.readings.get(service)) for service in end.readings]
     return Measured(
-        measurement=Measurement(
-            arm,
-            LoadLevel(users=window[-1].of[name].users),
-            requested.settings,
-            0,
-            warm_up,
-            seconds,
-            page_time(requested.settings, arm.strategy),
-        ),
+        measurement=Measurement(arm, level, requested.settings, 0, steady.warm_up, seconds, turn),
         seconds=seconds,
         pages=pages,
         failures=sum((Counter(load.failures) for load in loads), Counter()),
         response_times=merged(loads),
         ended=pages,
         generator_cpu=sum(tick.generator_cpu * tick.length for tick in window) / seconds,
-        generator_throttled=difference(edge.throttled, window[-1].throttled),
-        generator_memory=window[-1].memory,
+        generator_throttled=difference(edge.throttled, end.throttled),
+        generator_memory=end.memory,
         clock_step=max(clocks) - min(clocks),
-        machine=machine_of(edge, window[-1], seconds),
+        machine=between(  # all that is loaded is the lab's
+            edge.machine,
+            end.machine,
+            seconds,
+            [grown(*readings, "lab_cpu_seconds_total") for readings in services],
+            [grown(*readings, "lab_run_queue_seconds_total") for readings in services],
+        ),
         inside=seen,
     )
 
@@ -185,22 +166,6 @@ def is_own(target: Target) -> bool:
     return "project" in target.identity
 
 
-def machine_of(edge: Tick, end: Tick, seconds: float) -> Machine | None:
-    """Return what the machine did from the edge to the end; all that is loaded is the lab's."""
-    if edge.machine is None or end.machine is None:
-        return None
-    services = [(edge.readings.get(name), end.readings.get(name)) for name in end.readings]
-    return between(
-        edge.machine,
-        end.machine,
-        seconds,
-        [grown(*readings, "lab_cpu_seconds_total") for readings in services],
-        [grown(*readings, "lab_run_queue_seconds_total") for readings in services],
-    )
-
-
-def intervals(one: Measured, window: Sequence[Tick]) -> list[Interval]:
-    name = one.measurement.arm.target
-    return [
-        (tick.at - tick.length, tick.at, merged([tick.of[name].load])) for tick in window if tick.of[name].load.pages
-    ]
+def intervals(name: str, window: Sequence[Tick]) -> list[Interval]:
+    loads = [(tick.at - tick.length, tick.at, tick.of[name].load) for tick in window]
+    return [(start, end, merged([load])) for start, end, load in loads if load.pages]

@@ -9,15 +9,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
-from statistics import median
-from typing import Any
 
 from hdrh.histogram import HdrHistogram
 
 from loadtests.analysis.histograms import histogram
 from loadtests.analysis.readings import p99_of
-from loadtests.analysis.statistics import PERCENTILES
-from loadtests.model.prediction import Prediction
+from loadtests.analysis.server_metrics import combined
+from loadtests.analysis.statistics import PERCENTILES, all_percentiles
+from loadtests.model.prediction import Prediction, predicted_of
 from loadtests.model.summary import StepSummary
 
 WINDOW = 5.0  # seconds that a figure looks back: ten pages end in one burst, and a second alone would show the bursts
@@ -39,7 +38,7 @@ class Load:
         return Load(
             self.pages + other.pages,
             Counter(self.failures) + Counter(other.failures),
-            encoded(merged([self, other])) if self.times and other.times else self.times or other.times,
+            encoded(merged([self, other])),
         )
 
 
@@ -72,8 +71,8 @@ class Second:
             load=self.load + later.load,
             pages_in_flight=mean(self.pages_in_flight, later.pages_in_flight),
             calls_in_flight=mean(self.calls_in_flight, later.calls_in_flight),
-            cpu_seconds=total([self, later]),
-            memory=max((one.memory for one in (self, later) if one.memory is not None), default=None),
+            cpu_seconds=combined("sum", [self.cpu_seconds, later.cpu_seconds]),
+            memory=combined("highest", [self.memory, later.memory]),
             loop_lag=added(one.loop_lag for one in (self, later)),
         )
 
@@ -88,13 +87,7 @@ def merged(loads: Iterable[Load]) -> HdrHistogram:
 
 
 def encoded(times: HdrHistogram) -> bytes:
-    return bytes(times.encode())
-
-
-def total(window: Sequence[Second]) -> float | None:
-    """Return the CPU seconds of all of them; None if they are unknown of any."""
-    known = [one.cpu_seconds for one in window if one.cpu_seconds is not None]
-    return sum(known) if len(known) == len(window) else None
+    return bytes(times.encode()) if times.get_total_count() else b""
 
 
 def step(moment: float, window: Sequence[Second]) -> StepSummary:
@@ -102,7 +95,7 @@ def step(moment: float, window: Sequence[Second]) -> StepSummary:
     last = window[-1]
     length = sum(one.length for one in window)
     pages = sum(one.load.pages for one in window)
-    cpu = total(window)
+    cpu = combined("sum", [one.cpu_seconds for one in window])
     return {
         "second": round(moment, 1),
         "users": last.users,
@@ -110,30 +103,21 @@ def step(moment: float, window: Sequence[Second]) -> StepSummary:
         "knobs": {},
         "goodput": pages / length,
         "goodput_repeats": [pages / length],
-        "response_time": percentiles(merged(one.load for one in window)),
+        "response_time": all_percentiles(merged(one.load for one in window)),
         "first_byte": dict.fromkeys(PERCENTILES),
         "pages": pages,
         "failures": sum(one.load.failed for one in window),
         "seconds": length,
         "cpu_per_page": cpu / pages if cpu is not None and pages else None,
         "inside": {
-            "pages_in_flight": middle(one.pages_in_flight for one in window),
-            "calls_in_flight": middle(one.calls_in_flight for one in window),
+            "pages_in_flight": combined("median", [one.pages_in_flight for one in window]),
+            "calls_in_flight": combined("median", [one.calls_in_flight for one in window]),
             "cpu_seconds": cpu,
             "memory": last.memory,
             "loop_lag_p99": longest_lag(window),
         },
-        "predicted": predicted(last.predicted),
+        "predicted": predicted_of(last.predicted),
     }
-
-
-def percentiles(times: HdrHistogram) -> dict[str, float | None]:
-    """Return all percentiles from one walk through the histogram, which has 20,000 places."""
-    if not times.get_total_count():
-        return dict.fromkeys(PERCENTILES)
-    found = times.get_percentile_to_value_dict(list(PERCENTILES.values()))
-    values = {name: found[share] / 1e6 for name, share in PERCENTILES.items()}
-    return {**values, "max": times.get_max_value() / 1e6}
 
 
 def added(lags: Iterable[Mapping[float, float] | None]) -> Mapping[float, float] | None:
@@ -150,14 +134,3 @@ def longest_lag(window: Sequence[Second]) -> float | None:
         return None
     away = takewhile(lambda one: one.loop_lag and not any(one.loop_lag.values()), reversed(window))
     return max(p99_of(together) or 0.0, sum(one.length for one in away))
-
-
-def middle(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(median(known)) if known else None
-
-
-def predicted(prediction: Prediction | None) -> dict[str, Any]:
-    names = ("goodput", "response_time", "bottleneck", "pages_in_flight", "calls_in_flight")
-    values = {name: getattr(prediction, name, None) for name in names}
-    return {name: None if value == float("inf") else value for name, value in values.items()}

@@ -6,6 +6,7 @@ import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from loadtests.analysis.machine import Moment
 from loadtests.analysis.readings import Reading
@@ -29,10 +30,20 @@ class Tick:
     of: Mapping[str, Second]
     readings: Mapping[str, Reading | None]
     generator_cpu: float
+    machine: Moment
     throttled: float | None = None
     clock: float = 0.0
-    machine: Moment | None = None
     memory: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Steady:
+    """What Save makes a report of. `edge`: the last tick of the warm-up, where the readings of the `window` begin."""
+
+    requested: RequestedLoad
+    warm_up: float
+    edge: Tick
+    window: Sequence[Tick]
 
 
 class SteadyWindow:
@@ -58,13 +69,6 @@ class SteadyWindow:
         self.seconds = 0.0
         self.requested = None
 
-    def frozen(self) -> SteadyWindow:
-        """Return a copy, while this one goes on."""
-        same = SteadyWindow()
-        same.requested, same.seconds, same.draining = self.requested, self.seconds, self.draining
-        same._ticks.extend(self._ticks)
-        return same
-
     def add(self, tick: Tick) -> None:
         self._ticks.append(tick)
         self.seconds += tick.length
@@ -80,16 +84,14 @@ class SteadyWindow:
         """Return the seconds after a change until the pages that end belong to it."""
         return NORMAL.warm_up + max(self._page_time, self.draining)
 
-    def ticks(self) -> tuple[Tick, Sequence[Tick]]:
-        """Return the last tick of the warm-up, where the window's readings begin, and the window. Raises BadInput."""
+    def steady(self) -> Steady:
+        """Return what can be saved now, while the window goes on. Raises BadInput if nothing can."""
         if self.requested is None or len(self._ticks) < 2:
             raise BadInput("There is nothing to save yet: press Start.")
         if (missing := self.warm_up + SHORTEST - self.seconds) > 0:
             raise BadInput(f"Nothing steady to save yet: wait {math.ceil(missing)} s more.")
-        passed = self.seconds - sum(tick.length for tick in self._ticks)
-        skipped = 0
-        while passed < self.warm_up or not skipped:
-            passed += self._ticks[skipped].length
-            skipped += 1
         every = list(self._ticks)
-        return every[skipped - 1], every[skipped:]
+        lengths = [tick.length for tick in every]
+        starts = accumulate(lengths, initial=self.seconds - sum(lengths))
+        skipped = max(1, sum(start < self.warm_up for start in starts))
+        return Steady(self.requested, self.warm_up, every[skipped - 1], every[skipped:])

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from loadtests.errors import BadInput
-from loadtests.live.requested import RequestedLoad
+from loadtests.live.requested import RequestedLoad, load_of
 from loadtests.model import knobs
 from loadtests.model.knobs import Knob
 from loadtests.model.target import Target
@@ -48,26 +48,21 @@ def read(
             f"{', '.join(OFFERED)}. Targets and their addresses stand in compose.yaml"
         )
     text = {field: texts[0].strip() for field, texts in form.items()}
-    targets = chosen(form["user_classes"], classes) if "user_classes" in form else now.targets
-    settings: dict[str, Any] = {knob.name: knob.parse(text[knob.name]) for knob in knobs.KNOBS if knob.name in text}
-    replace(now.settings, **settings)  # raises BadInput where they do not go together
-    strategy = text.get("strategy", now.strategy)
-    knobs.check_strategy(strategy, strategies)
-    user_count = Knob("user_count", 1, knobs.MOST_USERS * len(targets), "users of all targets", whole=True)
+    targets = list(now.targets)
+    if names := form.get("user_classes"):
+        if unknown := [name for name in names if name not in classes]:
+            raise BadInput(f"USER_CLASSES must be one or more of {', '.join(classes)}; it has {unknown[0][:80]!r}")
+        targets = [classes[name].name for name in names]
+    known = [target.name for target in classes.values()]
+    load = load_of({**now.values, **text, "targets": targets}, known, strategies)
+    user_count = Knob("user_count", 1, knobs.MOST_USERS * len(load.targets), "users of all targets", whole=True)
     return Swarm(
         users=int(user_count.parse(text.get("user_count", ""))),
         spawn_rate=SPAWN_RATE.parse(text.get("spawn_rate", "")),
         run_time=seconds(text.get("run_time", "")),
-        targets=targets,
-        values={**now.values, "strategy": strategy, **settings},
+        targets=load.targets,
+        values=load.values,
     )
-
-
-def chosen(names: Sequence[str], classes: Mapping[str, Target]) -> tuple[str, ...]:
-    """Return the targets of these user classes, in the order of the lab."""
-    if unknown := [name for name in names if name not in classes]:
-        raise BadInput(f"USER_CLASSES must be one or more of {', '.join(classes)}; it has {unknown[0][:80]!r}")
-    return tuple(target.name for name, target in classes.items() if name in names)
 
 
 def seconds(text: str) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import psutil
@@ -29,22 +30,17 @@ def report(environment: Environment, counts: PageCounts) -> None:
     environment.events.report_to_master.add_listener(add)  # type: ignore[no-untyped-call]
 
 
-class Master:
-    """Adds up what workers report; without workers there is nothing to add."""
+def collect(environment: Environment, counts: PageCounts) -> Callable[[], float]:
+    """Add what workers report to the counts; return what tells the cores of the busiest: each computes on one."""
+    cpu: dict[str, tuple[float, float]] = {}  # when it was said, cores; by worker
 
-    def __init__(self, environment: Environment, counts: PageCounts) -> None:
-        self._counts = counts
-        self._cpu: dict[str, tuple[float, float]] = {}  # when it was said, cores; by worker
-        environment.events.worker_report.add_listener(self._reported)  # type: ignore[no-untyped-call]
+    def reported(client_id: str, data: dict[str, Any]) -> None:
+        counts.unpack(data[KEY]["of"])
+        cpu[client_id] = (time.monotonic(), data[KEY]["cpu"])
 
-    def _reported(self, client_id: str, data: dict[str, Any]) -> None:
-        if KEY in data:
-            self._counts.unpack(data[KEY]["of"])
-            self._cpu[client_id] = (time.monotonic(), data[KEY]["cpu"])
-
-    @property
-    def cpu(self) -> float:
-        """Return the cores of the busiest worker: each computes on one."""
+    def busiest() -> float:
         now = time.monotonic()
-        self._cpu = {name: said for name, said in self._cpu.items() if now - said[0] < FORGOTTEN_AFTER}
-        return max((cores for _, cores in self._cpu.values()), default=0.0)
+        return max((cores for said, cores in cpu.values() if now - said < FORGOTTEN_AFTER), default=0.0)
+
+    environment.events.worker_report.add_listener(reported)  # type: ignore[no-untyped-call]
+    return busiest

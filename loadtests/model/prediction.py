@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +53,15 @@ class Prediction:
     failing: float | None = 0.0
     failure_time: float | None = None
     reason: str = ""
+
+
+SUMMARIZED = (
+    *("goodput", "response_time", "bottleneck", "pages_in_flight", "calls_in_flight"),
+    *("failing", "failure_time", "reason"),
+)
+
+
+def predicted_of(predicted: Prediction | None) -> dict[str, Any]:
+    """Return the prediction as a step of summary.json has it: what is infinite or unknown is null."""
+    values = {name: getattr(predicted, name, None) for name in SUMMARIZED}
+    return {name: None if value == math.inf else value for name, value in values.items()}

@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from loadtests.analysis import capacity, noise, uncertainty
 from loadtests.analysis.cost import Cost, calibrated, cost, match, measured_match, slots_busy
@@ -20,7 +19,7 @@ from loadtests.analysis.verdict import Check, Verdict, verdict
 from loadtests.experiments.judging import highest
 from loadtests.model.experiment import Arm, Experiment, Point
 from loadtests.model.load_level import PATIENCE
-from loadtests.model.prediction import Deployment, Prediction
+from loadtests.model.prediction import Deployment, Prediction, predicted_of
 from loadtests.model.settings import Settings
 from loadtests.model.summary import ArmSummary, ComparisonSummary, Manifest, StepSummary, Summary
 from loadtests.model.target import Target
@@ -252,23 +251,6 @@ def step_of(step: LevelFigures, predicted: Prediction | None, apart: Gap | None)
 
 def ends(interval: Interval | None) -> list[float] | None:
     return None if interval is None else list(interval)
-
-
-def predicted_of(predicted: Prediction | None) -> dict[str, Any]:
-    names = (
-        "goodput",
-        "response_time",
-        "bottleneck",
-        "pages_in_flight",
-        "calls_in_flight",
-        "failing",
-        "failure_time",
-        "reason",
-    )
-    if predicted is None:
-        return dict.fromkeys(names)
-    values = {name: getattr(predicted, name) for name in names}
-    return {name: None if value == math.inf else value for name, value in values.items()}
 
 
 def points(arms: Sequence[ArmFigures], floor: float) -> list[Point]:

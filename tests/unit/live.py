@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from loadtests.analysis.histograms import histogram
+from loadtests.analysis.machine import Moment
 from loadtests.analysis.readings import Reading
 from loadtests.live.history import History
 from loadtests.live.requested import RequestedLoad
 from loadtests.live.second import Load, Second, encoded
 from loadtests.live.steady_window import SteadyWindow, Tick
 from tests.unit.factories import SETTINGS
+
+IDLE = Moment(0.0, 0.0, None, 0.0, None, 2, None)
 
 
 def load(pages: int, took: float = 1.0, **failures: int) -> Load:
@@ -60,7 +63,7 @@ def reading(at: int) -> Reading:
 
 def tick(at: int, **of: Second) -> Tick:
     readings: dict[str, Reading | None] = {name: reading(at) for name in (*of, "api")}
-    return Tick(at=float(at), length=1.0, of=of, readings=readings, generator_cpu=0.1)
+    return Tick(at=float(at), length=1.0, of=of, readings=readings, generator_cpu=0.1, machine=IDLE)
 
 
 def steady_window(seconds: int, *targets: str, pages: int = 10, took: float = 1.0) -> SteadyWindow:

@@ -23,7 +23,8 @@ from tests.unit.live import requested, second, steady_window, tick
 
 
 def save(made: SteadyWindow, folder: Path, runtime: str = "process") -> tuple[Path, Summary]:
-    return save_known(made, TARGETS, folder, known(made, TARGETS, runtime))
+    steady = made.steady()
+    return save_known(steady, TARGETS, folder, known(steady, TARGETS, runtime))
 
 
 def test_one_target_alone_makes_the_folder_of_a_run(tmp_path: Path, root: Path) -> None:
@@ -71,7 +72,7 @@ def test_both_at_once_are_invalid_and_the_report_says_why(tmp_path: Path) -> Non
 
 def test_the_warm_up_is_dropped() -> None:
     made = steady_window(30, "asgi")
-    _, window = made.ticks()
+    window = made.steady().window
     assert window[0].at == 1.0  # 1 s of warm-up, as nothing is predicted
     assert len(window) == 29
 
@@ -94,7 +95,6 @@ def test_pages_of_before_a_change_are_dropped_with_the_warm_up() -> None:
     assert made.warm_up == pytest.approx(10.0 + NORMAL.warm_up)
     made.begin(requested("wsgi"))
     assert made.draining == pytest.approx(9.0), "also those of before the change before"
-    assert made.frozen().warm_up == made.warm_up
 
 
 def test_what_was_stopped_ends_by_itself_and_then_leaves_nothing_to_wait_for() -> None:
@@ -111,7 +111,7 @@ def test_what_was_stopped_ends_by_itself_and_then_leaves_nothing_to_wait_for() -
 
 
 def test_a_long_stretch_is_saved_from_its_end() -> None:
-    _, window = steady_window(LONGEST + 100, "asgi").ticks()
+    window = steady_window(LONGEST + 100, "asgi").steady().window
     assert len(window) == LONGEST - 1
     assert window[-1].at == LONGEST + 99
 
