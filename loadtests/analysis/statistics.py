@@ -15,6 +15,7 @@ from loadtests.analysis.machine import Machine
 from loadtests.analysis.readings import Balance
 from loadtests.analysis.server_metrics import together
 from loadtests.analysis.uncertainty import Draws, Interval
+from loadtests.analysis.verdict import Check
 from loadtests.model.experiment import Arm
 from loadtests.model.load_level import LoadLevel
 from loadtests.model.measurement import Measurement, Page
@@ -58,6 +59,10 @@ class Measured:
     def goodput(self) -> float:
         """Return whole pages per second."""
         return self.ended / self.seconds if self.seconds else 0.0
+
+    def check(self, name: str, passed: bool, value: str, limit: str, remedy: str) -> Check:  # noqa: FBT001
+        """Return a check of this measurement."""
+        return Check(name, self.measurement.name, passed, value, limit, remedy)
 
 
 @dataclass(frozen=True)
