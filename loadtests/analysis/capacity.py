@@ -210,22 +210,14 @@ def cut_short(
         failed = predicted.page_time + min(queued, longest)
         return replace(predicted, bottleneck="failures", response_time=failed, failure_time=failed)
     if queued > longest:
-        return replace(
-            predicted,
-            failing=None,
-            response_time=predicted.page_time + longest,
-            failure_time=longest,
-            reason=f"calls wait {longest:g} s for a pooled connection, and then fail",
-        )
-    if patience < predicted.response_time < math.inf:  # without an end there is no moment to speak of
-        return replace(
-            predicted,
-            failing=None,
-            response_time=patience,
-            failure_time=patience,
-            reason=f"users leave after {patience:g} s",
-        )
-    return predicted
+        response_time, failure_time = predicted.page_time + longest, longest
+        reason = f"calls wait {longest:g} s for a pooled connection, and then fail"
+    elif patience < predicted.response_time < math.inf:  # without an end there is no moment to speak of
+        response_time = failure_time = patience
+        reason = f"users leave after {patience:g} s"
+    else:
+        return predicted
+    return replace(predicted, failing=None, response_time=response_time, failure_time=failure_time, reason=reason)
 
 
 def gives_up(whole: float, patience: float, deployment: Deployment, step: LoadLevel, page: Calls) -> Prediction:

@@ -10,7 +10,7 @@ from statistics import median
 from hdrh.histogram import HdrHistogram
 
 from loadtests.analysis import uncertainty
-from loadtests.analysis.histograms import histogram, merged, microseconds
+from loadtests.analysis.histograms import histogram, merged
 from loadtests.analysis.machine import Machine
 from loadtests.analysis.readings import Balance
 from loadtests.analysis.server_metrics import together
@@ -149,8 +149,7 @@ def percentiles(histogram: HdrHistogram) -> dict[str, float | None]:
 def percentile(histogram: HdrHistogram, share: float) -> float | None:
     if not histogram.get_total_count():
         return None
-    value = histogram.get_max_value() if share == 100 else histogram.get_value_at_percentile(share)
-    return float(value) / 1e6
+    return float(histogram.get_value_at_percentile(share)) / 1e6
 
 
 def steps(measured: Iterable[Measured], arm: Arm) -> list[LevelFigures]:
@@ -197,10 +196,7 @@ def by_page(log: Sequence[Page]) -> list[PageFigures]:
     """Return the figures of each page that has a name, in the order of the names."""
     found = []
     for name in sorted({page.name for page in log} - {""}):
-        times = histogram()
-        for page in log:
-            if page.name == name and page.fault is None:
-                times.record_value(microseconds(page.took))
+        times = histogram(page.took for page in log if page.name == name and page.fault is None)
         failures = sum(page.name == name and page.fault is not None for page in log)
         found.append(PageFigures(name, times.get_total_count(), failures, percentiles(times)))
     return found

@@ -50,12 +50,10 @@ def judge(points: Points) -> Judgement:
 
 
 EXPERIMENT = Experiment(
-    name="async-under-wsgi",
     seconds=(38, 11),
     arms=(SYNC, ASYNC, ASGI),
     levels=users(1, 30),
     knobs={"latency": 0.5},
-    judge=judge,
     claims=(
         Claim(
             "Under WSGI an async view runs in an event loop of its own: calls inside it are concurrent, but the "

@@ -44,12 +44,10 @@ def judge(points: Points) -> Judgement:
 
 
 EXPERIMENT = Experiment(
-    name="blocking-call",
     seconds=(41, 7),
     arms=(CLEAN, BLOCKING, THREADS),
     levels=users(1, 30),
     knobs={"latency": 0.5},
-    judge=judge,
     plots=("Goodput", "Event-loop lag", "Response time", "External concurrency"),
     claims=(
         Claim(
@@ -58,5 +56,5 @@ EXPERIMENT = Experiment(
             "https://www.python.org/pipermail/python-checkins/2014-January/127475.html",
         ),
     ),
-    quick=Quick(levels=users(10)),
+    quick=Quick(levels=users(10), knobs={"latency": 0.2}),
 )

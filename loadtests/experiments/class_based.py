@@ -40,12 +40,10 @@ def judge(points: Points) -> Judgement:
 
 
 EXPERIMENT = Experiment(
-    name="class-based",
     seconds=(23, 7),
     arms=(FUNCTION, GET, POST, WSGI),
     levels=users(10),
     knobs={"latency": 0.3},
-    judge=judge,
     plots=("Goodput", "CPU per page", "Response time"),
     claims=(
         Claim(

@@ -17,7 +17,7 @@ on; timeouts in front of the server do not free its slots. ASGI spares you that 
 from __future__ import annotations
 
 from loadtests.experiments.judging import Points, judged, last
-from loadtests.model.experiment import Arm, CannotJudge, Claim, Experiment, Judgement, Point, Quick
+from loadtests.model.experiment import Arm, CannotJudge, Claim, Experiment, Judgement, Point
 from loadtests.model.load_level import users
 
 PATIENCE = 0.5  # seconds; half of what a page takes
@@ -51,12 +51,10 @@ def answered(point: Point) -> float:
 
 
 EXPERIMENT = Experiment(
-    name="client-gone",
     seconds=(21, 13),
     arms=(WSGI, SYNC, ASYNC),
     levels=users(6),
     knobs={"latency": 2 * PATIENCE},
-    judge=judge,
     plots=("Done for nobody", "External concurrency"),
     claims=(
         Claim(
@@ -66,5 +64,4 @@ EXPERIMENT = Experiment(
             confirmed="holds for today's Django; 4.2 is not among the arms",
         ),
     ),
-    quick=Quick(knobs={"latency": 2 * PATIENCE}),
 )

@@ -37,12 +37,10 @@ def judge(points: Points) -> Judgement:
 
 
 EXPERIMENT = Experiment(
-    name="cpu-bound",
     seconds=(22, 5),
     arms=(WSGI, ASGI),
     levels=users(1, 16),
     knobs={"work": WORK, "latency": 0.02, "fan_out": 1},
-    judge=judge,
     claims=(
         Claim(
             "Async is not faster by itself: it helps where pages wait, and hardly where they compute.",
@@ -50,5 +48,5 @@ EXPERIMENT = Experiment(
             "https://flask.palletsprojects.com/en/stable/async-await/",
         ),
     ),
-    quick=Quick(levels=users(16), knobs={"work": WORK, "latency": 0.02, "fan_out": 1}),
+    quick=Quick(levels=users(16)),
 )

@@ -50,12 +50,10 @@ def judge(points: Points) -> Judgement:
 
 
 EXPERIMENT = Experiment(
-    name="database",
     seconds=(29, 10),
     arms=(WSGI, SYNC, WRAPPED, ASYNC, SIDE_BY_SIDE),
     levels=users(40),
     knobs={"latency": 0.2, "fan_out": 1},
-    judge=judge,
     plots=("Goodput", "Threads", "CPU per page", "Memory"),
     claims=(
         Claim(
@@ -64,5 +62,5 @@ EXPERIMENT = Experiment(
             "https://docs.djangoproject.com/en/4.2/releases/4.1",
         ),
     ),
-    quick=Quick(levels=users(25), knobs={"latency": 0.2, "fan_out": 1}),
+    quick=Quick(levels=users(25)),
 )

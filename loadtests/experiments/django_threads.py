@@ -19,7 +19,7 @@ visible part of Django's own cost, and no setting turns them off: the arms repla
 from __future__ import annotations
 
 from loadtests.experiments.judging import Points, cpu_of, judged, last
-from loadtests.model.experiment import Arm, CannotJudge, Claim, Experiment, Judgement, Quick
+from loadtests.model.experiment import Arm, CannotJudge, Claim, Experiment, Judgement
 from loadtests.model.load_level import users
 from loadtests.model.units import digits, duration
 
@@ -47,13 +47,11 @@ def judge(points: Points) -> Judgement:
 
 
 EXPERIMENT = Experiment(
-    name="django-threads",
     seconds=(16, 5),
     arms=ARMS,
     levels=users(50),
     knobs={"latency": 0.2, "fan_out": 1},
     fresh=True,
-    judge=judge,
     plots=("CPU per page", "Threads", "Memory", "Goodput"),
     claims=(
         Claim(
@@ -64,5 +62,4 @@ EXPERIMENT = Experiment(
             confirmed="holds for the threads; their CPU stands beside it",
         ),
     ),
-    quick=Quick(knobs={"latency": 0.2, "fan_out": 1}),
 )

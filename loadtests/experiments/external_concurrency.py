@@ -69,12 +69,10 @@ def made_of(load: LoadLevel, slots: int) -> str:
 
 
 EXPERIMENT = Experiment(
-    name="external-concurrency",
     seconds=(79, 12),
     arms=(Arm("wsgi", "threadpool"), Arm("asgi", "gather")),
     levels=users(1, 10, 50, 100),
     quick=Quick(levels=users(1, 10, 50)),
-    judge=judge,
     claims=(
         Claim(
             "What async gains is to serve hundreds of connections without a Python thread for each.",

@@ -46,12 +46,10 @@ def judge(points: Points) -> Judgement:
 
 
 EXPERIMENT = Experiment(
-    name="fan-out",
     seconds=(61, 11),
     arms=(SEQUENTIAL[0], THREADS[0], GATHER[0], SEQUENTIAL[1], THREADS[1], GATHER[1]),
     levels=users(1),
     knobs={"latency": 0.3},
-    judge=judge,
     plots=("Response time", "CPU per page", "Threads", "Memory"),
     claims=(
         Claim(

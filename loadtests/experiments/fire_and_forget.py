@@ -42,12 +42,10 @@ def finished(point: Point) -> float:
 
 
 EXPERIMENT = Experiment(
-    name="fire-and-forget",
     seconds=(23, 6),
     arms=(WSGI, ASGI, *HANDED),
     levels=users(5),
     knobs={"latency": 0.3},
-    judge=judge,
     plots=("Work after the response", "Response time", "Goodput"),
     claims=(
         Claim(

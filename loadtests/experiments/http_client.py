@@ -21,7 +21,7 @@ timeout on purpose, and measure its CPU per call before you blame a server.
 from __future__ import annotations
 
 from loadtests.experiments.judging import Points, cpu_of, judged, last
-from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Point, Quick
+from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Point
 from loadtests.model.load_level import users
 from loadtests.model.units import digits, duration
 
@@ -69,12 +69,10 @@ def opened(point: Point) -> str:
 
 
 EXPERIMENT = Experiment(
-    name="http-client",
     seconds=(45, 20),
     arms=(THREADS, DEFAULT_LIMITS, PER_PAGE, *SHARED),
     levels=users(20),
     knobs={"latency": 0.4},
-    judge=judge,
     plots=("Goodput", "CPU per page", "Response time"),
     claims=(
         Claim(
@@ -84,5 +82,4 @@ EXPERIMENT = Experiment(
             confirmed="refuted: a client for each page costs some milliseconds of CPU, not 100",
         ),
     ),
-    quick=Quick(knobs={"latency": 0.4}),
 )

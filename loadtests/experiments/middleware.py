@@ -18,7 +18,7 @@ that are sync only share a switch; Django's own do not: each of their hooks is o
 from __future__ import annotations
 
 from loadtests.experiments.judging import Points, cpu_of, judged
-from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Quick
+from loadtests.model.experiment import Arm, Claim, Experiment, Judgement
 from loadtests.model.load_level import users
 from loadtests.model.units import duration
 
@@ -51,13 +51,11 @@ def more(seconds: float) -> str:
 
 
 EXPERIMENT = Experiment(
-    name="middleware",
     seconds=(41, 12),
     arms=(*WSGI, *ASGI),
     levels=users(10),
     knobs={"latency": 0.05, "fan_out": 1},
     fresh=True,
-    judge=judge,
     plots=("CPU per page", "Response time", "Goodput", "Threads"),
     claims=(
         Claim(
@@ -68,5 +66,4 @@ EXPERIMENT = Experiment(
             confirmed="depends on how many: some tenths of it for one, a millisecond for startproject's seven",
         ),
     ),
-    quick=Quick(knobs={"latency": 0.05, "fan_out": 1}),
 )

@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from loadtests.analysis import noise
 from loadtests.experiments.judging import Points, highest, judged
-from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Quick
+from loadtests.model.experiment import Arm, Claim, Experiment, Judgement
 from loadtests.model.load_level import users
 
 AGAIN = "again"
@@ -45,7 +45,6 @@ def judge(points: Points) -> Judgement:
 
 
 EXPERIMENT = Experiment(
-    name="noise",
     seconds=(61, 6),
     arms=(
         Arm("wsgi", "threadpool"),
@@ -55,7 +54,6 @@ EXPERIMENT = Experiment(
     ),
     levels=users(20),
     knobs={"latency": 0.02},
-    judge=judge,
     claims=(
         Claim(
             "An unstable benchmark leads to wrong decisions: the same code differs from itself by more than a change.",
@@ -66,5 +64,4 @@ EXPERIMENT = Experiment(
         ),
     ),
     repeats=3,
-    quick=Quick(knobs={"latency": 0.02}),
 )

@@ -55,11 +55,9 @@ def judge(points: Points) -> Judgement:
 
 
 EXPERIMENT = Experiment(
-    name="overload",
     seconds=(63, 10),
     arms=(Arm("wsgi", "threadpool"), Arm("asgi", "gather")),
     levels=(*users(5, 20), *rates(5, 20)),
-    judge=judge,
     claims=(
         Claim(
             "Load generators with an open and a closed loop show very different systems, and few say which they are.",

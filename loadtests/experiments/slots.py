@@ -49,13 +49,11 @@ def judge(points: Points) -> Judgement:
 
 
 EXPERIMENT = Experiment(
-    name="slots",
     seconds=(67, 16),
     arms=(TEN, FIFTY, HUNDRED, TWO_HUNDRED, PILED, SPREAD, ASGI),
     levels=users(100),
     knobs={"latency": 1.0},
     fresh=True,
-    judge=judge,
     plots=("Goodput", "Response time", "Memory", "Threads", "CPU per page"),
     claims=(
         Claim(

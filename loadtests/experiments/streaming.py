@@ -46,12 +46,10 @@ def judge(points: Points) -> Judgement:
 
 
 EXPERIMENT = Experiment(
-    name="streaming",
     seconds=(63, 17),
     arms=(WHOLE[0], STREAMED[0], WHOLE[1], STREAMED[1]),
     levels=users(5, 20),
     knobs={"latency": 0.2, "jitter": 1.0},
-    judge=judge,
     plots=("First byte and last", "CPU per page", "External concurrency"),
     claims=(
         Claim(

@@ -48,12 +48,10 @@ def more_threads(alone: Point, full: Point) -> float:
 
 
 EXPERIMENT = Experiment(
-    name="sync-view-under-asgi",
     seconds=(28, 8),
     arms=(SYNC, ASYNC),
     levels=users(1, 50),
     knobs={"fan_out": 1},  # by the page's own thread: it is these that count
-    judge=judge,
     plots=("Goodput", "Response time", "Threads", "CPU per page"),
     claims=(
         Claim(
@@ -68,5 +66,5 @@ EXPERIMENT = Experiment(
             "https://github.com/django/channels/issues/1587",
         ),
     ),
-    quick=Quick(levels=users(1, 20), knobs={"latency": 0.3, "fan_out": 1}),
+    quick=Quick(levels=users(1, 20), knobs={"latency": 0.3}),
 )

@@ -60,13 +60,11 @@ def judge(points: Points) -> Judgement:
 
 
 EXPERIMENT = Experiment(
-    name="timeouts",
     seconds=(33, 16),
     arms=(THREADS, GATHER, GIVES_UP, PARTIAL, PARTIAL_THREADS),
     levels=users(20),
     knobs={"latency": 0.2},
     deployment=SHORT_TIMEOUTS,
-    judge=judge,
     plots=("Goodput", "Response time", "External concurrency"),
     claims=(
         Claim(

@@ -81,11 +81,6 @@ class Recorder:
         return sum(began < self._closed_at for began in self._under_way.values())
 
     @property
-    def number_ended(self) -> int:
-        """Return how many pages have ended, whenever it was."""
-        return len(self._ended)
-
-    @property
     def ended(self) -> list[str | None]:
         """Return why each page that has ended is not whole, also in the warm-up and after the window."""
         return [fault for _, _, fault, _ in self._ended]
@@ -110,11 +105,7 @@ class Recorder:
 
     @property
     def failure_times(self) -> HdrHistogram:
-        times = histogram()
-        for page in self.log:
-            if page.fault is not None:
-                times.record_value(microseconds(page.took))
-        return times
+        return histogram(page.took for page in self.log if page.fault is not None)
 
     @property
     def failures(self) -> Counter[str]:

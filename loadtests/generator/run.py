@@ -243,7 +243,7 @@ def measure(generator: Generator, measurement: Measurement) -> tuple[Measured, l
         def status() -> str:
             inner.append(sampler.read(target.metrics))
             api.append(sampler.read(target.api_metrics))
-            return f"{recorder.number_ended} pages"
+            return f"{len(recorder.ended)} pages"
 
         status()
         machine_before, throttled_before = sampler.moment(), sampler.own_throttled_seconds()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import fmean, linear_regression
 from typing import Any
 
 from loadtests import experiments
@@ -76,12 +76,10 @@ def apart(one: float, other: float) -> float:
 
 def on_the_line(fan_outs: Sequence[int], seconds: Sequence[float], fan_out: int) -> float:
     """Return a + b·fan_out by least squares, neither of them negative: no call gives CPU back, and no page."""
-    slope, intercept = linear_regression(fan_outs, seconds)
-    if slope < 0:
-        return fmean(seconds)
-    if intercept < 0:
-        slope, intercept = linear_regression(fan_outs, seconds, proportional=True)
-    return intercept + slope * fan_out
+    from scipy.optimize import nnls  # noqa: PLC0415  # the host reads noise floors here, without any package
+
+    (page, call), _ = nnls([[1, number] for number in fan_outs], seconds)
+    return float(page + call * fan_out)
 
 
 def measured_cpu() -> list[MeasuredCpu]:
@@ -94,9 +92,8 @@ def measured_cpu_of(path: Path, catalogue: Mapping[str, Experiment]) -> list[Mea
     """Return what a run measured; nothing if it is damaged or invalid, or if a check failed."""
     summary = folders.summary(path)
     try:
-        if not summary["complete"] or summary["verdict"]["status"] == "invalid":
-            return []
-        if not all(check["passed"] for check in summary["checks"]):
+        valid = summary["complete"] and summary["verdict"]["status"] != "invalid"
+        if not valid or not all(check["passed"] for check in summary["checks"]):
             return []
         asked = catalogue.get(summary["experiment"], Experiment("unknown"))
         knobs_of_arms = {(arm.target, arm.strategy, arm.label): arm.knobs for arm in asked.arms}
@@ -126,17 +123,12 @@ def measured_cpu_of(path: Path, catalogue: Mapping[str, Experiment]) -> list[Mea
 
 def noise_floor(runtime: str, machine: Mapping[str, Any], *, quick: bool) -> float | None:
     """Return a share; None if no valid run of this machine, runtime and pace has measured it."""
-    floors = (floor_of(path, runtime, machine, quick=quick) for path in folders.summaries(NOISE))
-    return next((floor for floor in floors if floor is not None), None)
-
-
-def floor_of(path: Path, runtime: str, machine: Mapping[str, Any], *, quick: bool) -> float | None:
-    """Return the floor that a run measured; None also if the file is damaged."""
-    summary = folders.summary(path)
-    try:
-        holds = summary["complete"] is True and summary["verdict"]["status"] in {"confirmed", "not confirmed"}
-        known = summary["manifest"]
-        alike = (summary["runtime"], known["machine"], known["knobs"]["quick"]) == (runtime, machine, quick)
-        return number(summary["noise_floor"], "noise_floor") if holds and alike else None
-    except (ValueError, KeyError, TypeError):
-        return None
+    for path in folders.summaries(NOISE):
+        summary = folders.summary(path)
+        with suppress(ValueError, KeyError, TypeError):  # a file that is damaged
+            holds = summary["complete"] is True and summary["verdict"]["status"] in {"confirmed", "not confirmed"}
+            known = summary["manifest"]
+            alike = (summary["runtime"], known["machine"], known["knobs"]["quick"]) == (runtime, machine, quick)
+            if holds and alike and summary["noise_floor"] is not None:
+                return number(summary["noise_floor"], "noise_floor")
+    return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -255,19 +255,9 @@ def ends(interval: Interval | None) -> list[float] | None:
 
 
 def predicted_of(predicted: Prediction | None) -> dict[str, Any]:
-    names = (
-        "goodput",
-        "response_time",
-        "bottleneck",
-        "pages_in_flight",
-        "calls_in_flight",
-        "failing",
-        "failure_time",
-        "reason",
-    )
-    if predicted is None:
-        return dict.fromkeys(names)
-    values = {name: getattr(predicted, name) for name in names}
+    """Return what was predicted, without what only the analysis needs; None for what is not known or has no end."""
+    names = [field.name for field in fields(Prediction) if field.name not in {"page_time", "ended"}]
+    values = {name: getattr(predicted, name, None) for name in names}
     return {name: None if value == math.inf else value for name, value in values.items()}
 
 
@@ -291,22 +281,17 @@ def point(arm: ArmFigures, step: LevelFigures, predicted: Prediction | None, noi
         goodputs=tuple(step.goodputs),
         drawn=step.drawn.goodput if step.drawn else uncertainty.NOTHING,
         predicted=predicted,
-        p50=or_nan(step.response_time["p50"]),
-        p95=or_nan(step.response_time["p95"]),
+        p50=step.response_time["p50"] or math.nan,
+        p95=step.response_time["p95"] or math.nan,
         pages=step.pages,
         failures=sum(step.failures.values()),
         seconds=step.seconds,
         cpu_per_page=step.cpu_per_page,
-        first_byte=or_nan(step.first_byte["p50"]),
-        failed_after=or_nan(step.failure_time["p50"]),
+        first_byte=step.first_byte["p50"] or math.nan,
+        failed_after=step.failure_time["p50"] or math.nan,
         inside=step.inside,
         noise_floor=noise_floor,
     )
-
-
-def or_nan(value: float | None) -> float:
-    """Return the value, or NaN if it is not known."""
-    return math.nan if value is None else value
 
 
 def comparison(points: Sequence[Point]) -> ComparisonSummary:
