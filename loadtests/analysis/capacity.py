@@ -23,6 +23,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from loadtests.analysis import answers, queues
+from loadtests.model.experiment import Arm
 from loadtests.model.load_level import PATIENCE, PAUSE_AFTER_FAILURE, LoadLevel
 from loadtests.model.prediction import Deployment, Prediction
 from loadtests.model.settings import Settings
@@ -171,6 +172,12 @@ def predict(  # noqa: PLR0913  # the formula has that many terms
         reason=why_calls_fail(settings, deployment) if page.failing else "",
     )
     return cut_short(predicted, strategy, deployment, queued, patience)
+
+
+def predict_arm(arm: Arm, settings: Settings, deployment: Deployment, step: LoadLevel, **known: float) -> Prediction:
+    """Return what theory predicts for the pages of an arm, with what is `known` of them."""
+    own = deployment.with_client(arm.strategy, arm.pool, arm.timeout)
+    return predict(settings, arm.strategy, own, step, holds=arm.holds, patience=arm.patience or PATIENCE, **known)
 
 
 def closed(step: LoadLevel, slots: int | None, delay: float, shared: float, pause: float) -> float:

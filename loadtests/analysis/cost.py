@@ -46,11 +46,6 @@ def cost(steps: Sequence[LevelFigures]) -> Cost:
     return Cost(steps[-1].cpu_per_page, last.memory, max(0.0, (memory or 0.0) / pages) if known else None)
 
 
-def slots_busy(free: LevelFigures, page_time: float) -> float:
-    """Return the slots that are busy on average while an arm with slots serves what one without serves (Little)."""
-    return free.goodput * page_time
-
-
 def measured_match(matching: LevelFigures, slots: int, free: LevelFigures) -> str:
     """Return the sentence that a team needs, if an arm with slots enough was measured. Bytes."""
     sentence = (
@@ -72,7 +67,7 @@ def match(
     CPU ends.
     """
     slots = deployment.slots
-    busy = slots_busy(free, page_time)
+    busy = free.goodput * page_time  # on average, while the arm with slots serves as much (Little)
     if slots is None or busy <= slots or free.goodput <= slotted.goodput * 1.05:
         return None
     target, other, needed = slotted.arm.server, free.arm.server, queues.slots_for(busy)

@@ -100,9 +100,7 @@ def main(asked: Experiment, options: RunOptions, folder: Path) -> ExitCode:
         described["warnings"] += notes
 
     def predict(arm: Arm, level: LoadLevel, turned: Settings) -> Prediction:
-        deployment = summary.deployment(found[arm.target], described)
-        deployment = deployment.with_client(arm.strategy, arm.pool, arm.timeout)
-        return capacity.predict(turned, arm.strategy, deployment, level, holds=arm.holds)
+        return capacity.predict_arm(arm, turned, summary.deployment(found[arm.target], described), level)
 
     pace = QUICK if options.quick else NORMAL
     measurements = plan(experiment, settings, predict, pace)

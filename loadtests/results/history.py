@@ -47,13 +47,12 @@ def cpu_of_earlier_runs(
     measured, of each the first run's step with the nearest goodput, since a busy server takes less CPU a page. Where
     one fan-out was measured, its pages cost no less for more calls, and for fewer no less than in proportion.
     """
+    alike = [one for one in measured if one.arm == (arm.target, arm.strategy) and one.work == turned.work]
     nearest: dict[int, MeasuredCpu] = {}
-    for one in measured:
-        if one.arm != (arm.target, arm.strategy) or one.work != turned.work:
-            continue
-        known = nearest.setdefault(one.fan_out, one)
-        if one.run == known.run and apart(one.goodput, goodput) < apart(known.goodput, goodput):
-            nearest[one.fan_out] = one
+    for fan_out in dict.fromkeys(one.fan_out for one in alike):
+        same = [one for one in alike if one.fan_out == fan_out]
+        latest = [one for one in same if one.run == same[0].run]
+        nearest[fan_out] = min(latest, key=lambda one: abs(math.log(one.goodput / goodput)))
     if not nearest:
         return None
     if turned.fan_out in nearest:
@@ -68,10 +67,6 @@ def cpu_of_earlier_runs(
     beside = on_the_line(fan_outs, [one.beside for one in nearest.values()], turned.fan_out)
     first = next(iter(nearest.values()))
     return replace(first, fan_out=turned.fan_out, cpu_per_page=max(cpu, turned.work), beside=beside)
-
-
-def apart(one: float, other: float) -> float:
-    return abs(math.log(one / other))
 
 
 def on_the_line(fan_outs: Sequence[int], seconds: Sequence[float], fan_out: int) -> float:

@@ -11,7 +11,7 @@ from statistics import median
 from typing import Any
 
 from loadtests.analysis import capacity, noise, uncertainty
-from loadtests.analysis.cost import Cost, calibrated, cost, match, measured_match, slots_busy
+from loadtests.analysis.cost import Cost, calibrated, cost, match, measured_match
 from loadtests.analysis.gaps import Gap, gap, limited_by, notices
 from loadtests.analysis.statistics import LevelFigures, Measured, steps
 from loadtests.analysis.uncertainty import Interval
@@ -19,7 +19,6 @@ from loadtests.analysis.validity import Limits, checks
 from loadtests.analysis.verdict import Check, Verdict, verdict
 from loadtests.experiments.judging import highest
 from loadtests.model.experiment import Arm, Experiment, Point
-from loadtests.model.load_level import PATIENCE
 from loadtests.model.prediction import Deployment, Prediction
 from loadtests.model.settings import Settings
 from loadtests.model.summary import ArmSummary, ComparisonSummary, Manifest, StepSummary, Summary
@@ -93,7 +92,7 @@ class ArmFigures:
 def arm_figures(run: Run, arm: Arm, floor: float) -> ArmFigures:
     target = run.targets[arm.target]
     found = steps(run.measured, arm)
-    limited = deployment(target, run.manifest).with_client(arm.strategy, arm.pool, arm.timeout)
+    limited = deployment(target, run.manifest)
     predicted = [prediction(run, arm, limited, step, calibrated(found, step)) for step in found]
     apart = [
         None if arm.fails or expected is None else gap(arm.words, step, expected, limited, floor)
@@ -109,16 +108,14 @@ def prediction(
     if arm.unknown:
         return None
     came = (step.pages + sum(step.failures.values())) / step.seconds if step.seconds else 0.0
-    return capacity.predict(
+    return capacity.predict_arm(
+        arm,
         step.settings,
-        arm.strategy,
         limited,
         replace(step.level, rate=came) if step.level.is_open and came else step.level,  # chance decides how many arrive
-        (known and known.cpu_per_page) or 0.0,
+        cpu_per_page=(known and known.cpu_per_page) or 0.0,
         cpu_beside=(known and known.cpu_beside) or 0.0,
-        holds=arm.holds,
         after=middle(run.measured, step),
-        patience=arm.patience or PATIENCE,
     )
 
 
@@ -147,23 +144,17 @@ def limits(run: Run) -> Limits:
     """Return what compose.yaml allows the services, in bytes and cores; None if nothing limits them."""
     services = run.manifest.get("services", {})
     return Limits(
-        contained=run.manifest["runtime"] != "process",
-        quick=run.manifest.get("knobs", {}).get("quick", False),
         memory={name: of.get("memory_bytes") for name, of in services.items() if isinstance(of, Mapping)},
         generator_cpus=services.get("locust", {}).get("cpus"),
+        contained=run.manifest["runtime"] != "process",
+        quick=run.manifest.get("knobs", {}).get("quick", False),
     )
 
 
 def findings(arms: Sequence[ArmFigures]) -> list[str]:
     """Say where the measured goodput parts from the predicted one by more than the noise, and what else was seen."""
-    gaps = [gap.sentence for arm in arms for gap in arm.gaps if gap is not None]
-    seen = [
-        notice
-        for arm in arms
-        for figures in zip(arm.steps, arm.predicted, arm.gaps, strict=True)
-        for notice in notices(arm.arm.words, *figures)
-    ]
-    return [*gaps, *seen]
+    found = [(arm.arm.words, *one) for arm in arms for one in zip(arm.steps, arm.predicted, arm.gaps, strict=True)]
+    return [*(apart.sentence for *_, apart in found if apart), *(notice for one in found for notice in notices(*one))]
 
 
 def doubtful(run: Run, found: Iterable[Check]) -> set[Arm]:
@@ -197,7 +188,7 @@ def match_of(arm: ArmFigures, free: ArmFigures, others: Sequence[ArmFigures]) ->
         return None
     for other in sorted(others, key=lambda one: one.deployment.slots or 0):
         step = {step.level: step for step in other.steps}.get(target.level)
-        if step is not None and (other.deployment.slots or 0) >= slots_busy(target, waited):
+        if step is not None and (other.deployment.slots or 0) >= target.goodput * waited:
             return measured_match(step, other.deployment.slots or 0, target)
     return predicted
 
