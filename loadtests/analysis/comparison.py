@@ -246,13 +246,11 @@ def load(step: Any) -> str:
 def measured(step: Mapping[str, Any]) -> Measured:
     times, failed = take(step, "response_time", dict), take(step, "failures", int)
     repeats = take(step, TIMES, dict) if TIMES in step else {}  # until schema_version 4 they were not kept
-    figures = {
-        name: (optional(times, name), numbers(repeats, name) if name in repeats else [])
-        for name in ("p50", "p95", "p99")
-    }
-    goodput = number(step.get("goodput"), "goodput"), numbers(step, "goodput_repeats")
-    answers = failed + take(step, "pages", int)
-    return Measured({"goodput": goodput, **figures}, failed, answers, take(step, "failure_reasons", dict))
+    figures: dict[str, tuple[float | None, Sequence[float]]] = {}
+    figures["goodput"] = (number(step.get("goodput"), "goodput"), numbers(step, "goodput_repeats"))
+    for name in ("p50", "p95", "p99"):
+        figures[name] = (optional(times, name), numbers(repeats, name) if name in repeats else [])
+    return Measured(figures, failed, failed + take(step, "pages", int), take(step, "failure_reasons", dict))
 
 
 def take(source: Any, key: str, kind: type[T], what: str = "") -> T:

@@ -16,7 +16,6 @@ from loadtests.analysis.statistics import Measured
 from loadtests.analysis.verdict import Check
 from loadtests.model.load_level import PAUSE_AFTER_FAILURE
 from loadtests.model.measurement import UNANSWERED, Page
-from loadtests.model.settings import Settings
 from loadtests.model.units import digits, duration
 
 CALLS, MINIMUM, USERS, PAGES = LAWS = ("calls", "physical minimum", "users", "pages")
@@ -114,7 +113,10 @@ def physical_minimum(one: Measured) -> Iterator[Check]:
     if not whole:
         return
     shortest = min(whole)
-    fastest = fastest_page(one.measurement.settings, one.measurement.arm.strategy, len(one.log))
+    settings, serial = one.measurement.settings, one.measurement.arm.strategy in ONE_AFTER_THE_OTHER
+    fastest = settings.latency * (settings.fan_out if serial else 1)
+    if answers.lognormal(settings):
+        fastest = answers.fastest(settings, len(one.log), FALSE_ALARMS)
     yield one.check(
         MINIMUM,
         shortest >= fastest * (1 - EARLY_SHARE) - EARLY_SECONDS,
@@ -122,13 +124,6 @@ def physical_minimum(one: Measured) -> Iterator[Check]:
         f"at least {duration(fastest)}, which its calls take",
         "It was there before its calls can have been answered: a cache, or an api that does not wait?",
     )
-
-
-def fastest_page(settings: Settings, strategy: str, pages: int) -> float:
-    """Return the seconds that the calls of the fastest of so many pages take at the least."""
-    if answers.lognormal(settings):
-        return answers.fastest(settings, pages, FALSE_ALARMS)
-    return settings.latency * (settings.fan_out if strategy in ONE_AFTER_THE_OTHER else 1)
 
 
 def users(one: Measured, number: int) -> Check:

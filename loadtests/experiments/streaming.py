@@ -41,8 +41,7 @@ def judge(points: Points) -> Judgement:
     early = all(arm.first_byte <= EARLY * arm.p50 for arm in streamed)
     late = all(arm.first_byte >= EARLY * arm.p50 for arm in whole)
     held = full.goodput <= HELD * expected(full).goodput and free.goodput >= CLEARLY_MORE * full.goodput
-    seen = early and late and held
-    return judged(seen, "Streamed pages begin at once under both", figures)
+    return judged(early and late and held, "Streamed pages begin at once under both", figures)
 
 
 EXPERIMENT = Experiment(

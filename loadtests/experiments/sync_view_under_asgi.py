@@ -31,13 +31,11 @@ def judge(points: Points) -> Judgement:
     (alone, *_, sync), (alone_async, *_, asynchronous) = of(points, SYNC), of(points, ASYNC)
     serialised = 1 / expected(sync).page_time
     threads, pages = more_threads(alone, sync), (sync.inside.pages_in_flight or 0) - (alone.inside.pages_in_flight or 0)
-    cost = ""
-    if sync.cpu_per_page and asynchronous.cpu_per_page:
-        cost = f", {duration(sync.cpu_per_page)} of CPU a page against {duration(asynchronous.cpu_per_page)}"
     figures = (
         f"at {sync.level.name} sync views under ASGI served {digits(sync.goodput)} pages/s, where one thread for all "
         f"would serve {digits(serialised)}, and async views {digits(asynchronous.goodput)}; {pages:.0f} pages more in "
-        f"flight took {threads:.0f} threads more, {more_threads(alone_async, asynchronous):.0f} with async views{cost}"
+        f"flight took {threads:.0f} threads more, {more_threads(alone_async, asynchronous):.0f} with async views, "
+        f"{duration(sync.cpu_per_page)} of CPU a page against {duration(asynchronous.cpu_per_page)}"
     )
     seen = sync.goodput >= ALIKE * asynchronous.goodput and threads >= A_THREAD_EACH * pages > 1
     return judged(seen, "A thread each, and no longer one for all", figures)

@@ -43,17 +43,14 @@ def fault_of_responses(answer: dict[str, Any], strategy: str, fan_out: int, nonc
     if any(held(response, "page", "") != nonce for response in responses):
         return "an answer was not made for this page: its nonce is not there"
     tasks = [held(response, "task_id") for response in responses]
+    every = [str(number) for number in range(fan_out)]
     if strategy in STREAMED and answer.get("order") == "arrival":
-        whole = sorted(map(str, tasks)) == sorted(map(str, range(fan_out)))
-        return None if whole else "the responses are not those of all tasks"
-    if tasks != in_order(fan_out, missing, there=False) or missing != in_order(fan_out, missing, there=True):
+        return None if sorted(map(str, tasks)) == sorted(every) else "the responses are not those of all tasks"
+    if tasks != [task for task in every if task not in missing] or missing != [
+        task for task in every if task in missing
+    ]:
         return "the responses are not in task order"
     return None
-
-
-def in_order(fan_out: int, tasks: list[Any], *, there: bool) -> list[str]:
-    """Return those of a page's tasks that are among these, or that are not."""
-    return [str(n) for n in range(fan_out) if (str(n) in tasks) == there]
 
 
 def reason(problem: dict[str, Any]) -> str:

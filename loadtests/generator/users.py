@@ -151,10 +151,10 @@ def request(target: Target, options: Any, query: str = "") -> Request:
     return Request(url, f"{target.name}: {strategy}", strategy, settings.fan_out)
 
 
-def user_class(target: Target, **attributes: Any) -> type[PageUser]:
-    """Return a class of users for a target: for `wsgi` WsgiUser, as the class picker shows it."""
+def user_class(target: Target, kind: type[PageUser] = PageUser, **attributes: Any) -> type[Any]:
+    """Return a class of such users for a target: for `wsgi` WsgiUser, as the class picker shows it."""
     attributes |= {"target": target, "host": target.url, "abstract": False}
-    return type(f"{target.name.capitalize()}User", (PageUser,), attributes)
+    return type(f"{target.name.capitalize()}User", (kind,), attributes)
 
 
 # --- closed and open loop ---------------------------------------------------------------------

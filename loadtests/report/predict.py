@@ -128,15 +128,11 @@ def introduction(settings: Settings, found: Sequence[Row], lab: Lab) -> str:
             said.append(cost)
     cpu = ", ".join(f"{arm} {' and '.join(said)}" for arm, said in costs.items() if said)
     computed = ", but for WORK" if settings.work else ""
-    of = (
-        f"CPU per page from earlier runs ({cpu})"
-        if cpu
-        else f"CPU left out{computed}: no valid run has measured it yet"
-    )
+    left_out = f"CPU left out{computed}: no valid run has measured it yet"
     where = "containers, each within its CPU limit" if lab.limited else "local processes, which nothing limits"
     return (
         f"Predicted, not measured, for {settings.words}, in {where}, on {lab.machine:g} cores that the "
-        f"api and the load generator share; {of}."
+        f"api and the load generator share; {f'CPU per page from earlier runs ({cpu})' if cpu else left_out}."
     )
 
 

@@ -107,6 +107,7 @@ def prediction(
     """Return the prediction, with the CPU per page of the step `known`; None if the formula does not know."""
     if arm.unknown:
         return None
+    same = [one for one in run.measured if (one.measurement.arm, one.measurement.level) == (arm, step.level)]
     came = (step.pages + sum(step.failures.values())) / step.seconds if step.seconds else 0.0
     return capacity.predict_arm(
         arm,
@@ -115,14 +116,8 @@ def prediction(
         replace(step.level, rate=came) if step.level.is_open and came else step.level,  # chance decides how many arrive
         cpu_per_page=(known and known.cpu_per_page) or 0.0,
         cpu_beside=(known and known.cpu_beside) or 0.0,
-        after=middle(run.measured, step),
+        after=median(one.measurement.warm_up + one.seconds / 2 for one in same),  # when the median arrival came
     )
-
-
-def middle(measured: Iterable[Measured], step: LevelFigures) -> float:
-    """Return the seconds from the first arrival to the middle of the window, where the median arrival is."""
-    same = (one for one in measured if (one.measurement.arm, one.measurement.level) == (step.arm, step.level))
-    return median(one.measurement.warm_up + one.seconds / 2 for one in same)
 
 
 def deployment(target: Target, manifest: Manifest) -> Deployment:
@@ -264,23 +259,18 @@ def points(arms: Sequence[ArmFigures], floor: float) -> list[Point]:
 
 
 def point(arm: ArmFigures, step: LevelFigures, predicted: Prediction | None, noise_floor: float) -> Point:
+    same = ("arm", "level", "goodput", "pages", "seconds", "cpu_per_page", "inside")
     return Point(
-        arm=arm.arm,
-        level=step.level,
+        **{name: getattr(step, name) for name in same},
         slots=arm.deployment.slots,
-        goodput=step.goodput,
         goodputs=tuple(step.goodputs),
         drawn=step.drawn.goodput if step.drawn else uncertainty.NOTHING,
         predicted=predicted,
         p50=step.response_time["p50"] or math.nan,
         p95=step.response_time["p95"] or math.nan,
-        pages=step.pages,
         failures=sum(step.failures.values()),
-        seconds=step.seconds,
-        cpu_per_page=step.cpu_per_page,
         first_byte=step.first_byte["p50"] or math.nan,
         failed_after=step.failure_time["p50"] or math.nan,
-        inside=step.inside,
         noise_floor=noise_floor,
     )
 
