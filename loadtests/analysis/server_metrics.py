@@ -43,11 +43,7 @@ def workers(readings: Readings) -> tuple[Worker, ...]:
     first, last = edges(readings)
     if first is None or last is None:
         return ()
-    before, after, alive = (
-        first.by_label(FINISHED),
-        last.by_label(FINISHED),
-        last.by_label(IN_FLIGHT),
-    )
+    before, after, alive = first.by_label(FINISHED), last.by_label(FINISHED), last.by_label(IN_FLIGHT)
     in_flight = [one.by_label(IN_FLIGHT) for one in readings if one is not None]
     found = []
     for process in {worker for reading in in_flight for worker in reading}:

@@ -51,11 +51,9 @@ def judge(points: Points) -> Judgement:
             f"pages/s predicted){interval_of(asgi, wsgi)}.{made_of(load, wsgi.slots)}"
         )
         return Judgement(confirmed=True, sentence=sentence)
-    why = (
-        f"{asked:.1f} times were asked for and {ratio:.1f} seen"
-        if held
-        else f"WSGI should be held at its {wsgi.slots} slots, {digits(predicted)} pages/s"
-    )
+    why = f"{asked:.1f} times were asked for and {ratio:.1f} seen"
+    if not held:
+        why = f"WSGI should be held at its {wsgi.slots} slots, {digits(predicted)} pages/s"
     return unseen(f"{figures}; {why}")
 
 

@@ -41,8 +41,8 @@ def judge(points: Sequence[Point]) -> Judgement:
     top = highest(points)
     served = [f"{point.arm.server} served {digits(point.goodput)} pages/s ({how_long(point)})" for point in top]
     figures = f"at {top[0].level.name} {' and '.join(served)}"
-    known = [f"{limit(point)} for {point.arm.server}" for point in top if point.predicted]
-    limits = f"What limits them: {', '.join(known)}." if known else "What limits them is not known."
+    known = ", ".join(f"{limit(point)} for {point.arm.server}" for point in top if point.predicted)
+    limits = f"What limits them: {known}." if known else "What limits them is not known."
     less, more = min(top, key=attrgetter("goodput")), max(top, key=attrgetter("goodput"))
     if unseen := [point for point in top if point.predicted and point.goodput < EXPLAINED * point.predicted.goodput]:
         short = " and ".join(

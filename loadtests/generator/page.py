@@ -46,9 +46,8 @@ def fault_of_responses(answer: dict[str, Any], strategy: str, fan_out: int, nonc
     every = [str(number) for number in range(fan_out)]
     if strategy in STREAMED and answer.get("order") == "arrival":
         return None if sorted(map(str, tasks)) == sorted(every) else "the responses are not those of all tasks"
-    if tasks != [task for task in every if task not in missing] or missing != [
-        task for task in every if task in missing
-    ]:
+    there = [task for task in every if task not in missing]
+    if (tasks, missing) != (there, [task for task in every if task in missing]):
         return "the responses are not in task order"
     return None
 

@@ -90,7 +90,7 @@ def measured_cpu_of(path: Path, catalogue: Mapping[str, Experiment]) -> list[Mea
         valid = summary["complete"] and summary["verdict"]["status"] != "invalid"
         if not valid or not all(check["passed"] for check in summary["checks"]):
             return []
-        asked = catalogue.get(summary["experiment"], Experiment("unknown"))
+        asked = catalogue.get(summary["experiment"], Experiment())
         knobs_of_arms = {(arm.target, arm.strategy, arm.label): arm.knobs for arm in asked.arms}
         found = []
         for arm in summary["arms"]:
@@ -120,10 +120,10 @@ def noise_floor(runtime: str, machine: Mapping[str, Any], *, quick: bool) -> flo
     """Return a share; None if no valid run of this machine, runtime and pace has measured it."""
     for path in folders.summaries(NOISE):
         summary = folders.summary(path)
-        with suppress(ValueError, KeyError, TypeError):  # a file that is damaged
+        with suppress(ValueError, KeyError, TypeError):  # a file that is damaged, or holds no floor
             holds = summary["complete"] is True and summary["verdict"]["status"] in {"confirmed", "not confirmed"}
             known = summary["manifest"]
             alike = (summary["runtime"], known["machine"], known["knobs"]["quick"]) == (runtime, machine, quick)
-            if holds and alike and summary["noise_floor"] is not None:
+            if holds and alike:
                 return number(summary["noise_floor"], "noise_floor")
     return None
