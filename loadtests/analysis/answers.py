@@ -16,7 +16,7 @@ from loadtests.model.settings import Settings
 NORMAL = NormalDist()
 Z99 = NORMAL.inv_cdf(0.99)
 NEGLIGIBLE = 1e-6  # share of answers: what is later than all others is not spoken of
-POINTS = 2000  # of the integral: less than 1 % off where the 99th percentile is 20 medians
+POINTS = [(number + 0.5) / 2000 for number in range(2000)]  # of the integral: less than 1 % off where p99 is 20 medians
 
 
 def lognormal(settings: Settings) -> bool:
@@ -57,8 +57,7 @@ def slowest(settings: Settings, calls: int, among: float = 1.0) -> float:
     """Return how long the slowest of so many calls takes on average, of those that are `among` the fastest share."""
     if not lognormal(settings):
         return settings.latency + settings.jitter * among * calls / (calls + 1)
-    points = ((number + 0.5) / POINTS for number in range(POINTS))
-    return fmean(quantile(settings, among * point ** (1 / calls)) for point in points) if among else math.inf
+    return fmean(quantile(settings, among * point ** (1 / calls)) for point in POINTS) if among else math.inf
 
 
 def variation(settings: Settings, calls: int) -> float:
@@ -69,8 +68,7 @@ def variation(settings: Settings, calls: int) -> float:
     if not lognormal(settings):
         mean, variance = slowest(settings, calls), settings.jitter**2 * calls / ((calls + 1) ** 2 * (calls + 2))
         return variance / mean**2 if mean else 0.0
-    points = ((number + 0.5) / POINTS for number in range(POINTS))
-    square = fmean(quantile(settings, point ** (1 / calls)) ** 2 for point in points)
+    square = fmean(quantile(settings, point ** (1 / calls)) ** 2 for point in POINTS)
     return max(0.0, square / slowest(settings, calls) ** 2 - 1)
 
 

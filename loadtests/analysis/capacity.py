@@ -23,6 +23,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from loadtests.analysis import answers, queues
+from loadtests.model.experiment import Arm
 from loadtests.model.load_level import PATIENCE, PAUSE_AFTER_FAILURE, LoadLevel
 from loadtests.model.prediction import Deployment, Prediction
 from loadtests.model.settings import Settings
@@ -173,6 +174,12 @@ def predict(  # noqa: PLR0913  # the formula has that many terms
     return cut_short(predicted, strategy, deployment, queued, patience)
 
 
+def predict_arm(arm: Arm, settings: Settings, deployment: Deployment, step: LoadLevel, **known: float) -> Prediction:
+    """Return what theory predicts for the pages of an arm, with what is `known` of them."""
+    own = deployment.with_client(arm.strategy, arm.pool, arm.timeout)
+    return predict(settings, arm.strategy, own, step, holds=arm.holds, patience=arm.patience or PATIENCE, **known)
+
+
 def closed(step: LoadLevel, slots: int | None, delay: float, shared: float, pause: float) -> float:
     """Return the pages/s, whole or not, of users who each wait for their page before they ask for the next.
 
@@ -210,22 +217,14 @@ def cut_short(
         failed = predicted.page_time + min(queued, longest)
         return replace(predicted, bottleneck="failures", response_time=failed, failure_time=failed)
     if queued > longest:
-        return replace(
-            predicted,
-            failing=None,
-            response_time=predicted.page_time + longest,
-            failure_time=longest,
-            reason=f"calls wait {longest:g} s for a pooled connection, and then fail",
-        )
-    if patience < predicted.response_time < math.inf:  # without an end there is no moment to speak of
-        return replace(
-            predicted,
-            failing=None,
-            response_time=patience,
-            failure_time=patience,
-            reason=f"users leave after {patience:g} s",
-        )
-    return predicted
+        response_time, failure_time = predicted.page_time + longest, longest
+        reason = f"calls wait {longest:g} s for a pooled connection, and then fail"
+    elif patience < predicted.response_time < math.inf:  # without an end there is no moment to speak of
+        response_time = failure_time = patience
+        reason = f"users leave after {patience:g} s"
+    else:
+        return predicted
+    return replace(predicted, failing=None, response_time=response_time, failure_time=failure_time, reason=reason)
 
 
 def gives_up(whole: float, patience: float, deployment: Deployment, step: LoadLevel, page: Calls) -> Prediction:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
 from loadtests.analysis import noise
@@ -18,11 +19,11 @@ T = TypeVar("T")
 
 BEYOND = "beyond the noise"
 ABOVE = "above the floor"  # without repeats on both sides nobody knows the noise
-TIMES = "response_time_repeats"
 FIRST = ("runtime", "commit", "knobs", "services")  # of the manifest: what a person changes most
-# When a run began, and how it was typed: all that this sets stands elsewhere in the manifest.
-IGNORED = {("started",), ("command",), ("noise_floor",)}
-IGNORED_LEAVES = {"PUBLISHED_PORT"}
+# When a run began, how it was typed and at which port: all else that these set stands elsewhere in the manifest.
+IGNORED = re.compile(r"started|command|noise_floor|.*\.PUBLISHED_PORT")
+PERCENTILES = ("p50", "p95", "p99")
+TIMES = "response_time_repeats"
 LARGEST = 1e15  # beyond it, and for NaN, a number in a summary is damage
 
 
@@ -63,7 +64,7 @@ class Run(NamedTuple):
     steps: Mapping[Place, Measured]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Figure:
     """One number of both runs: `goodput` in pages/s or a percentile in seconds. `floor` is a share.
 
@@ -76,7 +77,7 @@ class Figure:
     before: float | None
     after: float | None
     floor: float
-    repeats: tuple[Sequence[float], Sequence[float]]
+    repeats: Sequence[Sequence[float]]
     p: float | None = None
 
     @property
@@ -87,16 +88,6 @@ class Figure:
         if self.before == self.after:
             return 0.0
         return (self.after - self.before) / self.before if self.before else math.inf
-
-    @property
-    def times(self) -> float:
-        """Return how many times the smaller figure the larger one is: halved weighs as much as doubled."""
-        small, large = sorted((self.before or 0.0, self.after or 0.0))
-        return large / small if small else math.inf
-
-    @property
-    def has_spread(self) -> bool:
-        return all(len(repeats) >= 2 for repeats in self.repeats)
 
     @property
     def verdict(self) -> str:
@@ -134,11 +125,9 @@ class Comparison:
 
     @property
     def largest(self) -> Figure | None:
-        """Return the largest change: of goodput, and of response times only if no goodput changed."""
-        for group in (self.goodputs, self.response_times):
-            if changed := [figure for figure in group if figure.changed]:
-                return max(changed, key=lambda figure: figure.times)
-        return None
+        """Return the largest change, where halved is as much as doubled: of goodputs, or else of response times."""
+        changed = [[figure for figure in group if figure.changed] for group in (self.goodputs, self.response_times)]
+        return max(changed[0] or changed[1], key=lambda of: noise.relative(of.before or 0, of.after or 0), default=None)
 
 
 def compare(a: Run, b: Run) -> Comparison:
@@ -158,84 +147,85 @@ def compare(a: Run, b: Run) -> Comparison:
     both = [(place, before, b.steps[place]) for place, before in a.steps.items() if place in b.steps]
     return Comparison(
         changes(a.manifest, b.manifest),
-        tested([figure for places in both for figure in figures(*places, floor)]),
-        [
-            (place, before, after)
-            for place, before, after in both
-            if (before.failed, before.reasons) != (after.failed, after.reasons)
-        ],
+        tested(list(figures(a, b, floor))),
+        [one for one in both if (one[1].failed, one[1].reasons) != (one[2].failed, one[2].reasons)],
         ([place for place in a.steps if place not in b.steps], [place for place in b.steps if place not in a.steps]),
         floor,
         floor_measured=bool(floors),
     )
 
 
-def figures(place: Place, a: Measured, b: Measured, floor: float) -> Iterator[Figure]:
-    for name, (before, repeats) in a.figures.items():
-        after, repeats_after = b.figures[name]
-        if before is not None or after is not None:
-            yield Figure(place, name, before, after, floor, (repeats, repeats_after))
+def figures(a: Run, b: Run, floor: float = noise.FLOOR) -> Iterator[Figure]:
+    """Yield what was measured at the places that both runs have, not yet tested."""
+    for place in (place for place in a.steps if place in b.steps):
+        for name, (before, repeats) in a.steps[place].figures.items():
+            after, repeats_after = b.steps[place].figures[name]
+            if before is not None or after is not None:
+                yield Figure(place, name, before, after, floor, (repeats, repeats_after))
 
 
-def tested(figures: list[Figure]) -> list[Figure]:
+def repeated(figures: Iterable[Figure]) -> list[Figure]:
+    """Return the figures that can be tested: both runs have repeats."""
+    return [figure for figure in figures if all(len(repeats) > 1 for repeats in figure.repeats)]
+
+
+def tested(figures: Sequence[Figure]) -> Sequence[Figure]:
     """Return the figures with their `p`: Welch's t, since three repeats are too few for a test by ranks, which cannot
     go below 0.1 there; corrected by Y. Benjamini and Y. Hochberg (1995).
     """
-    spread = [figure.repeats for figure in figures if figure.has_spread]
-    if not spread:
-        return figures
-    from scipy import stats  # noqa: PLC0415  # the system's Python lacks it, and can compare what has no repeats
+    if spread := repeated(figures):
+        from scipy import stats  # noqa: PLC0415  # the system's Python lacks it, and can compare what has no repeats
 
-    from loadtests.analysis import uncertainty  # noqa: PLC0415  # likewise
+        from loadtests.analysis import uncertainty  # noqa: PLC0415  # likewise
 
-    corrected = iter(stats.false_discovery_control([uncertainty.difference(*repeats).p for repeats in spread]))
-    return [replace(figure, p=float(next(corrected))) if figure.has_spread else figure for figure in figures]
+        ps = stats.false_discovery_control([uncertainty.difference(*figure.repeats).p for figure in spread])
+        for figure, p in zip(spread, ps, strict=True):
+            figure.p = float(p)
+    return figures
 
 
 def changes(a: Mapping[str, str], b: Mapping[str, str]) -> list[tuple[str, str, str]]:
     """Return what differs between two flat manifests: key, before, after."""
     order = {group: index for index, group in enumerate(FIRST)}
     keys = sorted({*a, *b}, key=lambda key: (order.get(key.partition(".")[0], len(FIRST)), key))
-    values = ((key, a.get(key, "not there"), b.get(key, "not there")) for key in keys)
-    return [(key, before, after) for key, before, after in values if before != after]
+    return [(key, a.get(key, "not there"), b.get(key, "not there")) for key in keys if a.get(key) != b.get(key)]
 
 
 def flat(value: Any, *path: str) -> dict[str, str]:
     """Return the manifest with dotted keys, without what differs between any two runs."""
+    name = ".".join(path)
     if isinstance(value, str) and path[0] == "services" and path[-1] == "command":
         value = options(value)
-    if not isinstance(value, Mapping):
-        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        return {} if path in IGNORED else {".".join(path): text}
-    leaves: dict[str, str] = {}
-    for key, inner in value.items():
-        if key not in IGNORED_LEAVES:
-            leaves |= flat(inner, *path, key)
-    return leaves
+    if isinstance(value, Mapping):
+        return {key: text for inner in value for key, text in flat(value[inner], *path, inner).items()}
+    if IGNORED.fullmatch(name):
+        return {}
+    return {name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}
 
 
 def options(command: str) -> dict[str, str]:
     """Return a command line by its options, so that one changed number is one changed key."""
-    found: dict[str, list[str]] = {"program": []}
-    name = "program"
-    for word in command.split():
-        if word.startswith("-"):
-            name, _, value = word.partition("=")
-            found.setdefault(name, []).extend([value] if value else [])
-        else:
-            found[name].append(word)
+    found: dict[str, list[str]] = {}
+    for part in re.split(r"\s+(?=-)", f"program {command}".strip()):
+        name, *values = re.split(r"[=\s]+", part, maxsplit=1)
+        found.setdefault(name, []).extend(filter(None, values))
     return {name: " ".join(values) or "given" for name, values in found.items()}
 
 
 def parse(summary: object) -> Run:
     """Return the content of a summary.json. Raises ValueError, which names what is missing or wrong."""
-    if not isinstance(summary, Mapping):
-        raise ValueError("it is not an object")  # noqa: TRY004  # of a file's content, not of an argument
-    verdict = take(summary, "verdict", dict)
+    verdict = take(summary, "verdict", dict, "it")
     status, sentence = take(verdict, "status", str), take(verdict, "sentence", str)
     why_not = f"INVALID: {sentence}" if status == "invalid" else None
     if not take(summary, "complete", bool):
         why_not = f"INCOMPLETE: {sentence.removeprefix('Incomplete, ')}"
+    steps: dict[Place, Measured] = {}
+    seen: Counter[str] = Counter()  # an arm that is there twice, as in a target against itself, is numbered
+    for arm in take(summary, "arms", list):
+        name = arm_words(take(arm, "target", str), take(arm, "strategy", str))
+        seen[name] += 1
+        label = name if seen[name] == 1 else f"{name} ({seen[name]})"
+        steps |= {Place(label, load(step)): measured(step) for step in take(arm, "steps", list)}
     return Run(
         take(summary, "schema_version", int),
         take(summary, "experiment", str),
@@ -243,45 +233,41 @@ def parse(summary: object) -> Run:
         why_not,
         optional(summary, "noise_floor"),
         flat(take(summary, "manifest", dict)),
-        dict(places(take(summary, "arms", list))),
+        steps,
     )
 
 
-def places(arms: Sequence[Any]) -> Iterator[tuple[Place, Measured]]:
-    """Yield each arm at each load; an arm that is there twice, as in a target against itself, is numbered."""
-    seen: Counter[str] = Counter()
-    for arm in arms:
-        name = arm_words(take(arm, "target", str), take(arm, "strategy", str))
-        seen[name] += 1
-        label = name if seen[name] == 1 else f"{name} ({seen[name]})"
-        for step in take(arm, "steps", list):
-            if not isinstance(step, Mapping):
-                raise ValueError("a step is not an object")  # noqa: TRY004  # of a file's content, not of an argument
-            # Until schema_version 2 a step had no name, and was a number of users.
-            unnamed = "name" not in step and isinstance(step.get("users"), int)
-            yield Place(label, LoadLevel(step["users"]).name if unnamed else take(step, "name", str)), measured(step)
+def load(step: Any) -> str:
+    """Return the name of a step's load. Until schema_version 2 it had none, and was a number of users."""
+    users = step.get("users") if isinstance(step, Mapping) and "name" not in step else None
+    return LoadLevel(users).name if isinstance(users, int) else take(step, "name", str, "a step")
 
 
 def measured(step: Mapping[str, Any]) -> Measured:
     times, failed = take(step, "response_time", dict), take(step, "failures", int)
     repeats = take(step, TIMES, dict) if TIMES in step else {}  # until schema_version 4 they were not kept
-    goodputs = [number(value, "goodput_repeats") for value in take(step, "goodput_repeats", list)]
     figures: dict[str, tuple[float | None, Sequence[float]]] = {}
-    figures["goodput"] = (number(step.get("goodput"), "goodput"), goodputs)
+    figures["goodput"] = (number(step.get("goodput"), "goodput"), numbers(step, "goodput_repeats"))
     for name in ("p50", "p95", "p99"):
-        of_name = take(repeats, name, list) if name in repeats else []
-        figures[name] = (optional(times, name), [number(value, TIMES) for value in of_name])
+        figures[name] = (optional(times, name), numbers(repeats, name) if name in repeats else [])
     return Measured(figures, failed, failed + take(step, "pages", int), take(step, "failure_reasons", dict))
 
 
-def take(source: Any, key: str, kind: type[T]) -> T:
+def take(source: Any, key: str, kind: type[T], what: str = "") -> T:
+    """Return a value of this kind. Raises ValueError, which names the key, or `what` if that is no object."""
+    if what and not isinstance(source, Mapping):
+        raise ValueError(f"{what} is not an object")  # of a file's content, not of an argument
     value = source.get(key) if isinstance(source, Mapping) else None
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise ValueError(f"{key!r} is missing or not what it should be")
     return value
 
 
-def optional(source: Mapping[str, Any], key: str) -> float | None:
+def numbers(source: Mapping[str, Any], key: str) -> list[float]:
+    return [number(value, key) for value in take(source, key, list)]
+
+
+def optional(source: Any, key: str) -> float | None:
     return None if source.get(key) is None else number(source[key], key)
 
 

@@ -16,7 +16,6 @@ from loadtests.analysis.statistics import Measured
 from loadtests.analysis.verdict import Check
 from loadtests.model.load_level import PAUSE_AFTER_FAILURE
 from loadtests.model.measurement import UNANSWERED, Page
-from loadtests.model.settings import Settings
 from loadtests.model.units import digits, duration
 
 CALLS, MINIMUM, USERS, PAGES = LAWS = ("calls", "physical minimum", "users", "pages")
@@ -50,9 +49,8 @@ def ended(one: Measured) -> Check:
     """Check that every page had its end: a page without one has no response time, and is missing among the slow."""
     out = [page for page in one.log if page.fault == UNANSWERED]
     longest = max((page.took for page in out), default=0.0)
-    return Check(
+    return one.check(
         "pages under way",
-        one.measurement.name,
         not out,
         f"{len(out)} pages had not ended when the step had to" + (f", after up to {duration(longest)}" if out else ""),
         "none",
@@ -74,9 +72,8 @@ def pages(one: Measured, balance: Balance) -> Check:
         remedy = "Something asks again where a page fails (a client, a proxy), or somebody else uses the lab."
     else:
         remedy = FINE
-    return Check(
+    return one.check(
         PAGES,
-        one.measurement.name,
         remedy == FINE,
         f"{asked:,} pages were asked for and {balance.received:,} answers came; the target made {counted(made)}",
         f"within {STRAY:.0%} and {STRAY_PAGES} pages",
@@ -97,9 +94,8 @@ def calls(one: Measured, balance: Balance) -> Check:
         remedy = "Calls are made more than once: a client or a proxy that repeats them, or somebody else uses the api."
     else:
         remedy = FINE
-    return Check(
+    return one.check(
         CALLS,
-        one.measurement.name,
         remedy == FINE,
         f"{balance.whole:,} of {asked:,} pages were whole, and the api had {counted(balance.calls)} calls",
         f"{fan_out} a page, within {STRAY:.0%} and {STRAY_PAGES} pages",
@@ -117,22 +113,17 @@ def physical_minimum(one: Measured) -> Iterator[Check]:
     if not whole:
         return
     shortest = min(whole)
-    fastest = fastest_page(one.measurement.settings, one.measurement.arm.strategy, len(one.log))
-    yield Check(
+    settings, serial = one.measurement.settings, one.measurement.arm.strategy in ONE_AFTER_THE_OTHER
+    fastest = settings.latency * (settings.fan_out if serial else 1)
+    if answers.lognormal(settings):
+        fastest = answers.fastest(settings, len(one.log), FALSE_ALARMS)
+    yield one.check(
         MINIMUM,
-        one.measurement.name,
         shortest >= fastest * (1 - EARLY_SHARE) - EARLY_SECONDS,
         f"the fastest page took {duration(shortest)}",
         f"at least {duration(fastest)}, which its calls take",
         "It was there before its calls can have been answered: a cache, or an api that does not wait?",
     )
-
-
-def fastest_page(settings: Settings, strategy: str, pages: int) -> float:
-    """Return the seconds that the calls of the fastest of so many pages take at the least."""
-    if answers.lognormal(settings):
-        return answers.fastest(settings, pages, FALSE_ALARMS)
-    return settings.latency * (settings.fan_out if strategy in ONE_AFTER_THE_OTHER else 1)
 
 
 def users(one: Measured, number: int) -> Check:
@@ -152,9 +143,8 @@ def users(one: Measured, number: int) -> Check:
     chance = 3 * think * math.sqrt(ended) / one.seconds if one.seconds else 0.0  # of exponential times, 3 deviations
     longest = max((page.took for page in other), default=0.0)
     missing = f"; {len(other)} pages were not, the slowest after {duration(longest)}" if other else ""
-    return Check(
+    return one.check(
         USERS,
-        one.measurement.name,
         share >= number * (1 - MISSING) - chance,
         f"{digits(share)} of {number} users had pages that were whole and seen to begin or end{missing}",
         f"at least {1 - MISSING:.0%}",

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from loadtests.analysis import queues
+from loadtests.analysis.readings import difference
 from loadtests.analysis.statistics import LevelFigures
+from loadtests.model.measurement import ENOUGH_PAGES
 from loadtests.model.prediction import Deployment
 from loadtests.model.units import digits, size
-
-ENOUGH_PAGES = 20  # the kernel counts CPU in steps of 10 ms: fewer pages say too little
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +39,11 @@ def cost(steps: Sequence[LevelFigures]) -> Cost:
     if not steps:
         return Cost(None, None, None)
     first, last = steps[0].inside, steps[-1].inside
-    each = None
-    if None not in {first.memory, last.memory, first.pages_in_flight, last.pages_in_flight}:
-        more = (last.pages_in_flight or 0) - (first.pages_in_flight or 0)
-        threads = (last.threads or 0) - (first.threads or 0)
-        if more > 0 and (threads >= more or steps[0].arm.strategy != "threadpool"):
-            each = ((last.memory or 0) - (first.memory or 0)) / more
-    return Cost(steps[-1].cpu_per_page, last.memory, None if each is None else max(0.0, each))
-
-
-def slots_busy(free: LevelFigures, page_time: float) -> float:
-    """Return the slots that are busy on average while an arm with slots serves what one without serves (Little)."""
-    return free.goodput * page_time
+    memory = difference(first.memory, last.memory)
+    pages = difference(first.pages_in_flight, last.pages_in_flight) or 0.0
+    threads = (last.threads or 0) - (first.threads or 0)
+    known = memory is not None and pages > 0 and (threads >= pages or steps[0].arm.strategy != "threadpool")
+    return Cost(steps[-1].cpu_per_page, last.memory, max(0.0, (memory or 0.0) / pages) if known else None)
 
 
 def measured_match(matching: LevelFigures, slots: int, free: LevelFigures) -> str:
@@ -74,7 +67,7 @@ def match(
     CPU ends.
     """
     slots = deployment.slots
-    busy = slots_busy(free, page_time)
+    busy = free.goodput * page_time  # on average, while the arm with slots serves as much (Little)
     if slots is None or busy <= slots or free.goodput <= slotted.goodput * 1.05:
         return None
     target, other, needed = slotted.arm.server, free.arm.server, queues.slots_for(busy)

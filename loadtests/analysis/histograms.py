@@ -17,8 +17,12 @@ DIGITS = 3
 Interval = tuple[float, float, HdrHistogram]  # UNIX time of its start and its end, and what ended in between
 
 
-def histogram() -> HdrHistogram:
-    return HdrHistogram(1, LONGEST, DIGITS)
+def histogram(times: Iterable[float] = ()) -> HdrHistogram:
+    """Return a histogram of these times, in seconds."""
+    made = HdrHistogram(1, LONGEST, DIGITS)
+    for seconds in times:
+        made.record_value(microseconds(seconds))
+    return made
 
 
 def microseconds(seconds: float) -> int:

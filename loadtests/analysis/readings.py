@@ -21,11 +21,7 @@ class Reading:
     def number(self, name: str) -> int | None:
         return int(self.values[name]) if name in self.values else None
 
-    def by_worker(self, name: str) -> dict[str, float]:
-        """Return a metric's values by worker, which is its process id."""
-        return self.by_label(name, "worker")
-
-    def by_label(self, name: str, label: str) -> dict[str, float]:
+    def by_label(self, name: str, label: str = "worker") -> dict[str, float]:
         """Return a metric's values by those of its label."""
         beginning = f'{name}{{{label}="'
         return {
@@ -54,8 +50,7 @@ def p99(before: Reading | None, after: Reading | None, histogram: str) -> float 
     It is the bound of a bucket, so the true value is that or less; or more, where it is the highest bound that there
     is. None when nothing is known.
     """
-    counts = counted(before, after, histogram)
-    return None if counts is None else p99_of(counts)
+    return p99_of(counted(before, after, histogram) or {})
 
 
 def counted(before: Reading | None, after: Reading | None, histogram: str) -> dict[float, float] | None:

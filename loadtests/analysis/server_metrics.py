@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median
-from typing import Any
 
 from loadtests.analysis.readings import Reading, grown, p99
 from loadtests.model.server_metrics import METRICS, Inside, Metric, Worker
 
 Readings = Sequence[Reading | None]
-COMBINED: Mapping[str, Callable[[Iterable[float]], float]] = {"sum": sum, "median": median}
+COMBINED: Mapping[str, Callable[[Sequence[float]], float]] = {"sum": sum, "median": lambda them: float(median(them))}
 
 
 def inside(target: Readings, api: Readings) -> Inside:
@@ -25,12 +24,15 @@ def figure(metric: Metric, readings: Readings) -> float | None:
         return grown(*edges(readings), metric.name)
     if metric.how == "p99":
         return p99(*edges(readings), metric.name)
-    numbers = [
-        value for reading in readings if reading is not None and (value := reading.number(metric.name)) is not None
-    ]
-    if not numbers:
+    return combined(metric.how, [reading.number(metric.name) if reading else None for reading in readings])
+
+
+def combined(how: str, values: Sequence[float | None]) -> float | None:
+    """Return the sum (unknown if one value is), the median, or else the highest of those that are known."""
+    known = [value for value in values if value is not None]
+    if not known or (how == "sum" and len(known) < len(values)):
         return None
-    return float(median(numbers)) if metric.how == "median" else max(numbers)
+    return COMBINED.get(how, max)(known)
 
 
 FINISHED, IN_FLIGHT = "lab_worker_pages_finished_total", "lab_worker_pages_in_flight"
@@ -41,8 +43,8 @@ def workers(readings: Readings) -> tuple[Worker, ...]:
     first, last = edges(readings)
     if first is None or last is None:
         return ()
-    before, after, alive = first.by_worker(FINISHED), last.by_worker(FINISHED), last.by_worker(IN_FLIGHT)
-    in_flight = [one.by_worker(IN_FLIGHT) for one in readings if one is not None]
+    before, after, alive = first.by_label(FINISHED), last.by_label(FINISHED), last.by_label(IN_FLIGHT)
+    in_flight = [one.by_label(IN_FLIGHT) for one in readings if one is not None]
     found = []
     for process in {worker for reading in in_flight for worker in reading}:
         seen = [reading[process] for reading in in_flight if process in reading]
@@ -53,9 +55,9 @@ def workers(readings: Readings) -> tuple[Worker, ...]:
 
 def started(first: Reading | None, last: Reading | None) -> float | None:
     """Return how many workers there are that were not there before; None where the target does not say."""
-    if first is None or last is None or not first.by_worker(IN_FLIGHT):
+    if first is None or last is None or not first.by_label(IN_FLIGHT):
         return None
-    return float(len(last.by_worker(IN_FLIGHT).keys() - first.by_worker(IN_FLIGHT).keys()))
+    return float(len(last.by_label(IN_FLIGHT).keys() - first.by_label(IN_FLIGHT).keys()))
 
 
 def busiest_first(found: Iterable[Worker]) -> tuple[Worker, ...]:
@@ -83,18 +85,8 @@ def workers_together(repeats: Sequence[Inside]) -> tuple[Worker, ...]:
 def together(repeats: Sequence[Inside]) -> Inside:
     """Combine repeats: sums are added (unknown if one is), of medians the median, of all else the highest."""
     hows = {name: metric.how for name, metric in METRICS.items()} | {"workers_started": "sum"}
-    values: dict[str, Any] = {"workers": workers_together(repeats)}
-    for name, how in hows.items():
-        values[name] = combined(how, [getattr(repeat, name) for repeat in repeats])
-    return Inside(**values)
-
-
-def combined(how: str, values: Sequence[float | None]) -> float | None:
-    """Return the sum (unknown if one is), the median or the highest; None where nothing is known."""
-    known = [value for value in values if value is not None]
-    if not known or (how == "sum" and len(known) < len(values)):
-        return None
-    return COMBINED.get(how, max)(known)
+    values = {name: combined(how, [getattr(repeat, name) for repeat in repeats]) for name, how in hows.items()}
+    return Inside(**values, workers=workers_together(repeats))
 
 
 def edges(readings: Readings) -> tuple[Reading | None, Reading | None]:

@@ -10,11 +10,12 @@ from statistics import median
 from hdrh.histogram import HdrHistogram
 
 from loadtests.analysis import uncertainty
-from loadtests.analysis.histograms import histogram, merged, microseconds
+from loadtests.analysis.histograms import histogram, merged
 from loadtests.analysis.machine import Machine
 from loadtests.analysis.readings import Balance
 from loadtests.analysis.server_metrics import together
 from loadtests.analysis.uncertainty import Draws, Interval
+from loadtests.analysis.verdict import Check
 from loadtests.model.experiment import Arm
 from loadtests.model.load_level import LoadLevel
 from loadtests.model.measurement import Measurement, Page
@@ -58,6 +59,10 @@ class Measured:
     def goodput(self) -> float:
         """Return whole pages per second."""
         return self.ended / self.seconds if self.seconds else 0.0
+
+    def check(self, name: str, passed: bool, value: str, limit: str, remedy: str) -> Check:  # noqa: FBT001
+        """Return a check of this measurement."""
+        return Check(name, self.measurement.name, passed, value, limit, remedy)
 
 
 @dataclass(frozen=True)
@@ -152,8 +157,7 @@ def all_percentiles(histogram: HdrHistogram) -> dict[str, float | None]:
 def percentile(histogram: HdrHistogram, share: float) -> float | None:
     if not histogram.get_total_count():
         return None
-    value = histogram.get_max_value() if share == 100 else histogram.get_value_at_percentile(share)
-    return float(value) / 1e6
+    return float(histogram.get_value_at_percentile(share)) / 1e6
 
 
 def steps(measured: Iterable[Measured], arm: Arm) -> list[LevelFigures]:
@@ -200,10 +204,7 @@ def by_page(log: Sequence[Page]) -> list[PageFigures]:
     """Return the figures of each page that has a name, in the order of the names."""
     found = []
     for name in sorted({page.name for page in log} - {""}):
-        times = histogram()
-        for page in log:
-            if page.name == name and page.fault is None:
-                times.record_value(microseconds(page.took))
+        times = histogram(page.took for page in log if page.name == name and page.fault is None)
         failures = sum(page.name == name and page.fault is not None for page in log)
         found.append(PageFigures(name, times.get_total_count(), failures, percentiles(times)))
     return found

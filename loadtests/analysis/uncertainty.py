@@ -70,8 +70,6 @@ def draws(pages: Sequence[Page], window: float, turn: float) -> Draws:
     always the same for the same pages.
     """
     random = np.random.default_rng(len(pages))
-    if window <= 0:
-        return Draws(NOTHING, NOTHING, NOTHING)
     took = np.array([page.took for page in begun(pages)])
     block = max(round(len(took) ** (1 / 3)), round(len(took) * turn / window))
     times = resampled(took, block, random)
@@ -155,7 +153,7 @@ def of_ratio(above: Sequence[float], below: Sequence[float], drawn: tuple[Array,
     """
     if min(len(above), len(below)) >= 2 and min(*above, *below) > 0:
         found = difference(below, above)
-        return Interval(math.exp(found.difference - found.reach), math.exp(found.difference + found.reach))
+        return Interval(math.exp(found.mean - found.reach), math.exp(found.mean + found.reach))
     one, other = drawn
     rows = min(len(one), len(other))
     if not rows or not other[:rows].min():
@@ -163,39 +161,30 @@ def of_ratio(above: Sequence[float], below: Sequence[float], drawn: tuple[Array,
     return of_draws(one[:rows] / other[:rows])
 
 
-class Welch(NamedTuple):
-    """`difference` of two means, its standard `error`, and its degrees of `freedom` (B. L. Welch, 1947)."""
+class Difference(NamedTuple):
+    """`mean`: how much more the one is than the other; `reach`: to either side of it, where its 95 % interval ends.
 
-    difference: float
-    error: float
-    freedom: float
+    `p`: the chance that two samples of the same thing differ by so much or more.
+    """
 
-    @property
-    def reach(self) -> float:
-        """Return the distance to either side of the 95 % interval."""
-        return students_t(self.freedom) * self.error if self.error else 0.0
-
-    @property
-    def p(self) -> float:
-        """Return the chance that two samples of the same thing differ by so much or more."""
-        if not self.error:
-            return float(self.difference == 0)
-        return float(2 * scipy.stats.t.sf(abs(self.difference) / self.error, self.freedom))
+    mean: float
+    reach: float
+    p: float
 
 
-def welch(one: Sequence[float], other: Sequence[float]) -> Welch:
-    """Compare two samples of two values at the least; they may spread differently."""
-    shares = [float(np.var(values, ddof=1)) / len(values) for values in (one, other)]
-    spread = sum(shares)
-    beyond = sum(share**2 / (len(values) - 1) for share, values in zip(shares, (one, other), strict=True))
-    return Welch(float(np.mean(one) - np.mean(other)), math.sqrt(spread), spread**2 / beyond if beyond else 1.0)
+def difference(before: Sequence[float], after: Sequence[float]) -> Difference:
+    """Compare by how many times the one is the other (logarithms), where both can be; else by how much more.
 
-
-def difference(before: Sequence[float], after: Sequence[float]) -> Welch:
-    """Compare by how many times the one is the other, where both can be; else by how much more."""
-    if min(*before, *after) > 0:
-        return welch([math.log(value) for value in after], [math.log(value) for value in before])
-    return welch(after, before)
+    Two samples of two values at the least, which may spread differently (B. L. Welch, 1947).
+    """
+    both = [np.log(values) if min(*before, *after) > 0 else np.array(values) for values in (after, before)]
+    shares = [float(np.var(values, ddof=1)) / len(values) for values in both]
+    mean, error = float(np.mean(both[0]) - np.mean(both[1])), math.sqrt(sum(shares))
+    if not error:
+        return Difference(mean, 0.0, float(mean == 0))
+    beyond = sum(share**2 / (len(values) - 1) for share, values in zip(shares, both, strict=True))
+    freedom = sum(shares) ** 2 / beyond
+    return Difference(mean, students_t(freedom) * error, float(2 * scipy.stats.t.sf(abs(mean) / error, freedom)))
 
 
 def between_two(values: Sequence[float]) -> float:

@@ -50,9 +50,8 @@ def checks(measured: Iterable[Measured], limits: Limits) -> list[Check]:
 def checks_of_others(one: Measured) -> Iterator[Check]:
     """Check whether other processes disturbed the step. It comes before every check that they can make fail."""
     if one.machine is not None:
-        yield Check(
+        yield one.check(
             "machine",
-            one.measurement.name,
             not one.machine.disturbed,
             f"something else used the machine: {one.machine.words}" if one.machine.disturbed else one.machine.words,
             f"at most {MOST_USED:.0%} of the cores, and {MOST_TAKEN:g} cores while the lab waits",
@@ -62,7 +61,6 @@ def checks_of_others(one: Measured) -> Iterator[Check]:
 
 def checks_of_limits(one: Measured, limits: Limits) -> Iterator[Check]:
     """Check CPU limits, memory limits and the clock."""
-    where = one.measurement.name
     for service, throttled, variable in (
         ("the load generator", one.generator_throttled, "LOCUST_CPUS"),
         ("the api", one.inside.api_throttled_seconds, "API_CPUS"),
@@ -70,9 +68,8 @@ def checks_of_limits(one: Measured, limits: Limits) -> Iterator[Check]:
         if throttled is None and service == "the api" and CALLS in one.measurement.arm.breaks:
             continue  # there may be none
         share = (throttled or 0.0) / one.seconds if one.seconds else 0.0
-        yield Check(
+        yield one.check(
             "CPU throttling",
-            where,
             share <= THROTTLED,
             f"{service} was held back {share:.1%} of the time",
             f"at most {THROTTLED:.0%}",
@@ -82,9 +79,8 @@ def checks_of_limits(one: Measured, limits: Limits) -> Iterator[Check]:
             "raise it, or ask for fewer pages.",
         )
     yield from checks_of_memory(one, limits)
-    yield Check(
+    yield one.check(
         "clock",
-        where,
         one.clock_step <= CLOCK_STEP,
         f"the wall clock moved {duration(one.clock_step)} against the steady one",
         f"at most {duration(CLOCK_STEP)}",
@@ -105,9 +101,8 @@ def checks_of_memory(one: Measured, limits: Limits) -> Iterator[Check]:
         if used is None:
             continue
         share = used / allowed if allowed else 0.0
-        yield Check(
+        yield one.check(
             "memory",
-            one.measurement.name,
             share <= MEMORY,
             f"{service} used {size(used)}" + (f", {share:.0%} of its limit" if allowed else ""),
             f"at most {MEMORY:.0%} of its limit",
@@ -123,9 +118,8 @@ def checks_of_failures(one: Measured) -> Iterator[Check]:
     share = failed / asked if asked else 0.0  # of none the sample is too small
     allowed = FAILURES + one.measurement.settings.failing_pages * 1.25
     commonest = f"; most often: {one.failures.most_common(1)[0][0]}" if one.failures else ""
-    yield Check(
+    yield one.check(
         "failed pages",
-        one.measurement.name,
         share <= allowed,
         f"{failed} of {asked}{commonest}",
         f"at most {allowed:.0%}",
@@ -134,11 +128,9 @@ def checks_of_failures(one: Measured) -> Iterator[Check]:
 
 
 def checks_of_load(one: Measured, limits: Limits) -> Iterator[Check]:
-    where = one.measurement.name
     most = GENERATOR_CPU * min(1.0, limits.generator_cpus or 1.0)  # it computes on one core at a time
-    yield Check(
+    yield one.check(
         "generator CPU",
-        where,
         one.generator_cpu <= most,
         f"{digits(one.generator_cpu)} cores",
         f"at most {most:g}",
@@ -159,14 +151,12 @@ def more_cpu(one: Measured, limits: Limits, variable: str, throttled: float | No
 
 
 def checks_of_lateness(one: Measured, limits: Limits) -> Iterator[Check]:
-    where = one.measurement.name
     limit = max(LATENESS_SECONDS, LATENESS_SHARE * one.measurement.settings.latency)
     late = one.inside.api_lateness_p99
     # Where nobody waited for an answer of the api, or nobody is meant to ask it, there is nothing to say.
     if late is not None or not (one.measurement.arm.fails or CALLS in one.measurement.arm.breaks):
-        yield Check(
+        yield one.check(
             "api response time",
-            where,
             late is not None and late <= limit,
             "the api did not say" if late is None else f"p99 up to {duration(late)} beyond the latency",
             f"at most {duration(limit)}",
@@ -174,9 +164,8 @@ def checks_of_lateness(one: Measured, limits: Limits) -> Iterator[Check]:
             f"{more_cpu(one, limits, 'API_CPUS', one.inside.api_throttled_seconds)}.",
         )
     if one.arrival_lateness is not None:
-        yield Check(
+        yield one.check(
             "arrivals",
-            where,
             one.arrival_lateness <= limit,
             f"p99 sent {duration(one.arrival_lateness)} after they were due",
             f"at most {duration(limit)}",
@@ -186,10 +175,8 @@ def checks_of_lateness(one: Measured, limits: Limits) -> Iterator[Check]:
 
 
 def checks_of_sample(one: Measured, limits: Limits) -> Iterator[Check]:
-    where = one.measurement.name
-    yield Check(
+    yield one.check(
         "sample",
-        where,
         one.pages >= FEWEST_PAGES,
         f"{one.pages} pages",
         f"at least {FEWEST_PAGES}",
@@ -197,9 +184,8 @@ def checks_of_sample(one: Measured, limits: Limits) -> Iterator[Check]:
     )
     median, is_open = percentile(one.response_times, 50) or 0.0, one.measurement.level.is_open
     if not is_open:  # a queue of arrivals grows for as long as they go on
-        yield Check(
+        yield one.check(
             "step length",
-            where,
             one.seconds >= TURNS * median,
             f"{duration(one.seconds)} for a median response time of {duration(median)}",
             "at least as long",
@@ -209,9 +195,8 @@ def checks_of_sample(one: Measured, limits: Limits) -> Iterator[Check]:
         )
         # Where a queue grows, so do the response times.
         drift = uncertainty.drift(one.log)
-        yield Check(
+        yield one.check(
             "steadiness",
-            where,
             drift is None,
             "response times stayed" if drift is None else f"response times changed by {drift:+.0%} over the window",
             f"no trend beyond {uncertainty.DRIFT:.0%}",
@@ -223,9 +208,8 @@ def checks_of_sample(one: Measured, limits: Limits) -> Iterator[Check]:
     stay = (one.inside.pages_in_flight or 0.0) / one.goodput if one.goodput else 0.0
     turn = max(one.measurement.turn, min(stay, median))
     stall = uncertainty.stall(one.log, one.seconds, turn, ENOUGH_TO_MISS[is_open])
-    yield Check(
+    yield one.check(
         "interruption",
-        where,
         stall is None,
         "pages ended all along" if stall is None else f"from {duration(stall)} on hardly a page ended for a while",
         f"at least {uncertainty.STALL:.0%} of as many as elsewhere",

@@ -9,12 +9,6 @@ from loadtests.errors import ExitCode
 from loadtests.model.experiment import CannotJudge, Experiment, Point
 from loadtests.model.load_level import amounts
 
-CODES = {
-    "confirmed": ExitCode.CONFIRMED,
-    "not confirmed": ExitCode.NOT_CONFIRMED,
-    "invalid": ExitCode.INVALID,
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -43,7 +37,7 @@ class Verdict:
 
     @property
     def exit_code(self) -> ExitCode:
-        return CODES[self.status]
+        return ExitCode[self.status.upper().replace(" ", "_")]
 
 
 def verdict(

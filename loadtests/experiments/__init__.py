@@ -1,4 +1,4 @@
-"""A question is a file: its docstring is the question and the lesson, EXPERIMENT what is measured.
+"""A question is a file: its docstring is the question and the lesson, EXPERIMENT what is measured, `judge` its answer.
 
 The files of this folder are found by themselves; a new question is a new file.
 """
@@ -10,6 +10,7 @@ import inspect
 import pkgutil
 from collections.abc import Mapping
 from dataclasses import replace
+from types import ModuleType
 
 from loadtests.errors import BadInput, did_you_mean
 from loadtests.experiments import own_workload
@@ -23,12 +24,15 @@ RENAMED = {"fast-api": "api-latency"}  # it reads as FastAPI, which it is not ab
 def catalogue() -> Mapping[str, Experiment]:
     """Return every experiment of this folder by name."""
     modules = (importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__))
-    experiments = (
-        replace(module.EXPERIMENT, lesson=inspect.getdoc(module) or "")
-        for module in modules
-        if hasattr(module, "EXPERIMENT")
-    )
-    return {experiment.name: experiment for experiment in experiments}
+    found = (of_module(module) for module in modules if hasattr(module, "EXPERIMENT"))
+    return {experiment.name: experiment for experiment in found}
+
+
+def of_module(module: ModuleType) -> Experiment:
+    """Return the experiment of a file, whose name, docstring and `judge` belong to it."""
+    experiment: Experiment = module.EXPERIMENT
+    name = module.__name__.rpartition(".")[2].replace("_", "-")
+    return replace(experiment, name=name, lesson=inspect.getdoc(module) or "", judge=module.judge)
 
 
 def named(text: str) -> list[Experiment]:

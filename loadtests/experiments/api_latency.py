@@ -57,11 +57,9 @@ def described(lead: list[tuple[float, float]]) -> str:
 
 
 EXPERIMENT = Experiment(
-    name="api-latency",
     seconds=(81, 12),
     arms=(*ONE, *TEN),
     levels=turned(USERS, "latency", 0.001, 0.005, 0.02, 0.1),
-    judge=judge,
     plots=("Goodput", "CPU per page", "Response time"),
     claims=(
         Claim(
@@ -71,5 +69,5 @@ EXPERIMENT = Experiment(
             confirmed="depends on the page: at most for one fast call, not for slow ones or ten",
         ),
     ),
-    quick=Quick(levels=turned(USERS, "latency", 0.001, 0.1), knobs={}),
+    quick=Quick(levels=turned(USERS, "latency", 0.001, 0.1)),
 )

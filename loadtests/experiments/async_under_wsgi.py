@@ -33,29 +33,22 @@ def judge(points: Points) -> Judgement:
     sync = last(points, SYNC)
     inside = alone.p50 <= AS_FAST * alone_asgi.p50
     outside = full.goodput <= HELD * expected(full).goodput and full_asgi.goodput >= CLEARLY_MORE * full.goodput
-    like_threads = full.goodput >= ALIKE * sync.goodput
-    cost = ""
-    if full.cpu_per_page and sync.cpu_per_page and full_asgi.cpu_per_page:
-        cost = (
-            f"; a page costs {duration(full.cpu_per_page)} of CPU there, {duration(sync.cpu_per_page)} as a "
-            f"sync view with threads, and {duration(full_asgi.cpu_per_page)} under ASGI"
-        )
     figures = (
         f"for {alone.level.name} an async page took {duration(alone.p50)} under WSGI and {duration(alone_asgi.p50)} "
         f"under ASGI; at {full.level.name} WSGI served {digits(full.goodput)} pages/s with its {full.slots} slots, "
-        f"{digits(sync.goodput)} by sync views with threads, and ASGI {digits(full_asgi.goodput)}{cost}"
+        f"{digits(sync.goodput)} by sync views with threads, and ASGI {digits(full_asgi.goodput)}; a page costs "
+        f"{duration(full.cpu_per_page)} of CPU there, {duration(sync.cpu_per_page)} as a sync view with threads, and "
+        f"{duration(full_asgi.cpu_per_page)} under ASGI"
     )
-    seen = inside and outside and like_threads
+    seen = inside and outside and full.goodput >= ALIKE * sync.goodput
     return judged(seen, "Concurrent inside, not outside", figures)
 
 
 EXPERIMENT = Experiment(
-    name="async-under-wsgi",
     seconds=(38, 11),
     arms=(SYNC, ASYNC, ASGI),
     levels=users(1, 30),
     knobs={"latency": 0.5},
-    judge=judge,
     claims=(
         Claim(
             "Under WSGI an async view runs in an event loop of its own: calls inside it are concurrent, but the "

@@ -15,15 +15,13 @@ a thread (`asyncio.to_thread`, `sync_to_async`) or keep such views under WSGI.
 
 from __future__ import annotations
 
-from loadtests.experiments.judging import Points, judged, last
+from loadtests.experiments.judging import Points, highest, judged
 from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Quick
 from loadtests.model.load_level import users
 from loadtests.model.units import digits, duration
 
 BLOCKS = 0.1  # seconds, as services/aggregator/pitfalls.py has it
-CLEAN = Arm("asgi", "gather")
-BLOCKING = Arm("asgi", "blocking_call", holds=BLOCKS)
-THREADS = Arm("wsgi", "blocking_call", holds=BLOCKS)
+ARMS = (Arm("asgi", "gather"), *(Arm(server, "blocking_call", holds=BLOCKS) for server in ("asgi", "wsgi")))
 HELD = 1.15  # times 1 / BLOCKS, which it must not pass
 CLEARLY_MORE = 2.0
 THREADS_WIN = 1.2
@@ -31,7 +29,7 @@ LATE = 0.05  # seconds of lag that everybody feels
 
 
 def judge(points: Points) -> Judgement:
-    clean, blocking, threads = last(points, CLEAN), last(points, BLOCKING), last(points, THREADS)
+    clean, blocking, threads = highest(points)
     lag = blocking.inside.loop_lag_p99 or 0.0
     figures = (
         f"at {clean.level.name} ASGI served {digits(clean.goodput)} pages/s, and {digits(blocking.goodput)} when each "
@@ -44,12 +42,10 @@ def judge(points: Points) -> Judgement:
 
 
 EXPERIMENT = Experiment(
-    name="blocking-call",
     seconds=(41, 7),
-    arms=(CLEAN, BLOCKING, THREADS),
+    arms=ARMS,
     levels=users(1, 30),
     knobs={"latency": 0.5},
-    judge=judge,
     plots=("Goodput", "Event-loop lag", "Response time", "External concurrency"),
     claims=(
         Claim(
@@ -58,5 +54,5 @@ EXPERIMENT = Experiment(
             "https://www.python.org/pipermail/python-checkins/2014-January/127475.html",
         ),
     ),
-    quick=Quick(levels=users(10)),
+    quick=Quick(levels=users(10), knobs={"latency": 0.2}),
 )

@@ -16,13 +16,13 @@ on; timeouts in front of the server do not free its slots. ASGI spares you that 
 
 from __future__ import annotations
 
-from loadtests.experiments.judging import Points, judged, last
-from loadtests.model.experiment import Arm, CannotJudge, Claim, Experiment, Judgement, Point, Quick
+from loadtests.experiments.judging import Points, highest, judged, known
+from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Point
 from loadtests.model.load_level import users
 
 PATIENCE = 0.5  # seconds; half of what a page takes
 GONE = f"its users leave after {PATIENCE:g} s, and the formula does not follow pages that go on without them"
-WSGI, SYNC, ASYNC = (
+ARMS = tuple(
     Arm(target, strategy, patience=PATIENCE, fails=True, takes=2 * PATIENCE, unknown=GONE)
     for target, strategy in (("wsgi", "threadpool"), ("asgi", "threadpool"), ("asgi", "gather"))
 )
@@ -30,8 +30,8 @@ MOST = 0.8  # of the calls
 
 
 def judge(points: Points) -> Judgement:
-    arms = [last(points, arm) for arm in (WSGI, SYNC, ASYNC)]
-    wsgi, sync, asynchronous = (answered(point) for point in arms)
+    arms = highest(points)
+    wsgi, sync, asynchronous = map(share_answered, arms)
     left = not any(point.pages for point in arms)
     figures = (
         f"{'all' if left else 'not all'} users left before their page was there; of the calls of their pages the api "
@@ -42,21 +42,18 @@ def judge(points: Points) -> Judgement:
     return judged(seen, "An async view under ASGI is cancelled, all else is done for nobody", figures)
 
 
-def answered(point: Point) -> float:
+def share_answered(point: Point) -> float:
     """Return the share of the calls that the api answered; others were hung up on. Raises CannotJudge."""
-    calls = (point.inside.api_calls_answered or 0.0) + (point.inside.api_calls_abandoned or 0.0)
-    if not calls:
-        raise CannotJudge(f"nobody could read what became of the calls of {point.arm.words}")
-    return (point.inside.api_calls_answered or 0.0) / calls
+    answered = point.inside.api_calls_answered or 0.0
+    calls = answered + (point.inside.api_calls_abandoned or 0.0)
+    return answered / known(calls or None, f"what became of the calls of {point.arm.words}")
 
 
 EXPERIMENT = Experiment(
-    name="client-gone",
     seconds=(21, 13),
-    arms=(WSGI, SYNC, ASYNC),
+    arms=ARMS,
     levels=users(6),
     knobs={"latency": 2 * PATIENCE},
-    judge=judge,
     plots=("Done for nobody", "External concurrency"),
     claims=(
         Claim(
@@ -66,5 +63,4 @@ EXPERIMENT = Experiment(
             confirmed="holds for today's Django; 4.2 is not among the arms",
         ),
     ),
-    quick=Quick(knobs={"latency": 2 * PATIENCE}),
 )

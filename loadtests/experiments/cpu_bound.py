@@ -13,19 +13,18 @@ also keeps everybody else waiting, as `blocking-call` shows.
 
 from __future__ import annotations
 
-from loadtests.experiments.judging import Points, how_long, judged, last
+from loadtests.experiments.judging import Points, highest, how_long, judged
 from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Quick
 from loadtests.model.load_level import users
 from loadtests.model.units import digits, duration
 
-WSGI, ASGI = Arm("wsgi", "threadpool"), Arm("asgi", "gather")
 WORK = 0.05  # CPU seconds a page
 ALIKE = 1.15  # times the other's goodput
 NO_MORE = 1.1  # times what one core can compute
 
 
 def judge(points: Points) -> Judgement:
-    wsgi, asgi = last(points, WSGI), last(points, ASGI)
+    wsgi, asgi = highest(points)
     figures = (
         f"at {wsgi.level.name} WSGI served {digits(wsgi.goodput)} pages/s ({how_long(wsgi)}) and ASGI "
         f"{digits(asgi.goodput)} ({how_long(asgi)}); {duration(WORK)} a page end at {1 / WORK:.0f} pages/s for "
@@ -37,12 +36,10 @@ def judge(points: Points) -> Judgement:
 
 
 EXPERIMENT = Experiment(
-    name="cpu-bound",
     seconds=(22, 5),
-    arms=(WSGI, ASGI),
+    arms=(Arm("wsgi", "threadpool"), Arm("asgi", "gather")),
     levels=users(1, 16),
     knobs={"work": WORK, "latency": 0.02, "fan_out": 1},
-    judge=judge,
     claims=(
         Claim(
             "Async is not faster by itself: it helps where pages wait, and hardly where they compute.",
@@ -50,5 +47,5 @@ EXPERIMENT = Experiment(
             "https://flask.palletsprojects.com/en/stable/async-await/",
         ),
     ),
-    quick=Quick(levels=users(16), knobs={"work": WORK, "latency": 0.02, "fan_out": 1}),
+    quick=Quick(levels=users(16)),
 )

@@ -19,25 +19,24 @@ your users. ASGI does not add any. Put a pool in front, size it, and size your s
 
 from __future__ import annotations
 
-from loadtests.experiments.judging import Points, judged, last
+from loadtests.experiments.judging import Points, highest, judged
 from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Quick
 from loadtests.model.load_level import users
 from loadtests.model.units import digits, duration
 
 QUERIES_ONLY = {"calls": "its pages ask the database, and not the api"}
-WSGI = Arm("wsgi-database", "orm_sync", breaks=QUERIES_ONLY)
-SYNC, WRAPPED, ASYNC = (
-    Arm("asgi-database", name, breaks=QUERIES_ONLY) for name in ("orm_sync", "orm_to_async", "orm_async")
-)
 QUERIES = 3
-SIDE_BY_SIDE = Arm("asgi-database", "orm_gather", knobs={"fan_out": QUERIES}, breaks=QUERIES_ONLY)
+ARMS = (
+    Arm("wsgi-database", "orm_sync", breaks=QUERIES_ONLY),
+    *(Arm("asgi-database", name, breaks=QUERIES_ONLY) for name in ("orm_sync", "orm_to_async", "orm_async")),
+    Arm("asgi-database", "orm_gather", knobs={"fan_out": QUERIES}, breaks=QUERIES_ONLY),
+)
 ALIKE = 1.3  # times the goodput of the slowest way under ASGI
 THE_SUM = 0.8  # of the time that its queries take one after the other
 
 
 def judge(points: Points) -> Judgement:
-    wsgi, asgi = last(points, WSGI), [last(points, arm) for arm in (SYNC, WRAPPED, ASYNC)]
-    together = last(points, SIDE_BY_SIDE)
+    wsgi, *asgi, together = highest(points)
     served = [point.goodput for point in asgi]
     figures = (
         f"at {wsgi.level.name} ASGI served {digits(served[0])} pages/s with sync queries, {digits(served[1])} through "
@@ -50,12 +49,10 @@ def judge(points: Points) -> Judgement:
 
 
 EXPERIMENT = Experiment(
-    name="database",
     seconds=(29, 10),
-    arms=(WSGI, SYNC, WRAPPED, ASYNC, SIDE_BY_SIDE),
+    arms=ARMS,
     levels=users(40),
     knobs={"latency": 0.2, "fan_out": 1},
-    judge=judge,
     plots=("Goodput", "Threads", "CPU per page", "Memory"),
     claims=(
         Claim(
@@ -64,5 +61,5 @@ EXPERIMENT = Experiment(
             "https://docs.djangoproject.com/en/4.2/releases/4.1",
         ),
     ),
-    quick=Quick(levels=users(25), knobs={"latency": 0.2, "fan_out": 1}),
+    quick=Quick(levels=users(25)),
 )

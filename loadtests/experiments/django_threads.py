@@ -18,42 +18,35 @@ visible part of Django's own cost, and no setting turns them off: the arms repla
 
 from __future__ import annotations
 
-from loadtests.experiments.judging import Points, cpu_of, judged, last
-from loadtests.model.experiment import Arm, CannotJudge, Claim, Experiment, Judgement, Quick
+from loadtests.experiments.judging import Points, cpu_of, highest, judged, known
+from loadtests.model.experiment import Arm, Claim, Experiment, Judgement
 from loadtests.model.load_level import users
 from loadtests.model.units import digits, duration
 
-EACH, NO_RECEIVERS, SHARED = ARMS = tuple(
-    Arm(target, "gather") for target in ("asgi", "asgi-no-receivers", "asgi-shared-thread")
-)
+ARMS = tuple(Arm(target, "gather") for target in ("asgi", "asgi-no-receivers", "asgi-shared-thread"))
 FEWER = 0.5  # of the threads of Django as it comes, which the others stay below
 CHEAPER = 0.97  # of its CPU per page, likewise
 
 
 def judge(points: Points) -> Judgement:
-    threads = [last(points, arm).inside.threads for arm in ARMS]
-    known = [number for number in threads if number is not None]
-    if len(known) < len(ARMS):
-        raise CannotJudge("nobody could read how many threads there were")
-    cpu = [cpu_of(points, arm) for arm in ARMS]
-    load = last(points, EACH).level.name
+    top = highest(points)
+    threads = [known(point.inside.threads, "how many threads there were") for point in top]
+    cpu = [cpu_of(point) for point in top]
     figures = (
-        f"at {load} a page took {duration(cpu[0])} of CPU and Django had {known[0]:.0f} threads; without its receivers "
-        f"{duration(cpu[1])} and {known[1]:.0f}, without a thread of the request's own {duration(cpu[2])} and "
-        f"{known[2]:.0f}: {digits(100 * (1 - cpu[2] / cpu[0]))} % less CPU"
+        f"at {top[0].level.name} a page took {duration(cpu[0])} of CPU and Django had {threads[0]:.0f} threads; "
+        f"without its receivers {duration(cpu[1])} and {threads[1]:.0f}, without a thread of the request's own "
+        f"{duration(cpu[2])} and {threads[2]:.0f}: {digits(100 * (1 - cpu[2] / cpu[0]))} % less CPU"
     )
-    seen = max(known[1:]) < FEWER * known[0] and cpu[2] < CHEAPER * cpu[0]
+    seen = max(threads[1:]) < FEWER * threads[0] and cpu[2] < CHEAPER * cpu[0]
     return judged(seen, "Django's threads cost CPU", figures)
 
 
 EXPERIMENT = Experiment(
-    name="django-threads",
     seconds=(16, 5),
     arms=ARMS,
     levels=users(50),
     knobs={"latency": 0.2, "fan_out": 1},
     fresh=True,
-    judge=judge,
     plots=("CPU per page", "Threads", "Memory", "Goodput"),
     claims=(
         Claim(
@@ -64,5 +57,4 @@ EXPERIMENT = Experiment(
             confirmed="holds for the threads; their CPU stands beside it",
         ),
     ),
-    quick=Quick(knobs={"latency": 0.2, "fan_out": 1}),
 )

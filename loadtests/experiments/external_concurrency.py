@@ -51,11 +51,9 @@ def judge(points: Points) -> Judgement:
             f"pages/s predicted){interval_of(asgi, wsgi)}.{made_of(load, wsgi.slots)}"
         )
         return Judgement(confirmed=True, sentence=sentence)
-    why = (
-        f"{asked:.1f} times were asked for and {ratio:.1f} seen"
-        if held
-        else f"WSGI should be held at its {wsgi.slots} slots, {digits(predicted)} pages/s"
-    )
+    why = f"{asked:.1f} times were asked for and {ratio:.1f} seen"
+    if not held:
+        why = f"WSGI should be held at its {wsgi.slots} slots, {digits(predicted)} pages/s"
     return unseen(f"{figures}; {why}")
 
 
@@ -69,12 +67,10 @@ def made_of(load: LoadLevel, slots: int) -> str:
 
 
 EXPERIMENT = Experiment(
-    name="external-concurrency",
     seconds=(79, 12),
     arms=(Arm("wsgi", "threadpool"), Arm("asgi", "gather")),
     levels=users(1, 10, 50, 100),
     quick=Quick(levels=users(1, 10, 50)),
-    judge=judge,
     claims=(
         Claim(
             "What async gains is to serve hundreds of connections without a Python thread for each.",

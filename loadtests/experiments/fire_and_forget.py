@@ -14,19 +14,18 @@ must not be lost to a queue that outlives the process.
 
 from __future__ import annotations
 
-from loadtests.experiments.judging import Points, judged, last
+from loadtests.experiments.judging import Points, highest, judged
 from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Point, Quick
 from loadtests.model.load_level import users
 
 ONE_MORE = {"calls": "each page leaves one more call behind, which is made or cancelled"}
-WSGI, ASGI = (Arm(target, "fire_and_forget", breaks=ONE_MORE) for target in ("wsgi", "asgi"))
-HANDED = tuple(Arm(target, "hand_over", breaks=ONE_MORE) for target in ("wsgi", "asgi"))
+WAYS = ("fire_and_forget", "hand_over")
+ARMS = tuple(Arm(target, way, breaks=ONE_MORE) for way in WAYS for target in ("wsgi", "asgi"))
 MOST, HARDLY_ANY = 0.8, 0.1  # of the tasks that were started
 
 
 def judge(points: Points) -> Judgement:
-    wsgi, asgi = finished(last(points, WSGI)), finished(last(points, ASGI))
-    handed = [finished(last(points, arm)) for arm in HANDED]
+    wsgi, asgi, *handed = map(finished, highest(points))
     figures = (
         f"of the tasks that pages left behind {asgi:.0%} finished under ASGI and {wsgi:.0%} under WSGI; of what was "
         f"handed to a thread of the process {handed[1]:.0%} and {handed[0]:.0%}"
@@ -42,12 +41,10 @@ def finished(point: Point) -> float:
 
 
 EXPERIMENT = Experiment(
-    name="fire-and-forget",
     seconds=(23, 6),
-    arms=(WSGI, ASGI, *HANDED),
+    arms=ARMS,
     levels=users(5),
     knobs={"latency": 0.3},
-    judge=judge,
     plots=("Work after the response", "Response time", "Goodput"),
     claims=(
         Claim(

@@ -20,22 +20,21 @@ timeout on purpose, and measure its CPU per call before you blame a server.
 
 from __future__ import annotations
 
-from loadtests.experiments.judging import Points, cpu_of, judged, last
-from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Point, Quick
+from loadtests.experiments.judging import Points, cpu_of, highest, judged
+from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Point
 from loadtests.model.load_level import users
 from loadtests.model.units import digits, duration
 
 HTTPX_TIMEOUT = 5.0  # seconds, for everything, where nothing else is asked for
-THREADS = Arm("wsgi", "threadpool")
-DEFAULT_LIMITS = Arm(
-    "asgi", "client_default_limits", "httpx, default limits", pool=100, takes=1.3, timeout=HTTPX_TIMEOUT
+ARMS = (
+    Arm("wsgi", "threadpool"),
+    Arm("asgi", "client_default_limits", "httpx, default limits", pool=100, takes=1.3, timeout=HTTPX_TIMEOUT),
+    Arm("asgi", "client_per_page", "httpx, one a page", takes=0.7, timeout=HTTPX_TIMEOUT),
+    Arm("asgi", "client_httpx", "httpx, shared"),
+    Arm("asgi", "client_httpx_aiohttp", "httpx over aiohttp"),
+    Arm("asgi", "client_httpx2", "httpx2"),
+    Arm("asgi", "client_aiohttp", "aiohttp"),
 )
-PER_PAGE = Arm("asgi", "client_per_page", "httpx, one a page", takes=0.7, timeout=HTTPX_TIMEOUT)
-OWN_POOL = Arm("asgi", "client_httpx", "httpx, shared")
-OVER_AIOHTTP = Arm("asgi", "client_httpx_aiohttp", "httpx over aiohttp")
-HTTPX2 = Arm("asgi", "client_httpx2", "httpx2")
-AIOHTTP = Arm("asgi", "client_aiohttp", "aiohttp")
-SHARED = (OWN_POOL, OVER_AIOHTTP, HTTPX2, AIOHTTP)
 NO_MORE = 1.3  # times ten threads' goodput, which the default limits must not pass
 CLEARLY_MORE = 2.0  # times the default limits' goodput
 CLAIMED = 0.1  # seconds that a client for each page is said to add
@@ -43,22 +42,22 @@ DEARER = 2.0  # times the CPU of the cheapest client that the dearest takes, of 
 
 
 def judge(points: Points) -> Judgement:
-    threads, limited, best = last(points, THREADS), last(points, DEFAULT_LIMITS), last(points, OVER_AIOHTTP)
+    threads, limited, per_page, *shared = highest(points)
+    own_pool, over_aiohttp, *_ = shared
     each = ", ".join(
-        f"{arm.label} {digits(last(points, arm).goodput)} ({duration(cpu_of(points, arm))} of CPU a page"
-        f"{opened(last(points, arm))})"
-        for arm in (DEFAULT_LIMITS, PER_PAGE, *SHARED)
+        f"{point.arm.label} {digits(point.goodput)} ({duration(cpu_of(point))} of CPU a page{opened(point)})"
+        for point in (limited, per_page, *shared)
     )
-    costs = [cpu_of(points, arm) for arm in SHARED]
+    costs = [cpu_of(point) for point in shared]
     figures = (
         f"at {limited.level.name} {threads.slots} threads under WSGI served {digits(threads.goodput)} pages/s; the "
         f"same view under ASGI with {each}"
     )
     seen = (
         limited.goodput <= NO_MORE * threads.goodput
-        and best.goodput >= CLEARLY_MORE * limited.goodput
+        and over_aiohttp.goodput >= CLEARLY_MORE * limited.goodput
         and max(costs) >= DEARER * min(costs)
-        and 0 < cpu_of(points, PER_PAGE) - cpu_of(points, OWN_POOL) < CLAIMED / 2
+        and 0 < cpu_of(per_page) - cpu_of(own_pool) < CLAIMED / 2
     )
     return judged(seen, "The client decides", figures)
 
@@ -69,12 +68,10 @@ def opened(point: Point) -> str:
 
 
 EXPERIMENT = Experiment(
-    name="http-client",
     seconds=(45, 20),
-    arms=(THREADS, DEFAULT_LIMITS, PER_PAGE, *SHARED),
+    arms=ARMS,
     levels=users(20),
     knobs={"latency": 0.4},
-    judge=judge,
     plots=("Goodput", "CPU per page", "Response time"),
     claims=(
         Claim(
@@ -84,5 +81,4 @@ EXPERIMENT = Experiment(
             confirmed="refuted: a client for each page costs some milliseconds of CPU, not 100",
         ),
     ),
-    quick=Quick(knobs={"latency": 0.4}),
 )

@@ -18,7 +18,7 @@ def judged(seen: object, lesson: str, figures: str, otherwise: str = "Not as pre
 
 
 def unseen(figures: str, why: str = "Not as predicted") -> Judgement:
-    return Judgement(confirmed=False, sentence=f"{why}: {figures}.")
+    return judged(seen=False, lesson="", figures=figures, otherwise=why)
 
 
 def how_long(point: Point) -> str:
@@ -62,12 +62,16 @@ def last(points: Points, arm: Arm) -> Point:
     return of(points, arm)[-1]
 
 
-def cpu_of(points: Points, arm: Arm) -> float:
-    """Return the CPU seconds per page at the arm's highest load. Raises CannotJudge."""
-    point = last(points, arm)
-    if point.cpu_per_page is None:
-        raise CannotJudge(f"nobody could read what CPU {arm.words} took")
-    return point.cpu_per_page
+def known(value: float | None, what: str) -> float:
+    """Return the value. Raises CannotJudge where there is none; `what` says of what."""
+    if value is None:
+        raise CannotJudge(f"nobody could read {what}")
+    return value
+
+
+def cpu_of(point: Point) -> float:
+    """Return the CPU seconds per page. Raises CannotJudge."""
+    return known(point.cpu_per_page, f"what CPU {point.arm.words} took")
 
 
 def highest(points: Points) -> list[Point]:

@@ -17,24 +17,20 @@ that are sync only share a switch; Django's own do not: each of their hooks is o
 
 from __future__ import annotations
 
-from loadtests.experiments.judging import Points, cpu_of, judged
-from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Quick
+from loadtests.experiments.judging import Points, cpu_of, highest, judged
+from loadtests.model.experiment import Arm, Claim, Experiment, Judgement
 from loadtests.model.load_level import users
 from loadtests.model.units import duration
 
 SETS = ("bare", "", "sync-only", "django")  # of compose.yaml's targets
-WSGI, ASGI = (
-    tuple(Arm("-".join(filter(None, (server, name))), strategy) for name in SETS)
-    for server, strategy in (("wsgi", "threadpool"), ("asgi", "gather"))
-)
+SERVERS = (("wsgi", "threadpool"), ("asgi", "gather"))
+ARMS = tuple(Arm("-".join(filter(None, (server, name))), strategy) for server, strategy in SERVERS for name in SETS)
 SHOWS = 0.0003  # CPU seconds that the default middleware adds at the least
 MORE = 2.0  # times what the same middleware adds under WSGI
 
 
 def judge(points: Points) -> Judgement:
-    (bare_wsgi, _, _, django_wsgi), (bare, both, sync_only, django) = (
-        [cpu_of(points, arm) for arm in arms] for arms in (WSGI, ASGI)
-    )
+    bare_wsgi, _, _, django_wsgi, bare, both, sync_only, django = map(cpu_of, highest(points))
     added, added_wsgi = django - bare, django_wsgi - bare_wsgi
     figures = (
         f"Django's default middleware adds {more(added)} of CPU to a page under ASGI and "
@@ -51,13 +47,11 @@ def more(seconds: float) -> str:
 
 
 EXPERIMENT = Experiment(
-    name="middleware",
     seconds=(41, 12),
-    arms=(*WSGI, *ASGI),
+    arms=ARMS,
     levels=users(10),
     knobs={"latency": 0.05, "fan_out": 1},
     fresh=True,
-    judge=judge,
     plots=("CPU per page", "Response time", "Goodput", "Threads"),
     claims=(
         Claim(
@@ -68,5 +62,4 @@ EXPERIMENT = Experiment(
             confirmed="depends on how many: some tenths of it for one, a millisecond for startproject's seven",
         ),
     ),
-    quick=Quick(knobs={"latency": 0.05, "fan_out": 1}),
 )

@@ -16,28 +16,24 @@ from dataclasses import replace
 
 from loadtests.analysis import noise
 from loadtests.experiments.judging import Points, highest, judged
-from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Quick
+from loadtests.model.experiment import Arm, Claim, Experiment, Judgement
 from loadtests.model.load_level import users
 
-AGAIN = "again"
 MEANS_NOTHING = "; on this machine, now, smaller differences mean nothing"
 
 
 def judge(points: Points) -> Judgement:
     points = highest(points)
-    floors, cpu = {}, []
-    for point in points:
-        for twin in points:
-            if not point.arm.label and twin.arm == replace(point.arm, label=AGAIN) and twin.level == point.level:
-                floors[point.arm.target] = noise.floor(point.goodputs, twin.goodputs)
-                cpu.append(noise.relative(point.cpu_per_page or 0.0, twin.cpu_per_page or 0.0))
+    pairs = list(zip(points[::2], points[1::2], strict=True))
+    floors = {one.arm.target: noise.floor(one.goodputs, twin.goodputs) for one, twin in pairs}
+    cpu = max(noise.relative(one.cpu_per_page or 0.0, twin.cpu_per_page or 0.0) for one, twin in pairs)
     worst = max(floors.values())
     each = ", ".join(f"{name} {share:.1%}" for name, share in floors.items())
     repeats = len(points[0].goodputs)
     words = "repeat" if repeats == 1 else "repeats"
     figures = (
         f"two measurements of the same target differ by {worst:.1%} at the most, 19 times of 20 ({each}; from "
-        f"{repeats} {words} of each), and in CPU a page by up to {max(cpu):.1%}"
+        f"{repeats} {words} of each), and in CPU a page by up to {cpu:.1%}"
     )
     quiet = worst <= noise.FLOOR
     figures += f", below the floor of {noise.FLOOR:.0%}" if quiet else MEANS_NOTHING
@@ -45,17 +41,10 @@ def judge(points: Points) -> Judgement:
 
 
 EXPERIMENT = Experiment(
-    name="noise",
     seconds=(61, 6),
-    arms=(
-        Arm("wsgi", "threadpool"),
-        Arm("wsgi", "threadpool", AGAIN),
-        Arm("asgi", "gather"),
-        Arm("asgi", "gather", AGAIN),
-    ),
+    arms=tuple(Arm(*one, label) for one in (("wsgi", "threadpool"), ("asgi", "gather")) for label in ("", "again")),
     levels=users(20),
     knobs={"latency": 0.02},
-    judge=judge,
     claims=(
         Claim(
             "An unstable benchmark leads to wrong decisions: the same code differs from itself by more than a change.",
@@ -66,5 +55,4 @@ EXPERIMENT = Experiment(
         ),
     ),
     repeats=3,
-    quick=Quick(knobs={"latency": 0.02}),
 )

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from operator import attrgetter
 
 from loadtests.analysis import noise
 from loadtests.experiments.judging import expected, highest, how_long, interval_of, ratio_interval, serves_more
@@ -33,30 +34,23 @@ ARMS = tuple(Arm(target, "pages", knobs=NO_CALLS, breaks=BREAKS) for target in (
 UNKNOWN = "nothing is known of a deployment that the lab did not start"
 UNSEEN = dict.fromkeys((*BREAKS, "pages"), UNKNOWN)
 EXPLAINED = 0.7  # of the predicted goodput; below it something else limits a server (gaps.py)
-LIMITS = {
-    "users": "nothing at this load",
-    "arrivals": "nothing at this load",
-    "cpu": "CPU",
-}
+LIMITS = {"users": "nothing at this load", "arrivals": "nothing at this load", "cpu": "CPU"}
 
 
 def judge(points: Sequence[Point]) -> Judgement:
     top = highest(points)
     served = [f"{point.arm.server} served {digits(point.goodput)} pages/s ({how_long(point)})" for point in top]
     figures = f"at {top[0].level.name} {' and '.join(served)}"
-    known = [f"{limit(point)} for {point.arm.server}" for point in top if point.predicted]
-    limits = f"What limits them: {', '.join(known)}." if known else "What limits them is not known."
-    less, more = min(top, key=goodput), max(top, key=goodput)
+    known = ", ".join(f"{limit(point)} for {point.arm.server}" for point in top if point.predicted)
+    limits = f"What limits them: {known}." if known else "What limits them is not known."
+    less, more = min(top, key=attrgetter("goodput")), max(top, key=attrgetter("goodput"))
     if unseen := [point for point in top if point.predicted and point.goodput < EXPLAINED * point.predicted.goodput]:
         short = " and ".join(
             f"{point.arm.server} below the {digits(expected(point).goodput)} pages/s that page time, slots and CPU let"
             for point in unseen
         )
-        return Judgement(
-            confirmed=False,
-            sentence=f"Not explained: {figures}, {short}. Something limits it that the lab does not see: a lock, a "
-            "database, an upstream, a cache that is cold?",
-        )
+        why = "Something limits it that the lab does not see: a lock, a database, an upstream, a cache that is cold?"
+        return Judgement(confirmed=False, sentence=f"Not explained: {figures}, {short}. {why}")
     if len(top) == 1:
         return Judgement(confirmed=True, sentence=f"Nothing to compare with: {figures}. {limits}")
     sure = ratio_interval(more, less)
@@ -64,10 +58,6 @@ def judge(points: Sequence[Point]) -> Judgement:
         return Judgement(confirmed=True, sentence=f"No difference: {figures}. {limits}")
     ahead = f"{serves_more(more, less)}: {' and '.join(served)}{interval_of(more, less)}"
     return Judgement(confirmed=True, sentence=f"{ahead}. {limits}")
-
-
-def goodput(point: Point) -> float:
-    return point.goodput
 
 
 def limit(point: Point) -> str:
@@ -86,6 +76,6 @@ OWN_WORKLOAD = Experiment(
     arms=ARMS,
     levels=users(1, 10, 50, 100),
     knobs=NO_CALLS,
-    quick=Quick(levels=users(1, 10, 50), knobs={}),
+    quick=Quick(levels=users(1, 10, 50)),
     judge=judge,
 )

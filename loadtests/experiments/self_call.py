@@ -44,13 +44,11 @@ def judge(points: Points) -> Judgement:
 
 
 EXPERIMENT = Experiment(
-    name="self-call",
     seconds=(25, 12),
     arms=(WSGI, ASGI),
     levels=users(1, 10),
     knobs={"latency": 0.3},
     deployment=SHORT_TIMEOUTS,  # not one of its own: each other takes the services down and up again
-    judge=judge,
     plots=("Goodput", "Response time", "Threads", "External concurrency"),
     claims=(
         Claim(

@@ -18,44 +18,37 @@ allow.
 
 from __future__ import annotations
 
-from loadtests.experiments.judging import Points, how_long, judged, last
-from loadtests.model.experiment import Arm, CannotJudge, Claim, Experiment, Judgement, Quick
+from loadtests.experiments.judging import Points, highest, how_long, judged, known
+from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Quick
 from loadtests.model.load_level import users
 from loadtests.model.units import digits, size
 
-TEN, FIFTY, HUNDRED, TWO_HUNDRED = (Arm(target, "threadpool") for target in ("wsgi", "wsgi-50", "wsgi-100", "wsgi-200"))
-PILED, SPREAD = Arm("wsgi-4x25", "threadpool"), Arm("wsgi-4x25-spread", "threadpool")
-ASGI = Arm("asgi", "gather")
+THREADS = ("wsgi", "wsgi-50", "wsgi-100", "wsgi-200", "wsgi-4x25", "wsgi-4x25-spread")
+ARMS = (*(Arm(target, "threadpool") for target in THREADS), Arm("asgi", "gather"))
 CAUGHT_UP = 0.9  # of ASGI's goodput
 BEHIND = 0.6  # of ASGI's goodput, which ten slots stay below
 
 
 def judge(points: Points) -> Judgement:
-    ten, hundred, asgi = last(points, TEN), last(points, HUNDRED), last(points, ASGI)
-    piled, spread = last(points, PILED), last(points, SPREAD)
-    memory = [point.inside.memory for point in (hundred, piled, asgi) if point.inside.memory is not None]
-    if len(memory) < 3:
-        raise CannotJudge("nobody could read what memory the threads took")
+    ten, fifty, hundred, most, piled, spread, asgi = highest(points)
+    memory = [known(point.inside.memory, "what memory the threads took") for point in (hundred, piled, asgi)]
     figures = (
         f"at {asgi.level.name} {ten.slots} threads served {digits(ten.goodput)} pages/s, 50 "
-        f"{digits(last(points, FIFTY).goodput)}, 100 {digits(hundred.goodput)}, 200 "
-        f"{digits(last(points, TWO_HUNDRED).goodput)}, ASGI {digits(asgi.goodput)}; 4 × 25 threads served "
+        f"{digits(fifty.goodput)}, 100 {digits(hundred.goodput)}, 200 {digits(most.goodput)}, ASGI "
+        f"{digits(asgi.goodput)}; 4 × 25 threads served "
         f"{digits(piled.goodput)} ({how_long(piled)}), spread evenly {digits(spread.goodput)} "
         f"({how_long(spread)}); 100 threads took {size(memory[0])}, 4 × 25 {size(memory[1])}, ASGI {size(memory[2])}"
     )
     caught_up = hundred.goodput >= CAUGHT_UP * asgi.goodput and ten.goodput <= BEHIND * asgi.goodput
-    seen = caught_up and memory[0] < memory[1]
-    return judged(seen, "Slots decide, and threads catch up", figures)
+    return judged(caught_up and memory[0] < memory[1], "Slots decide, and threads catch up", figures)
 
 
 EXPERIMENT = Experiment(
-    name="slots",
     seconds=(67, 16),
-    arms=(TEN, FIFTY, HUNDRED, TWO_HUNDRED, PILED, SPREAD, ASGI),
+    arms=ARMS,
     levels=users(100),
     knobs={"latency": 1.0},
     fresh=True,
-    judge=judge,
     plots=("Goodput", "Response time", "Memory", "Threads", "CPU per page"),
     claims=(
         Claim(

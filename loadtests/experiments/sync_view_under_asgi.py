@@ -31,13 +31,11 @@ def judge(points: Points) -> Judgement:
     (alone, *_, sync), (alone_async, *_, asynchronous) = of(points, SYNC), of(points, ASYNC)
     serialised = 1 / expected(sync).page_time
     threads, pages = more_threads(alone, sync), (sync.inside.pages_in_flight or 0) - (alone.inside.pages_in_flight or 0)
-    cost = ""
-    if sync.cpu_per_page and asynchronous.cpu_per_page:
-        cost = f", {duration(sync.cpu_per_page)} of CPU a page against {duration(asynchronous.cpu_per_page)}"
     figures = (
         f"at {sync.level.name} sync views under ASGI served {digits(sync.goodput)} pages/s, where one thread for all "
         f"would serve {digits(serialised)}, and async views {digits(asynchronous.goodput)}; {pages:.0f} pages more in "
-        f"flight took {threads:.0f} threads more, {more_threads(alone_async, asynchronous):.0f} with async views{cost}"
+        f"flight took {threads:.0f} threads more, {more_threads(alone_async, asynchronous):.0f} with async views, "
+        f"{duration(sync.cpu_per_page)} of CPU a page against {duration(asynchronous.cpu_per_page)}"
     )
     seen = sync.goodput >= ALIKE * asynchronous.goodput and threads >= A_THREAD_EACH * pages > 1
     return judged(seen, "A thread each, and no longer one for all", figures)
@@ -48,12 +46,10 @@ def more_threads(alone: Point, full: Point) -> float:
 
 
 EXPERIMENT = Experiment(
-    name="sync-view-under-asgi",
     seconds=(28, 8),
     arms=(SYNC, ASYNC),
     levels=users(1, 50),
     knobs={"fan_out": 1},  # by the page's own thread: it is these that count
-    judge=judge,
     plots=("Goodput", "Response time", "Threads", "CPU per page"),
     claims=(
         Claim(
@@ -68,5 +64,5 @@ EXPERIMENT = Experiment(
             "https://github.com/django/channels/issues/1587",
         ),
     ),
-    quick=Quick(levels=users(1, 20), knobs={"latency": 0.3, "fan_out": 1}),
+    quick=Quick(levels=users(1, 20), knobs={"latency": 0.3}),
 )

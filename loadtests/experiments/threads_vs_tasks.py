@@ -62,10 +62,8 @@ def bytes_each(points: Points) -> float:
 
 
 EXPERIMENT = Experiment(
-    name="threads-vs-tasks",
     arms=ARMS,
     levels=turned(1, "fan_out", 1, 100),
-    judge=judge,
     knobs={"latency": 2.0},
     plots=("Memory", "Threads", "Response time"),
     seconds=(52, 25),

@@ -17,7 +17,7 @@ missing; and remember that under threads every second of timeout is a second of 
 
 from __future__ import annotations
 
-from loadtests.experiments.judging import Points, judged, last, unseen
+from loadtests.experiments.judging import Points, highest, judged, unseen
 from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Quick
 from loadtests.model.load_level import users
 from loadtests.model.units import digits, duration
@@ -40,9 +40,8 @@ HELD = 1.15  # times slots / deadline, which partial pages under WSGI must not p
 
 
 def judge(points: Points) -> Judgement:
-    whole = [last(points, arm) for arm in (THREADS, GATHER, GIVES_UP)]
+    *whole, partial, partial_threads = highest(points)
     threads, gather, gives_up = whole
-    partial, partial_threads = last(points, PARTIAL), last(points, PARTIAL_THREADS)
     slots = partial_threads.slots or 0
     if came_whole := [point for point in whole if point.pages or not point.failures]:
         names = ", ".join(f"{point.arm.words} {point.pages}" for point in came_whole)
@@ -60,13 +59,11 @@ def judge(points: Points) -> Judgement:
 
 
 EXPERIMENT = Experiment(
-    name="timeouts",
     seconds=(33, 16),
     arms=(THREADS, GATHER, GIVES_UP, PARTIAL, PARTIAL_THREADS),
     levels=users(20),
     knobs={"latency": 0.2},
     deployment=SHORT_TIMEOUTS,
-    judge=judge,
     plots=("Goodput", "Response time", "External concurrency"),
     claims=(
         Claim(

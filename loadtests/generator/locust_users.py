@@ -164,17 +164,17 @@ def watch_one(file: Locustfile, target: Target) -> tuple[float, float, int]:
     try:
         deadline = time.perf_counter() + LONGEST_WAIT
         gevent.sleep(ALONE)
-        while recorder.number_ended < FEWEST and time.perf_counter() < deadline:
+        while len(recorder.ended) < FEWEST and time.perf_counter() < deadline:
             gevent.sleep(0.1)
         seconds = recorder.seconds
     finally:
         users.quit()
-    if recorder.number_ended < FEWEST:
+    if len(recorder.ended) < FEWEST:
         raise BadInput(f"LOCUSTFILE: a user made fewer than {FEWEST} requests in {LONGEST_WAIT:g} s: let it wait less")
     if failed := [one for one in recorder.ended if one]:
         raise BadInput(f"LOCUSTFILE: a request of one user failed at {target.name}: {failed[0]}")
     took = mean(page.took for page in recorder.log)
-    return took, max(0.0, number * seconds / recorder.number_ended - took), recorder.number_ended
+    return took, max(0.0, number * seconds / len(recorder.ended) - took), len(recorder.ended)
 
 
 def notes(file: Locustfile) -> Iterator[str]:

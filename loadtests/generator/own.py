@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
-from statistics import mean, median
+from statistics import fmean, mean, median
 from typing import Any
 
 from locust.env import Environment
@@ -17,7 +17,7 @@ from locust.exception import CatchResponseError
 from loadtests.analysis.own_project import cookies, facts, findings, hint
 from loadtests.analysis.readings import grown
 from loadtests.errors import BadInput
-from loadtests.generator import locust_users, sampler
+from loadtests.generator import locust_users, sampler, users
 from loadtests.generator.locust_users import Locustfile
 from loadtests.generator.users import PageUser, broken
 from loadtests.model import knobs, workload
@@ -165,9 +165,7 @@ def alone_in_locust(target: Target, file: Locustfile) -> tuple[float, float]:
 
 def user_class(target: Target, workload: Workload, **attributes: Any) -> type[OwnUser]:
     """Return a class of users of the project that this target serves. They ask for APP_HOST."""
-    host = os.environ["APP_HOST"]
-    attributes |= {"target": target, "host": target.url, "workload": workload, "host_header": host, "abstract": False}
-    return type(f"{target.name.capitalize()}User", (OwnUser,), attributes)
+    return users.user_class(target, OwnUser, workload=workload, host_header=os.environ["APP_HOST"], **attributes)
 
 
 def alone(target: Target, workload: Workload) -> tuple[float, list[str]]:
@@ -180,17 +178,13 @@ def alone(target: Target, workload: Workload) -> tuple[float, list[str]]:
     user.set_up()
     if user.unready:
         raise BadInput(f"{target.name}: {user.unready}. {help_with(target, user.unready)}")
-    times: dict[str, list[float]] = {}
     before = sampler.read(target.metrics)
-    for page in workload.pages:
-        times[page.name] = list(seconds_of(user, page, target))
+    times = {page.name: list(seconds_of(user, page, target)) for page in workload.pages}
     after = sampler.read(target.metrics)
     number = sum(map(len, times.values()))
     cpu = (grown(before, after, "lab_cpu_seconds_total") or 0.0) / number
-    weights = {page.name: page.weight for page in workload.pages}
-    usual = {name: median(each[1:] or each) for name, each in times.items()}
-    took = sum(weights[name] * seconds for name, seconds in usual.items()) / sum(weights.values())
-    longest = next(knob.maximum for knob in knobs.KNOBS if knob.name == "latency")
+    took = fmean((median(each[1:] or each) for each in times.values()), [page.weight for page in workload.pages])
+    longest = knobs.NUMBERS["LATENCY"].maximum
     if took > longest:
         raise BadInput(
             f"{target.name}: a page takes {took:.1f} s when one user asks for it; up to {longest:g} s can be measured"

@@ -40,20 +40,16 @@ def fault_of_responses(answer: dict[str, Any], strategy: str, fan_out: int, nonc
         return f"{came} responses, not {fan_out}"
     if failed := [response for response in responses if isinstance(response, dict) and "failed" in response]:
         return f"a call failed: {failed[0]['failed']}"[:200]
-    if any(echo(response) != nonce for response in responses):
+    if any(held(response, "page", "") != nonce for response in responses):
         return "an answer was not made for this page: its nonce is not there"
-    tasks = [task(response) for response in responses]
+    tasks = [held(response, "task_id") for response in responses]
+    every = [str(number) for number in range(fan_out)]
     if strategy in STREAMED and answer.get("order") == "arrival":
-        whole = sorted(map(str, tasks)) == sorted(map(str, range(fan_out)))
-        return None if whole else "the responses are not those of all tasks"
-    if tasks != in_order(fan_out, missing, there=False) or missing != in_order(fan_out, missing, there=True):
+        return None if sorted(map(str, tasks)) == sorted(every) else "the responses are not those of all tasks"
+    there = [task for task in every if task not in missing]
+    if (tasks, missing) != (there, [task for task in every if task in missing]):
         return "the responses are not in task order"
     return None
-
-
-def in_order(fan_out: int, tasks: list[Any], *, there: bool) -> list[str]:
-    """Return those of a page's tasks that are among these, or that are not."""
-    return [str(n) for n in range(fan_out) if (str(n) in tasks) == there]
 
 
 def reason(problem: dict[str, Any]) -> str:
@@ -63,10 +59,5 @@ def reason(problem: dict[str, Any]) -> str:
     return str(problem.get("detail"))[:200]
 
 
-def task(response: Any) -> Any:
-    return response.get("task_id") if isinstance(response, dict) else None
-
-
-def echo(response: Any) -> Any:
-    """Return the nonce that an answer holds; '' where its call had none."""
-    return response.get("page", "") if isinstance(response, dict) else ""
+def held(response: Any, key: str, otherwise: Any = None) -> Any:
+    return response.get(key, otherwise) if isinstance(response, dict) else otherwise

@@ -59,8 +59,8 @@ def lengths(arm: Arm, level: LoadLevel, predicted: Prediction, pace: Pace) -> tu
     unhurried = arm.takes or predicted.page_time
     expected = unhurried if level.is_open else arm.takes or predicted.response_time
     turns = TURNS_OF_FAILURES if arm.fails or predicted.failing == 1 else TURNS
-    fails_after = 0.0 if arm.takes else predicted.failure_time or 0.0
-    if math.isinf(fails_after):  # arrivals queue without an end
+    fails_after = predicted.failure_time or 0.0
+    if arm.takes or math.isinf(fails_after):  # arrivals queue without an end
         fails_after = 0.0
     warm_up = pace.warm_up + max(unhurried, fails_after) + level.think
     window = max(pace.window, turns * expected, TURNS_OF_FAILURES * fails_after)

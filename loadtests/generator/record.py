@@ -80,11 +80,6 @@ class Recorder:
         """Return how many of these began before the window was closed."""
         return sum(began < self._closed_at for began in self._under_way.values())
 
-    @property
-    def number_ended(self) -> int:
-        """Return how many pages have ended, whenever it was."""
-        return len(self._ended)
-
     def latest(self, seconds: float) -> list[float]:
         """Return the seconds that each whole page took which ended in the last `seconds`."""
         since = time.perf_counter() - seconds
@@ -116,11 +111,7 @@ class Recorder:
 
     @property
     def failure_times(self) -> HdrHistogram:
-        times = histogram()
-        for page in self.log:
-            if page.fault is not None:
-                times.record_value(microseconds(page.took))
-        return times
+        return histogram(page.took for page in self.log if page.fault is not None)
 
     @property
     def failures(self) -> Counter[str]:

@@ -99,9 +99,7 @@ def main(asked: Experiment, options: RunOptions, folder: Path) -> ExitCode:
         described["warnings"] += notes
 
     def predict(arm: Arm, level: LoadLevel, turned: Settings) -> Prediction:
-        deployment = summary.deployment(found[arm.target], described)
-        deployment = deployment.with_client(arm.strategy, arm.pool, arm.timeout)
-        return capacity.predict(turned, arm.strategy, deployment, level, holds=arm.holds)
+        return capacity.predict_arm(arm, turned, summary.deployment(found[arm.target], described), level)
 
     pace = QUICK if options.quick else NORMAL
     measurements = plan(experiment, settings, predict, pace)
@@ -245,7 +243,7 @@ def measure(generator: Generator, measurement: Measurement) -> tuple[Measured, l
         def status() -> str:
             inner.append(sampler.read(target.metrics))
             api.append(sampler.read(target.api_metrics))
-            return f"{recorder.number_ended} pages"
+            return f"{len(recorder.ended)} pages"
 
         status()
         machine_before, throttled_before = sampler.moment(), sampler.own_throttled_seconds()

@@ -84,10 +84,8 @@ def own_throttled_seconds() -> float | None:
         (CGROUP / "cpu.stat", "throttled_usec", 1e6),
         (CGROUP / "cpu" / "cpu.stat", "throttled_time", 1e9),
     ):
-        try:
+        with suppress(OSError, ValueError, KeyError):
             return statistics(path)[name] / per_second
-        except (OSError, ValueError, KeyError):
-            continue
     return None
 
 
@@ -97,11 +95,9 @@ def own_limited_memory() -> int | None:
         (CGROUP, "memory.current", "memory.max", "inactive_file"),
         (CGROUP / "memory", "memory.usage_in_bytes", "memory.limit_in_bytes", "total_inactive_file"),
     ):
-        try:
+        with suppress(OSError, ValueError, KeyError):  # version 2 says "max" where there is no limit
             if int((folder / limit).read_text()) < UNLIMITED:
                 return int((folder / used).read_text()) - statistics(folder / "memory.stat")[reclaimable]
-        except (OSError, ValueError, KeyError):  # version 2 says "max" where there is no limit
-            continue
     return None
 
 

@@ -28,16 +28,12 @@ def ask(name: str, url: str, paths_of_project: Collection[str] | None = None) ->
                 f"at {url} the target {name} should answer, and {str(identity['target'])[:80]!r} does. Stop what runs "
                 "there; TARGETS and TARGET in compose.yaml must name a target alike."
             )
-        interface, slots, workers = (identity[key] for key in ("interface", "slots", "workers"))
         return Target(
             name=name,
             url=url,
-            interface=interface,
-            slots=slots,
-            paths=paths(identity),
-            workers=workers,
-            pools=identity["pools"],
+            paths={**identity["strategies"], **identity.get("variants", {})},
             identity=identity,
+            **{key: identity[key] for key in ("interface", "slots", "workers", "pools")},
             metrics=metrics(url, identity),
             api_metrics=api_metrics(identity["api"]) if identity["api"] else "",
         )
@@ -49,16 +45,7 @@ def elsewhere(name: str, url: str) -> Target:
     """Return a target that the lab did not start: nothing is known of it but what its name declares."""
     interface = name.partition("-")[0].upper()
     identity = {"server": "started elsewhere", "variants": {}}
-    return Target(
-        name=name,
-        url=url,
-        interface=interface if interface in {"WSGI", "ASGI"} else "",
-        slots=None,
-        paths={"pages": "/"},
-        workers=1,
-        pools={},
-        identity=identity,
-    )
+    return Target(name, url, interface if interface in {"WSGI", "ASGI"} else "", None, {"pages": "/"}, 1, {}, identity)
 
 
 def own_identity(url: str, paths_of_project: Collection[str]) -> str:
@@ -86,10 +73,6 @@ def api_metrics(api_url: str) -> str:
         return metrics(url, health(url))
     except (OSError, ValueError, KeyError, TypeError):
         return ""
-
-
-def paths(identity: Mapping[str, Any]) -> dict[str, str]:
-    return {**identity["strategies"], **identity.get("variants", {})}
 
 
 def fetch(url: str, timeout: float = TIMEOUT) -> str:

@@ -101,34 +101,29 @@ class PageUser(FastHttpUser):
     def ask(self) -> str | None:
         """Ask for one page; return why it is not whole, or None."""
         request, nonce = self._request(), secrets.token_urlsafe(12)
-        url = f"{request.url}&page={nonce}"
-        if self.streams:
-            return self._ask_streamed(request, url, nonce)
-        with self.client.request(self.method, url, name=request.row, catch_response=True) as response:
-            fault = broken(response.request_meta["exception"]) or page.fault(
-                response.status_code, response.content, request.strategy, request.fan_out, nonce
-            )
+        url, asked = f"{request.url}&page={nonce}", time.perf_counter()
+        with self.client.request(
+            self.method, url, name=request.row, catch_response=True, stream=self.streams
+        ) as response:
+            error, body = response.request_meta["exception"], b"" if self.streams else response.content
+            if self.streams:
+                try:
+                    body = self._read(response, asked)
+                except FAILURE_EXCEPTIONS as cut_off:  # which Locust catches only before the headers' end
+                    error = cut_off
+                response.request_meta["response_time"] = (time.perf_counter() - asked) * 1000
+            fault = broken(error) or page.fault(response.status_code, body, request.strategy, request.fan_out, nonce)
             if fault:
                 response.failure(fault)
         return fault
 
-    def _ask_streamed(self, request: Request, url: str, nonce: str) -> str | None:
-        """Ask for a streamed page: its response time ends with the last byte, and one that breaks off is no answer."""
-        asked = time.perf_counter()
-        with self.client.request(self.method, url, name=request.row, catch_response=True, stream=True) as response:
-            body, error = b"", response.request_meta["exception"]
-            try:
-                if response.status_code and (body := response.stream.read(1)):
-                    if self.recorder is not None:
-                        self.recorder.first_byte(time.perf_counter() - asked)
-                    body += response.stream.read()
-            except FAILURE_EXCEPTIONS as cut_off:  # which Locust catches only before the headers' end
-                error = cut_off
-            fault = broken(error) or page.fault(response.status_code, body, request.strategy, request.fan_out, nonce)
-            response.request_meta["response_time"] = (time.perf_counter() - asked) * 1000
-            if fault:
-                response.failure(fault)
-        return fault
+    def _read(self, response: Any, asked: float) -> bytes:
+        """Return what was streamed: its response time ends with the last byte, and what breaks off is no answer."""
+        if not response.status_code or not (first := response.stream.read(1)):
+            return b""
+        if self.recorder is not None:
+            self.recorder.first_byte(time.perf_counter() - asked)
+        return bytes(first + response.stream.read())
 
     def _request(self) -> Request:
         """Return the request, made anew only if a knob was turned: the web UI's form can do so between two pages."""
@@ -156,10 +151,10 @@ def request(target: Target, options: Any, query: str = "") -> Request:
     return Request(url, f"{target.name}: {strategy}", strategy, settings.fan_out)
 
 
-def user_class(target: Target, **attributes: Any) -> type[PageUser]:
-    """Return a class of users for a target: for `wsgi` WsgiUser, as the class picker shows it."""
+def user_class(target: Target, kind: type[PageUser] = PageUser, **attributes: Any) -> type[Any]:
+    """Return a class of such users for a target: for `wsgi` WsgiUser, as the class picker shows it."""
     attributes |= {"target": target, "host": target.url, "abstract": False}
-    return type(f"{target.name.capitalize()}User", (PageUser,), attributes)
+    return type(f"{target.name.capitalize()}User", (kind,), attributes)
 
 
 # --- closed and open loop ---------------------------------------------------------------------

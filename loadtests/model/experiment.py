@@ -132,12 +132,18 @@ def nothing_measured(points: Sequence[Point]) -> Judgement:
     return Judgement(confirmed=False, sentence="This question is not about pages.")
 
 
+QUICK_LATENCY = 0.2  # seconds
+
+
 @dataclass(frozen=True, slots=True)
 class Quick:
-    """What QUICK=1 changes besides the pace: other steps (none: the same), knobs, and how many repeats at most."""
+    """What QUICK=1 changes besides the pace: other steps (none: the same), knobs, and how many repeats at most.
+
+    A question that sets no latency has a short one.
+    """
 
     levels: tuple[LoadLevel, ...] = ()
-    knobs: Mapping[str, float] = field(default_factory=lambda: {"latency": 0.2})
+    knobs: Mapping[str, float] = field(default_factory=dict)
     repeats: int = 1
 
 
@@ -151,7 +157,7 @@ class Experiment:
     compares them with the plan. `plots`: titles of those that answer it.
     """
 
-    name: str
+    name: str = ""
     arms: tuple[Arm, ...] = ()
     levels: tuple[LoadLevel, ...] = ()
     judge: Judge = nothing_measured
@@ -175,7 +181,7 @@ class Experiment:
         return replace(
             self,
             levels=self.quick.levels or self.levels,
-            knobs={**self.knobs, **self.quick.knobs},
+            knobs={"latency": QUICK_LATENCY, **self.knobs, **self.quick.knobs},
             repeats=min(self.repeats, self.quick.repeats),
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,12 @@ from loadtests.experiments import catalogue
 from loadtests.model.experiment import Claim, Experiment
 from loadtests.model.summary import Summary
 from loadtests.results import files, folders
+
+INTRODUCTION = (
+    "Each row is an experiment that anybody can run again: `make loadtest EXPERIMENT=<name>`; what it does and why is "
+    "in [experiments.md](experiments.md), how it is measured in [method.md](method.md). A claim is given in our words; "
+    "its source is linked. All figures of these runs are in [claims.json](claims.json)."
+)
 
 
 @dataclass(frozen=True)
@@ -49,9 +55,7 @@ def status(claim: Claim, found: Result) -> str:
     """Return what the run says of the claim."""
     if found.summary is None or found.summary["verdict"]["status"] == "invalid":
         return "not measured"
-    if found.summary["verdict"]["status"] == "confirmed":
-        return f"**{claim.confirmed}**"
-    return f"**{claim.otherwise}**"
+    return f"**{claim.confirmed if found.summary['verdict']['status'] == 'confirmed' else claim.otherwise}**"
 
 
 def measured(found: Result) -> str:
@@ -64,7 +68,18 @@ def measured(found: Result) -> str:
 
 def document(found: Sequence[Result], command: str) -> str:
     """Return the whole file, in Markdown."""
-    return "\n".join((*introduction(found, command), *table(found), *manifest(found), ""))
+    summaries = [one.summary for one in found if one.summary]
+    judged = sum(summary["verdict"]["status"] != "invalid" for summary in summaries)
+    parts = [
+        "# What was claimed, and what was measured here",
+        f"Written by `{command}`. {INTRODUCTION}",
+        f"{judged} of {len(found)} experiments ended with a verdict.",
+        table("| here | claim | measured | experiment | source |", claimed(found)),
+    ]
+    if summaries:  # the others differ from the first in what they asked for
+        parts += ["## Measured with", table("| | |", manifest(summaries[0]["manifest"]))]
+        parts += ["## Each run", table("| experiment | measured | commit | command | verdict |", map(run, summaries))]
+    return "\n\n".join(parts) + "\n"
 
 
 def write(path: Path, found: Sequence[Result], command: str) -> None:
@@ -101,45 +116,22 @@ def slim(summary: Summary) -> dict[str, Any]:
     return {**{name: value for name, value in summary.items() if name not in left_out}, "manifest": manifest}
 
 
-def introduction(results: Sequence[Result], command: str) -> Iterator[str]:
-    yield "# What was claimed, and what was measured here"
-    yield ""
-    yield (
-        f"Written by `{command}`. Each row is an experiment that anybody can run again: `make loadtest "
-        "EXPERIMENT=<name>`; what it does and why is in [experiments.md](experiments.md), how it is measured in "
-        "[method.md](method.md). A claim is given in our words; its source is linked. All figures of these runs are in "
-        "[claims.json](claims.json)."
-    )
-    yield ""
-    judged = [found for found in results if found.summary and found.summary["verdict"]["status"] != "invalid"]
-    yield f"{len(judged)} of {len(results)} experiments ended with a verdict."
-    yield ""
+def table(header: str, rows: Iterable[Iterable[str]]) -> str:
+    """Return a table in Markdown."""
+    return "\n".join((header, "---".join("|" * header.count("|")), *(f"| {' | '.join(cells)} |" for cells in rows)))
 
 
-def table(results: Sequence[Result]) -> Iterator[str]:
-    yield "| here | claim | measured | experiment | source |"
-    yield "|---|---|---|---|---|"
+def claimed(results: Sequence[Result]) -> Iterator[Iterable[str]]:
     for found in results:
         for number, claim in enumerate(found.experiment.claims):
             said = "the same run" if number else measured(found)
-            source = f"[{escaped(claim.source)}]({claim.url})" if claim.url else escaped(claim.source)
-            name = f"`{found.experiment.name}`"
-            yield f"| {status(claim, found)} | {escaped(claim.text)} | {said} | {name} | {source} |"
-    yield ""
+            source = f"[{escaped(claim.source)}]({claim.url})"
+            yield status(claim, found), escaped(claim.text), said, f"`{found.experiment.name}`", source
 
 
-def manifest(results: Sequence[Result]) -> Iterator[str]:
-    """Yield the manifest of the first run; the others differ in what they asked for."""
-    first = next((found.summary for found in results if found.summary), None)
-    if first is None:
-        return
-    known = first["manifest"]
+def manifest(known: Mapping[str, Any]) -> Iterator[Iterable[str]]:
     machine, targets = known.get("machine", {}), known.get("targets", {})
     packages = {name: version for target in targets.values() for name, version in target.get("packages", {}).items()}
-    yield "## Measured with"
-    yield ""
-    yield "| | |"
-    yield "|---|---|"
     quick = ", QUICK=1: short steps at a short latency" if known.get("knobs", {}).get("quick") else ""
     rows = {
         "started": known.get("started"),
@@ -150,21 +142,13 @@ def manifest(results: Sequence[Result]) -> Iterator[str]:
         "python": next((target.get("python") for target in targets.values()), None),
         "packages": ", ".join(f"{name} {version}" for name, version in sorted(packages.items())),
     }
-    for name, value in rows.items():
-        yield f"| {name} | {escaped(str(value))} |"
-    for warning in known.get("warnings", ()):
-        yield f"| note | {escaped(warning)} |"
-    yield ""
-    yield "## Each run"
-    yield ""
-    yield "| experiment | measured | commit | command | verdict |"
-    yield "|---|---|---|---|---|"
-    for found in results:
-        if found.summary:
-            run = found.summary["manifest"]
-            day, commit, repeat = (escaped(str(run.get(name, ""))) for name in ("started", "commit", "command"))
-            status = found.summary["verdict"]["status"]
-            yield f"| `{found.experiment.name}` | {day[:10]} | {commit} | `{repeat}` | {status} |"
+    yield from ((name, escaped(str(value))) for name, value in rows.items())
+    yield from (("note", escaped(warning)) for warning in known.get("warnings", ()))
+
+
+def run(summary: Summary) -> Iterable[str]:
+    day, commit, repeat = (escaped(str(summary["manifest"].get(name, ""))) for name in ("started", "commit", "command"))
+    return f"`{summary['experiment']}`", day[:10], commit, f"`{repeat}`", summary["verdict"]["status"]
 
 
 def escaped(text: str) -> str:

@@ -7,12 +7,12 @@ import math
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import NoReturn
 
-from loadtests.analysis.comparison import BEYOND, Comparison, Figure, Measured, Run, compare, parse
+from loadtests.analysis.comparison import BEYOND, Comparison, Figure, Measured, Run, compare, figures, parse, repeated
 from loadtests.errors import BadInput, ExitCode
 from loadtests.model.units import UNKNOWN, digits
 
@@ -22,53 +22,45 @@ USAGE = "name two runs: make compare A=results/… B=results/latest"
 
 def have_repeats(a: str, b: str) -> bool:
     """Return whether any figure of both runs has repeats to be tested, which takes scipy. Raises BadInput."""
-    return all(
-        any(len(repeats) > 1 for step in run.steps.values() for _, repeats in step.figures.values())
-        for run in both(a, b)[1].values()
-    )
+    (_, one), (_, other) = both(a, b)
+    return bool(repeated(figures(one, other)))
 
 
 def main(a: str, b: str) -> int:
     """Print what changed from run `a` to run `b`: each a run's folder or its summary.json. Raises BadInput."""
-    paths, runs = both(a, b)
-    found = compare(runs["A"], runs["B"])
-    unfit = [f"{name} is {run.why_not}" for name, run in runs.items() if run.why_not]
+    runs = both(a, b)
+    found = compare(*(run for _, run in runs))
+    unfit = [f"{name} is {run.why_not}" for name, (_, run) in zip("AB", runs, strict=True) if run.why_not]
     if not unfit and not found.figures:
         unfit = ["A and B have no arm and step in common."]
-    for line in report(found, paths, runs, unfit):
+    for line in report(found, runs, unfit):
         print(*fitted(line, columns()), sep="\n")
     return ExitCode.NOT_UP if unfit else ExitCode.CONFIRMED
 
 
-def both(a: str, b: str) -> tuple[dict[str, Path], dict[str, Run]]:
+def both(a: str, b: str) -> list[tuple[Path, Run]]:
     """Read both runs. Raises BadInput."""
-    paths = {"A": find(a, "A"), "B": find(b, "B")}
-    if paths["A"].resolve() == paths["B"].resolve():
-        raise BadInput(f"A and B are the same run, {brief(paths['A'].resolve().parent)}; {USAGE}")
-    return paths, {name: read(path, name) for name, path in paths.items()}
+    runs = [read(text, name) for text, name in ((a, "A"), (b, "B"))]
+    if runs[0][0].resolve() == runs[1][0].resolve():
+        raise BadInput(f"A and B are the same run, {brief(runs[0][0].resolve().parent)}; {USAGE}")
+    return runs
 
 
-def find(text: str, name: str) -> Path:
-    """Return the summary.json that a person means. Raises BadInput."""
+def read(text: str, name: str) -> tuple[Path, Run]:
+    """Return the summary.json that a person means, and what it holds. Raises BadInput."""
     if not text.strip():
         raise BadInput(f"{name} is empty; {USAGE}")
     path = Path(text)
     try:
-        if path.is_file():
-            return path
-        if not path.is_dir():
+        if path.is_dir():
+            path /= FILE
+            if not path.is_file():
+                raise BadInput(
+                    f"{name}: {brief(text)} holds no {FILE}: not a run's folder, or a run that has not ended"
+                )
+        elif not path.is_file():
             raise BadInput(f"{name}: there is no {brief(text)}; {USAGE}")
-        if not (path / FILE).is_file():
-            raise BadInput(f"{name}: {brief(text)} holds no {FILE}: not a run's folder, or a run that has not ended")
-    except OSError as error:
-        raise BadInput(f"{name}: {brief(text)} cannot be read: {error.strerror}") from error
-    return path / FILE
-
-
-def read(path: Path, name: str) -> Run:
-    """Read a run. Raises BadInput."""
-    try:
-        return parse(json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse))
+        return path, parse(json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse))
     except OSError as error:
         raise BadInput(f"{name}: {brief(path)} cannot be read: {error.strerror}") from error
     except RecursionError as error:
@@ -88,18 +80,15 @@ def brief(text: object) -> str:
     return text if len(text) <= 120 else f"{text[:119]}…"
 
 
-def report(
-    found: Comparison, paths: Mapping[str, Path], runs: Mapping[str, Run], unfit: Sequence[str]
-) -> Iterator[str]:
+def report(found: Comparison, runs: Sequence[tuple[Path, Run]], unfit: Sequence[str]) -> Iterator[str]:
     """Yield the lines of the report; `unfit`: why no figures are to be compared, empty if they are."""
     if unfit:
         yield from (*unfit, "Figures are not to be compared, and are not; what else differs:", "")
-    yield from (f"{name}  {paths[name].parent}  ({run.status})" for name, run in runs.items())
+    yield from (f"{name}  {path.parent}  ({run.status})" for name, (path, run) in zip("AB", runs, strict=True))
     yield from ("", "Changed in the manifest (A → B):" if found.changes else "Nothing changed in the manifest.")
     yield from (f"  {key}: {before} → {after}" for key, before, after in found.changes)
-    commit = runs["A"].manifest.get("commit", "null")
-    named = commit != "null" and not commit.endswith("-dirty")
-    if not named and all(key != "commit" for key, *_ in found.changes):
+    commits = {run.manifest.get("commit", "null") for _, run in runs}
+    if len(commits) == 1 and (commits == {"null"} or commits.pop().endswith("-dirty")):
         yield "  The code may differ all the same: no commit names all that was run."
     if not unfit:
         yield from table(found)
@@ -117,12 +106,10 @@ def table(found: Comparison) -> Iterator[str]:
     """Yield a table for each arm, 80 columns wide."""
     for arm, of_arm in groupby(found.figures, key=lambda figure: figure.place.arm):
         yield from ("", arm, f"{'load':>10} {'figure':<7}{'A':>17}{'B':>17}{'change':>9}")
-        for load, of_load in groupby(of_arm, key=lambda figure: figure.place.load):
-            for number, figure in enumerate(of_load):
-                heading = "pages/s" if figure.name == "goodput" else f"{figure.name} s"
-                a, b = map(shown, (figure.before, figure.after), figure.repeats)
-                change = f"{percent(figure.change):>9}  {figure.verdict}"
-                yield f"{'' if number else load:>10} {heading:<7}{a:>17}{b:>17}{change}"
+        for figure in of_arm:  # of each load goodput is the first
+            load, heading = (figure.place.load, "pages/s") if figure.name == "goodput" else ("", f"{figure.name} s")
+            a, b = map(shown, (figure.before, figure.after), figure.repeats)
+            yield f"{load:>10} {heading:<7}{a:>17}{b:>17}{percent(figure.change):>9}  {figure.verdict}"
 
 
 def shown(value: float | None, repeats: Sequence[float]) -> str:
@@ -155,7 +142,7 @@ def notes(found: Comparison) -> Iterator[str]:
 
 
 def have_spread(figures: Sequence[Figure]) -> bool:
-    return all(figure.has_spread for figure in figures)
+    return all(figure.p is not None for figure in figures)
 
 
 def failed(step: Measured) -> str:
@@ -179,7 +166,7 @@ def conclusion(found: Comparison) -> str:
             f"; the largest: {largest.place}, {largest.name} {digits(largest.before)} → {digits(largest.after)} "
             f"{'pages/s' if largest.name == 'goodput' else 's'} ({percent(largest.change)})"
         )
-    if any(figure.changed and not figure.has_spread for figure in found.goodputs):
+    if any(figure.changed and figure.p is None for figure in found.goodputs):
         said += "; one repeat cannot tell this from noise"
     return f"{said}."
 

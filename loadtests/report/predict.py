@@ -11,7 +11,7 @@ from functools import partial
 from loadtests.analysis import capacity
 from loadtests.errors import BadInput, ExitCode
 from loadtests.model.experiment import Arm, Experiment, arm_words
-from loadtests.model.load_level import PATIENCE, LoadLevel
+from loadtests.model.load_level import LoadLevel
 from loadtests.model.prediction import Deployment, Prediction
 from loadtests.model.run_options import RunOptions
 from loadtests.model.service import GENERATOR, Service
@@ -84,24 +84,12 @@ def rows(experiment: Experiment, settings: Settings, lab: Lab, measured: Sequenc
             continue
         for step in experiment.levels:
             turned = settings.turned({**arm.knobs, **step.knobs})
-            predicted = partial(
-                capacity.predict,
-                turned,
-                arm.strategy,
-                limits(lab, arm),
-                step,
-                holds=arm.holds,
-                patience=arm.patience or PATIENCE,
-            )
+            target = deployment(lab.services[arm.target], lab)
+            predicted = partial(capacity.predict_arm, arm, turned, target, step)
             without = predicted().ended  # which tells how busy the target will be
             cpu = cpu_of_earlier_runs(measured, arm, turned, without) if 0 < without < math.inf else None
             known = predicted(cpu_per_page=cpu.cpu_per_page, cpu_beside=cpu.beside) if cpu else predicted()
             yield Row(arm, step, turned.fan_out, cpu, known)
-
-
-def limits(lab: Lab, arm: Arm) -> Deployment:
-    """Return what limits an arm. Raises BadInput."""
-    return deployment(lab.services[arm.target], lab).with_client(arm.strategy, arm.pool, arm.timeout)
 
 
 def deployment(service: Service, lab: Lab) -> Deployment:
@@ -139,17 +127,12 @@ def introduction(settings: Settings, found: Sequence[Row], lab: Lab) -> str:
         if row.cpu is not None and (cost := f"{duration(row.cpu.cpu_per_page)}{other}") not in said:
             said.append(cost)
     cpu = ", ".join(f"{arm} {' and '.join(said)}" for arm, said in costs.items() if said)
-    of = (
-        f"CPU per page from earlier runs ({cpu})"
-        if cpu
-        else "CPU left out, but for WORK: no valid run has measured it yet"
-        if settings.work
-        else "CPU left out: no valid run has measured it yet"
-    )
+    computed = ", but for WORK" if settings.work else ""
+    left_out = f"CPU left out{computed}: no valid run has measured it yet"
     where = "containers, each within its CPU limit" if lab.limited else "local processes, which nothing limits"
     return (
         f"Predicted, not measured, for {settings.words}, in {where}, on {lab.machine:g} cores that the "
-        f"api and the load generator share; {of}."
+        f"api and the load generator share; {f'CPU per page from earlier runs ({cpu})' if cpu else left_out}."
     )
 
 
@@ -164,7 +147,7 @@ def cells(row: Row) -> list[str]:
         f"{at_most}{figure(predicted.goodput)}",
         response,
         predicted.bottleneck,
-        "some" if predicted.failing is None else percent(predicted.failing),
+        "some" if predicted.failing is None else f"{digits(100 * predicted.failing)} %" if predicted.failing else "0",
         figure(predicted.calls_in_flight),
     ]
 
@@ -173,14 +156,11 @@ def figure(value: float) -> str:
     return digits(value) if math.isfinite(value) else "no limit"
 
 
-def percent(share: float) -> str:
-    return f"{digits(100 * share)} %" if share else "0"
-
-
 def failures(found: Sequence[Row]) -> Iterator[str]:
     """Say which pages fail and why: a sentence for each reason."""
-    for reason in dict.fromkeys(row.prediction.reason for row in found if row.prediction.failing != 0):
-        alike = [row for row in found if row.prediction.reason == reason and row.prediction.failing != 0]
+    failing = [row for row in found if row.prediction.failing != 0]
+    for reason in dict.fromkeys(row.prediction.reason for row in failing):
+        alike = [row for row in failing if row.prediction.reason == reason]
         arms = ", ".join(dict.fromkeys(row.arm.words for row in alike))
         bound = " How many is not predicted." if any(row.prediction.failing is None for row in alike) else ""
         yield f"Pages fail ({arms}): {reason}.{bound}"
@@ -188,7 +168,6 @@ def failures(found: Sequence[Row]) -> Iterator[str]:
 
 def unknown(experiment: Experiment) -> Iterator[str]:
     """Say which arms the formula cannot predict, and why."""
-    reasons = dict.fromkeys(arm.unknown for arm in experiment.arms if arm.unknown)
-    for reason in reasons:
+    for reason in dict.fromkeys(arm.unknown for arm in experiment.arms if arm.unknown):
         arms = ", ".join(arm.words for arm in experiment.arms if arm.unknown == reason)
         yield f"Not predicted: {arms}: {reason}. Measure it: make loadtest EXPERIMENT={experiment.name}."

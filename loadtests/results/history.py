@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import fmean, linear_regression
 from typing import Any
 
 from loadtests import experiments
@@ -47,13 +47,12 @@ def cpu_of_earlier_runs(
     measured, of each the first run's step with the nearest goodput, since a busy server takes less CPU a page. Where
     one fan-out was measured, its pages cost no less for more calls, and for fewer no less than in proportion.
     """
+    alike = [one for one in measured if one.arm == (arm.target, arm.strategy) and one.work == turned.work]
     nearest: dict[int, MeasuredCpu] = {}
-    for one in measured:
-        if one.arm != (arm.target, arm.strategy) or one.work != turned.work:
-            continue
-        known = nearest.setdefault(one.fan_out, one)
-        if one.run == known.run and apart(one.goodput, goodput) < apart(known.goodput, goodput):
-            nearest[one.fan_out] = one
+    for fan_out in dict.fromkeys(one.fan_out for one in alike):
+        same = [one for one in alike if one.fan_out == fan_out]
+        latest = [one for one in same if one.run == same[0].run]
+        nearest[fan_out] = min(latest, key=lambda one: abs(math.log(one.goodput / goodput)))
     if not nearest:
         return None
     if turned.fan_out in nearest:
@@ -70,18 +69,12 @@ def cpu_of_earlier_runs(
     return replace(first, fan_out=turned.fan_out, cpu_per_page=max(cpu, turned.work), beside=beside)
 
 
-def apart(one: float, other: float) -> float:
-    return abs(math.log(one / other))
-
-
 def on_the_line(fan_outs: Sequence[int], seconds: Sequence[float], fan_out: int) -> float:
     """Return a + b·fan_out by least squares, neither of them negative: no call gives CPU back, and no page."""
-    slope, intercept = linear_regression(fan_outs, seconds)
-    if slope < 0:
-        return fmean(seconds)
-    if intercept < 0:
-        slope, intercept = linear_regression(fan_outs, seconds, proportional=True)
-    return intercept + slope * fan_out
+    from scipy.optimize import nnls  # noqa: PLC0415  # the host reads noise floors here, without any package
+
+    (page, call), _ = nnls([[1, number] for number in fan_outs], seconds)
+    return float(page + call * fan_out)
 
 
 def measured_cpu() -> list[MeasuredCpu]:
@@ -94,11 +87,10 @@ def measured_cpu_of(path: Path, catalogue: Mapping[str, Experiment]) -> list[Mea
     """Return what a run measured; nothing if it is damaged or invalid, or if a check failed."""
     summary = folders.summary(path)
     try:
-        if not summary["complete"] or summary["verdict"]["status"] == "invalid":
+        valid = summary["complete"] and summary["verdict"]["status"] != "invalid"
+        if not valid or not all(check["passed"] for check in summary["checks"]):
             return []
-        if not all(check["passed"] for check in summary["checks"]):
-            return []
-        asked = catalogue.get(summary["experiment"], Experiment("unknown"))
+        asked = catalogue.get(summary["experiment"], Experiment())
         knobs_of_arms = {(arm.target, arm.strategy, arm.label): arm.knobs for arm in asked.arms}
         found = []
         for arm in summary["arms"]:
@@ -126,17 +118,12 @@ def measured_cpu_of(path: Path, catalogue: Mapping[str, Experiment]) -> list[Mea
 
 def noise_floor(runtime: str, machine: Mapping[str, Any], *, quick: bool) -> float | None:
     """Return a share; None if no valid run of this machine, runtime and pace has measured it."""
-    floors = (floor_of(path, runtime, machine, quick=quick) for path in folders.summaries(NOISE))
-    return next((floor for floor in floors if floor is not None), None)
-
-
-def floor_of(path: Path, runtime: str, machine: Mapping[str, Any], *, quick: bool) -> float | None:
-    """Return the floor that a run measured; None also if the file is damaged."""
-    summary = folders.summary(path)
-    try:
-        holds = summary["complete"] is True and summary["verdict"]["status"] in {"confirmed", "not confirmed"}
-        known = summary["manifest"]
-        alike = (summary["runtime"], known["machine"], known["knobs"]["quick"]) == (runtime, machine, quick)
-        return number(summary["noise_floor"], "noise_floor") if holds and alike else None
-    except (ValueError, KeyError, TypeError):
-        return None
+    for path in folders.summaries(NOISE):
+        summary = folders.summary(path)
+        with suppress(ValueError, KeyError, TypeError):  # a file that is damaged, or holds no floor
+            holds = summary["complete"] is True and summary["verdict"]["status"] in {"confirmed", "not confirmed"}
+            known = summary["manifest"]
+            alike = (summary["runtime"], known["machine"], known["knobs"]["quick"]) == (runtime, machine, quick)
+            if holds and alike:
+                return number(summary["noise_floor"], "noise_floor")
+    return None

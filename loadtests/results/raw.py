@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from io import StringIO
 from pathlib import Path
 
@@ -13,6 +13,8 @@ from loadtests.analysis.histograms import Interval, interval_log
 from loadtests.analysis.statistics import Measured
 from loadtests.model.measurement import Page
 from loadtests.results import files
+
+ELSEWHERE = {"log", "response_times", "first_bytes", "failure_times"}  # in the files of the pages and their histograms
 
 
 def keep(folder: Path, measured: Measured, intervals: Iterable[Interval]) -> None:
@@ -25,19 +27,5 @@ def keep(folder: Path, measured: Measured, intervals: Iterable[Interval]) -> Non
     table.writerow(Page._fields)
     table.writerows((f"{page.began:.6f}", f"{page.took:.6f}", page.fault) for page in measured.log)
     files.write(raw / f"{name}.csv", rows.getvalue())
-    counts = {
-        "measurement": asdict(measured.measurement),
-        "seconds": measured.seconds,
-        "pages": measured.pages,
-        "ended": measured.ended,
-        "failures": dict(measured.failures),
-        "generator_cpu": measured.generator_cpu,
-        "generator_throttled": measured.generator_throttled,
-        "generator_memory": measured.generator_memory,
-        "clock_step": measured.clock_step,
-        "arrival_lateness": measured.arrival_lateness,
-        "machine": measured.machine and asdict(measured.machine),
-        "inside": asdict(measured.inside),
-        "balance": measured.balance and asdict(measured.balance),
-    }
-    files.write(raw / f"{name}.json", json.dumps(counts, indent=2) + "\n")
+    counts = {field.name: getattr(measured, field.name) for field in fields(measured) if field.name not in ELSEWHERE}
+    files.write(raw / f"{name}.json", json.dumps(counts, indent=2, default=asdict) + "\n")

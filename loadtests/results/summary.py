@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 
 from loadtests.analysis import capacity, noise, uncertainty
-from loadtests.analysis.cost import Cost, calibrated, cost, match, measured_match, slots_busy
+from loadtests.analysis.cost import Cost, calibrated, cost, match, measured_match
 from loadtests.analysis.gaps import Gap, gap, limited_by, notices
 from loadtests.analysis.statistics import LevelFigures, Measured, steps
 from loadtests.analysis.uncertainty import Interval
@@ -18,7 +18,6 @@ from loadtests.analysis.validity import Limits, checks
 from loadtests.analysis.verdict import Check, Verdict, verdict
 from loadtests.experiments.judging import highest
 from loadtests.model.experiment import Arm, Experiment, Point
-from loadtests.model.load_level import PATIENCE
 from loadtests.model.prediction import Deployment, Prediction, predicted_of
 from loadtests.model.settings import Settings
 from loadtests.model.summary import ArmSummary, ComparisonSummary, Manifest, StepSummary, Summary
@@ -92,7 +91,7 @@ class ArmFigures:
 def arm_figures(run: Run, arm: Arm, floor: float) -> ArmFigures:
     target = run.targets[arm.target]
     found = steps(run.measured, arm)
-    limited = deployment(target, run.manifest).with_client(arm.strategy, arm.pool, arm.timeout)
+    limited = deployment(target, run.manifest)
     predicted = [prediction(run, arm, limited, step, calibrated(found, step)) for step in found]
     apart = [
         None if arm.fails or expected is None else gap(arm.words, step, expected, limited, floor)
@@ -107,24 +106,17 @@ def prediction(
     """Return the prediction, with the CPU per page of the step `known`; None if the formula does not know."""
     if arm.unknown:
         return None
+    same = [one for one in run.measured if (one.measurement.arm, one.measurement.level) == (arm, step.level)]
     came = (step.pages + sum(step.failures.values())) / step.seconds if step.seconds else 0.0
-    return capacity.predict(
+    return capacity.predict_arm(
+        arm,
         step.settings,
-        arm.strategy,
         limited,
         replace(step.level, rate=came) if step.level.is_open and came else step.level,  # chance decides how many arrive
-        (known and known.cpu_per_page) or 0.0,
+        cpu_per_page=(known and known.cpu_per_page) or 0.0,
         cpu_beside=(known and known.cpu_beside) or 0.0,
-        holds=arm.holds,
-        after=middle(run.measured, step),
-        patience=arm.patience or PATIENCE,
+        after=median(one.measurement.warm_up + one.seconds / 2 for one in same),  # when the median arrival came
     )
-
-
-def middle(measured: Iterable[Measured], step: LevelFigures) -> float:
-    """Return the seconds from the first arrival to the middle of the window, where the median arrival is."""
-    same = (one for one in measured if (one.measurement.arm, one.measurement.level) == (step.arm, step.level))
-    return median(one.measurement.warm_up + one.seconds / 2 for one in same)
 
 
 def deployment(target: Target, manifest: Manifest) -> Deployment:
@@ -146,23 +138,17 @@ def limits(run: Run) -> Limits:
     """Return what compose.yaml allows the services, in bytes and cores; None if nothing limits them."""
     services = run.manifest.get("services", {})
     return Limits(
-        contained=run.manifest["runtime"] != "process",
-        quick=run.manifest.get("knobs", {}).get("quick", False),
         memory={name: of.get("memory_bytes") for name, of in services.items() if isinstance(of, Mapping)},
         generator_cpus=services.get("locust", {}).get("cpus"),
+        contained=run.manifest["runtime"] != "process",
+        quick=run.manifest.get("knobs", {}).get("quick", False),
     )
 
 
 def findings(arms: Sequence[ArmFigures]) -> list[str]:
     """Say where the measured goodput parts from the predicted one by more than the noise, and what else was seen."""
-    gaps = [gap.sentence for arm in arms for gap in arm.gaps if gap is not None]
-    seen = [
-        notice
-        for arm in arms
-        for figures in zip(arm.steps, arm.predicted, arm.gaps, strict=True)
-        for notice in notices(arm.arm.words, *figures)
-    ]
-    return [*gaps, *seen]
+    found = [(arm.arm.words, *one) for arm in arms for one in zip(arm.steps, arm.predicted, arm.gaps, strict=True)]
+    return [*(apart.sentence for *_, apart in found if apart), *(notice for one in found for notice in notices(*one))]
 
 
 def doubtful(run: Run, found: Iterable[Check]) -> set[Arm]:
@@ -196,7 +182,7 @@ def match_of(arm: ArmFigures, free: ArmFigures, others: Sequence[ArmFigures]) ->
         return None
     for other in sorted(others, key=lambda one: one.deployment.slots or 0):
         step = {step.level: step for step in other.steps}.get(target.level)
-        if step is not None and (other.deployment.slots or 0) >= slots_busy(target, waited):
+        if step is not None and (other.deployment.slots or 0) >= target.goodput * waited:
             return measured_match(step, other.deployment.slots or 0, target)
     return predicted
 
@@ -265,30 +251,20 @@ def points(arms: Sequence[ArmFigures], floor: float) -> list[Point]:
 
 
 def point(arm: ArmFigures, step: LevelFigures, predicted: Prediction | None, noise_floor: float) -> Point:
+    same = ("arm", "level", "goodput", "pages", "seconds", "cpu_per_page", "inside")
     return Point(
-        arm=arm.arm,
-        level=step.level,
+        **{name: getattr(step, name) for name in same},
         slots=arm.deployment.slots,
-        goodput=step.goodput,
         goodputs=tuple(step.goodputs),
         drawn=step.drawn.goodput if step.drawn else uncertainty.NOTHING,
         predicted=predicted,
-        p50=or_nan(step.response_time["p50"]),
-        p95=or_nan(step.response_time["p95"]),
-        pages=step.pages,
+        p50=step.response_time["p50"] or math.nan,
+        p95=step.response_time["p95"] or math.nan,
         failures=sum(step.failures.values()),
-        seconds=step.seconds,
-        cpu_per_page=step.cpu_per_page,
-        first_byte=or_nan(step.first_byte["p50"]),
-        failed_after=or_nan(step.failure_time["p50"]),
-        inside=step.inside,
+        first_byte=step.first_byte["p50"] or math.nan,
+        failed_after=step.failure_time["p50"] or math.nan,
         noise_floor=noise_floor,
     )
-
-
-def or_nan(value: float | None) -> float:
-    """Return the value, or NaN if it is not known."""
-    return math.nan if value is None else value
 
 
 def comparison(points: Sequence[Point]) -> ComparisonSummary:

@@ -153,10 +153,10 @@ while True:
 """
 
     def in_flight() -> dict[str, float]:
-        return (sampler.read(url) or Reading()).by_worker("lab_worker_pages_in_flight")
+        return (sampler.read(url) or Reading()).by_label("lab_worker_pages_in_flight")
 
     def finished() -> dict[str, float]:
-        return (sampler.read(url) or Reading()).by_worker("lab_worker_pages_finished_total")
+        return (sampler.read(url) or Reading()).by_label("lab_worker_pages_finished_total")
 
     with sampled(code) as url:
         wait_until(lambda: sorted(pages for pages in finished().values() if pages) == [2, 3])

@@ -11,6 +11,7 @@ import pytest
 from loadtests import experiments
 from loadtests.analysis import noise
 from loadtests.analysis.capacity import predict as predicted
+from loadtests.analysis.capacity import predict_arm
 from loadtests.analysis.verdict import verdict
 from loadtests.errors import BadInput
 from loadtests.generator.plan import NORMAL, QUICK, plan
@@ -226,7 +227,7 @@ def planned(experiment: Experiment, *, quick: bool) -> float:
     settings = RunOptions().settings(experiment, lab.services[GENERATOR].environment)
 
     def expected(arm: Arm, step: LoadLevel, turned: Settings) -> Prediction:
-        return predicted(turned, arm.strategy, predict.limits(lab, arm), step, holds=arm.holds)
+        return predict_arm(arm, turned, predict.deployment(lab.services[arm.target], lab), step)
 
     steps = plan(experiment, settings, expected, QUICK if quick else NORMAL)
     return math.fsum(step.seconds for step in steps)
