@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 FORMS = "sqlite:////absolute/path or postgres://user:password@host:port/name"
-POSTGRES = ("postgres", "postgresql")
 ENCODE = "percent-encode what is special in the user's name and the password, as %2F for a slash"
 
 
@@ -29,22 +28,13 @@ def parse(url: str, pool: int, timeout: float) -> dict[str, Any]:
         raise BadURL(f"its port is not a number from 0 to 65535; if that is no port, {ENCODE}") from None
     if parts.query or parts.fragment:
         raise BadURL("nothing may follow the name")
-    if parts.scheme == "sqlite":
-        return sqlite(parts)
-    if parts.scheme in POSTGRES:
-        return postgres(parts, port, pool, timeout)
-    raise BadURL(f"it begins with {parts.scheme[:20]!r}")
-
-
-def sqlite(parts: SplitResult) -> dict[str, Any]:
-    path = unquote(parts.path.removeprefix("/"))
-    if parts.netloc or not path or path == ":memory:":  # in memory every connection has a database of its own
-        raise BadURL("it names no file")
-    return {"ENGINE": "django.db.backends.sqlite3", "NAME": path}
-
-
-def postgres(parts: SplitResult, port: int | None, pool: int, timeout: float) -> dict[str, Any]:
     name = unquote(parts.path.removeprefix("/"))
+    if parts.scheme == "sqlite":
+        if parts.netloc or name in {"", ":memory:"}:  # in memory every connection has a database of its own
+            raise BadURL("it names no file")
+        return {"ENGINE": "django.db.backends.sqlite3", "NAME": name}
+    if parts.scheme not in {"postgres", "postgresql"}:
+        raise BadURL(f"it begins with {parts.scheme[:20]!r}")
     if "@" in parts.path:
         raise BadURL(f"an @ follows its host: {ENCODE}")
     if not parts.hostname or not name:

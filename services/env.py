@@ -21,12 +21,9 @@ class BadEnvironment(SystemExit):
     """Ends the process with one sentence on stderr."""
 
     def __init__(self, sentence: str) -> None:
-        super().__init__(FAILED_START)
-        self.sentence = sentence
+        super().__init__(sentence)
+        self.code = FAILED_START
         print(sentence, file=sys.stderr, flush=True)
-
-    def __str__(self) -> str:
-        return self.sentence
 
 
 def text(name: str) -> str:

@@ -24,7 +24,6 @@ class PageKind:
 
     url_path: str
     view: View
-    needs_database: bool = False
     pool: str = ""
 
 
@@ -40,15 +39,15 @@ def variant_path(name: str) -> str:
     return f"{VARIANT_PATHS}{name.replace('_', '-')}/"
 
 
-def register(name: str, view: View, url_path: str = "", *, needs_database: bool = False, pool: str = "") -> None:
+def register(name: str, view: View, url_path: str = "", pool: str = "") -> None:
     """Register a view, as a variant if no other `url_path` is given."""
-    PAGES[name] = PageKind(url_path or variant_path(name), view, needs_database, pool)
+    PAGES[name] = PageKind(url_path or variant_path(name), view, pool)
 
 
 def variant(function: Function, url_path: str = "", pool: str = "") -> Function:
     """Register a function of the calls, and of the async client if it is async, which returns their results."""
     name = function.__name__
-    register(name, require_safe(page_view(name, of_calls(function))), url_path, pool=pool)
+    register(name, require_safe(page_view(name, of_calls(function))), url_path, pool)
     return function
 
 

@@ -7,13 +7,6 @@ from services.bounds import FAN_OUT, LATENCY, WORK, Bound
 
 SECONDS = Bound("seconds", 0.01, 600, "seconds")
 
-# What this deployment is, said on /healthz. Under ASGI a page occupies no thread of the server.
-TARGET = env.text("TARGET")
-INTERFACE = env.choice("INTERFACE", ("wsgi", "asgi"))
-WORKERS = env.whole("WORKERS", 1, 64)
-THREADS = env.whole("THREADS", 1, 10_000) if INTERFACE == "wsgi" else None
-SLOTS = WORKERS * THREADS if THREADS else None
-
 # The api and how it is called.
 API_URL = env.text("API_URL")
 DEFAULT_FAN_OUT = int(env.number("FAN_OUT", FAN_OUT))
@@ -70,7 +63,5 @@ if DATABASE_URL and DJANGO_THREADS != "each":
     )
 
 USE_I18N = False
-USE_TZ = True
-DEFAULT_CHARSET = "utf-8"
 # A page that fails says why in its answer; a line for each would be load of its own.
 LOGGING = {"version": 1, "disable_existing_loggers": False, "loggers": {"django.request": {"level": "CRITICAL"}}}

@@ -14,12 +14,11 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
-from services.aggregator import identity, upstream
+from services import target
+from services.aggregator import upstream
 from services.aggregator.parameters import Call, Page, read_page
-from services.aggregator.upstream import AsyncClient, CallFailed, CallTimedOut
-from services.bare import PROBLEM_JSON, problem
-from services.bounds import OutOfBounds
-from services.query import BadQuery
+from services.aggregator.upstream import AsyncClient, CallFailed
+from services.problem import PROBLEM_JSON, Problem
 
 MESSAGE = "Hello World!"
 STEPS = 1000  # of work between two looks at the clock: some 10 µs
@@ -34,18 +33,6 @@ class Missing:
     """In the place of a result that the page did not wait for."""
 
     call: Call
-
-
-class PageFailed(Exception):
-    """The page failed although no call did: the status to answer with, why, and the problem's other members."""
-
-    def __init__(self, status: HTTPStatus, why: str, **members: Any) -> None:
-        self.status = status
-        self.members = members
-        super().__init__(why)
-
-
-NO_PAGE = (BadQuery, OutOfBounds, PageFailed)
 
 
 @asynccontextmanager
@@ -76,13 +63,13 @@ def page_response(request: HttpRequest, name: str, page: Page, results: Results,
     """Return the page, or the problem: a page one of whose calls failed is not a page."""
     elapsed = perf_counter() - started
     if failures := [result for result in results if isinstance(result, CallFailed)]:
-        return bad_gateway(page, failures)
+        return problem_response(bad_gateway(page, failures))
     missing = [result.call.task_id for result in results if isinstance(result, Missing)]
     return json_response(
         {
             "message": MESSAGE,
             "strategy": name,
-            "server": identity.server(request),
+            "server": target.server(),
             "fan_out": page.fan_out,
             "elapsed": elapsed,
             "responses": [result for result in results if not isinstance(result, Missing)],
@@ -99,7 +86,7 @@ def page_view(
 ) -> View:
     """Return a view that reads a page from the request, computes, makes its results, and responds with them.
 
-    `make` may be async. `read` may raise what NO_PAGE names, and so may `make`.
+    `make` may be async. `read` and `make` may raise Problem.
     """
 
     def view(request: HttpRequest) -> Any:
@@ -108,8 +95,8 @@ def page_view(
             started = perf_counter()
             compute(page.work)
             results = make(request, page)
-        except NO_PAGE as error:
-            return refusal(error)
+        except Problem as problem:
+            return problem_response(problem)
         return respond(request, name, page, results, started)
 
     async def aview(request: HttpRequest) -> Any:
@@ -118,36 +105,31 @@ def page_view(
             started = perf_counter()
             compute(page.work)
             results = await make(request, page)
-        except NO_PAGE as error:
-            return refusal(error)
+        except Problem as problem:
+            return problem_response(problem)
         return respond(request, name, page, results, started)
 
     return aview if inspect.iscoroutinefunction(make) else view
 
 
-def refusal(error: BadQuery | OutOfBounds | PageFailed) -> HttpResponse:
-    if isinstance(error, PageFailed):
-        return problem_response(error.status, str(error), **error.members)
-    return problem_response(HTTPStatus.BAD_REQUEST, str(error), **error.problem)
-
-
-def bad_gateway(page: Page, failures: list[CallFailed]) -> HttpResponse:
+def bad_gateway(page: Page, failures: list[CallFailed]) -> Problem:
     """Return 504 if all that failed timed out, otherwise 502; each failed call is named, with the reason."""
-    late = all(isinstance(failed, CallTimedOut) for failed in failures)
-    return problem_response(
+    late = all(failed.timed_out for failed in failures)
+    named = [{"call": failed.call.query, "why": failed.why} for failed in failures]
+    return Problem(
+        f"{len(failures)} of {page.fan_out} calls to the api failed; the first: {named[0]['call']}: {named[0]['why']}",
         HTTPStatus.GATEWAY_TIMEOUT if late else HTTPStatus.BAD_GATEWAY,
-        f"{len(failures)} of {page.fan_out} calls to the api failed; the first: {failures[0]}",
         fan_out=page.fan_out,
-        failures=[{"call": str(failed.call), "why": failed.why} for failed in failures],
+        failures=named,
     )
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return problem_response(HTTPStatus.NOT_FOUND, "nothing at this path; /api/aggregated/ is a page")
+    return problem_response(Problem("nothing at this path; /api/aggregated/ is a page", HTTPStatus.NOT_FOUND))
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    return problem_response(HTTPStatus.INTERNAL_SERVER_ERROR, "a bug in the lab: the page was not made")
+    return problem_response(Problem("a bug in the lab: the page was not made", HTTPStatus.INTERNAL_SERVER_ERROR))
 
 
 def json_response(body: dict[str, Any]) -> HttpResponse:
@@ -156,8 +138,8 @@ def json_response(body: dict[str, Any]) -> HttpResponse:
     return HttpResponse(content, content_type="application/json", headers={"Content-Length": str(len(content))})
 
 
-def problem_response(status: HTTPStatus, detail: str, **members: Any) -> HttpResponse:
-    answer = json_response(problem(status, detail, **members))
-    answer.status_code = status.value
+def problem_response(problem: Problem) -> HttpResponse:
+    answer = json_response(problem.body())
+    answer.status_code = problem.status.value
     answer["Content-Type"] = PROBLEM_JSON
     return answer

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import base64
 import json
-from bisect import bisect_left
+import math
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -25,6 +26,7 @@ from services.api.app import ABANDONED, ANSWERED, CALLS, LATENESS, answer_health
 from services.api.behaviour import Behaviour
 from services.api.hosts import under_their_hosts
 from services.bare import Message, Receive, Scope, Send, send_problem, still_there_after
+from services.problem import Problem
 
 MOST_NAMED = 20  # calls without an answer that are counted by what they ask for
 UNANSWERED = Counter("lab_calls_unanswered", "calls that no upstream answers", ["call"])
@@ -88,20 +90,20 @@ def from_histogram(text: str) -> Callable[[float], float]:
                     counts[bound] = counts.get(bound, 0.0) + sample.value
     except (ValueError, KeyError) as error:
         raise env.BadEnvironment(f"UPSTREAMS: histogram must be Prometheus text: {error!r:.200}") from error
-    bounds = sorted(bound for bound in counts if bound != float("inf"))
     total = max(counts.values(), default=0.0)
-    if not bounds or total <= 0:
+    bounds = [0.0, *sorted(bound for bound in counts if bound != math.inf)]
+    if len(bounds) == 1 or total <= 0:
         raise env.BadEnvironment(
             'UPSTREAMS: histogram must hold buckets (…_bucket{le="…"}) that have counted something'
         )
-    shares = [counts[bound] / total for bound in bounds]
+    shares = [0.0, *(counts[bound] / total for bound in bounds[1:])]
 
     def wait(place: float) -> float:
-        at = bisect_left(shares, place)
+        at = bisect_right(shares, place)
         if at == len(bounds):
             return bounds[-1]
-        low, before = (bounds[at - 1], shares[at - 1]) if at else (0.0, 0.0)
-        return low + (bounds[at] - low) * ((place - before) / (shares[at] - before) if shares[at] > before else 1.0)
+        (low, high), (before, until) = bounds[at - 1 : at + 1], shares[at - 1 : at + 1]
+        return low + (high - low) * (place - before) / (until - before)
 
     return wait
 
@@ -139,7 +141,8 @@ async def answer_call(scope: Scope, receive: Receive, send: Send, known: Upstrea
             call = "others"
         named.add(call)
         UNANSWERED.labels(call).inc()
-        await send_problem(send, HTTPStatus.BAD_GATEWAY, f"no upstream answers {call}; UPSTREAMS describes them")
+        problem = Problem(f"no upstream answers {call}; UPSTREAMS describes them", HTTPStatus.BAD_GATEWAY)
+        await send_problem(send, problem)
         return
     wait = known.wait(RANDOM.random())
     with CALLS:

@@ -8,12 +8,12 @@ from asyncio.subprocess import PIPE
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
-from importlib import metadata
 
-from services import env
-from services.bare import Handler, Receive, Scope, Send, dispatch, send_json, send_problem, still_there_after
-from services.bounds import FAN_OUT, LATENCY, Bound, OutOfBounds
-from services.query import BadQuery, read
+from services import target
+from services.bare import Handler, Receive, Scope, Send, dispatch, send_json, still_there_after
+from services.bounds import FAN_OUT, LATENCY, Bound
+from services.problem import Problem
+from services.query import read
 from services.telemetry import counters
 from services.telemetry.counting import count_asgi
 
@@ -24,10 +24,6 @@ EACH = {  # of a call
 OF_OTHER_PAGES = [Bound(name, 0, 0) for name in ("jitter", "latency_p99", "correlated", "fail", "work")]
 LONGEST = 180.0  # seconds until all have to have ended
 ONE_AT_A_TIME = asyncio.Lock()
-
-
-class NotSlept(Exception):
-    """Why not all of them slept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +38,9 @@ class Page:
 
 
 async def answer_page(scope: Scope, receive: Receive, send: Send, *, kind: str) -> None:
-    try:
-        page = read_page(scope["query_string"].decode("latin-1"), kind)
-    except (BadQuery, OutOfBounds) as error:
-        await send_problem(send, HTTPStatus.BAD_REQUEST, str(error), **error.problem)
-        return
+    page = read_page(scope["query_string"].decode("latin-1"), kind)
     if ONE_AT_A_TIME.locked():
-        await send_problem(send, HTTPStatus.CONFLICT, "another page sleeps; two would share memory and CPU")
-        return
+        raise Problem("another page sleeps; two would share memory and CPU", HTTPStatus.CONFLICT)
     async with ONE_AT_A_TIME:
         sleeping = asyncio.create_task(sleep(page))
         left = asyncio.create_task(still_there_after(None, receive))
@@ -58,19 +49,16 @@ async def answer_page(scope: Scope, receive: Receive, send: Send, *, kind: str) 
             if not sleeping.done():
                 return
             await sleeping
-        except NotSlept as error:
-            await send_problem(send, HTTPStatus.SERVICE_UNAVAILABLE, str(error))
-            return
         finally:
             sleeping.cancel()
             left.cancel()
             await asyncio.wait({sleeping, left})
         responses = [{"task_id": str(call), "page": page.nonce} for call in range(page.fan_out)]
-        await send_json(send, HTTPStatus.OK, {"strategy": kind, "sleepers": page.number, "responses": responses})
+        await send_json(send, {"strategy": kind, "sleepers": page.number, "responses": responses})
 
 
 def read_page(query_string: str, kind: str) -> Page:
-    """Raise BadQuery, OutOfBounds."""
+    """Raise Problem."""
     texts = read(query_string, ("fan_out", "latency", "each", "page", *(bound.name for bound in OF_OTHER_PAGES)))
     for bound in OF_OTHER_PAGES:
         bound.parse(texts.get(bound.name, "0"))
@@ -87,7 +75,7 @@ def read_page(query_string: str, kind: str) -> Page:
 async def sleep(page: Page) -> None:
     """Let them sleep in a process of their own, so that their memory can be told apart and is given back.
 
-    Raises NotSlept.
+    Raises Problem where not all of them slept.
     """
     words = [sys.executable, "-m", "services.sleepers.workers", page.kind, str(page.number), str(page.seconds)]
     process = await asyncio.create_subprocess_exec(*words, stderr=PIPE)
@@ -95,31 +83,29 @@ async def sleep(page: Page) -> None:
         async with asyncio.timeout(LONGEST):
             _, error = await process.communicate()
     except TimeoutError:
-        raise NotSlept(f"they had not ended after {LONGEST:g} s") from None
+        raise Problem(f"they had not ended after {LONGEST:g} s", HTTPStatus.SERVICE_UNAVAILABLE) from None
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
     if process.returncode == -9:
-        raise NotSlept("killed by the kernel: the memory limit")
+        raise Problem("killed by the kernel: the memory limit", HTTPStatus.SERVICE_UNAVAILABLE)
     if process.returncode:
-        raise NotSlept(error.decode(errors="replace").strip()[-200:] or f"exit status {process.returncode}")
+        why = error.decode(errors="replace").strip()[-200:] or f"exit status {process.returncode}"
+        raise Problem(why, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 async def answer_health(scope: Scope, receive: Receive, send: Send) -> None:
     identity = {
         "status": "ok",
-        "target": env.text("TARGET"),
-        "server": f"uvicorn {metadata.version('uvicorn')} (ASGI)",
-        "interface": "ASGI",
-        "workers": 1,
-        "slots": None,
+        **target.DECLARED,
+        "server": target.server(),
         "pools": {},
         "strategies": {kind: f"/{kind}/" for kind in EACH},
         "api": "",
-        "metrics_port": counters.metrics_port(),
+        "metrics_port": counters.METRICS_PORT,
     }
-    await send_json(send, HTTPStatus.OK, identity)
+    await send_json(send, identity)
 
 
 HANDLERS: dict[str, Handler] = {
@@ -127,9 +113,4 @@ HANDLERS: dict[str, Handler] = {
     "/healthz": answer_health,
 }
 
-
-async def dispatched(scope: Scope, receive: Receive, send: Send) -> None:
-    await dispatch(HANDLERS, scope, receive, send)
-
-
-app = count_asgi(dispatched)
+app = count_asgi(partial(dispatch, HANDLERS))

@@ -10,6 +10,7 @@ import mmap
 import socket
 import struct
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,12 +31,8 @@ FOUND = struct.Struct("=xB54xI8xI")  # inet_diag_msg: idiag_state, idiag_rqueue,
 BUFFER = 1 << 16  # bytes; the kernel sends half of it at the most
 
 
-class Socket(NamedTuple):
-    """`waiting`: in the receive queue, bytes, or connections where it listens. `inode`: 0 until it is accepted."""
-
-    state: int
-    waiting: int
-    inode: int
+# State; what waits in the receive queue: bytes, or connections where it listens; inode: 0 until it is accepted.
+Socket = tuple[int, ...]
 
 
 class Connections(NamedTuple):
@@ -53,14 +50,10 @@ def has_left(connection: socket.socket) -> bool:
 
 def connections_to(ports: Collection[int]) -> Connections | None:
     """Count connections; None if the kernel does not report them."""
-    try:
-        return counted(ask(ports))
-    except (OSError, AttributeError):  # no such family of sockets, or not outside of Linux
-        pass
-    try:
-        return counted(read(ports))
-    except OSError:
-        return None
+    for way in (ask, read):
+        with suppress(OSError, AttributeError):  # no such family of sockets, or not outside of Linux
+            return counted(way(ports))
+    return None
 
 
 def counted(sockets: Iterator[Socket]) -> Connections:
@@ -93,7 +86,7 @@ def answered(kernel: socket.socket) -> Iterator[Socket]:
                 return
             if kind == ERROR:
                 raise OSError("the kernel has no sock_diag for TCP")
-            yield Socket(*FOUND.unpack_from(part, start + HEADER.size))
+            yield FOUND.unpack_from(part, start + HEADER.size)
             start += -(-length // 4) * 4  # messages begin at multiples of four
 
 
@@ -103,7 +96,7 @@ def read(ports: Collection[int]) -> Iterator[Socket]:
     for line in tcp_table().splitlines()[1:]:
         _, local, _, state, queues, _, _, _, _, inode, *_ = line.split(None, 10)
         if local.endswith(own):
-            yield Socket(int(state, 16), int(queues.rpartition(b":")[2], 16), int(inode))
+            yield int(state, 16), int(queues.rpartition(b":")[2], 16), int(inode)
 
 
 def tcp_table() -> bytes:

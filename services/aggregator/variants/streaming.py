@@ -16,20 +16,20 @@ from typing import Any
 from django.http import HttpRequest, StreamingHttpResponse
 from django.views.decorators.http import require_GET
 
-from services.aggregator import identity
+from services import target
 from services.aggregator.parameters import Page
 from services.aggregator.registry import register
-from services.aggregator.strategies import aattempt, attempt, executor
-from services.aggregator.upstream import CallFailed
+from services.aggregator.strategies import executor
+from services.aggregator.upstream import CallFailed, afetch, fetch
 from services.aggregator.views import MESSAGE, async_client, page_view
 
 CONTENT_TYPE = "application/json"
 
 
 def parts(request: HttpRequest, page: Page, started: float) -> Iterator[str]:
-    futures = [executor.submit(attempt, call) for call in page.calls]
+    futures = [executor.submit(fetch, call) for call in page.calls]
     try:
-        yield head(request, "stream_threads", page)
+        yield head("stream_threads", page)
         for number, future in enumerate(as_completed(futures)):
             yield entry(number, future.result())
         yield end(started)
@@ -41,9 +41,9 @@ def parts(request: HttpRequest, page: Page, started: float) -> Iterator[str]:
 async def aparts(request: HttpRequest, page: Page, started: float) -> AsyncIterator[str]:
     # The client is opened here: under WSGI this runs on another event loop than the view did.
     async with async_client(request) as client:
-        tasks = [asyncio.create_task(aattempt(client, call)) for call in page.calls]
+        tasks = [asyncio.create_task(afetch(client, call)) for call in page.calls]
         try:
-            yield head(request, "stream", page)
+            yield head("stream", page)
             for number, arrived in enumerate(asyncio.as_completed(tasks)):
                 yield entry(number, await arrived)
             yield end(started)
@@ -53,11 +53,11 @@ async def aparts(request: HttpRequest, page: Page, started: float) -> AsyncItera
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def head(request: HttpRequest, name: str, page: Page) -> str:
+def head(name: str, page: Page) -> str:
     opening = {
         "message": MESSAGE,
         "strategy": name,
-        "server": identity.server(request),
+        "server": target.server(),
         "fan_out": page.fan_out,
         "order": "arrival",
     }
