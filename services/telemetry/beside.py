@@ -11,12 +11,11 @@ import asyncio
 import json
 import socket
 import sys
-from functools import partial
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
 import psutil
-from prometheus_client import CollectorRegistry, generate_latest
 
 from services import env, target
 from services.telemetry import scrape
@@ -44,24 +43,20 @@ def identity() -> bytes:
 async def main() -> None:
     """Wait for the server, then say what it does, until the container ends."""
     await listening()
-    registry = CollectorRegistry()
-    registry.register(ServerTree(psutil.Process(FIRST), ports=[PORT]))
-    registry.register(ControlGroup(CGROUPS, group_of(FIRST)))
     await scrape.serve(identity, env.text("IDENTITY_ADDRESS"))
-    await scrape.serve(partial(generate_latest, registry), env.text("TELEMETRY_ADDRESS"))
+    server = ServerTree(psutil.Process(FIRST), ports=[PORT])
+    await scrape.serve_metrics(server, ControlGroup(CGROUPS, group_of(FIRST)))
     await asyncio.Event().wait()
 
 
 async def listening() -> None:
     """Return when the server can be reached from outside of its container."""
     for look in count(1):
-        try:
+        with suppress(OSError):
             _, writer = await asyncio.open_connection(socket.gethostname(), PORT)
-        except OSError:
-            await asyncio.sleep(LOOK)
-        else:
             writer.close()
             return
+        await asyncio.sleep(LOOK)
         if look == PATIENCE:
             why = f"nothing listens at 0.0.0.0:{PORT} in the image: does its entrypoint run the command it is given?"
             print(why, file=sys.stderr, flush=True)

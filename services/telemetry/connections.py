@@ -6,7 +6,6 @@ connections): read where the kernel has no sock_diag. IPv4 only, as the lab's se
 
 from __future__ import annotations
 
-import mmap
 import socket
 import struct
 from collections.abc import Collection, Iterator
@@ -16,7 +15,6 @@ from typing import NamedTuple
 
 ESTABLISHED, CLOSED, CLOSE_WAIT, LISTEN = 1, 7, 8, 10  # states of linux/tcp_states.h
 TCP_INFO = getattr(socket, "TCP_INFO", None)  # Linux
-LINE = 150  # bytes of /proc/net/tcp for each connection
 
 # linux/netlink.h, linux/sock_diag.h, linux/inet_diag.h
 NETLINK_SOCK_DIAG = 4
@@ -93,22 +91,7 @@ def answered(kernel: socket.socket) -> Iterator[Socket]:
 def read(ports: Collection[int]) -> Iterator[Socket]:
     """Read each line's local address:port, state, queues and inode (Linux, proc_net_tcp.txt). Raises OSError."""
     own = tuple(b":%04X" % port for port in ports)
-    for line in tcp_table().splitlines()[1:]:
+    for line in Path("/proc/net/tcp").read_bytes().splitlines()[1:]:
         _, local, _, state, queues, _, _, _, _, inode, *_ = line.split(None, 10)
         if local.endswith(own):
             yield int(state, 16), int(queues.rpartition(b":")[2], 16), int(inode)
-
-
-def tcp_table() -> bytes:
-    """Read /proc/net/tcp in as few reads as possible: each lets the kernel walk its whole table.
-
-    The kernel fills a page as far as lines are left. A page with room for one more was the last, so that there is no
-    need to read on for the end of the file. Raises OSError.
-    """
-    table = b""
-    with Path("/proc/net/tcp").open("rb", buffering=0) as file:
-        while part := file.read(mmap.PAGESIZE):
-            table += part
-            if len(part) + LINE < mmap.PAGESIZE:
-                break
-    return table

@@ -7,16 +7,28 @@ import struct
 from asyncio import IncompleteReadError, LimitOverrunError, StreamReader, StreamWriter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
-from prometheus_client import CONTENT_TYPE_LATEST
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.registry import Collector
+
+from services import env
 
 MOST_CLIENTS = 32  # at once; one more takes the place of the one that has been there longest
 PATIENCE = 5.0  # seconds from a client's first byte to our last
 LARGEST_REQUEST = 8 * 1024  # bytes
 ROUTES = Path("/proc/net/route")
 HEAD = f"HTTP/1.1 200 OK\r\nContent-Type: {CONTENT_TYPE_LATEST}\r\nConnection: close\r\nContent-Length: "
+
+
+async def serve_metrics(*collectors: Collector) -> None:
+    """Serve what these collect at the address that the environment names. Raises OSError."""
+    registry = CollectorRegistry()
+    for collector in collectors:
+        registry.register(collector)
+    await serve(partial(generate_latest, registry), env.text("TELEMETRY_ADDRESS"))
 
 
 async def serve(document: Callable[[], bytes], address: str) -> None:
