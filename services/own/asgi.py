@@ -12,7 +12,6 @@ from services.own import project
 from services.telemetry import counters
 from services.telemetry.counting import count_asgi
 
-own: Handler
 pages: Handler
 
 
@@ -28,7 +27,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def lifespan(scope: Scope, receive: Receive, send: Send) -> None:
     """Load the project, and let it do what it does at the server's start and end, if it does anything then."""
-    global own, pages  # noqa: PLW0603  # the server calls a function, and this is its state
+    global pages  # noqa: PLW0603  # the server calls a function, and this is its state
     own = await asyncio.to_thread(project.application, "asgi")
     pages = count_asgi(own)
     watch = asyncio.create_task(counters.watch_event_loop())
