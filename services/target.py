@@ -14,14 +14,9 @@ INTERFACE = env.choice("INTERFACE", ("wsgi", "asgi"))
 WORKERS = env.whole("WORKERS", 1, 64)
 THREADS = env.whole("THREADS", 1, 10_000) if INTERFACE == "wsgi" else None  # under ASGI a page occupies none
 SLOTS = WORKERS * THREADS if THREADS else None  # pages that can be worked on at once; None: CPU and memory decide
-DECLARED: dict[str, Any] = {
-    "target": env.text("TARGET"),
-    "interface": INTERFACE.upper(),
-    "workers": WORKERS,
-    "slots": SLOTS,
-}
+DECLARED = {"target": env.text("TARGET"), "interface": INTERFACE.upper(), "workers": WORKERS, "slots": SLOTS}
 # What a project of somebody's own says as well: what serves it, and its one kind of page.
-OWN = {
+OWN: dict[str, Any] = {
     **DECLARED,
     "server": f"{'gunicorn' if THREADS else 'uvicorn'} ({INTERFACE.upper()})",
     "pools": {},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services import env
+from services import database_url, env
 from services.bounds import FAN_OUT, LATENCY, WORK, Bound
 
 SECONDS = Bound("seconds", 0.01, 600, "seconds")
@@ -23,7 +23,7 @@ SELF_URL = env.text("SELF_URL")
 # PostgreSQL's go back to a pool, SQLite's cost next to nothing.
 if DATABASE_URL := env.optional("DATABASE_URL"):
     DATABASE_POOL = env.whole("DATABASE_POOL", 1, 10_000)
-    DATABASES = {"default": env.database("DATABASE_URL", DATABASE_POOL, CONNECT_TIMEOUT)}
+    DATABASES = {"default": database_url.parse(DATABASE_URL, DATABASE_POOL, CONNECT_TIMEOUT)}
     DEFAULT_LATENCY = env.number("LATENCY", LATENCY)
 
 DEBUG = False
