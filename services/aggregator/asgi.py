@@ -18,27 +18,15 @@ from services.bare import Receive, Scope, Send  # noqa: E402
 from services.telemetry import counters  # noqa: E402
 from services.telemetry.counting import count_asgi  # noqa: E402
 
-
-class SharedThreadHandler(ASGIHandler):
-    """Run the sync code of all requests in one thread: without ThreadSensitiveContext, asgiref shares its executor."""
-
-    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        await self.handle(scope, receive, send)
-
-
-def django_application() -> ASGIHandler:
-    """Return Django's application, with or without a thread for each request, as settings.DJANGO_THREADS says.
-
-    Django's own receivers are all sync, so Django calls them in a thread. They close database connections and caches
-    and reset the urlconf. The lab's pages use none of them; with a database, settings.py refuses to disconnect them.
-    """
-    if settings.DJANGO_THREADS != "each":
-        request_started.receivers.clear()
-        request_finished.receivers.clear()
-    return SharedThreadHandler() if settings.DJANGO_THREADS == "shared" else ASGIHandler()
-
-
-counted_application = count_asgi(django_application())
+# Django's own receivers are all sync, so Django calls them in a thread. They close database connections and caches and
+# reset the urlconf. The lab's pages use none of them; with a database, settings.py refuses to disconnect them.
+if settings.DJANGO_THREADS != "each":
+    request_started.receivers.clear()
+    request_finished.receivers.clear()
+django = ASGIHandler()
+# ASGIHandler calls `handle` in a ThreadSensitiveContext: a thread for the sync code of each request. Without it asgiref
+# runs the sync code of all requests in one thread.
+pages = count_asgi(django.handle if settings.DJANGO_THREADS == "shared" else django)
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -46,7 +34,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "lifespan":
         await lifespan(scope["state"], receive, send)
     else:
-        await counted_application(scope, receive, send)
+        await pages(scope, receive, send)
 
 
 async def lifespan(state: dict[str, Any], receive: Receive, send: Send) -> None:

@@ -22,20 +22,10 @@ from django.conf import settings
 from httpx_aiohttp import AiohttpTransport
 
 from services import target
+from services.aggregator import upstream
 from services.aggregator.parameters import Call
 from services.aggregator.registry import variant
-from services.aggregator.upstream import (
-    CALLS,
-    CONNECTIONS,
-    KEEP_ALIVE,
-    SSL_CONTEXT,
-    TIMEOUT,
-    AsyncClient,
-    answer,
-    checked,
-    failure,
-    session,
-)
+from services.aggregator.upstream import KEEP_ALIVE, SSL_CONTEXT, TIMEOUT, AsyncClient, failure, session
 from services.aggregator.views import Results
 from services.problem import Problem
 
@@ -76,7 +66,7 @@ connections: WeakSet[object] = WeakSet()  # counted with their first answer
 
 async def fetch_httpx(client: Any, call: Call) -> Any:
     """Return the api's answer to one call, or CallFailed."""
-    with CALLS:
+    with upstream.CALLS:
         try:
             response = await client.get(f"{settings.API_URL}?{call.query}", headers=call.headers)
         except (httpx.HTTPError, httpx2.HTTPError, aiohttp.ClientError) as error:
@@ -84,8 +74,8 @@ async def fetch_httpx(client: Any, call: Call) -> Any:
         connection = response.extensions.get("network_stream")  # aiohttp's transport counts its own
         if connection is not None and connection not in connections:
             connections.add(connection)
-            CONNECTIONS.inc()
-        return answer(call, response)
+            upstream.CONNECTIONS.inc()
+        return upstream.answer(call, response)
 
 
 def gather(calls: list[Call], client: Any, fetch: Fetch = fetch_httpx) -> asyncio.Future[Results]:
@@ -119,13 +109,13 @@ AIOHTTP_TIMEOUT = aiohttp.ClientTimeout(
 async def fetch_aiohttp(client: aiohttp.ClientSession, call: Call) -> Any:
     """Return the api's answer to one call, or CallFailed."""
     url = f"{settings.API_URL}?{call.query}"
-    with CALLS:
+    with upstream.CALLS:
         try:
             async with client.get(url, headers=call.headers, timeout=AIOHTTP_TIMEOUT) as response:
                 content = await response.read()
         except (aiohttp.ClientError, httpx.PoolTimeout, TimeoutError) as error:
             return failure(call, error)
-        return checked(call, response.status, response.reason, content)
+        return upstream.checked(call, response.status, response.reason, content)
 
 
 @variant

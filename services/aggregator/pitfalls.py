@@ -94,5 +94,4 @@ def own_view(request: HttpRequest) -> HttpResponse:
 def server_timing_sync_only(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
     # Wrong under ASGI: a middleware that does not say that it can be async. Django runs it in a thread of its own for
     # every request, and from there goes back to the event loop for the view.
-    middleware: Callable[[HttpRequest], Any] = server_timing(get_response)
-    return middleware
+    return server_timing(get_response)

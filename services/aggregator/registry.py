@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.views.decorators.http import require_safe
 
 from services.aggregator.parameters import Page
-from services.aggregator.views import Results, View, async_client, page_view
+from services.aggregator.views import View, async_client, page_view
 
 STRATEGY_PATHS, VARIANT_PATHS = "/api/aggregated/", "/api/variants/"
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -59,13 +59,11 @@ def strategy(path: str, pool: str = "") -> Callable[[Function], Function]:
 def of_calls(function: Callable[..., Any]) -> Callable[[HttpRequest, Page], Any]:
     """Return a function of the request and the page that makes the page's calls."""
 
-    def make(request: HttpRequest, page: Page) -> Results:
-        results: Results = function(page.calls)
-        return results
+    def make(request: HttpRequest, page: Page) -> Any:
+        return function(page.calls)
 
-    async def amake(request: HttpRequest, page: Page) -> Results:
+    async def amake(request: HttpRequest, page: Page) -> Any:
         async with async_client(request) as client:
-            results: Results = await function(page.calls, client)
-            return results
+            return await function(page.calls, client)
 
     return amake if inspect.iscoroutinefunction(function) else make

@@ -15,8 +15,6 @@ from __future__ import annotations
 import json
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from functools import lru_cache
 from http import HTTPStatus
 from time import perf_counter
@@ -79,15 +77,10 @@ class NoCookies(httpx.Cookies):
 NO_COOKIES = NoCookies()
 
 
-class WithoutCookies:
-    @property
-    def cookies(self) -> httpx.Cookies:
-        return NO_COOKIES
-
-
-class Client(WithoutCookies, httpx.Client):  # type: ignore[override]  # cookies can only be read: nobody sets them
+class Client(httpx.Client):
     """Has one connection at most, and knows by each answer whether it is still the same one."""
 
+    cookies = NO_COOKIES  # type: ignore[override]
     _connection: object = None
 
     def __init__(self) -> None:
@@ -101,8 +94,8 @@ class Client(WithoutCookies, httpx.Client):  # type: ignore[override]  # cookies
             CONNECTIONS.inc()
 
 
-class AsyncClient(WithoutCookies, httpx.AsyncClient):  # type: ignore[override]  # likewise
-    pass
+class AsyncClient(httpx.AsyncClient):
+    cookies = NO_COOKIES  # type: ignore[override]
 
 
 # --- sync -------------------------------------------------------------------------------------
@@ -132,12 +125,10 @@ def fetch(call: Call) -> Any:
 # --- async ------------------------------------------------------------------------------------
 
 
-@asynccontextmanager
-async def async_client() -> AsyncIterator[AsyncClient]:
-    """Return a client for the running event loop, over the transport that costs least per call."""
+def async_client() -> AsyncClient:
+    """Make a client for the running event loop, over the transport that costs least per call."""
     transport = AiohttpTransport(verify=SSL_CONTEXT, client=session)
-    async with AsyncClient(transport=transport, timeout=TIMEOUT, trust_env=False) as client:
-        yield client
+    return AsyncClient(transport=transport, timeout=TIMEOUT, trust_env=False)
 
 
 def session() -> aiohttp.ClientSession:

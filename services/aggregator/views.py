@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from http import HTTPStatus
 from time import perf_counter, thread_time
 from typing import Any
@@ -20,29 +19,17 @@ from services.aggregator.parameters import Call, Page, read_page
 from services.aggregator.upstream import AsyncClient, CallFailed
 from services.problem import PROBLEM_JSON, Problem
 
-MESSAGE = "Hello World!"
 STEPS = 1000  # of work between two looks at the clock: some 10 µs
 
 View = Callable[[HttpRequest], Any]
-Respond = Callable[[HttpRequest, str, Any, Any, float], Any]
-Results = list[Any]  # in task order: the api's answer to each call that was made, or what is in its place
+# In task order, for each call that was made: the api's answer, CallFailed, or the call that the page did not wait for.
+Results = list[Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Missing:
-    """In the place of a result that the page did not wait for."""
-
-    call: Call
-
-
-@asynccontextmanager
-async def async_client(request: HttpRequest) -> AsyncIterator[AsyncClient]:
+def async_client(request: HttpRequest) -> AbstractAsyncContextManager[AsyncClient]:
     """Return the process's client if its event loop has one, or else one for this page."""
-    if client := getattr(request, "scope", {}).get("state", {}).get("client"):
-        yield client
-    else:
-        async with upstream.async_client() as client:
-            yield client
+    client = getattr(request, "scope", {}).get("state", {}).get("client")
+    return nullcontext(client) if client else upstream.async_client()
 
 
 def requested_page(request: HttpRequest) -> Page:
@@ -63,26 +50,25 @@ def page_response(request: HttpRequest, name: str, page: Page, results: Results,
     """Return the page, or the problem: a page one of whose calls failed is not a page."""
     elapsed = perf_counter() - started
     if failures := [result for result in results if isinstance(result, CallFailed)]:
-        return problem_response(bad_gateway(page, failures))
-    missing = [result.call.task_id for result in results if isinstance(result, Missing)]
-    return json_response(
-        {
-            "message": MESSAGE,
-            "strategy": name,
-            "server": target.server(),
-            "fan_out": page.fan_out,
-            "elapsed": elapsed,
-            "responses": [result for result in results if not isinstance(result, Missing)],
-            **({"missing": missing} if missing else {}),
-        }
-    )
+        return bad_gateway(page, failures)
+    body = heading(name, page)
+    body["elapsed"] = elapsed
+    body["responses"] = [result for result in results if not isinstance(result, Call)]
+    if missing := [result.task_id for result in results if isinstance(result, Call)]:
+        body["missing"] = missing
+    return json_response(body)
+
+
+def heading(name: str, page: Page) -> dict[str, Any]:
+    """Return what every page begins with."""
+    return {"message": "Hello World!", "strategy": name, "server": target.server(), "fan_out": page.fan_out}
 
 
 def page_view(
     name: str,
     make: Callable[[HttpRequest, Any], Any],
     read: Callable[[HttpRequest], Page] = requested_page,
-    respond: Respond = page_response,
+    respond: Callable[[HttpRequest, str, Page, Any, float], Any] = page_response,
 ) -> View:
     """Return a view that reads a page from the request, computes, makes its results, and responds with them.
 
@@ -112,16 +98,14 @@ def page_view(
     return aview if inspect.iscoroutinefunction(make) else view
 
 
-def bad_gateway(page: Page, failures: list[CallFailed]) -> Problem:
+def bad_gateway(page: Page, failures: list[CallFailed]) -> HttpResponse:
     """Return 504 if all that failed timed out, otherwise 502; each failed call is named, with the reason."""
     late = all(failed.timed_out for failed in failures)
+    status = HTTPStatus.GATEWAY_TIMEOUT if late else HTTPStatus.BAD_GATEWAY
     named = [{"call": failed.call.query, "why": failed.why} for failed in failures]
-    return Problem(
-        f"{len(failures)} of {page.fan_out} calls to the api failed; the first: {named[0]['call']}: {named[0]['why']}",
-        HTTPStatus.GATEWAY_TIMEOUT if late else HTTPStatus.BAD_GATEWAY,
-        fan_out=page.fan_out,
-        failures=named,
-    )
+    first = "{call}: {why}".format_map(named[0])
+    detail = f"{len(failures)} of {page.fan_out} calls to the api failed; the first: {first}"
+    return problem_response(Problem(detail, status, fan_out=page.fan_out, failures=named))
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -12,7 +12,7 @@ from services.aggregator.parameters import Call
 from services.aggregator.registry import variant
 from services.aggregator.strategies import executor, gather
 from services.aggregator.upstream import AsyncClient, afetch, fetch
-from services.aggregator.views import Missing, Results
+from services.aggregator.views import Results
 from services.problem import Problem
 
 
@@ -37,7 +37,7 @@ async def partial(calls: list[Call], client: AsyncClient) -> Results:
         for task in tasks:
             task.cancel()
     await asyncio.wait(tasks)
-    return [Missing(call) if task.cancelled() else task.result() for task, call in zip(tasks, calls, strict=True)]
+    return [call if task.cancelled() else task.result() for task, call in zip(tasks, calls, strict=True)]
 
 
 @variant
@@ -47,4 +47,4 @@ def partial_threads(calls: list[Call]) -> Results:
     done, late = wait(futures, timeout=settings.DEADLINE)
     for future in late:
         future.cancel()  # only a call that no thread has begun
-    return [future.result() if future in done else Missing(call) for future, call in zip(futures, calls, strict=True)]
+    return [future.result() if future in done else call for future, call in zip(futures, calls, strict=True)]

@@ -16,14 +16,11 @@ from typing import Any
 from django.http import HttpRequest, StreamingHttpResponse
 from django.views.decorators.http import require_GET
 
-from services import target
 from services.aggregator.parameters import Page
 from services.aggregator.registry import register
 from services.aggregator.strategies import executor
 from services.aggregator.upstream import CallFailed, afetch, fetch
-from services.aggregator.views import MESSAGE, async_client, page_view
-
-CONTENT_TYPE = "application/json"
+from services.aggregator.views import async_client, heading, page_view
 
 
 def parts(request: HttpRequest, page: Page, started: float) -> Iterator[str]:
@@ -54,14 +51,7 @@ async def aparts(request: HttpRequest, page: Page, started: float) -> AsyncItera
 
 
 def head(name: str, page: Page) -> str:
-    opening = {
-        "message": MESSAGE,
-        "strategy": name,
-        "server": target.server(),
-        "fan_out": page.fan_out,
-        "order": "arrival",
-    }
-    return json.dumps(opening).removesuffix("}") + ', "responses": ['
+    return json.dumps({**heading(name, page), "order": "arrival"}).removesuffix("}") + ', "responses": ['
 
 
 def entry(number: int, result: Any) -> str:
@@ -84,7 +74,7 @@ async def stream(request: HttpRequest, page: Page) -> Any:
 
 
 def respond(request: HttpRequest, name: str, page: Page, streamed: Any, started: float) -> StreamingHttpResponse:
-    return StreamingHttpResponse(streamed(request, page, started), content_type=CONTENT_TYPE)
+    return StreamingHttpResponse(streamed(request, page, started), content_type="application/json")
 
 
 for function in (stream, stream_threads):
