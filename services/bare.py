@@ -1,7 +1,4 @@
-"""What bare ASGI apps share: which handler answers a path, JSON, and whether the caller is still there.
-
-Errors are said as HTTP says them: RFC 9457 problem details.
-"""
+"""What bare ASGI apps share: which handler answers a path, JSON, and whether the caller is still there."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from http import HTTPStatus
 from typing import Any
 
-PROBLEM_JSON = "application/problem+json"
+from services.problem import PROBLEM_JSON, Problem
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -21,28 +18,26 @@ Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 async def dispatch(handlers: Mapping[str, Handler], scope: Scope, receive: Receive, send: Send) -> None:
+    """Let the handler of the path answer, or say the problem that it raises before it answers."""
     handler = handlers.get(scope["path"])
     if handler is None:
-        await send_problem(send, HTTPStatus.NOT_FOUND, f"nothing at this path; there are {', '.join(handlers)}")
+        missing = Problem(f"nothing at this path; there are {', '.join(handlers)}", HTTPStatus.NOT_FOUND)
+        await send_problem(send, missing)
     elif scope["method"] != "GET":
-        status = HTTPStatus.METHOD_NOT_ALLOWED
-        await send_json(send, status, problem(status, "only GET is allowed"), (b"allow", b"GET"))
+        await send_problem(send, Problem("only GET is allowed", HTTPStatus.METHOD_NOT_ALLOWED), (b"allow", b"GET"))
     else:
-        await handler(scope, receive, send)
+        try:
+            await handler(scope, receive, send)
+        except Problem as problem:
+            await send_problem(send, problem)
 
 
-def problem(status: HTTPStatus, detail: str, **members: Any) -> dict[str, Any]:
-    """Return the body of an error answer; `members` are RFC 9457's extension members."""
-    return {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail, **members}
+async def send_problem(send: Send, problem: Problem, *headers: tuple[bytes, bytes]) -> None:
+    await send_body(send, problem.status, PROBLEM_JSON.encode(), json.dumps(problem.body()).encode(), *headers)
 
 
-async def send_problem(send: Send, status: HTTPStatus, detail: str, **members: Any) -> None:
-    await send_json(send, status, problem(status, detail, **members))
-
-
-async def send_json(send: Send, status: HTTPStatus, body: object, *headers: tuple[bytes, bytes]) -> None:
-    content_type = b"application/json" if status == HTTPStatus.OK else PROBLEM_JSON.encode()
-    await send_body(send, status, content_type, json.dumps(body).encode(), *headers)
+async def send_json(send: Send, body: object) -> None:
+    await send_body(send, HTTPStatus.OK, b"application/json", json.dumps(body).encode())
 
 
 async def send_body(

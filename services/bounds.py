@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import Any
+
+from services.problem import Problem
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?", re.ASCII)
 LONGEST_NUMBER = 32  # characters; nothing that is meant seriously is longer
 LONGEST_ECHO = 80  # characters of a bad value that are shown back
 
 
-class OutOfBounds(ValueError):
-    """A value that is not what its bound allows.
-
-    `problem` holds the same facts as the message, for a program to read.
-    """
+class OutOfBounds(Problem):
+    """A value that is not what its bound allows."""
 
     def __init__(self, bound: Bound, came: str) -> None:
         came = came[:LONGEST_ECHO] + ("…" if len(came) > LONGEST_ECHO else "")
-        super().__init__(f"{bound.name} must be {bound.allowed}; it is {came!r}")
-        limits = {"minimum": bound.minimum, "maximum": bound.maximum}
-        self.problem: dict[str, Any] = {"parameter": bound.name, **limits, "came": came}
+        detail = f"{bound.name} must be {bound.allowed}; it is {came!r}"
+        super().__init__(detail, parameter=bound.name, minimum=bound.minimum, maximum=bound.maximum, came=came)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,7 @@ import os
 import sys
 from collections.abc import Collection
 from dataclasses import replace
-from typing import Any
 
-from services import database_url
 from services.bounds import Bound, OutOfBounds
 
 FAILED_START = 3  # the exit status at which gunicorn gives up instead of starting the worker again
@@ -21,12 +19,9 @@ class BadEnvironment(SystemExit):
     """Ends the process with one sentence on stderr."""
 
     def __init__(self, sentence: str) -> None:
-        super().__init__(FAILED_START)
-        self.sentence = sentence
+        super().__init__(sentence)
+        self.code = FAILED_START
         print(sentence, file=sys.stderr, flush=True)
-
-    def __str__(self) -> str:
-        return self.sentence
 
 
 def text(name: str) -> str:
@@ -61,11 +56,3 @@ def switch(name: str) -> bool:
 
 def whole(name: str, minimum: int, maximum: int) -> int:
     return int(number(name, Bound(name, minimum, maximum, whole=True)))
-
-
-def database(name: str, pool: int, timeout: float) -> dict[str, Any]:
-    """Return the entry of Django's DATABASES that a URL describes."""
-    try:
-        return database_url.parse(text(name), pool, timeout)
-    except database_url.BadURL as error:
-        raise BadEnvironment(f"environment: {name} {error}") from None

@@ -26,13 +26,11 @@ class BoundedProtocol(HttpToolsProtocol):
     disconnected. uvicorn would keep all of them, without a limit, and would not notice that the client has left.
     """
 
-    def __init__(self, *arguments: object, **more: object) -> None:
-        super().__init__(*arguments, **more)  # type: ignore[arg-type]
-        self.complete: RequestResponseCycle | None = None  # the last request whose every byte is there
-        self.unfinished = 0  # bytes that came after it
-        self.deaf = False  # to all that the client sends from now on
-        self.request_timer: TimerHandle | None = None
-        self.answer_timer: TimerHandle | None = None
+    complete: RequestResponseCycle | None = None  # the last request whose every byte is there
+    unfinished = 0  # bytes that came after it
+    deaf = False  # to all that the client sends from now on
+    request_timer: TimerHandle | None = None
+    answer_timer: TimerHandle | None = None
 
     def connection_made(self, transport: object) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]
@@ -58,7 +56,10 @@ class BoundedProtocol(HttpToolsProtocol):
         else:
             self.complete = request
             if self.unfinished:
-                self.finish_request()
+                self.unfinished = 0
+                if self.request_timer is not None:
+                    self.request_timer.cancel()
+                    self.request_timer = None
 
     def on_headers_complete(self) -> None:
         before: RequestResponseCycle | None = self.cycle
@@ -92,12 +93,6 @@ class BoundedProtocol(HttpToolsProtocol):
         elif self.request_timer is None and not self.deaf:
             self.request_timer = self.loop.call_later(REQUEST_TIMEOUT, self.refuse, HTTPStatus.REQUEST_TIMEOUT)
 
-    def finish_request(self) -> None:
-        self.unfinished = 0
-        if self.request_timer is not None:
-            self.request_timer.cancel()
-            self.request_timer = None
-
     def refuse(self, status: HTTPStatus) -> None:
         """Close the connection, with an answer where no page has begun to give one."""
         if self.cycle is not None and not self.cycle.response_complete:
@@ -118,7 +113,6 @@ class BoundedProtocol(HttpToolsProtocol):
         super().resume_writing()
         if self.answer_timer is not None:
             self.answer_timer.cancel()
-            self.answer_timer = None
 
     def timeout_keep_alive_handler(self) -> None:
         """Drop what the client has not read, too: a close would wait for it."""

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "services.aggregator.settings"  # upstream reads its limits there
 
-from fastapi import FastAPI, Query, Request
+from fastapi import FastAPI, HTTPException, Query, Request
 
 from benchmarks.peers import content
 from services.aggregator import upstream
@@ -45,4 +45,6 @@ async def page(
     client, started = request.state.client, perf_counter()
     calls = (upstream.afetch(client, Call(task, f"&latency={latency!r}")) for task in range(fan_out))
     responses = await asyncio.gather(*calls)
+    if any(isinstance(response, upstream.CallFailed) for response in responses):
+        raise HTTPException(status_code=502)
     return content("FastAPI", perf_counter() - started, responses)

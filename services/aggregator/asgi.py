@@ -6,11 +6,8 @@ import asyncio
 from typing import Any
 
 from asgiref.sync import sync_to_async
-from django.core import cache
-from django.core.handlers import base
 from django.core.handlers.asgi import ASGIHandler
 from django.core.signals import request_finished, request_started
-from django.db import close_old_connections, reset_queries
 
 from services.aggregator.startup import set_up, settle
 
@@ -21,38 +18,15 @@ from services.bare import Receive, Scope, Send  # noqa: E402
 from services.telemetry import counters  # noqa: E402
 from services.telemetry.counting import count_asgi  # noqa: E402
 
-LOOP_LAG = counters.lateness("lab_event_loop_lag_seconds", "how late the event loop came back to a task")
-
-# Django's own receivers are all sync, so Django calls them in a thread.
-RECEIVERS = (
-    (request_started, reset_queries),
-    (request_started, close_old_connections),
-    (request_finished, close_old_connections),
-    (request_finished, cache.close_caches),
-    (request_finished, base.reset_urlconf),
-)
-
-
-class SharedThreadHandler(ASGIHandler):
-    """Run the sync code of all requests in one thread: without ThreadSensitiveContext, asgiref shares its executor."""
-
-    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        await self.handle(scope, receive, send)
-
-
-def django_application() -> ASGIHandler:
-    """Return Django's application, with or without a thread for each request, as settings.DJANGO_THREADS says.
-
-    The receivers close database connections and caches and reset the urlconf. The lab's pages use none of them; with a
-    database, settings.py refuses to disconnect the receivers.
-    """
-    if settings.DJANGO_THREADS != "each":
-        for signal, receiver in RECEIVERS:
-            signal.disconnect(receiver)
-    return SharedThreadHandler() if settings.DJANGO_THREADS == "shared" else ASGIHandler()
-
-
-counted_application = count_asgi(django_application())
+# Django's own receivers are all sync, so Django calls them in a thread. They close database connections and caches and
+# reset the urlconf. The lab's pages use none of them; with a database, settings.py refuses to disconnect them.
+if settings.DJANGO_THREADS != "each":
+    request_started.receivers.clear()
+    request_finished.receivers.clear()
+django = ASGIHandler()
+# ASGIHandler calls `handle` in a ThreadSensitiveContext: a thread for the sync code of each request. Without it asgiref
+# runs the sync code of all requests in one thread.
+pages = count_asgi(django.handle if settings.DJANGO_THREADS == "shared" else django)
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,15 +34,15 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "lifespan":
         await lifespan(scope["state"], receive, send)
     else:
-        await counted_application(scope, receive, send)
+        await pages(scope, receive, send)
 
 
 async def lifespan(state: dict[str, Any], receive: Receive, send: Send) -> None:
     """Open the client. Every request's scope gets a copy of `state`, and with it the client."""
     await receive()  # lifespan.startup
     await sync_to_async(models.prepare)()
-    watch = asyncio.create_task(counters.watch_event_loop(LOOP_LAG))
-    async with upstream.async_client() as client, clients.shared():
+    watch = asyncio.create_task(counters.watch_event_loop())
+    async with upstream.async_client() as client, clients.closing:
         loop = type(asyncio.get_running_loop())
         state.update(client=client, event_loop=f"{loop.__module__}.{loop.__qualname__}")
         settle()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
@@ -17,14 +17,16 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import Error
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.views.decorators.http import require_safe
 
-from services.aggregator.models import slowly
+from services.aggregator.models import Row, slowly
 from services.aggregator.parameters import Page
 from services.aggregator.registry import register
-from services.aggregator.views import PageFailed, Results, page_view, requested_page
+from services.aggregator.views import Results, page_view, requested_page
 from services.bounds import HANGING, LATENCY, OF_A_CALL, OutOfBounds
+from services.problem import Problem
 from services.telemetry import counters
 
 LONGEST_WHY = 200  # characters of the database's error that are passed on
@@ -34,24 +36,6 @@ NO_DATABASE = (
 )
 
 QUERIES = counters.InFlight("lab_queries", "queries to the database")
-
-
-class QueryFailed(PageFailed):
-    """A query that did not bring its row: no connection, none free in the pool, or an error of the database."""
-
-    def __init__(self, task: int, page: Page, error: Error) -> None:
-        call, why = f"task_id={task}", f"{type(error).__name__}: {error}"[:LONGEST_WHY]
-        super().__init__(
-            HTTPStatus.BAD_GATEWAY,
-            f"a query of {page.fan_out} failed: {call}: {why}",
-            fan_out=page.fan_out,
-            failures=[{"call": call, "why": why}],
-        )
-
-
-def latency(page: Page) -> float:
-    """Return the seconds that each query takes."""
-    return page.behaviour.get(LATENCY.name, settings.DEFAULT_LATENCY)
 
 
 def orm_sync(request: HttpRequest, page: Page) -> Results:
@@ -69,34 +53,30 @@ async def orm_async(request: HttpRequest, page: Page) -> Results:
 async def orm_gather(request: HttpRequest, page: Page) -> Results:
     """Make all queries at once. They take as long as one after the other, because a request has one thread for them."""
     with QUERIES:
-        return list(await asyncio.gather(*(aread_uncounted(task, page) for task in range(page.fan_out))))
+        return list(await asyncio.gather(*(aread(task, page, nullcontext()) for task in range(page.fan_out))))
 
 
 def read(task: int, page: Page) -> Any:
-    """Make one query. Raises QueryFailed."""
-    with QUERIES, query(task, page):
-        return answer(slowly(latency(page), page.nonce).get(task_id=task))
+    """Make one query. Raises Problem."""
+    with QUERIES, query(task, page) as rows:
+        return answer(rows.get(task_id=task))
 
 
-async def aread(task: int, page: Page) -> Any:
-    """Make one query. Raises QueryFailed."""
-    with QUERIES:
-        return await aread_uncounted(task, page)
-
-
-async def aread_uncounted(task: int, page: Page) -> Any:
-    """Make one query. Raises QueryFailed."""
-    with query(task, page):
-        return answer(await slowly(latency(page), page.nonce).aget(task_id=task))
+async def aread(task: int, page: Page, counted: AbstractContextManager[object] = QUERIES) -> Any:
+    """Make one query. Raises Problem."""
+    with counted, query(task, page) as rows:
+        return answer(await rows.aget(task_id=task))
 
 
 @contextmanager
-def query(task: int, page: Page) -> Iterator[None]:
-    """Raise QueryFailed, which says which query failed."""
+def query(task: int, page: Page) -> Iterator[QuerySet[Row]]:
+    """Raise Problem where no row comes: no connection, none free in the pool, or an error of the database."""
     try:
-        yield
+        yield slowly(page.behaviour.get(LATENCY.name, settings.DEFAULT_LATENCY), page.nonce)
     except Error as error:
-        raise QueryFailed(task, page, error) from error
+        failed = {"call": f"task_id={task}", "why": f"{type(error).__name__}: {error}"[:LONGEST_WHY]}
+        detail = f"a query of {page.fan_out} failed: {failed['call']}: {failed['why']}"
+        raise Problem(detail, HTTPStatus.BAD_GATEWAY, fan_out=page.fan_out, failures=[failed]) from error
 
 
 def answer(row: Any) -> dict[str, str]:
@@ -105,9 +85,9 @@ def answer(row: Any) -> dict[str, str]:
 
 
 def read_queries(request: HttpRequest) -> Page:
-    """Read a page of queries. Raises PageFailed without a database, BadQuery, OutOfBounds."""
+    """Read a page of queries. Raises Problem, also without a database."""
     if not settings.DATABASE_URL:
-        raise PageFailed(HTTPStatus.NOT_IMPLEMENTED, NO_DATABASE)
+        raise Problem(NO_DATABASE, HTTPStatus.NOT_IMPLEMENTED)
     page = requested_page(request)
     asked = [(OF_A_CALL[name], value) for name, value in page.behaviour.items()]
     for bound, value in (*asked, (HANGING, page.hanging)):
@@ -118,4 +98,4 @@ def read_queries(request: HttpRequest) -> Page:
 
 for function in (orm_sync, orm_to_async, orm_async, orm_gather):
     name = function.__name__
-    register(name, require_safe(page_view(name, function, read_queries)), needs_database=True)
+    register(name, require_safe(page_view(name, function, read_queries)), pool="DATABASE_POOL")

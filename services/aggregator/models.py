@@ -9,17 +9,16 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection, connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
-from django.db.models.sql.compiler import SQLCompiler
 
 from services.bounds import FAN_OUT
 from services.env import BadEnvironment
 
 ROWS = int(FAN_OUT.maximum)
 TABLE = "lab_row"
-SLEEP = "lab_sleep"  # SQLite has no function that waits: every connection is given this one
+SLEEP = "pg_sleep"  # SQLite has no function that waits: every connection is given this one of PostgreSQL's
 
 
-class Row(models.Model):
+class Row(models.Model):  # noqa: DJ008  # nobody prints it
     """There is one for each query of the largest page."""
 
     task_id: models.PositiveSmallIntegerField[int, int] = models.PositiveSmallIntegerField(primary_key=True)
@@ -29,25 +28,12 @@ class Row(models.Model):
         app_label = "aggregator"
         db_table = TABLE
 
-    def __str__(self) -> str:
-        return f"{self.task_id}: {self.message}"
-
-
-class Sleep(models.Func):
-    """A column that takes so many seconds to read."""
-
-    arity = 1
-    function = SLEEP
-    output_field = models.TextField()
-
-    def as_postgresql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any) -> Any:
-        return self.as_sql(compiler, connection, function="pg_sleep", **context)
-
 
 def slowly(seconds: float, nonce: str) -> models.QuerySet[Row]:
     """Return rows that take so long each, and hold the nonce of the page that asks."""
-    page = models.Value(nonce, output_field=models.TextField())
-    return Row.objects.annotate(slept=Sleep(models.Value(seconds)), page=page)
+    text: models.TextField[str, str] = models.TextField()
+    slept = models.Func(models.Value(seconds), function=SLEEP, output_field=text)
+    return Row.objects.annotate(slept=slept, page=models.Value(nonce, output_field=text))
 
 
 def add_sleep(connection: BaseDatabaseWrapper, **_: Any) -> None:
@@ -72,17 +58,12 @@ def prepare() -> None:
 
 def make_table() -> None:
     """Make the table, also if it is there already, or another process makes it in the same moment."""
-    if not is_there():
-        try:
-            with connection.schema_editor() as editor:
-                editor.create_model(Row)
-        except DatabaseError:
-            if not is_there():
-                raise
+    try:
+        with connection.schema_editor() as editor:
+            editor.create_model(Row)
+    except DatabaseError:
+        if TABLE not in connection.introspection.table_names():
+            raise
     if Row.objects.count() < ROWS:
         rows = (Row(task_id=task, message="Hello World!") for task in range(ROWS))
         Row.objects.bulk_create(rows, ignore_conflicts=True)
-
-
-def is_there() -> bool:
-    return TABLE in connection.introspection.table_names()

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from services import query
 from services.bounds import FAN_OUT, HANG, HANGING, JITTER, LATENCY, LATENCY_P99, OF_A_CALL, WORK, refuse_together
+from services.problem import Problem
 
 NONCE = re.compile(r"[\w-]{0,64}", re.ASCII)
-KNOWN = (FAN_OUT.name, *OF_A_CALL, HANGING.name, WORK.name, "page")
+NUMBERS = {FAN_OUT.name: FAN_OUT, **OF_A_CALL, HANGING.name: HANGING, WORK.name: WORK}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +33,6 @@ class Call:
     @property
     def headers(self) -> dict[str, str]:
         return {"x-page": self.page} if self.page else {}
-
-    def __str__(self) -> str:
-        return self.query
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +61,12 @@ def passed_on(behaviour: Mapping[str, float]) -> str:
 
 
 def read_page(query_string: str, default_fan_out: int, default_work: float = 0.0) -> Page:
-    """Read a page's query; what it does not give is left to the api's defaults. Raises BadQuery, OutOfBounds."""
-    texts = query.read(query_string, KNOWN)
+    """Read a page's query; what it does not give is left to the api's defaults. Raises Problem."""
+    texts = query.read(query_string, (*NUMBERS, "page"))
     if not NONCE.fullmatch(nonce := texts.pop("page", "")):
-        raise query.BadQuery("page may have 64 ASCII letters, digits, - and _", parameter="page", maximum=64)
-    behaviour = {name: bound.parse(texts[name]) for name, bound in OF_A_CALL.items() if name in texts}
-    if LATENCY.name in behaviour:  # else the api's default decides, which only the api knows
-        refuse_together(behaviour[LATENCY.name], behaviour.get(JITTER.name, 0.0), behaviour.get(LATENCY_P99.name, 0.0))
-    fan_out, hanging, work = (texts.pop(bound.name, None) for bound in (FAN_OUT, HANGING, WORK))
-    return Page(
-        fan_out=default_fan_out if fan_out is None else int(FAN_OUT.parse(fan_out)),
-        behaviour=behaviour,
-        hanging=0 if hanging is None else int(HANGING.parse(hanging)),
-        work=default_work if work is None else WORK.parse(work),
-        nonce=nonce,
-    )
+        raise Problem("page may have 64 ASCII letters, digits, - and _", parameter="page", maximum=64)
+    given = {name: bound.parse(texts[name]) for name, bound in NUMBERS.items() if name in texts}
+    if LATENCY.name in given:  # else the api's default decides, which only the api knows
+        refuse_together(given[LATENCY.name], given.get(JITTER.name, 0.0), given.get(LATENCY_P99.name, 0.0))
+    fan_out, hanging = int(given.pop(FAN_OUT.name, default_fan_out)), int(given.pop(HANGING.name, 0))
+    return Page(fan_out, hanging=hanging, work=given.pop(WORK.name, default_work), behaviour=given, nonce=nonce)

@@ -19,11 +19,12 @@ from services.aggregator import clients
 from services.aggregator.middleware import server_timing
 from services.aggregator.parameters import Call
 from services.aggregator.registry import VARIANT_PATHS, variant
-from services.aggregator.strategies import aattempt, gather
-from services.aggregator.upstream import AsyncClient
-from services.aggregator.views import NO_PAGE, Results, json_response, problem_response, refusal
+from services.aggregator.strategies import gather
+from services.aggregator.upstream import AsyncClient, afetch
+from services.aggregator.views import Results, json_response, problem_response
 from services.api.behaviour import Behaviour
 from services.bounds import OF_A_CALL
+from services.problem import Problem
 
 # --- stopping the event loop --------------------------------------------------------------------
 
@@ -52,7 +53,7 @@ async def client_per_page(calls: list[Call], client: AsyncClient) -> Results:
 async def client_default_limits(calls: list[Call], client: AsyncClient) -> Results:
     # Wrong: 100 connections for all pages together, and 5 s for everything, also for waiting for one of them. Ten
     # pages of ten calls fill it; the next wait, and from some load on their calls time out inside the client.
-    return await clients.gather(calls, clients.shared.get(httpx.AsyncClient))
+    return await clients.gather(calls, clients.shared(httpx.AsyncClient))
 
 
 # --- a server that calls itself -----------------------------------------------------------------
@@ -66,7 +67,7 @@ async def self_call(calls: list[Call], client: AsyncClient) -> Results:
     # Wrong where slots are few: with as many such pages as slots, every page waits for a slot that none of them will
     # give back before its calls time out. Where each request has its own thread, as under ASGI, it doubles the work.
     url = f"{settings.SELF_URL}{OWN_VIEW}"
-    return await asyncio.gather(*(aattempt(client, call, url) for call in calls))
+    return await asyncio.gather(*(afetch(client, call, url) for call in calls))
 
 
 @require_safe
@@ -78,12 +79,12 @@ def own_view(request: HttpRequest) -> HttpResponse:
         texts = query.read(request.META["QUERY_STRING"], ("task_id", *OF_A_CALL))
         task = texts.pop("task_id", "")
         outcome = Behaviour(latency=0, jitter=0, fail=0, hang=0).changed(texts).outcome(RANDOM, **page)
-    except NO_PAGE as error:
-        return refusal(error)
+    except Problem as problem:
+        return problem_response(problem)
     # A thread that hangs for ever could not be stopped: it does so until nobody waits any longer.
     time.sleep(settings.CALL_TIMEOUT if outcome.hangs else outcome.wait)
     if outcome.fails or outcome.hangs:
-        return problem_response(HTTPStatus.SERVICE_UNAVAILABLE, "failed as asked", task_id=task)
+        return problem_response(Problem("failed as asked", HTTPStatus.SERVICE_UNAVAILABLE, task_id=task))
     return json_response({"message": "Hello World!", "task_id": task, **page})
 
 
@@ -93,5 +94,4 @@ def own_view(request: HttpRequest) -> HttpResponse:
 def server_timing_sync_only(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
     # Wrong under ASGI: a middleware that does not say that it can be async. Django runs it in a thread of its own for
     # every request, and from there goes back to the event loop for the view.
-    middleware: Callable[[HttpRequest], Any] = server_timing(get_response)
-    return middleware
+    return server_timing(get_response)

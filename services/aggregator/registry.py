@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.views.decorators.http import require_safe
 
 from services.aggregator.parameters import Page
-from services.aggregator.views import Results, View, async_client, page_view
+from services.aggregator.views import View, async_client, page_view
 
 STRATEGY_PATHS, VARIANT_PATHS = "/api/aggregated/", "/api/variants/"
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -24,7 +24,6 @@ class PageKind:
 
     url_path: str
     view: View
-    needs_database: bool = False
     pool: str = ""
 
 
@@ -40,15 +39,15 @@ def variant_path(name: str) -> str:
     return f"{VARIANT_PATHS}{name.replace('_', '-')}/"
 
 
-def register(name: str, view: View, url_path: str = "", *, needs_database: bool = False, pool: str = "") -> None:
+def register(name: str, view: View, url_path: str = "", pool: str = "") -> None:
     """Register a view, as a variant if no other `url_path` is given."""
-    PAGES[name] = PageKind(url_path or variant_path(name), view, needs_database, pool)
+    PAGES[name] = PageKind(url_path or variant_path(name), view, pool)
 
 
 def variant(function: Function, url_path: str = "", pool: str = "") -> Function:
     """Register a function of the calls, and of the async client if it is async, which returns their results."""
     name = function.__name__
-    register(name, require_safe(page_view(name, of_calls(function))), url_path, pool=pool)
+    register(name, require_safe(page_view(name, of_calls(function))), url_path, pool)
     return function
 
 
@@ -60,13 +59,11 @@ def strategy(path: str, pool: str = "") -> Callable[[Function], Function]:
 def of_calls(function: Callable[..., Any]) -> Callable[[HttpRequest, Page], Any]:
     """Return a function of the request and the page that makes the page's calls."""
 
-    def make(request: HttpRequest, page: Page) -> Results:
-        results: Results = function(page.calls)
-        return results
+    def make(request: HttpRequest, page: Page) -> Any:
+        return function(page.calls)
 
-    async def amake(request: HttpRequest, page: Page) -> Results:
+    async def amake(request: HttpRequest, page: Page) -> Any:
         async with async_client(request) as client:
-            results: Results = await function(page.calls, client)
-            return results
+            return await function(page.calls, client)
 
     return amake if inspect.iscoroutinefunction(function) else make

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from services import env
+from services import database_url, env
 from services.bounds import FAN_OUT, LATENCY, WORK, Bound
 
 SECONDS = Bound("seconds", 0.01, 600, "seconds")
-
-# What this deployment is, said on /healthz. Under ASGI a page occupies no thread of the server.
-TARGET = env.text("TARGET")
-INTERFACE = env.choice("INTERFACE", ("wsgi", "asgi"))
-WORKERS = env.whole("WORKERS", 1, 64)
-THREADS = env.whole("THREADS", 1, 10_000) if INTERFACE == "wsgi" else None
-SLOTS = WORKERS * THREADS if THREADS else None
 
 # The api and how it is called.
 API_URL = env.text("API_URL")
@@ -30,7 +23,7 @@ SELF_URL = env.text("SELF_URL")
 # PostgreSQL's go back to a pool, SQLite's cost next to nothing.
 if DATABASE_URL := env.optional("DATABASE_URL"):
     DATABASE_POOL = env.whole("DATABASE_POOL", 1, 10_000)
-    DATABASES = {"default": env.database("DATABASE_URL", DATABASE_POOL, CONNECT_TIMEOUT)}
+    DATABASES = {"default": database_url.parse(DATABASE_URL, DATABASE_POOL, CONNECT_TIMEOUT)}
     DEFAULT_LATENCY = env.number("LATENCY", LATENCY)
 
 DEBUG = False
@@ -70,7 +63,5 @@ if DATABASE_URL and DJANGO_THREADS != "each":
     )
 
 USE_I18N = False
-USE_TZ = True
-DEFAULT_CHARSET = "utf-8"
 # A page that fails says why in its answer; a line for each would be load of its own.
 LOGGING = {"version": 1, "disable_existing_loggers": False, "loggers": {"django.request": {"level": "CRITICAL"}}}

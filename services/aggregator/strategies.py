@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 from django.conf import settings
 
@@ -24,7 +23,7 @@ def sequential(calls: list[Call]) -> Results:
     """Make one call after the other; the first that fails is the last that is made."""
     results: Results = []
     for call in calls:
-        results.append(attempt(call))
+        results.append(fetch(call))
         if isinstance(results[-1], CallFailed):
             break
     return results
@@ -37,24 +36,10 @@ executor = ThreadPoolExecutor(max_workers=settings.THREADPOOL, thread_name_prefi
 @strategy(path="threadpool/", pool="THREADPOOL")
 def threadpool(calls: list[Call]) -> Results:
     """Make all calls at once, a thread each."""
-    return list(executor.map(attempt, calls))
+    return list(executor.map(fetch, calls))
 
 
 @strategy(path="", pool="MAX_CONNECTIONS")
 async def gather(calls: list[Call], client: AsyncClient) -> Results:
     """Make all calls at once, on one event loop."""
-    return await asyncio.gather(*(aattempt(client, call) for call in calls))
-
-
-def attempt(call: Call) -> Any:
-    try:
-        return fetch(call)
-    except CallFailed as error:
-        return error
-
-
-async def aattempt(client: AsyncClient, call: Call, url: str | None = None) -> Any:
-    try:
-        return await afetch(client, call, url)
-    except CallFailed as error:
-        return error
+    return await asyncio.gather(*(afetch(client, call) for call in calls))

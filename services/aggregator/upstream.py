@@ -1,8 +1,5 @@
 """The only door to the api: HTTP clients, their limits and timeouts, and what can go wrong.
 
-    CallFailed           one call did not bring its answer
-    └─ CallTimedOut      … because it took too long
-
 httpx is the client's API everywhere. Three set-ups, because a client's cost decides more than the
 server does:
 
@@ -18,16 +15,15 @@ from __future__ import annotations
 import json
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
 from time import perf_counter
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
 import httpx
+import httpx2
 from aiohttp import ClientRequest
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
@@ -52,17 +48,11 @@ POOL_WAIT = Counter("lab_upstream_pool_wait_seconds", "time that calls waited fo
 TIMEOUTS = Counter("lab_upstream_timeouts", "calls that timed out")
 
 
-class CallFailed(Exception):
-    """A call that did not bring its answer: refused, cut off, or answered with nonsense."""
+class CallFailed:
+    """In the place of an answer: the call was refused, cut off, answered with nonsense, or `timed_out`."""
 
-    def __init__(self, call: Call, why: str) -> None:
-        self.call = call
-        self.why = why[:LONGEST_DETAIL]
-        super().__init__(f"{call}: {self.why}")
-
-
-class CallTimedOut(CallFailed):
-    """A call that took longer than its timeouts allow."""
+    def __init__(self, call: Call, why: str, *, timed_out: bool = False) -> None:
+        self.call, self.why, self.timed_out = call, why[:LONGEST_DETAIL], timed_out
 
 
 # What a call of httpx costs beyond its transport is mostly work that these calls have no use for. So it is left out
@@ -90,7 +80,12 @@ NO_COOKIES = NoCookies()
 class Client(httpx.Client):
     """Has one connection at most, and knows by each answer whether it is still the same one."""
 
+    cookies = NO_COOKIES  # type: ignore[override]
     _connection: object = None
+
+    def __init__(self) -> None:
+        limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEP_ALIVE)
+        super().__init__(verify=SSL_CONTEXT, timeout=TIMEOUT, limits=limits, trust_env=False)
 
     def count_connection(self, response: httpx.Response) -> None:
         """Count a connection with its first answer. httpx could say when it is opened, for 7 % of a page."""
@@ -98,66 +93,42 @@ class Client(httpx.Client):
             self._connection = connection
             CONNECTIONS.inc()
 
-    @property  # type: ignore[misc]  # to be read only: nobody sets them
-    def cookies(self) -> httpx.Cookies:
-        return NO_COOKIES
-
 
 class AsyncClient(httpx.AsyncClient):
-    @property  # type: ignore[misc]  # to be read only: nobody sets them
-    def cookies(self) -> httpx.Cookies:
-        return NO_COOKIES
+    cookies = NO_COOKIES  # type: ignore[override]
 
 
 # --- sync -------------------------------------------------------------------------------------
 
 
-class ClientPool:
-    """Idle sync clients; grows to the number of threads that call at the same time."""
-
-    def __init__(self) -> None:
-        self._idle: deque[Client] = deque()  # append and pop are atomic: no lock to contend for
-
-    @contextmanager
-    def one(self) -> Iterator[Client]:
-        try:
-            client = self._idle.pop()
-        except IndexError:
-            client = Client(
-                verify=SSL_CONTEXT,
-                timeout=TIMEOUT,
-                limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEP_ALIVE),
-                trust_env=False,
-            )
-        try:
-            yield client
-        finally:
-            self._idle.append(client)
-
-
-clients = ClientPool()
+# As many as threads have called at the same time. Append and pop are atomic: no lock to contend for.
+idle: deque[Client] = deque()
 
 
 def fetch(call: Call) -> Any:
-    """Return the api's answer to one call. Raises CallFailed."""
-    with clients.one() as client, CALLS:
+    """Return the api's answer to one call, or CallFailed."""
+    with CALLS:
+        try:
+            client = idle.pop()
+        except IndexError:
+            client = Client()
         try:
             response = client.send(request(call))
+            client.count_connection(response)
         except httpx.HTTPError as error:
-            raise failure(call, error) from error
-        client.count_connection(response)
+            return failure(call, error)
+        finally:
+            idle.append(client)
         return answer(call, response)
 
 
 # --- async ------------------------------------------------------------------------------------
 
 
-@asynccontextmanager
-async def async_client() -> AsyncIterator[AsyncClient]:
-    """Return a client for the running event loop, over the transport that costs least per call."""
+def async_client() -> AsyncClient:
+    """Make a client for the running event loop, over the transport that costs least per call."""
     transport = AiohttpTransport(verify=SSL_CONTEXT, client=session)
-    async with AsyncClient(transport=transport, timeout=TIMEOUT, trust_env=False) as client:
-        yield client
+    return AsyncClient(transport=transport, timeout=TIMEOUT, trust_env=False)
 
 
 def session() -> aiohttp.ClientSession:
@@ -180,7 +151,7 @@ class Connector(aiohttp.TCPConnector):
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:  # noqa: ASYNC109  # aiohttp's signature
         if CALLS.now <= settings.MAX_CONNECTIONS:
             return await super().connect(req, traces, timeout)
-        wait = PoolWait()
+        wait = SimpleNamespace(queued_at=None)  # of time.perf_counter(), while the call waits for a connection
         try:
             trace = Trace(None, WATCHED, wait)  # type: ignore[arg-type]  # nobody asks for its session
             return await super().connect(req, [trace], timeout)
@@ -194,13 +165,6 @@ class Connector(aiohttp.TCPConnector):
         protocol = await super()._create_connection(*arguments, **more)
         CONNECTIONS.inc()
         return protocol
-
-
-@dataclass
-class PoolWait:
-    """`queued_at`: a moment of time.perf_counter(), while a call waits for a pooled connection."""
-
-    queued_at: float | None = None
 
 
 async def queued(session: Any, wait: Any, params: Any) -> None:
@@ -221,49 +185,46 @@ WATCHED.freeze()
 
 
 async def afetch(client: AsyncClient, call: Call, url: str | None = None) -> Any:
-    """Return the answer to one call, from the api if no other url is given. Raises CallFailed."""
+    """Return the answer to one call, from the api if no other url is given, or CallFailed."""
     with CALLS:
         try:
             response = await client.send(request(call, url))
         except (httpx.HTTPError, aiohttp.ClientError) as error:
-            raise failure(call, error) from error
+            return failure(call, error)
         return answer(call, response)
 
 
 # --- both -------------------------------------------------------------------------------------
 
 
-TIMED_OUT = (httpx.TimeoutException, TimeoutError)
-
-
-def failure(call: Call, error: Exception, timed_out_as: tuple[type[Exception], ...] = TIMED_OUT) -> CallFailed:
-    """Return which failure it was; `timed_out_as`: how the client says that it took too long.
+def failure(call: Call, error: Exception) -> CallFailed:
+    """Return which failure it was.
 
     The aiohttp transport reports every broken connection as httpx.ConnectTimeout; the cause it
     keeps tells the real ones apart.
     """
     cause = error.__cause__ if isinstance(error.__cause__, aiohttp.ClientError) else error
-    timed_out = isinstance(cause, timed_out_as)
+    timed_out = isinstance(cause, (httpx.TimeoutException, httpx2.TimeoutException, TimeoutError))
     if timed_out:
         TIMEOUTS.inc()
     why = f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__
-    return (CallTimedOut if timed_out else CallFailed)(call, why)
+    return CallFailed(call, why, timed_out=timed_out)
 
 
 def answer(call: Call, response: httpx.Response) -> Any:
-    """Return the JSON of a good answer. Raises CallFailed for any other."""
+    """Return the JSON of a good answer, and CallFailed for any other."""
     return checked(call, response.status_code, response.reason_phrase, response.content)
 
 
 def checked(call: Call, status: int, reason: str | None, content: bytes) -> Any:
     if status != HTTPStatus.OK:
-        raise CallFailed(call, f"the api answered {status} {reason}")
+        return CallFailed(call, f"the api answered {status} {reason}")
     try:
         body = json.loads(content)
     except ValueError:
-        raise CallFailed(call, f"the api's answer is not JSON: {beginning(content)}") from None
+        return CallFailed(call, f"the api's answer is not JSON: {beginning(content)}")
     if not isinstance(body, dict) or body.get("task_id") != call.task_id:
-        raise CallFailed(call, f"the api's answer is not for task {call.task_id}: {beginning(content)}")
+        return CallFailed(call, f"the api's answer is not for task {call.task_id}: {beginning(content)}")
     return body
 
 

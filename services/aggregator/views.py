@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from http import HTTPStatus
 from time import perf_counter, thread_time
 from typing import Any
@@ -14,48 +13,23 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
-from services.aggregator import identity, upstream
+from services import target
+from services.aggregator import upstream
 from services.aggregator.parameters import Call, Page, read_page
-from services.aggregator.upstream import AsyncClient, CallFailed, CallTimedOut
-from services.bare import PROBLEM_JSON, problem
-from services.bounds import OutOfBounds
-from services.query import BadQuery
+from services.aggregator.upstream import AsyncClient, CallFailed
+from services.problem import PROBLEM_JSON, Problem
 
-MESSAGE = "Hello World!"
 STEPS = 1000  # of work between two looks at the clock: some 10 µs
 
 View = Callable[[HttpRequest], Any]
-Respond = Callable[[HttpRequest, str, Any, Any, float], Any]
-Results = list[Any]  # in task order: the api's answer to each call that was made, or what is in its place
+# In task order, for each call that was made: the api's answer, CallFailed, or the call that the page did not wait for.
+Results = list[Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Missing:
-    """In the place of a result that the page did not wait for."""
-
-    call: Call
-
-
-class PageFailed(Exception):
-    """The page failed although no call did: the status to answer with, why, and the problem's other members."""
-
-    def __init__(self, status: HTTPStatus, why: str, **members: Any) -> None:
-        self.status = status
-        self.members = members
-        super().__init__(why)
-
-
-NO_PAGE = (BadQuery, OutOfBounds, PageFailed)
-
-
-@asynccontextmanager
-async def async_client(request: HttpRequest) -> AsyncIterator[AsyncClient]:
+def async_client(request: HttpRequest) -> AbstractAsyncContextManager[AsyncClient]:
     """Return the process's client if its event loop has one, or else one for this page."""
-    if client := getattr(request, "scope", {}).get("state", {}).get("client"):
-        yield client
-    else:
-        async with upstream.async_client() as client:
-            yield client
+    client = getattr(request, "scope", {}).get("state", {}).get("client")
+    return nullcontext(client) if client else upstream.async_client()
 
 
 def requested_page(request: HttpRequest) -> Page:
@@ -77,29 +51,28 @@ def page_response(request: HttpRequest, name: str, page: Page, results: Results,
     elapsed = perf_counter() - started
     if failures := [result for result in results if isinstance(result, CallFailed)]:
         return bad_gateway(page, failures)
-    missing = [result.call.task_id for result in results if isinstance(result, Missing)]
-    return json_response(
-        {
-            "message": MESSAGE,
-            "strategy": name,
-            "server": identity.server(request),
-            "fan_out": page.fan_out,
-            "elapsed": elapsed,
-            "responses": [result for result in results if not isinstance(result, Missing)],
-            **({"missing": missing} if missing else {}),
-        }
-    )
+    body = heading(name, page)
+    body["elapsed"] = elapsed
+    body["responses"] = [result for result in results if not isinstance(result, Call)]
+    if missing := [result.task_id for result in results if isinstance(result, Call)]:
+        body["missing"] = missing
+    return json_response(body)
+
+
+def heading(name: str, page: Page) -> dict[str, Any]:
+    """Return what every page begins with."""
+    return {"message": "Hello World!", "strategy": name, "server": target.server(), "fan_out": page.fan_out}
 
 
 def page_view(
     name: str,
     make: Callable[[HttpRequest, Any], Any],
     read: Callable[[HttpRequest], Page] = requested_page,
-    respond: Respond = page_response,
+    respond: Callable[[HttpRequest, str, Page, Any, float], Any] = page_response,
 ) -> View:
     """Return a view that reads a page from the request, computes, makes its results, and responds with them.
 
-    `make` may be async. `read` may raise what NO_PAGE names, and so may `make`.
+    `make` may be async. `read` and `make` may raise Problem.
     """
 
     def view(request: HttpRequest) -> Any:
@@ -108,8 +81,8 @@ def page_view(
             started = perf_counter()
             compute(page.work)
             results = make(request, page)
-        except NO_PAGE as error:
-            return refusal(error)
+        except Problem as problem:
+            return problem_response(problem)
         return respond(request, name, page, results, started)
 
     async def aview(request: HttpRequest) -> Any:
@@ -118,36 +91,29 @@ def page_view(
             started = perf_counter()
             compute(page.work)
             results = await make(request, page)
-        except NO_PAGE as error:
-            return refusal(error)
+        except Problem as problem:
+            return problem_response(problem)
         return respond(request, name, page, results, started)
 
     return aview if inspect.iscoroutinefunction(make) else view
 
 
-def refusal(error: BadQuery | OutOfBounds | PageFailed) -> HttpResponse:
-    if isinstance(error, PageFailed):
-        return problem_response(error.status, str(error), **error.members)
-    return problem_response(HTTPStatus.BAD_REQUEST, str(error), **error.problem)
-
-
 def bad_gateway(page: Page, failures: list[CallFailed]) -> HttpResponse:
     """Return 504 if all that failed timed out, otherwise 502; each failed call is named, with the reason."""
-    late = all(isinstance(failed, CallTimedOut) for failed in failures)
-    return problem_response(
-        HTTPStatus.GATEWAY_TIMEOUT if late else HTTPStatus.BAD_GATEWAY,
-        f"{len(failures)} of {page.fan_out} calls to the api failed; the first: {failures[0]}",
-        fan_out=page.fan_out,
-        failures=[{"call": str(failed.call), "why": failed.why} for failed in failures],
-    )
+    late = all(failed.timed_out for failed in failures)
+    status = HTTPStatus.GATEWAY_TIMEOUT if late else HTTPStatus.BAD_GATEWAY
+    named = [{"call": failed.call.query, "why": failed.why} for failed in failures]
+    first = "{call}: {why}".format_map(named[0])
+    detail = f"{len(failures)} of {page.fan_out} calls to the api failed; the first: {first}"
+    return problem_response(Problem(detail, status, fan_out=page.fan_out, failures=named))
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return problem_response(HTTPStatus.NOT_FOUND, "nothing at this path; /api/aggregated/ is a page")
+    return problem_response(Problem("nothing at this path; /api/aggregated/ is a page", HTTPStatus.NOT_FOUND))
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    return problem_response(HTTPStatus.INTERNAL_SERVER_ERROR, "a bug in the lab: the page was not made")
+    return problem_response(Problem("a bug in the lab: the page was not made", HTTPStatus.INTERNAL_SERVER_ERROR))
 
 
 def json_response(body: dict[str, Any]) -> HttpResponse:
@@ -156,8 +122,8 @@ def json_response(body: dict[str, Any]) -> HttpResponse:
     return HttpResponse(content, content_type="application/json", headers={"Content-Length": str(len(content))})
 
 
-def problem_response(status: HTTPStatus, detail: str, **members: Any) -> HttpResponse:
-    answer = json_response(problem(status, detail, **members))
-    answer.status_code = status.value
+def problem_response(problem: Problem) -> HttpResponse:
+    answer = json_response(problem.body())
+    answer.status_code = problem.status.value
     answer["Content-Type"] = PROBLEM_JSON
     return answer

@@ -8,17 +8,19 @@ from functools import lru_cache
 from http import HTTPStatus
 from random import Random
 from time import perf_counter
+from typing import Any
 
 from prometheus_client import Counter
 
 from services import env
 from services.api.behaviour import Behaviour
 from services.bare import Receive, Scope, Send, dispatch, send_json, send_problem, still_there_after
-from services.bounds import OF_A_CALL, OutOfBounds
-from services.query import BadQuery, read
+from services.bounds import OF_A_CALL
+from services.problem import Problem
+from services.query import read
 from services.telemetry import counters
 
-LONGEST_TASK_ID = LONGEST_NONCE = 64  # characters
+LONGEST_ECHO = 64  # characters of what a call gives and gets back
 
 # Each may be right only together with what a query changes.
 DEFAULTS = Behaviour(**{name: env.number(name.upper(), bound) for name, bound in OF_A_CALL.items()})
@@ -39,12 +41,8 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def answer_call(scope: Scope, receive: Receive, send: Send) -> None:
-    try:
-        task_id, behaviour = read_call(scope["query_string"])
-        page = read_page(scope["headers"])
-    except (BadQuery, OutOfBounds) as error:
-        await send_problem(send, HTTPStatus.BAD_REQUEST, str(error), **error.problem)
-        return
+    task_id, behaviour = read_call(scope["query_string"])
+    page = read_page(scope["headers"])
     outcome = behaviour.outcome(RANDOM, page.get("page", ""))
     arrived = perf_counter()  # the event loop's own clock ticks in milliseconds
     with CALLS:
@@ -53,40 +51,42 @@ async def answer_call(scope: Scope, receive: Receive, send: Send) -> None:
             return
         if outcome.fails:
             FAILED.inc()
-            await send_problem(send, HTTPStatus.SERVICE_UNAVAILABLE, "failed as asked", task_id=task_id)
+            await send_problem(send, Problem("failed as asked", HTTPStatus.SERVICE_UNAVAILABLE, task_id=task_id))
         else:
             ANSWERED.inc()
-            await send_json(send, HTTPStatus.OK, {"message": "Hello World!", "task_id": task_id, **page})
+            await send_json(send, {"message": "Hello World!", "task_id": task_id, **page})
     LATENESS.observe(perf_counter() - arrived - outcome.wait)
 
 
 @lru_cache(maxsize=4096)
 def read_call(query_string: bytes) -> tuple[str, Behaviour]:
-    """Return the task's id and how this call behaves. Raises BadQuery, OutOfBounds.
+    """Return the task's id and how this call behaves. Raises Problem.
 
     Cached, because a load test asks the same few queries thousands of times a second.
     """
     texts = read(query_string.decode("latin-1"), ("task_id", *OF_A_CALL))
-    task_id = texts.pop("task_id", "")
-    if len(task_id) > LONGEST_TASK_ID:
-        detail = f"task_id may have {LONGEST_TASK_ID} characters; it has {len(task_id)}"
-        raise BadQuery(detail, parameter="task_id", maximum=LONGEST_TASK_ID, came=len(task_id))
+    task_id = short("task_id", texts.pop("task_id", ""), parameter="task_id")
     return task_id, DEFAULTS.changed(texts)
 
 
 def read_page(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Return the nonce of the page that calls, which proves that the answer was made for it. Raises BadQuery."""
+    """Return the nonce of the page that calls, which proves that the answer was made for it. Raises Problem."""
     for name, value in headers:
         if name == b"x-page":
-            if len(value) > LONGEST_NONCE:
-                detail = f"the header x-page may have {LONGEST_NONCE} characters; it has {len(value)}"
-                raise BadQuery(detail, header="x-page", maximum=LONGEST_NONCE, came=len(value))
-            return {"page": value.decode("latin-1")}
+            return {"page": short("the header x-page", value.decode("latin-1"), header="x-page")}
     return {}
 
 
+def short(name: str, text: str, **where: Any) -> str:
+    """Return a text that is not too long to be given back. Raises Problem."""
+    if len(text) > LONGEST_ECHO:
+        detail = f"{name} may have {LONGEST_ECHO} characters; it has {len(text)}"
+        raise Problem(detail, **where, maximum=LONGEST_ECHO, came=len(text))
+    return text
+
+
 async def answer_health(scope: Scope, receive: Receive, send: Send) -> None:
-    await send_json(send, HTTPStatus.OK, {"status": "ok", "service": "api", "metrics_port": counters.metrics_port()})
+    await send_json(send, {"status": "ok", "service": "api", "metrics_port": counters.METRICS_PORT})
 
 
 HANDLERS = {"/api/": answer_call, "/healthz": answer_health}

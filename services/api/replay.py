@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import base64
 import json
-from bisect import bisect_left
+import math
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from random import Random
 from time import perf_counter
 from typing import Any
 
@@ -21,14 +21,14 @@ from prometheus_client import Counter
 from prometheus_client.parser import text_string_to_metric_families
 
 from services import env
-from services.api.app import ABANDONED, ANSWERED, CALLS, LATENESS, answer_health, answer_lifespan
+from services.api.app import ABANDONED, ANSWERED, CALLS, LATENESS, RANDOM, answer_health, answer_lifespan
 from services.api.behaviour import Behaviour
 from services.api.hosts import under_their_hosts
 from services.bare import Message, Receive, Scope, Send, send_problem, still_there_after
+from services.problem import Problem
 
 MOST_NAMED = 20  # calls without an answer that are counted by what they ask for
 UNANSWERED = Counter("lab_calls_unanswered", "calls that no upstream answers", ["call"])
-RANDOM = Random(env.whole("SEED", 0, 2**31))
 named: set[str] = set()
 
 Answer = tuple[Message, Message]  # its start and its body
@@ -88,25 +88,26 @@ def from_histogram(text: str) -> Callable[[float], float]:
                     counts[bound] = counts.get(bound, 0.0) + sample.value
     except (ValueError, KeyError) as error:
         raise env.BadEnvironment(f"UPSTREAMS: histogram must be Prometheus text: {error!r:.200}") from error
-    bounds = sorted(bound for bound in counts if bound != float("inf"))
     total = max(counts.values(), default=0.0)
-    if not bounds or total <= 0:
+    bounds = [0.0, *sorted(bound for bound in counts if bound != math.inf)]
+    if len(bounds) == 1 or total <= 0:
         raise env.BadEnvironment(
             'UPSTREAMS: histogram must hold buckets (…_bucket{le="…"}) that have counted something'
         )
-    shares = [counts[bound] / total for bound in bounds]
+    shares = [0.0, *(counts[bound] / total for bound in bounds[1:])]
 
     def wait(place: float) -> float:
-        at = bisect_left(shares, place)
+        at = bisect_right(shares, place)
         if at == len(bounds):
             return bounds[-1]
-        low, before = (bounds[at - 1], shares[at - 1]) if at else (0.0, 0.0)
-        return low + (bounds[at] - low) * ((place - before) / (shares[at] - before) if shares[at] > before else 1.0)
+        (low, high), (before, until) = bounds[at - 1 : at + 1], shares[at - 1 : at + 1]
+        return low + (high - low) * (place - before) / (until - before)
 
     return wait
 
 
 DESCRIBED = json.loads(Path(env.text("UPSTREAMS")).read_text(encoding="utf-8") or "{}")
+NONE = Upstream({}, (), float)  # where no upstream has the name that is asked for
 UPSTREAMS = {name: upstream(described) for name, described in DESCRIBED.items()}
 BY_HOST = {described["host"].encode(): UPSTREAMS[name] for name, described in DESCRIBED.items() if described["host"]}
 
@@ -121,7 +122,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await answer_health(scope, receive, send)
     else:
         _, name, path = (*scope["path"].split("/", 2), "")[:3]
-        await answer_call(scope, receive, send, UPSTREAMS.get(name), f"/{path}")
+        await answer_call(scope, receive, send, UPSTREAMS.get(name, NONE), f"/{path}")
 
 
 def host_of(scope: Scope) -> bytes:
@@ -129,17 +130,18 @@ def host_of(scope: Scope) -> bytes:
     return next((value.partition(b":")[0].lower() for name, value in scope["headers"] if name == b"host"), b"")
 
 
-async def answer_call(scope: Scope, receive: Receive, send: Send, known: Upstream | None, path: str) -> None:
+async def answer_call(scope: Scope, receive: Receive, send: Send, known: Upstream, path: str) -> None:
     arrived = perf_counter()
-    found = known.answer(scope["method"], path, scope["query_string"].decode("latin-1")) if known else None
-    if known is None or found is None:
+    found = known.answer(scope["method"], path, scope["query_string"].decode("latin-1"))
+    if found is None:
         at = (host_of(scope) if known in BY_HOST.values() else b"").decode("latin-1")
         call = f"{scope['method']} {at}{scope['path']}"[:200]
         if call not in named and len(named) >= MOST_NAMED:
             call = "others"
         named.add(call)
         UNANSWERED.labels(call).inc()
-        await send_problem(send, HTTPStatus.BAD_GATEWAY, f"no upstream answers {call}; UPSTREAMS describes them")
+        problem = Problem(f"no upstream answers {call}; UPSTREAMS describes them", HTTPStatus.BAD_GATEWAY)
+        await send_problem(send, problem)
         return
     wait = known.wait(RANDOM.random())
     with CALLS:

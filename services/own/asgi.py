@@ -6,17 +6,12 @@ It is loaded when the server has all that it needs of the lab; in a thread, wher
 from __future__ import annotations
 
 import asyncio
-from http import HTTPStatus
-from urllib.parse import parse_qs
 
 from services.bare import Handler, Message, Receive, Scope, Send, send_json
 from services.own import project
 from services.telemetry import counters
 from services.telemetry.counting import count_asgi
 
-LOOP_LAG = counters.lateness("lab_event_loop_lag_seconds", "how late the event loop came back to a task")
-
-own: Handler
 pages: Handler
 
 
@@ -25,18 +20,17 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "lifespan":
         await lifespan(scope, receive, send)
     elif scope["type"] == "http" and scope["path"] == project.IDENTITY:
-        asked = parse_qs(scope["query_string"].decode()).get("path", ())
-        await send_json(send, HTTPStatus.OK, project.describe("asgi", asked))
+        await send_json(send, project.describe(scope["query_string"].decode()))
     else:
         await pages(scope, receive, send)
 
 
 async def lifespan(scope: Scope, receive: Receive, send: Send) -> None:
     """Load the project, and let it do what it does at the server's start and end, if it does anything then."""
-    global own, pages  # noqa: PLW0603  # the server calls a function, and this is its state
+    global pages  # noqa: PLW0603  # the server calls a function, and this is its state
     own = await asyncio.to_thread(project.application, "asgi")
     pages = count_asgi(own)
-    watch = asyncio.create_task(counters.watch_event_loop(LOOP_LAG))
+    watch = asyncio.create_task(counters.watch_event_loop())
     started = False
 
     async def watched(message: Message) -> None:

@@ -6,7 +6,6 @@ names. What the lab needs of them it has imported by then.
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import json
 import os
@@ -14,33 +13,22 @@ import platform
 import re
 import sys
 import traceback
-from collections.abc import Iterable
-from importlib import metadata
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
-from services import env
+from services import env, target
 from services.telemetry import counters
 
 UPSTREAMS = "$LAB_UPSTREAMS"  # in the project's variables: the address of the service that replays its upstreams
 GIVEN = json.loads(Path(env.text("LAB_APP_VARIABLES")).read_text(encoding="utf-8") or "{}")
 APPLICATION = env.optional("LAB_APPLICATION")
-WORKERS = env.whole("WORKERS", 1, 64)
-THREADS = env.whole("THREADS", 1, 10_000) if env.choice("INTERFACE", ("wsgi", "asgi")) == "wsgi" else None
-DEPLOYED = {
-    "target": env.text("TARGET"),
-    "workers": WORKERS,
-    "threads": THREADS,
-    "slots": WORKERS * THREADS if THREADS else None,
-    "api": env.text("LAB_UPSTREAMS") if any(UPSTREAMS in value for value in GIVEN.values()) else "",
-    "metrics_port": counters.metrics_port(),
-}
+CALLED = env.text("LAB_UPSTREAMS") if any(UPSTREAMS in value for value in GIVEN.values()) else ""
 LAB = Path(__file__).resolve().parents[2]
 IDENTITY = env.text("HEALTH_PATH")
 MANAGE = re.compile(r"DJANGO_SETTINGS_MODULE['\"]\s*,\s*['\"]([\w.]+)['\"]")
 # What a project finds in every container; all else is the lab's, and may mean something else to the project.
 KEPT = re.compile(r"PATH|HOME|HOSTNAME|LANG|LC_\w+|TZ|TMPDIR|SSL_CERT_\w+|PYTHON(?!PATH)\w+|PROMETHEUS_MULTIPROC_DIR")
-SAID = ("django", "asgiref", "gunicorn", "uvicorn", "uvloop", "httptools")
 
 
 def enter() -> None:
@@ -74,7 +62,7 @@ def application(interface: str) -> Any:
     enter()
     step_aside()
     try:
-        return named(interface) or made(interface)
+        return named(interface)
     except Exception as error:  # whatever a project raises
         traceback.print_exc()
         settings = os.environ["DJANGO_SETTINGS_MODULE"]
@@ -86,24 +74,18 @@ def application(interface: str) -> Any:
 
 
 def named(interface: str) -> Any:
-    """Return the application that the person names, or that the project's settings name; None if neither does."""
-    name = APPLICATION.replace(":", ".")
-    if not name:
-        from django.conf import settings  # noqa: PLC0415  # the project's, which are known by now
+    """Return the application that the person names, or the project's settings, or else what Django makes of those."""
+    from django.conf import settings  # noqa: PLC0415  # the project's, which are known by now
+    from django.utils.module_loading import import_string  # noqa: PLC0415
 
-        wsgi = getattr(settings, "WSGI_APPLICATION", None) or ""
-        name = wsgi if interface == "wsgi" else re.sub(r"\bwsgi\b", "asgi", wsgi)
-        module = name.rpartition(".")[0]
-        if not module or (interface == "asgi" and (name == wsgi or importlib.util.find_spec(module) is None)):
-            return None
-    module, _, attribute = name.rpartition(".")
-    return getattr(importlib.import_module(module), attribute)
-
-
-def made(interface: str) -> Any:
-    """Return what Django itself makes of the settings."""
-    module = importlib.import_module(f"django.core.{interface}")
-    return getattr(module, f"get_{interface}_application")()
+    if APPLICATION:
+        return import_string(APPLICATION.replace(":", "."))
+    wsgi = settings.WSGI_APPLICATION or ""
+    name = wsgi if interface == "wsgi" else re.sub(r"\bwsgi\b", "asgi", wsgi)
+    module = name.rpartition(".")[0]
+    if not module or (interface == "asgi" and (name == wsgi or importlib.util.find_spec(module) is None)):
+        return import_string(f"django.core.{interface}.get_{interface}_application")()
+    return import_string(name)
 
 
 def step_aside() -> None:
@@ -113,29 +95,31 @@ def step_aside() -> None:
             del sys.modules[name]
 
 
-def describe(interface: str, paths: Iterable[str]) -> dict[str, Any]:
+def describe(query_string: str) -> dict[str, Any]:
     """Describe this deployment, as the lab's own /healthz does, and what the project is."""
     return {
-        **DEPLOYED,
-        "server": f"{'gunicorn' if THREADS else 'uvicorn'} ({interface.upper()})",
-        "interface": interface.upper(),
+        **target.OWN,
+        "threads": target.THREADS,
+        "api": CALLED,
+        "metrics_port": counters.METRICS_PORT,
         "python": platform.python_version(),
-        "packages": {name: metadata.version(name) for name in SAID if name in sys.modules},
-        "pools": {},
-        "strategies": {"pages": "/"},
-        "project": facts(paths),
+        "packages": target.versions(*target.SERVERS),
+        "project": facts(query_string),
     }
 
 
-def facts(paths: Iterable[str]) -> dict[str, Any]:
-    """Return what decides how a project behaves under either interface, from Django itself."""
+def facts(query_string: str) -> dict[str, Any]:
+    """Return what decides how a project behaves under either interface, from Django itself.
+
+    The query names paths, of whose views each is said to be sync or async.
+    """
     from asgiref.sync import iscoroutinefunction  # noqa: PLC0415  # the project's
     from django.conf import settings  # noqa: PLC0415
     from django.urls import Resolver404, resolve  # noqa: PLC0415
     from django.utils.module_loading import import_string  # noqa: PLC0415
 
     views: dict[str, str] = {}
-    for path in paths:
+    for path in parse_qs(query_string).get("path", ()):
         try:
             views[path] = "async" if iscoroutinefunction(resolve(path).func) else "sync"
         except Resolver404:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from typing import Any
-from urllib.parse import parse_qs
 
 from services.own import project
 from services.telemetry.counting import count_wsgi
@@ -17,6 +16,5 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
     """Answer the lab's one path here; everything else is the project's."""
     if environ["PATH_INFO"] != project.IDENTITY:
         return pages(environ, start_response)  # type: ignore[no-any-return]
-    described = project.describe("wsgi", parse_qs(environ["QUERY_STRING"]).get("path", ()))
     start_response("200 OK", [("Content-Type", "application/json")])
-    return [json.dumps(described).encode()]
+    return [json.dumps(project.describe(environ["QUERY_STRING"])).encode()]

@@ -6,7 +6,6 @@ import asyncio
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -27,12 +26,8 @@ def threads(number: int, seconds: float) -> None:
             thread.join()
 
 
-def tasks(number: int, seconds: float) -> None:
+async def tasks(number: int, seconds: float) -> None:
     """Raise MemoryError where so many cannot be started."""
-    asyncio.run(sleep_in_tasks(number, seconds))
-
-
-async def sleep_in_tasks(number: int, seconds: float) -> None:
     awake = asyncio.Event()
     started = [asyncio.create_task(awake.wait()) for _ in range(number)]
     await asyncio.sleep(0)  # each begins to wait
@@ -41,14 +36,14 @@ async def sleep_in_tasks(number: int, seconds: float) -> None:
     await asyncio.wait(started)
 
 
-KINDS: Mapping[str, Callable[[int, float], None]] = {"threads": threads, "tasks": tasks}
-
-
 def main(kind: str, number: str, seconds: str) -> None:
     with suppress(OSError):  # where memory runs out the kernel ends this process, and not the service that started it
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="utf-8")
     try:
-        KINDS[kind](int(number), float(seconds))
+        if kind == "threads":
+            threads(int(number), float(seconds))
+        else:
+            asyncio.run(tasks(int(number), float(seconds)))
     except (RuntimeError, MemoryError) as error:
         sys.exit(f"{type(error).__name__}: {error}".removesuffix(": "))
 

@@ -11,13 +11,13 @@ import asyncio
 import json
 import socket
 import sys
-from functools import partial
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 import psutil
-from prometheus_client import CollectorRegistry, generate_latest
 
-from services import env
+from services import env, target
 from services.telemetry import scrape
 from services.telemetry.control_group import ControlGroup, group_of
 from services.telemetry.supervise import ServerTree
@@ -25,25 +25,16 @@ from services.telemetry.supervise import ServerTree
 FIRST = 1  # the id of the image's first process
 PORT = 8000  # that its server has to listen at
 LOOK = 0.2  # seconds between two looks whether it does
-PATIENCE = 20.0  # seconds until somebody is told what is waited for
+PATIENCE = 100  # looks until somebody is told what is waited for
 CGROUPS = Path("/cgroup")
 
 
 def identity() -> bytes:
     """Describe the deployment as the lab's own services do, as far as it can be seen from here."""
-    workers = env.whole("WORKERS", 1, 64)
-    wsgi = env.choice("INTERFACE", ("wsgi", "asgi")) == "wsgi"
-    slots = workers * env.whole("THREADS", 1, 10_000) if wsgi else None
     described = {
-        "target": env.text("TARGET"),
-        "workers": workers,
-        "slots": slots,
+        **target.OWN,
         "api": env.text("LAB_UPSTREAMS"),
         "metrics_port": int(env.text("TELEMETRY_ADDRESS").rpartition(":")[2]),
-        "server": f"{'gunicorn' if wsgi else 'uvicorn'} ({'WSGI' if wsgi else 'ASGI'})",
-        "interface": "WSGI" if wsgi else "ASGI",
-        "pools": {},
-        "strategies": {"pages": "/"},
         "project": {"image": env.text("IMAGE")},
     }
     return json.dumps(described).encode()
@@ -52,33 +43,23 @@ def identity() -> bytes:
 async def main() -> None:
     """Wait for the server, then say what it does, until the container ends."""
     await listening()
-    registry = CollectorRegistry()
-    registry.register(ServerTree(psutil.Process(FIRST), ports=[PORT]))
-    registry.register(ControlGroup(CGROUPS, group_of(FIRST)))
     await scrape.serve(identity, env.text("IDENTITY_ADDRESS"))
-    await scrape.serve(partial(generate_latest, registry), env.text("TELEMETRY_ADDRESS"))
+    server = ServerTree(psutil.Process(FIRST), ports=[PORT])
+    await scrape.serve_metrics(server, ControlGroup(CGROUPS, group_of(FIRST)))
     await asyncio.Event().wait()
 
 
 async def listening() -> None:
     """Return when the server can be reached from outside of its container."""
-    begun = asyncio.get_running_loop().time()
-    told = False
-    while True:
-        try:
+    for look in count(1):
+        with suppress(OSError):
             _, writer = await asyncio.open_connection(socket.gethostname(), PORT)
-        except OSError:
-            await asyncio.sleep(LOOK)
-        else:
             writer.close()
             return
-        if not told and asyncio.get_running_loop().time() - begun > PATIENCE:
-            told = True
-            print(
-                f"nothing listens at 0.0.0.0:{PORT} in the image: does its entrypoint run the command it is given?",
-                file=sys.stderr,
-                flush=True,
-            )
+        await asyncio.sleep(LOOK)
+        if look == PATIENCE:
+            why = f"nothing listens at 0.0.0.0:{PORT} in the image: does its entrypoint run the command it is given?"
+            print(why, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -6,16 +6,15 @@ connections): read where the kernel has no sock_diag. IPv4 only, as the lab's se
 
 from __future__ import annotations
 
-import mmap
 import socket
 import struct
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 ESTABLISHED, CLOSED, CLOSE_WAIT, LISTEN = 1, 7, 8, 10  # states of linux/tcp_states.h
 TCP_INFO = getattr(socket, "TCP_INFO", None)  # Linux
-LINE = 150  # bytes of /proc/net/tcp for each connection
 
 # linux/netlink.h, linux/sock_diag.h, linux/inet_diag.h
 NETLINK_SOCK_DIAG = 4
@@ -30,12 +29,8 @@ FOUND = struct.Struct("=xB54xI8xI")  # inet_diag_msg: idiag_state, idiag_rqueue,
 BUFFER = 1 << 16  # bytes; the kernel sends half of it at the most
 
 
-class Socket(NamedTuple):
-    """`waiting`: in the receive queue, bytes, or connections where it listens. `inode`: 0 until it is accepted."""
-
-    state: int
-    waiting: int
-    inode: int
+# State; what waits in the receive queue: bytes, or connections where it listens; inode: 0 until it is accepted.
+Socket = tuple[int, ...]
 
 
 class Connections(NamedTuple):
@@ -53,14 +48,10 @@ def has_left(connection: socket.socket) -> bool:
 
 def connections_to(ports: Collection[int]) -> Connections | None:
     """Count connections; None if the kernel does not report them."""
-    try:
-        return counted(ask(ports))
-    except (OSError, AttributeError):  # no such family of sockets, or not outside of Linux
-        pass
-    try:
-        return counted(read(ports))
-    except OSError:
-        return None
+    for way in (ask, read):
+        with suppress(OSError, AttributeError):  # no such family of sockets, or not outside of Linux
+            return counted(way(ports))
+    return None
 
 
 def counted(sockets: Iterator[Socket]) -> Connections:
@@ -93,29 +84,14 @@ def answered(kernel: socket.socket) -> Iterator[Socket]:
                 return
             if kind == ERROR:
                 raise OSError("the kernel has no sock_diag for TCP")
-            yield Socket(*FOUND.unpack_from(part, start + HEADER.size))
+            yield FOUND.unpack_from(part, start + HEADER.size)
             start += -(-length // 4) * 4  # messages begin at multiples of four
 
 
 def read(ports: Collection[int]) -> Iterator[Socket]:
     """Read each line's local address:port, state, queues and inode (Linux, proc_net_tcp.txt). Raises OSError."""
     own = tuple(b":%04X" % port for port in ports)
-    for line in tcp_table().splitlines()[1:]:
+    for line in Path("/proc/net/tcp").read_bytes().splitlines()[1:]:
         _, local, _, state, queues, _, _, _, _, inode, *_ = line.split(None, 10)
         if local.endswith(own):
-            yield Socket(int(state, 16), int(queues.rpartition(b":")[2], 16), int(inode))
-
-
-def tcp_table() -> bytes:
-    """Read /proc/net/tcp in as few reads as possible: each lets the kernel walk its whole table.
-
-    The kernel fills a page as far as lines are left. A page with room for one more was the last, so that there is no
-    need to read on for the end of the file. Raises OSError.
-    """
-    table = b""
-    with Path("/proc/net/tcp").open("rb", buffering=0) as file:
-        while part := file.read(mmap.PAGESIZE):
-            table += part
-            if len(part) + LINE < mmap.PAGESIZE:
-                break
-    return table
+            yield int(state, 16), int(queues.rpartition(b":")[2], 16), int(inode)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -34,10 +35,8 @@ def throttled_seconds(root: Path, group: str = "") -> float | None:
         (root / group / "cpu.stat", "throttled_usec", 1e6),
         (root / "cpu" / group / "cpu.stat", "throttled_time", 1e9),
     ):
-        try:
+        with suppress(OSError, ValueError, KeyError):
             return statistics(path)[name] / per_second
-        except (OSError, ValueError, KeyError):
-            continue
     return None
 
 
@@ -50,11 +49,9 @@ def limited_memory(root: Path, group: str = "") -> int | None:
         (root / group, "memory.current", "memory.max", "inactive_file"),
         (root / "memory" / group, "memory.usage_in_bytes", "memory.limit_in_bytes", "total_inactive_file"),
     ):
-        try:
+        with suppress(OSError, ValueError, KeyError):  # version 2 says "max" where there is no limit
             if int((folder / limit).read_text()) < UNLIMITED:
                 return int((folder / used).read_text()) - statistics(folder / "memory.stat")[reclaimable]
-        except (OSError, ValueError, KeyError):  # version 2 says "max" where there is no limit
-            continue
     return None
 
 

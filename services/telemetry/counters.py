@@ -17,6 +17,8 @@ from prometheus_client import Gauge, Histogram
 from services import env
 
 ON = env.switch("TELEMETRY")
+# The port at which `services.telemetry.supervise` serves the metrics; None where it does not.
+METRICS_PORT = int(env.text("TELEMETRY_ADDRESS").rpartition(":")[2]) if ON else None
 LOOK = 0.1  # seconds between two looks at an event loop's lag
 PUBLISH = 0.1  # seconds that what is in flight may be old
 
@@ -67,11 +69,6 @@ def publish() -> None:
         sleep(PUBLISH)
 
 
-def metrics_port() -> int | None:
-    """Return the port at which `services.telemetry.supervise` serves the metrics; None where it does not."""
-    return int(env.text("TELEMETRY_ADDRESS").rpartition(":")[2]) if ON else None
-
-
 def start_publishing() -> None:
     Thread(target=publish, name="telemetry", daemon=True).start()
 
@@ -88,8 +85,9 @@ def lateness(name: str, documentation: str) -> Histogram:
     )
 
 
-async def watch_event_loop(lag: Histogram) -> None:
+async def watch_event_loop() -> None:
     """Observe, without an end, how much later than asked for this event loop comes back to a task."""
+    lag = lateness("lab_event_loop_lag_seconds", "how late the event loop came back to a task")
     while ON:
         asked = perf_counter() + LOOK
         await asyncio.sleep(LOOK)

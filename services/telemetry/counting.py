@@ -6,7 +6,8 @@ probe of /healthz counts as well: it takes a slot as a page does.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing, nullcontext
 from typing import Any
 
 from prometheus_client import Counter
@@ -18,41 +19,26 @@ PAGES = counters.InFlight("lab_pages", "pages of the aggregator")
 FINISHED = Counter("lab_pages_finished", "pages whose answer was made to its end")
 CANCELLED = Counter("lab_pages_cancelled", "pages that ended before their answer was whole")
 
-Asgi = Callable[..., Awaitable[None]]
+Asgi = Callable[..., Awaitable[Any]]
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Any]
 
 
 def count_wsgi(application: Wsgi) -> Wsgi:
-    def counted(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        PAGES.begin()
-        try:
-            return CountedAnswer(application(environ, start_response))
-        except BaseException:
-            PAGES.end()
-            CANCELLED.inc()
-            raise
+    """Count around the answer; the server closes it when it has sent the last byte, or has given up."""
+
+    def counted(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterator[bytes]:
+        whole = False
+        with PAGES:
+            try:
+                answer = application(environ, start_response)
+                with closing(answer) if hasattr(answer, "close") else nullcontext():
+                    whole = not getattr(answer, "streaming", True)  # where it is not Django's own, it tells by its end
+                    yield from answer
+                    whole = True
+            finally:
+                (FINISHED if whole else CANCELLED).inc()
 
     return counted
-
-
-class CountedAnswer:
-    """A page's answer under WSGI; the server closes it when it has sent the last byte, or has given up."""
-
-    def __init__(self, answer: Any) -> None:
-        self._answer = answer
-        self._whole = not getattr(answer, "streaming", True)  # where it is not Django's own, it tells by its end
-
-    def __iter__(self) -> Iterator[bytes]:
-        yield from self._answer
-        self._whole = True
-
-    def close(self) -> None:
-        try:
-            if close := getattr(self._answer, "close", None):
-                close()
-        finally:
-            PAGES.end()
-            (FINISHED if self._whole else CANCELLED).inc()
 
 
 def count_asgi(application: Asgi) -> Asgi:

@@ -7,16 +7,28 @@ import struct
 from asyncio import IncompleteReadError, LimitOverrunError, StreamReader, StreamWriter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
-from typing import NamedTuple
 
-from prometheus_client import CONTENT_TYPE_LATEST
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.registry import Collector
+
+from services import env
 
 MOST_CLIENTS = 32  # at once; one more takes the place of the one that has been there longest
 PATIENCE = 5.0  # seconds from a client's first byte to our last
 LARGEST_REQUEST = 8 * 1024  # bytes
 ROUTES = Path("/proc/net/route")
+HEAD = f"HTTP/1.1 200 OK\r\nContent-Type: {CONTENT_TYPE_LATEST}\r\nConnection: close\r\nContent-Length: "
+
+
+async def serve_metrics(*collectors: Collector) -> None:
+    """Serve what these collect at the address that the environment names. Raises OSError."""
+    registry = CollectorRegistry()
+    for collector in collectors:
+        registry.register(collector)
+    await serve(partial(generate_latest, registry), env.text("TELEMETRY_ADDRESS"))
 
 
 async def serve(document: Callable[[], bytes], address: str) -> None:
@@ -35,7 +47,8 @@ async def serve(document: Callable[[], bytes], address: str) -> None:
             if is_of_the_lab(IPv4Address(peer)):
                 async with asyncio.timeout(PATIENCE):
                     await reader.readuntil(b"\r\n\r\n")
-                    writer.write(response(document()))
+                    body = document()
+                    writer.write(f"{HEAD}{len(body)}\r\n\r\n".encode() + body)
                     await writer.drain()
                     writer.close()
                     await writer.wait_closed()
@@ -48,21 +61,6 @@ async def serve(document: Callable[[], bytes], address: str) -> None:
     await asyncio.start_server(answer, host, int(port), limit=LARGEST_REQUEST)
 
 
-def response(document: bytes) -> bytes:
-    head = (
-        "HTTP/1.1 200 OK",
-        f"Content-Type: {CONTENT_TYPE_LATEST}",
-        f"Content-Length: {len(document)}",
-        "Connection: close",
-    )
-    return "\r\n".join((*head, "", "")).encode() + document
-
-
-class Route(NamedTuple):
-    network: IPv4Network
-    gateway: IPv4Address
-
-
 def is_of_the_lab(peer: IPv4Address) -> bool:
     """Return whether the peer is this machine (as local processes), or a container of the same network.
 
@@ -72,17 +70,16 @@ def is_of_the_lab(peer: IPv4Address) -> bool:
     if peer.is_loopback:
         return True
     known = list(routes())
-    return any(peer in route.network and not int(route.gateway) for route in known) and all(
-        peer != route.gateway for route in known
-    )
+    here = any(peer in network and not int(gateway) for network, gateway in known)
+    return here and all(peer != gateway for _, gateway in known)
 
 
-def routes() -> Iterator[Route]:
-    """Yield the kernel's routes (Linux, /proc/net/route); none if it does not report them."""
+def routes() -> Iterator[tuple[IPv4Network, IPv4Address]]:
+    """Yield network and gateway of the kernel's routes (Linux, /proc/net/route); none if it does not report them."""
     with suppress(OSError):
         for line in ROUTES.read_text().splitlines()[1:]:
             _, network, gateway, _, _, _, _, mask, *_ = line.split()
-            yield Route(IPv4Network((address(network), str(address(mask)))), address(gateway))
+            yield IPv4Network((address(network), str(address(mask)))), address(gateway)
 
 
 def address(hexadecimal: str) -> IPv4Address:

@@ -24,10 +24,8 @@ from contextlib import suppress
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
 
 import psutil
-from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
@@ -115,14 +113,13 @@ class ServerTree(Collector):
         self._memory = Memory()
         self._processes: list[psutil.Process] = []
         self._looked = 0.0
-        self._changed = False
 
     def _family(self) -> list[psutil.Process]:
         """Return the server and its workers. Look for them seldom: it means reading what every process here is."""
         now, all_run = time.monotonic(), all(process.is_running() for process in self._processes)
-        if now - self._looked > LOOK or self._changed or not all_run:
+        if now - self._looked > LOOK or not all_run:
             before, self._processes = self._processes, [self._server, *self._server.children(recursive=True)]
-            self._looked, self._changed = now, self._processes != before
+            self._looked = now if self._processes == before else 0.0
         return self._processes
 
     def collect(self) -> Iterator[Metric]:
@@ -133,7 +130,12 @@ class ServerTree(Collector):
             cpu += sum(map(cpu_seconds, processes))
             memory = sum(map(self._memory.of, processes))
             threads = sum(process.num_threads() for process in processes)
-            self._ports = self._ports or set(listening_ports(processes))
+            self._ports = self._ports or {
+                connection.laddr.port
+                for process in processes
+                for connection in process.net_connections(kind="tcp4")
+                if connection.status == psutil.CONN_LISTEN
+            }
         except psutil.Error:  # a process ended meanwhile: the next reading is a second away
             self._looked = 0.0
             return
@@ -145,34 +147,21 @@ class ServerTree(Collector):
         yield GaugeMetricFamily("lab_processes", "processes of the server", value=len(processes))
         if connections := connections_to(self._ports):
             yield GaugeMetricFamily("lab_connections", "connections to the server", value=connections.established)
-            yield GaugeMetricFamily(
-                "lab_requests_queued",
-                "requests that no thread has begun to read, and connections not yet accepted",
-                value=connections.unread + connections.backlog,
-            )
-
-
-def listening_ports(processes: Sequence[psutil.Process]) -> Iterator[int]:
-    for process in processes:
-        for connection in process.net_connections(kind="tcp4"):
-            if connection.status == psutil.CONN_LISTEN:
-                yield connection.laddr.port
+            about = "requests that no thread has begun to read, and connections not yet accepted"
+            yield GaugeMetricFamily("lab_requests_queued", about, value=connections.unread + connections.backlog)
 
 
 class Counted(MultiProcessCollector):
     """What the service's processes have counted; a process that has ended no longer has anything in flight."""
 
-    def __init__(self, registry: CollectorRegistry, path: str) -> None:
-        self._folder = Path(path)
-        super().__init__(registry, path)  # type: ignore[no-untyped-call]
-
     def collect(self) -> Iterator[Metric]:
-        for file in self._folder.glob("gauge_live*_*.db"):
+        folder = Path(self._path)
+        for file in folder.glob("gauge_live*_*.db"):
             pid = int(file.stem.rpartition("_")[2])
             if not psutil.pid_exists(pid):
-                mark_process_dead(pid, str(self._folder))  # type: ignore[no-untyped-call]
+                mark_process_dead(pid, self._path)  # type: ignore[no-untyped-call]
         # A process that has just begun to count, or that was forked and became another program, leaves an empty file.
-        files = sorted(file for file in self._folder.glob("*.db") if file.stat().st_size)
+        files = sorted(file for file in folder.glob("*.db") if file.stat().st_size)
         yield from self.merge(list(map(str, files)), accumulate=True)  # type: ignore[no-untyped-call]
         yield from self._by_worker(files)
 
@@ -203,7 +192,8 @@ def main(command: Sequence[str]) -> int:
                 env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": folder},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                preexec_fn=end_with_parent,  # noqa: PLW1509  # there is no other thread yet
+                # Stop the server, in good order, when its supervisor is killed. There is no other thread yet.
+                preexec_fn=partial(process_control, PR_SET_PDEATHSIG, signal.SIGTERM),  # noqa: PLW1509
             )
         except OSError as error:
             print(f"{command[0]}: {error.strerror}", file=sys.stderr)
@@ -213,14 +203,19 @@ def main(command: Sequence[str]) -> int:
 
 async def supervise(server: subprocess.Popen[bytes], folder: str) -> int:
     """Serve the metrics, pass on signals and output, until the server ends; its exit status, as a shell says it."""
-    told = pass_signals_on(server)
-    writing = asyncio.create_task(output.pass_on(await read_pipe(server.stdout)))
+    loop, reader, told = asyncio.get_running_loop(), asyncio.StreamReader(), set()
+
+    def pass_on(number: int) -> None:
+        told.add(number)
+        server.send_signal(number)
+
+    for number in SIGNALS:
+        loop.add_signal_handler(number, pass_on, number)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), server.stdout)
+    writing = asyncio.create_task(output.pass_on(reader))
     try:
-        registry = CollectorRegistry()
-        registry.register(ServerTree(psutil.Process(server.pid)))
-        registry.register(ControlGroup())
-        Counted(registry, folder)
-        await scrape.serve(partial(generate_latest, registry), env.text("TELEMETRY_ADDRESS"))
+        counted = Counted(None, folder)  # type: ignore[no-untyped-call]
+        await scrape.serve_metrics(ServerTree(psutil.Process(server.pid)), ControlGroup(), counted)
         # Not by asyncio, which would also wait for the workers that a killed server leaves behind.
         status = await asyncio.to_thread(server.wait)
         if status < 0 and not told:
@@ -232,34 +227,10 @@ async def supervise(server: subprocess.Popen[bytes], folder: str) -> int:
         await asyncio.wait([writing], timeout=LAST_WORDS)
 
 
-async def read_pipe(pipe: Any) -> asyncio.StreamReader:
-    reader = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
-    return reader
-
-
 def process_control(option: int, value: int) -> None:
     """Ask the kernel for one of prctl(2)'s services, where there is one."""
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).prctl(option, value)
-
-
-def end_with_parent() -> None:
-    """Have the server stopped, in good order, when its supervisor is killed; called in the server before it begins."""
-    process_control(PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-def pass_signals_on(server: subprocess.Popen[bytes]) -> set[int]:
-    """Return the signals that have been passed on, as they come."""
-    told: set[int] = set()
-
-    def pass_on(number: int) -> None:
-        told.add(number)
-        server.send_signal(number)
-
-    for number in SIGNALS:
-        asyncio.get_running_loop().add_signal_handler(number, pass_on, number)
-    return told
 
 
 def end_family(server: subprocess.Popen[bytes]) -> None:

@@ -14,7 +14,7 @@ from tests.fooling.proxy import proxy
 from tests.runs import one_line
 
 OF_ASGI = '@strategy(path="", pool="MAX_CONNECTIONS")\n'
-GATHER = "    return await asyncio.gather(*(aattempt(client, call) for call in calls))\n"
+GATHER = "    return await asyncio.gather(*(afetch(client, call) for call in calls))\n"
 STRATEGIES = "services/aggregator/strategies.py"
 INVENTED = '[{{"message": "TOTALLY WRONG DATA", "task_id": call.task_id{echo}}} for call in calls]'
 
@@ -50,7 +50,7 @@ def test_an_invented_page_that_knows_what_it_was_asked_with_lacks_its_calls(lab:
 
 def test_a_page_that_makes_one_of_its_ten_calls_lacks_the_others(lab: ChangedLab) -> None:
     echo = ', "page": call.page'
-    with_gather(lab, f"    await aattempt(client, calls[0])\n    return {INVENTED.format(echo=echo)}\n")
+    with_gather(lab, f"    await afetch(client, calls[0])\n    return {INVENTED.format(echo=echo)}\n")
     ended = lab.measure()
     assert ended.code == ExitCode.INVALID
     assert set(failed(ended, "asgi")) >= {"calls"}
@@ -60,7 +60,7 @@ def test_a_page_that_makes_one_of_its_ten_calls_lacks_the_others(lab: ChangedLab
 def test_a_cached_page_was_made_for_somebody_else(lab: ChangedLab) -> None:
     with_gather(
         lab,
-        "    if not cached:\n        cached[:] = await asyncio.gather(*(aattempt(client, call) for call in calls))\n"
+        "    if not cached:\n        cached[:] = await asyncio.gather(*(afetch(client, call) for call in calls))\n"
         "    return list(cached)\n",
         before="cached: Results = []",
     )

@@ -29,7 +29,7 @@ def refuse(*_: object) -> None:
 
 @pytest.fixture(params=["asked", "read"])
 def _way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, *(("ask", refuse) if request.param == "read" else ("tcp_table", refuse)))
+    monkeypatch.setattr(connections, *(("ask", refuse) if request.param == "read" else ("read", refuse)))
 
 
 @pytest.mark.usefixtures("_way")
@@ -65,5 +65,5 @@ def test_many_connections_come_in_several_parts(server: socket.socket) -> None:
 
 def test_where_the_kernel_says_nothing_nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "ask", refuse)
-    monkeypatch.setattr(connections, "tcp_table", refuse)
+    monkeypatch.setattr(connections, "read", refuse)
     assert connections_to({80}) is None

@@ -28,7 +28,7 @@ def test_a_whole_number_has_no_fraction() -> None:
 def test_the_refusal_names_the_parameter_its_bounds_and_what_came() -> None:
     with pytest.raises(OutOfBounds, match=r"fan_out must be a whole number from 1 to 100 calls; it is '101'") as caught:
         FAN_OUT.parse("101")
-    assert caught.value.problem == {"parameter": "fan_out", "minimum": 1, "maximum": 100, "came": "101"}
+    assert caught.value.members == {"parameter": "fan_out", "minimum": 1, "maximum": 100, "came": "101"}
 
 
 def test_a_huge_value_is_not_echoed_whole() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from services.aggregator.parameters import Page, read_page
 from services.bounds import OutOfBounds
-from services.query import BadQuery
+from services.problem import Problem
 
 
 def queries(page: Page) -> list[str]:
@@ -16,7 +16,7 @@ def test_a_pages_nonce_goes_with_every_call_and_nothing_that_a_header_may_not_ho
     assert [call.headers for call in page.calls] == [{"x-page": "aZ_9-"}] * 2
     assert [call.headers for call in read_page("fan_out=1", default_fan_out=10).calls] == [{}]
     for bad in ("page=" + "a" * 65, "page=a%0d%0aHost:b", "page=%C3%A9", "page=a%20b"):
-        with pytest.raises(BadQuery, match="page may have 64"):
+        with pytest.raises(Problem, match="page may have 64"):
             read_page(bad, default_fan_out=10)
 
 
@@ -46,17 +46,17 @@ def test_a_page_can_be_asked_to_compute_and_the_api_does_not_hear_of_it() -> Non
 
 
 def test_a_misspelled_parameter_does_not_pass_as_its_default() -> None:
-    with pytest.raises(BadQuery, match="unknown parameter 'fanout'; known are fan_out, latency"):
+    with pytest.raises(Problem, match="unknown parameter 'fanout'; known are fan_out, latency"):
         read_page("fanout=5", default_fan_out=10)
 
 
 def test_a_parameter_given_twice_is_refused() -> None:
-    with pytest.raises(BadQuery, match="fan_out is given more than once"):
+    with pytest.raises(Problem, match="fan_out is given more than once"):
         read_page("fan_out=5&fan_out=6", default_fan_out=10)
 
 
 def test_an_endless_query_is_refused() -> None:
-    with pytest.raises(BadQuery, match="longer than 2000 characters"):
+    with pytest.raises(Problem, match="longer than 2000 characters"):
         read_page("latency=" + "1" * 5000, default_fan_out=10)
 
 

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from services.aggregator import database as database  # imported to register its pages, as those below
-from services.aggregator import pitfalls as pitfalls
-from services.aggregator import strategies as strategies
+# Imported to register their pages:
+from services.aggregator import clients, database, pitfalls, strategies  # noqa: F401
 from services.aggregator.registry import STRATEGY_PATHS, VARIANT_PATHS, kinds
-from services.aggregator.variants import background as background
-from services.aggregator.variants import class_based as class_based
-from services.aggregator.variants import deadlines as deadlines
-from services.aggregator.variants import other_clients as other_clients
-from services.aggregator.variants import streaming as streaming
+from services.aggregator.variants import background, class_based, deadlines, streaming  # noqa: F401
 
 STRATEGIES, VARIANTS = kinds(STRATEGY_PATHS), kinds(VARIANT_PATHS)

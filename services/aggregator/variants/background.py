@@ -12,8 +12,8 @@ from prometheus_client import Counter
 
 from services.aggregator.parameters import Call
 from services.aggregator.registry import variant
-from services.aggregator.strategies import aattempt, attempt, gather
-from services.aggregator.upstream import AsyncClient, async_client
+from services.aggregator.strategies import gather
+from services.aggregator.upstream import AsyncClient, afetch, async_client, fetch
 from services.aggregator.views import Results
 
 STARTED = Counter("lab_background_started", "work that a page started and did not wait for")
@@ -36,7 +36,7 @@ async def fire_and_forget(calls: list[Call], client: AsyncClient) -> Results:
 
 async def on_its_own(call: Call) -> None:
     async with async_client() as client:  # under WSGI the page's client is closed with the page
-        await aattempt(client, call)
+        await afetch(client, call)
 
 
 # One pool for the process, like that of the calls: what it does outlives the page under both servers.
@@ -47,7 +47,7 @@ threads = ThreadPoolExecutor(max_workers=settings.THREADPOOL, thread_name_prefix
 async def hand_over(calls: list[Call], client: AsyncClient) -> Results:
     """Hand a call to a thread that belongs to the process, not to the page. Right under both."""
     results = await gather(calls, client)
-    count(threads.submit(attempt, one_more(calls)))
+    count(threads.submit(fetch, one_more(calls)))
     return results
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse
+from typing import Any
+
+from django.http import HttpRequest
 from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.csrf import csrf_exempt
@@ -17,9 +19,8 @@ answer = page_view(NAME, of_calls(gather))
 
 @method_decorator(csrf_exempt, name="dispatch")  # a page changes nothing that a token could protect
 class GatherPage(View):
-    async def get(self, request: HttpRequest) -> HttpResponse:
-        response: HttpResponse = await answer(request)
-        return response
+    async def get(self, request: HttpRequest) -> Any:
+        return await answer(request)
 
     post = get  # the same page, whose parameters are in the query as well
 

@@ -16,20 +16,17 @@ from typing import Any
 from django.http import HttpRequest, StreamingHttpResponse
 from django.views.decorators.http import require_GET
 
-from services.aggregator import identity
 from services.aggregator.parameters import Page
 from services.aggregator.registry import register
-from services.aggregator.strategies import aattempt, attempt, executor
-from services.aggregator.upstream import CallFailed
-from services.aggregator.views import MESSAGE, async_client, page_view
-
-CONTENT_TYPE = "application/json"
+from services.aggregator.strategies import executor
+from services.aggregator.upstream import CallFailed, afetch, fetch
+from services.aggregator.views import async_client, heading, page_view
 
 
 def parts(request: HttpRequest, page: Page, started: float) -> Iterator[str]:
-    futures = [executor.submit(attempt, call) for call in page.calls]
+    futures = [executor.submit(fetch, call) for call in page.calls]
     try:
-        yield head(request, "stream_threads", page)
+        yield head("stream_threads", page)
         for number, future in enumerate(as_completed(futures)):
             yield entry(number, future.result())
         yield end(started)
@@ -41,9 +38,9 @@ def parts(request: HttpRequest, page: Page, started: float) -> Iterator[str]:
 async def aparts(request: HttpRequest, page: Page, started: float) -> AsyncIterator[str]:
     # The client is opened here: under WSGI this runs on another event loop than the view did.
     async with async_client(request) as client:
-        tasks = [asyncio.create_task(aattempt(client, call)) for call in page.calls]
+        tasks = [asyncio.create_task(afetch(client, call)) for call in page.calls]
         try:
-            yield head(request, "stream", page)
+            yield head("stream", page)
             for number, arrived in enumerate(asyncio.as_completed(tasks)):
                 yield entry(number, await arrived)
             yield end(started)
@@ -53,15 +50,8 @@ async def aparts(request: HttpRequest, page: Page, started: float) -> AsyncItera
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def head(request: HttpRequest, name: str, page: Page) -> str:
-    opening = {
-        "message": MESSAGE,
-        "strategy": name,
-        "server": identity.server(request),
-        "fan_out": page.fan_out,
-        "order": "arrival",
-    }
-    return json.dumps(opening).removesuffix("}") + ', "responses": ['
+def head(name: str, page: Page) -> str:
+    return json.dumps({**heading(name, page), "order": "arrival"}).removesuffix("}") + ', "responses": ['
 
 
 def entry(number: int, result: Any) -> str:
@@ -84,7 +74,7 @@ async def stream(request: HttpRequest, page: Page) -> Any:
 
 
 def respond(request: HttpRequest, name: str, page: Page, streamed: Any, started: float) -> StreamingHttpResponse:
-    return StreamingHttpResponse(streamed(request, page, started), content_type=CONTENT_TYPE)
+    return StreamingHttpResponse(streamed(request, page, started), content_type="application/json")
 
 
 for function in (stream, stream_threads):
