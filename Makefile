@@ -22,7 +22,7 @@ predict: ## what theory says, without load: LATENCY=0.3 USERS=200
 compare: ## what changed between two runs: A=results/… B=results/…
 	@$(PYTHON) -m loadtests compare --a="$$A" --b="$$B"
 
-report: ## open the latest report, or that of RUN=results/…
+report: ## open the latest report: RUN=results/…, or its plots: SVG=folder
 	@$(PYTHON) -m loadtests report
 
 lesson: ## ask a class, measure, ask again: N=1 to 8 (docs/lessons/)

@@ -99,6 +99,7 @@ EXAMPLES = {
   make compare A=results/20261128T051702Z-slots B=results/latest""",
     "report": """
   make report                              open the latest
+  make report SVG=slides                   its plots, a file each, for slides
   python3 -m loadtests report --csv        its figures, a row for each step""",
     "completion": """
   source <(python3 -m loadtests completion)""",
@@ -155,10 +156,14 @@ def parser(given: Variables | None) -> Parser:
     compared = add(compare_command, "what changed between two runs, beyond the noise or not", ("A", "B"))
     compared.add_argument("--a", default=asked.get("A", ""), metavar="A", help="a run's folder in results/")
     compared.add_argument("--b", default=asked.get("B", ""), metavar="B", help="another, as in results/latest")
-    report = add(report_command, "open a run's report, or print its figures", ("RUN",))
+    report = add(report_command, "open a run's report, print its figures, or draw its plots", ("RUN", "PNG", "SVG"))
     report.add_argument("--run", default=asked.get("RUN") or "results/latest", metavar="RUN", help="the run's folder")
     for form in ("json", "csv", "markdown"):
         report.add_argument(f"--{form}", action="store_const", const=form, dest="form", help=f"print it as {form}")
+    for form in ("png", "svg"):
+        variable = form.upper()
+        what = f"a folder for its plots as {variable} (needs Chrome or Chromium)"
+        report.add_argument(f"--{form}", default=asked.get(variable, ""), metavar=variable, help=what)
     pages = add(pages_command, "propose a pages.toml from a HAR, an access log or an OpenAPI document", None)
     pages.add_argument("recording", metavar="RECORDING", help="recording.har, access.log, openapi.json or openapi.yaml")
     pages.add_argument("--write-to", default="", metavar="FILE", help="a new file (default: standard output)")
@@ -380,12 +385,26 @@ def report_command(options: argparse.Namespace) -> int:
             print(export.FORMS[options.form](cast("Summary", found)), end="")
         except (KeyError, TypeError, AttributeError) as error:
             raise BadInput(f"RUN must be a run of this version; {options.run[:200]} lacks {error!r:.80}") from error
+    elif options.png or options.svg:
+        for path in pictures_of(cast("Summary", found), options):
+            print(path)
     else:
         address = report.resolve().as_uri()
         print(address)
         if sys.stdout.isatty() and (sys.platform == "darwin" or {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ)):
             webbrowser.open(address)
     return 0
+
+
+def pictures_of(found: Summary, options: argparse.Namespace) -> list[Path]:
+    from loadtests.host import virtualenv  # noqa: PLC0415
+
+    asked = {form: Path(getattr(options, form)).absolute() for form in ("png", "svg") if getattr(options, form)}
+    folders = [f"--{form}={folder}" for form, folder in asked.items()]
+    virtualenv.enter(["report", f"--run={options.run}", *folders])
+    from loadtests.report import pictures  # noqa: PLC0415  # needs packages of the virtual environment
+
+    return [path for form, to in asked.items() for path in pictures.write(found, Path(options.run), form, to)]
 
 
 def compare_command(options: argparse.Namespace) -> int:

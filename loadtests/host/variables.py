@@ -33,7 +33,7 @@ OF_PAGES = (
     *("HANG", "SEED", "CALL_TIMEOUT", "CONNECT_TIMEOUT", "DEADLINE", "MAX_CONNECTIONS", "THREADPOOL"),
     *("DATABASE_URL", "DATABASE_POOL", "MIDDLEWARE_SET", "DJANGO_THREADS"),
 )
-OPTIONS = (*LOAD, *OWN, "RUNTIME", "A", "B", "RUN", "N")
+OPTIONS = (*LOAD, *OWN, "RUNTIME", "A", "B", "RUN", "PNG", "SVG", "N")
 EVERYWHERE = ("PYTHON", "VENV", "RESULTS", "DOCKER")  # read by every command, or by make
 BEFORE_DOTENV = ("PYTHON", "VENV")  # they decide what reads the file
 SET_BY_THE_LAB = (
