@@ -114,8 +114,11 @@ def main(asked: Experiment, options: RunOptions, folder: Path) -> ExitCode:
     uncertainty.load_scipy()
     pages = project.words if project else settings.words
     console.print(introduction(experiment, pages, found, measurements))
+    unpredicted = {arm for arm in experiment.arms if arm.unknown or arm.strategy in found[arm.target].unpredicted}
     expected = {
-        one.name: predict(one.arm, one.level, one.settings).goodput for one in measurements if not one.arm.unknown
+        one.name: predict(one.arm, one.level, one.settings).goodput
+        for one in measurements
+        if one.arm not in unpredicted
     }
     interfaces = {name: target.interface for name, target in found.items()}
     with Progress(console, measurements, interfaces, expected) as progress:

@@ -34,6 +34,7 @@ def ask(name: str, url: str, paths_of_project: Collection[str] | None = None) ->
             paths={**identity["strategies"], **identity.get("variants", {})},
             identity=identity,
             **{key: identity[key] for key in ("interface", "slots", "workers", "pools")},
+            unpredicted=frozenset(identity.get("unpredicted", ())),
             metrics=metrics(url, identity),
             api_metrics=api_metrics(identity["api"]) if identity["api"] else "",
         )

@@ -176,6 +176,8 @@ class Collector:
         if not users or (requested := self._requested) is None:
             return None
         settings, strategy = requested.settings, strategy_for(requested.strategy, target.interface)
+        if strategy in target.unpredicted:
+            return None
         return capacity.predict(
             settings,
             strategy,

@@ -10,7 +10,8 @@ from typing import Any
 class Target:
     """`slots`: pages it can work on at once; None where CPU and memory decide. `paths` and `pools`
     (connections or threads that its pages share) by strategy. `metrics` and `api_metrics`: the URLs at which the target
-    and the api that it calls report what they do; empty where they do not.
+    and the api that it calls report what they do; empty where they do not. `unpredicted`: strategies that make their
+    calls in a way which no formula knows.
     """
 
     name: str
@@ -23,3 +24,4 @@ class Target:
     identity: dict[str, Any]
     metrics: str = ""
     api_metrics: str = ""
+    unpredicted: frozenset[str] = frozenset()

@@ -98,9 +98,26 @@ def with_others(path: Path, found: Sequence[Result], command: str) -> tuple[list
     runs = earlier.get("runs") if isinstance(earlier, Mapping) else None
     if not isinstance(runs, Mapping):
         return list(found), command
-    new = {result.experiment.name: result for result in found}
+    new = {one.experiment.name: one for one in found if not (one.experiment.name in runs and stays(one, runs))}
     others = {name: Result(experiment, runs[name]) for name, experiment in catalogue().items() if name in runs}
     return [result for _, result in sorted({**others, **new}.items())], str(earlier.get("command", command))
+
+
+def stays(new: Result, runs: Mapping[str, Any]) -> bool:
+    """Return whether the earlier run of an experiment tells more than a new one, and say so."""
+    earlier, found = runs[new.experiment.name], new.summary
+    if not earlier or earlier["verdict"]["status"] == "invalid":
+        return False
+    if found is None or found["verdict"]["status"] == "invalid":
+        why = "the new one is not valid"
+    elif found["manifest"]["knobs"].get("quick") and not earlier["manifest"]["knobs"].get("quick"):
+        why = "the new one is a quick one"
+    elif found["runtime"] != earlier["runtime"]:
+        why = f"that is of {earlier['runtime']}, and the new one of {found['runtime']}"
+    else:
+        return False
+    print(f"{new.experiment.name}: the earlier result stays in the document: {why}.")
+    return True
 
 
 def kept(found: Sequence[Result], command: str) -> str:

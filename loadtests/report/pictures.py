@@ -25,13 +25,12 @@ def write(summary: Summary, run: Path, form: str, to: Path) -> list[Path]:
             title={"text": f"{plot.title}<br><sub>{summary['verdict']['headline']}</sub>", "x": 0.02},
             font={"size": 22},
             margin={"l": 100, "r": 40, "t": 120, "b": 90},
-            width=WIDTH,
-            height=max(HEIGHT, plot.figure.layout.height),
         )
+    heights = [max(HEIGHT, plot.figure.layout.height) for plot in drawn]
     files = [to / f"{slug(plot.title)}.{form}" for plot in drawn]
     try:
         to.mkdir(parents=True, exist_ok=True)
-        plotly.io.write_images([plot.figure for plot in drawn], files, format=form, scale=SHARPER)
+        plotly.io.write_images([plot.figure for plot in drawn], files, form, SHARPER, WIDTH, heights)
     except OSError as error:
         raise BadInput(
             f"{form.upper()} must be a folder that can be written to; {to} is not ({error.strerror})"

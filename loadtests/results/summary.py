@@ -104,7 +104,7 @@ def prediction(
     run: Run, arm: Arm, limited: Deployment, step: LevelFigures, known: LevelFigures | None
 ) -> Prediction | None:
     """Return the prediction, with the CPU per page of the step `known`; None if the formula does not know."""
-    if arm.unknown:
+    if arm.unknown or arm.strategy in run.targets[arm.target].unpredicted:
         return None
     same = [one for one in run.measured if (one.measurement.arm, one.measurement.level) == (arm, step.level)]
     came = (step.pages + sum(step.failures.values())) / step.seconds if step.seconds else 0.0

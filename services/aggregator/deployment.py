@@ -42,6 +42,7 @@ def health(request: HttpRequest) -> HttpResponse:
             "pools": pools(database_pool),
             "strategies": {name: strategy.url_path for name, strategy in STRATEGIES.items()},
             "variants": variants(),
+            "unpredicted": [name for name, kind in PAGES.items() if kind.unpredicted],
         }
     )
 

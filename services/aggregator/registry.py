@@ -20,11 +20,15 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class PageKind:
-    """A way to make a page. `pool`: the setting with the size of what its pages share in a process; empty: nothing."""
+    """A way to make a page. `pool`: the setting with the size of what its pages share in a process; empty: nothing.
+
+    `unpredicted`: it makes its calls neither all at once nor one after the other, which is all that the lab predicts.
+    """
 
     url_path: str
     view: View
     pool: str = ""
+    unpredicted: bool = False
 
 
 PAGES: dict[str, PageKind] = {}
@@ -39,21 +43,21 @@ def variant_path(name: str) -> str:
     return f"{VARIANT_PATHS}{name.replace('_', '-')}/"
 
 
-def register(name: str, view: View, url_path: str = "", pool: str = "") -> None:
+def register(name: str, view: View, url_path: str = "", pool: str = "", *, unpredicted: bool = False) -> None:
     """Register a view, as a variant if no other `url_path` is given."""
-    PAGES[name] = PageKind(url_path or variant_path(name), view, pool)
+    PAGES[name] = PageKind(url_path or variant_path(name), view, pool, unpredicted)
 
 
-def variant(function: Function, url_path: str = "", pool: str = "") -> Function:
+def variant(function: Function, url_path: str = "", pool: str = "", *, unpredicted: bool = False) -> Function:
     """Register a function of the calls, and of the async client if it is async, which returns their results."""
     name = function.__name__
-    register(name, require_safe(page_view(name, of_calls(function))), url_path, pool)
+    register(name, require_safe(page_view(name, of_calls(function))), url_path, pool, unpredicted=unpredicted)
     return function
 
 
-def strategy(path: str, pool: str = "") -> Callable[[Function], Function]:
+def strategy(path: str, pool: str = "", *, unpredicted: bool = False) -> Callable[[Function], Function]:
     """Register a function like a variant's as a strategy."""
-    return partial(variant, url_path=f"{STRATEGY_PATHS}{path}", pool=pool)
+    return partial(variant, url_path=f"{STRATEGY_PATHS}{path}", pool=pool, unpredicted=unpredicted)
 
 
 def of_calls(function: Callable[..., Any]) -> Callable[[HttpRequest, Page], Any]:

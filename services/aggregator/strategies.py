@@ -2,7 +2,8 @@
 
 A strategy takes the calls and returns, in task order, a result for each call it made: the api's
 answer, or the CallFailed that came in its place. An `async def` gets the async client as well.
-The prediction has to know of one that makes its calls one after the other (loadtests/analysis/capacity.py).
+The prediction has to know of one that makes its calls one after the other (loadtests/analysis/capacity.py); one that
+does something else again says `unpredicted=True`.
 """
 
 from __future__ import annotations

@@ -91,7 +91,10 @@ ENDS_BEFORE_ITS_CALLS = {"deadline", "partial", "partial_threads"}
 def test_the_prediction_knows_which_pages_make_their_calls_one_after_the_other(
     lab: Mapping[str, str], name: str
 ) -> None:
-    """A page of 3 calls has 3 of them at the api at once, or 1 at a time: then capacity.py has to name it."""
+    """A page of 3 calls has 3 of them at the api at once, or 1 at a time: then capacity.py has to name it.
+
+    One that does neither says `unpredicted=True` where it is registered.
+    """
     wait_until_idle(lab, "asgi")
     kind = {**STRATEGIES, **VARIANTS}[name]
     at_once: Counter[int] = Counter()  # a call that another page left behind may be seen, but not for long
@@ -105,4 +108,4 @@ def test_the_prediction_knows_which_pages_make_their_calls_one_after_the_other(
         wait_until(page_is_done)
     assert page.result().status_code == 200
     del at_once[0]
-    assert at_once.most_common(1)[0][0] == (1 if name in ONE_AFTER_THE_OTHER else 3)
+    assert kind.unpredicted or at_once.most_common(1)[0][0] == (1 if name in ONE_AFTER_THE_OTHER else 3)

@@ -189,8 +189,8 @@ def test_a_target_is_what_the_prediction_takes_it_for(logs: Path) -> None:
     for name, target in found.items():
         expected = predict.deployment(described[name], predict.Lab(described, machine=2, limited=False))
         assert (target.slots, target.workers, target.pools) == (expected.slots, expected.workers, expected.pools)
-    assert found["wsgi"].pools == {"threadpool": 10}, "a client for each page"
-    assert found["asgi"].pools == {"threadpool": 10, "gather": 14}
+    assert "gather" not in found["wsgi"].pools, "a client for each page"
+    assert found["asgi"].pools.items() >= {"threadpool": 10, "gather": 14}.items()
 
 
 @pytest.mark.parametrize(("service", "declared"), [("wsgi", "asgi"), ("asgi", "wsgi")])

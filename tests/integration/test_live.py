@@ -23,6 +23,7 @@ import psutil
 import pytest
 
 from loadtests.errors import LabDown
+from loadtests.host import topology
 from loadtests.host.processes import ProcessRuntime, free_port
 from tests.integration.waiting import wait_until
 from tests.processes import running
@@ -38,6 +39,7 @@ KNOBS = {
     "fail": 0,
     "work": 0,
 }
+SLOTS = int(topology.services({})["wsgi"].environment["THREADS"])
 BOTH = {**KNOBS, "users": 20, "targets": ["wsgi", "asgi"]}
 
 
@@ -119,8 +121,8 @@ def users_by_littles_law(page: Page, target: str) -> float:
 
 def test_both_targets_move_a_turned_knob_changes_the_running_test_and_is_marked(page: Page) -> None:
     page.good("start", BOTH)
-    wait_until(lambda: page.goodput("wsgi") and (page.latest("External concurrency")["asgi"] or 0) > 10)
-    assert 0 < (page.latest("External concurrency")["wsgi"] or 0) <= 10
+    wait_until(lambda: page.goodput("wsgi") and (page.latest("External concurrency")["asgi"] or 0) > SLOTS)
+    assert 0 < (page.latest("External concurrency")["wsgi"] or 0) <= SLOTS
     page.good("knobs", {**BOTH, "latency": 1.0})
     wait_until(lambda: "latency 1" in [text for _, text in page.get("figures")["marks"]])
     wait_until(lambda: min(page.response_time(target) for target in ("wsgi", "asgi")) >= 1.0)

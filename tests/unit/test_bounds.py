@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from loadtests.host import topology
 from services.bounds import FAN_OUT, LATENCY, Bound, OutOfBounds
 
 
@@ -35,3 +36,9 @@ def test_a_huge_value_is_not_echoed_whole() -> None:
     with pytest.raises(OutOfBounds) as caught:
         Bound("n", 0, 1).parse("x" * 100_000)
     assert len(str(caught.value)) < 200
+
+
+def test_the_threads_that_make_calls_are_enough_for_all_slots_and_the_largest_page() -> None:
+    environment = topology.services({})["wsgi"].environment
+    largest = FAN_OUT.maximum
+    assert int(environment["THREADPOOL"]) >= int(environment["WORKERS"]) * int(environment["THREADS"]) * largest

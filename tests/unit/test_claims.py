@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,6 +67,31 @@ def test_a_few_experiments_leave_the_rows_of_the_others_as_they_are(tmp_path: Pa
         ("fan-out", SPOILT["verdict"]),
         ("slots", HELD["verdict"]),
     ]
+
+
+@pytest.mark.parametrize(
+    ("new", "why"),
+    [
+        (SPOILT, "is not valid"),
+        (None, "is not valid"),
+        (HELD | {"runtime": "process"}, "that is of docker, and the new one of process"),
+        (HELD | {"manifest": {**HELD["manifest"], "knobs": {"quick": True}}}, "is a quick one"),
+    ],
+)
+def test_a_result_that_tells_less_does_not_replace_what_the_document_holds(
+    new: Any, why: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "claims.md"
+    slots = find("slots")
+    held: Any = HELD | {"runtime": "docker"}
+    claims.write(path, [Result(slots, held)], "make claims RUNTIME=docker")
+    found, _ = claims.with_others(path, [Result(slots, new)], "make claims EXPERIMENT=slots")
+    assert [one.summary and one.summary["runtime"] for one in found] == ["docker"]
+    said = capsys.readouterr().out
+    assert "slots: the earlier result stays in the document: " in said
+    assert why in said
+    again, _ = claims.with_others(path, [Result(slots, held)], "make claims EXPERIMENT=slots")
+    assert again == [Result(slots, held)]
 
 
 @pytest.mark.parametrize("damaged", ["", "[]", '{"runs": 7}'])

@@ -231,3 +231,12 @@ def test_what_is_predicted_to_fail_is_said_with_the_reason(schema: dict[str, Any
         "pages fail as predicted: calls are given up after 0.5 s, and the api takes 1 s" in one
         for one in found["findings"]
     )
+
+
+def test_nothing_is_predicted_of_a_strategy_that_no_formula_knows() -> None:
+    targets = {**TARGETS, "asgi": replace(TARGETS["asgi"], unpredicted=frozenset({"gather"}))}
+    found = summarize(run(measured(WSGI, 10, 9.0), measured(ASGI, 10, 2.0), targets=targets))
+    wsgi, asgi = (arm["steps"][0] for arm in found["arms"])
+    assert wsgi["predicted"]["goodput"] > 0
+    assert asgi["predicted"]["goodput"] is None
+    assert not any("ASGI" in finding for finding in found["findings"])
