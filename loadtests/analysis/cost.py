@@ -11,7 +11,7 @@ from loadtests.analysis.readings import difference
 from loadtests.analysis.statistics import LevelFigures
 from loadtests.model.measurement import ENOUGH_PAGES
 from loadtests.model.prediction import Deployment
-from loadtests.model.units import digits, size
+from loadtests.model.units import digits, duration, size
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +81,14 @@ def match(
         took = "" if free.inside.memory is None else f"; {other} took {size(free.inside.memory)}"
         sentence += f" They take about {size(memory)} of memory{took}."
     return sentence
+
+
+def flip(slotted: str, free: str, slots: int, cpu: float) -> str:
+    """Return when slots no longer decide: as few pages at once as slots, or waits below (slots - 1) × CPU per page.
+
+    `cpu`: seconds a page. The second is where slots / (wait + CPU) pages/s reach what one core computes, 1 / CPU.
+    """
+    return (
+        f"It would flip: with at most {slots} pages at once both serve the same, and where a page waits less than "
+        f"{duration((slots - 1) * cpu)} the CPU limits {slotted} and not its slots; then {free} has nothing to gain."
+    )

@@ -62,7 +62,7 @@ class Measured:
 
     def check(self, name: str, passed: bool, value: str, limit: str, remedy: str) -> Check:  # noqa: FBT001
         """Return a check of this measurement."""
-        return Check(name, self.measurement.name, passed, value, limit, remedy)
+        return Check(name, self.measurement.name, passed, value, limit, remedy, self.measurement.words)
 
 
 @dataclass(frozen=True)

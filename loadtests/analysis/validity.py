@@ -53,7 +53,7 @@ def checks_of_others(one: Measured) -> Iterator[Check]:
         yield one.check(
             "machine",
             not one.machine.disturbed,
-            f"something else used the machine: {one.machine.words}" if one.machine.disturbed else one.machine.words,
+            one.machine.words,
             f"at most {MOST_USED:.0%} of the cores, and {MOST_TAKEN:g} cores while the lab waits",
             "Stop other programs on this machine (where there is steal, on its host), then run again.",
         )

@@ -9,10 +9,31 @@ from loadtests.errors import ExitCode
 from loadtests.model.experiment import CannotJudge, Experiment, Point
 from loadtests.model.load_level import amounts
 
+WHY = {  # no answer, by the check that failed
+    "failed pages": "pages failed",
+    "pages under way": "pages had not ended",
+    "pages": "users and server count different pages",
+    "calls": "pages are answered without their calls",
+    "physical minimum": "pages are faster than their calls can be",
+    "users": "pages are missing from the count",
+    "machine": "something else used the machine",
+    "generator CPU": "the load generator was saturated",
+    "api response time": "the api itself was late",
+    "arrivals": "the load generator was late",
+    "sample": "too few pages were measured",
+    "step length": "the window was too short",
+    "steadiness": "response times had not settled",
+    "interruption": "the server stood still for a while",
+    "CPU throttling": "a CPU limit held back the instrument",
+    "memory": "a service was about to run out of memory",
+    "clock": "the machine's clock jumped",
+    "one target at a time": "targets were loaded at once",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """`measurement` is its name; `value` and `limit` are sentences' parts with their unit."""
+    """`measurement` is its name, `where` says it in words; `value` and `limit` are sentences' parts with their unit."""
 
     name: str
     measurement: str
@@ -20,10 +41,16 @@ class Check:
     value: str
     limit: str
     remedy: str
+    where: str
 
     @property
     def sentence(self) -> str:
-        return f"{self.name} in {self.measurement}: {self.value} ({self.limit}). {self.remedy}"
+        return f"{self.where}: {self.value} (check of {self.name}: {self.limit}). {self.remedy}"
+
+    @property
+    def headline(self) -> str:
+        """Return in a few words why there is no answer."""
+        return f"No answer: {WHY.get(self.name, self.value)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +84,7 @@ def verdict(
     if failed := [check for check in checks if not check.passed]:
         others = ", ".join(dict.fromkeys(check.name for check in failed if check.name != failed[0].name))
         more = f" (Failed as well: {others}.)" if others else ""
-        return Verdict("invalid", f"No answer: {failed[0].name}", f"No answer: {failed[0].sentence}{more}")
+        return Verdict("invalid", failed[0].headline, f"{failed[0].headline}: {failed[0].sentence}{more}")
     try:
         judgement = experiment.judge(points)
     except CannotJudge as error:

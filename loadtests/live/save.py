@@ -93,6 +93,7 @@ def together(arms: Sequence[Arm]) -> Check:
         passed=False,
         value=f"{names} were loaded at once",
         limit="at most one",
+        where="The live page",
         remedy="They took CPU from each other: load one of them, or run `make loadtest`, which takes turns.",
     )
 

@@ -47,6 +47,11 @@ class Measurement:
         return Random(f"{self.level.slug} {self.repeat}")
 
     @property
+    def words(self) -> str:
+        """Return what a sentence calls it."""
+        return f"{self.arm.words} at {self.level.name}" + (f", repeat {self.repeat + 1}" if self.repeat else "")
+
+    @property
     def name(self) -> str:
         return f"{self.arm.name}-{self.level.slug}-{self.repeat + 1}"
 

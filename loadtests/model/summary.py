@@ -85,6 +85,7 @@ class Summary(Plotted):
     comparison: ComparisonSummary
     verdict: VerdictSummary
     noise_floor: float | None
+    recommendations: Sequence[str]
     findings: Sequence[str]
     checks: Sequence[Mapping[str, Any]]  # the fields of analysis.check.Check
     manifest: Manifest

@@ -192,7 +192,7 @@ def show(summary: Summary, console: Console) -> None:
     status, headline = summary["verdict"]["status"], summary["verdict"]["headline"]
     console.print(Text.assemble((f"{status.upper()}  ", STYLES[status]), (headline, "bold")))
     console.print(Text(figures(summary["verdict"])))
-    for finding in summary["findings"]:
-        console.print(Text(f"· {finding}"))
+    for sentence in (*summary["recommendations"], *summary["findings"]):
+        console.print(Text(f"· {sentence}"))
     for warning in summary["manifest"].get("warnings", ()):
         console.print(Text(f"Note: {warning}", style="dim"))

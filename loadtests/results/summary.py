@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 
 from loadtests.analysis import capacity, noise, uncertainty
-from loadtests.analysis.cost import Cost, calibrated, cost, match, measured_match
+from loadtests.analysis.cost import Cost, calibrated, cost, flip, match, measured_match
 from loadtests.analysis.gaps import Gap, gap, limited_by, notices
 from loadtests.analysis.statistics import LevelFigures, Measured, steps
 from loadtests.analysis.uncertainty import Interval
@@ -24,7 +24,8 @@ from loadtests.model.summary import ArmSummary, ComparisonSummary, Manifest, Ste
 from loadtests.model.target import Target
 from loadtests.results import files
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
+AHEAD = 1.2  # times the goodput, from which on it is worth saying when that would end
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ def summarize(run: Run) -> Summary:
         "comparison": comparison(highest(reached)),
         "verdict": {"status": ending.status, "headline": ending.headline, "sentence": ending.sentence},
         "noise_floor": known_floor if ending.noise_floor is None else ending.noise_floor,
-        "findings": [*findings(arms), *matches(run, arms, doubtful(run, found))],
+        "recommendations": matches(run, arms, doubtful(run, found)),
+        "findings": findings(arms),
         "checks": [asdict(check) for check in found],
         "manifest": dict(run.manifest),
     }
@@ -168,7 +170,9 @@ def matches(run: Run, arms: Sequence[ArmFigures], without: Collection[Arm]) -> l
     of_its_kind = [arm for arm in arms if arm.arm.strategy == "threadpool" and not arm.arm.label]
     free = [arm for arm in arms if arm.arm == Arm("asgi", "gather")]
     slotted = [arm for arm in of_its_kind if arm.arm.target == "wsgi"]
-    return [sentence for one in slotted for other in free if (sentence := match_of(one, other, of_its_kind))]
+    pairs = [(one, other) for one in slotted for other in free]
+    found = [sentence for one, other in pairs if (sentence := match_of(one, other, of_its_kind))]
+    return [*found, *(sentence for one, other in pairs if (sentence := flip_of(one, other)))]
 
 
 def match_of(arm: ArmFigures, free: ArmFigures, others: Sequence[ArmFigures]) -> str | None:
@@ -185,6 +189,15 @@ def match_of(arm: ArmFigures, free: ArmFigures, others: Sequence[ArmFigures]) ->
         if step is not None and (other.deployment.slots or 0) >= target.goodput * waited:
             return measured_match(step, other.deployment.slots or 0, target)
     return predicted
+
+
+def flip_of(arm: ArmFigures, free: ArmFigures) -> str | None:
+    """Return under which load the arm without slots would be ahead no longer; None where it is not ahead."""
+    last, other = arm.steps[-1], free.steps[-1]
+    slots, cpu = arm.deployment.slots, last.cpu_per_page
+    if slots is None or cpu is None or last.level != other.level or other.goodput <= AHEAD * last.goodput:
+        return None
+    return flip(arm.arm.server, free.arm.server, slots, cpu)
 
 
 def verdict_of(summary: Summary) -> Verdict:

@@ -125,14 +125,16 @@ def test_a_failed_check_stands_in_the_place_of_the_answer(schema: dict[str, Any]
     result = summarize(run(measured(WSGI, 100, 10.0), measured(ASGI, 100, 97.0, generator_cpu=0.99)))
     jsonschema.validate(result, schema)
     assert result["verdict"]["status"] == "invalid"
-    assert result["verdict"]["sentence"].startswith("No answer: generator CPU in asgi-gather-100-users-1: 0.990 cores")
+    assert result["verdict"]["sentence"].startswith(
+        "No answer: the load generator was saturated: ASGI gather at 100 users: 0.990 cores (check of generator CPU"
+    )
 
 
 def test_the_sentence_says_the_first_failed_check_in_full_and_names_the_others() -> None:
     starved = {"generator_cpu": 0.99, "generator_throttled": 5.0, "clock_step": 1.0}
     result = summarize(run(measured(WSGI, 100, 10.0, **starved), measured(ASGI, 100, 97.0, **starved)))
     sentence = result["verdict"]["sentence"]
-    assert sentence.startswith("No answer: generator CPU in wsgi-threadpool-100-users-1: 0.990 cores")
+    assert sentence.startswith("No answer: the load generator was saturated: WSGI threadpool at 100 users: 0.990 cores")
     assert sentence.endswith("(Failed as well: CPU throttling, clock.)")
 
 
@@ -171,11 +173,11 @@ def test_summary_json_is_written_whole(tmp_path: Path) -> None:
 def test_what_it_takes_to_match_is_measured_where_an_arm_has_slots_enough_and_else_predicted() -> None:
     hundred = Arm("wsgi-100", "threadpool")
     slow, fast, matching = measured(WSGI, 100, 10.0), measured(ASGI, 100, 97.0), measured(hundred, 100, 95.0)
-    (predicted,) = (text for text in summarize(run(slow, fast))["findings"] if "would need" in text)
+    (predicted,) = (text for text in summarize(run(slow, fast))["recommendations"] if "would need" in text)
     assert "(predicted, not measured)" in predicted
     slots = replace(experiments.find("external-concurrency"), arms=(WSGI, hundred, ASGI), judge=lambda _: HELD)
     targets = {**TARGETS, "wsgi-100": target("wsgi-100", 100)}
-    found = summarize(run(slow, fast, matching, experiment=slots, targets=targets))["findings"]
+    found = summarize(run(slow, fast, matching, experiment=slots, targets=targets))["recommendations"]
     assert not any("would need" in text for text in found)
     assert any(text.startswith("WSGI 100 with 100 slots served 95.0 pages/s where ASGI served 97.0") for text in found)
 
@@ -184,10 +186,20 @@ def test_what_it_takes_to_match_is_measured_where_an_arm_has_slots_enough_and_el
 def test_nothing_is_advised_from_an_arm_that_does_not_hold(doubt: Arm) -> None:
     good = [measured(WSGI, 100, 10.0), measured(ASGI, 100, 97.0)]
     in_doubt = [replace(one, generator_cpu=0.99) if one.measurement.arm == doubt else one for one in good]
-    assert any("would need" in finding for finding in summarize(run(*good))["findings"])
-    assert not any("would need" in finding for finding in summarize(run(*in_doubt))["findings"])
+    assert any("would need" in finding for finding in summarize(run(*good))["recommendations"])
+    assert not any("would need" in finding for finding in summarize(run(*in_doubt))["recommendations"])
     incomplete = summarize(run(*good, planned=4, stopped_because="it was interrupted."))
-    assert not any("would need" in finding for finding in incomplete["findings"])
+    assert not any("would need" in finding for finding in incomplete["recommendations"])
+
+
+def test_the_advice_says_when_the_answer_would_be_another() -> None:
+    told = replace(INSIDE, cpu_seconds=9.9 * 32 * 0.005)  # 5 ms a page
+    slow = measured(WSGI, 100, 9.9, took=10.0, seconds=32.0, inside=told)
+    [sentence] = [one for one in summarize(run(slow, measured(ASGI, 100, 97.0)))["recommendations"] if "flip" in one]
+    assert "with at most 10 pages at once both serve the same" in sentence
+    assert "less than 45.0 ms" in sentence
+    equal = summarize(run(measured(WSGI, 10, 10.0), measured(ASGI, 10, 10.0)))
+    assert not any("flip" in one for one in equal["recommendations"])
 
 
 def test_nothing_is_confirmed_without_the_finding_that_speaks_against_it(schema: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from loadtests.analysis.statistics import Measured
 from loadtests.analysis.validity import Limits, checks
+from loadtests.analysis.verdict import WHY
 from loadtests.model.experiment import Arm
 from loadtests.model.load_level import LoadLevel
 from loadtests.model.measurement import Page
@@ -134,9 +135,15 @@ def test_an_arm_whose_failures_are_the_point_may_fail() -> None:
 def test_a_failed_check_says_the_value_the_limit_and_the_remedy() -> None:
     check = next(check for check in checks([measured(generator_cpu=0.95)], LIMITS) if not check.passed)
     assert check.sentence == (
-        "generator CPU in wsgi-threadpool-100-users-1: 0.950 cores (at most 0.8). "
+        "WSGI threadpool at 100 users: 0.950 cores (check of generator CPU: at most 0.8). "
         "Fewer users, or a machine with more cores to spare."
     )
+
+
+def test_each_check_has_a_headline_of_plain_words() -> None:
+    open_load = measured(load=LoadLevel(rate=100.0), arrival_lateness=0.0, machine=QUIET)
+    for check in checks([measured(machine=QUIET), open_load], LIMITS):
+        assert check.headline.removeprefix("No answer: ") in WHY.values(), check.name
 
 
 @pytest.mark.parametrize(
