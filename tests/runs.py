@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 
 from loadtests.errors import ExitCode
-from loadtests.report.terminal import figures
+from loadtests.report.terminal import key_figures
 
 ROOT = Path(__file__).resolve().parents[1]
 LONGEST = 240  # seconds that a run of a test may take; only a hang takes so long
@@ -121,7 +121,8 @@ def says_its_verdict(ended: Ended) -> None:
     assert ended.code in MEASURED, ended.output
     assert ended.summary["complete"], verdict["sentence"]
     assert verdict["status"] == ExitCode(ended.code).name.lower().replace("_", " ")
-    assert f"{verdict['status'].upper()} {verdict['headline']} {figures(verdict)}" in one_line(ended.output)
+    said = " ".join(key_figures(verdict))
+    assert one_line(f"{verdict['status'].upper()} {verdict['headline']} {said}") in one_line(ended.output)
     assert f"{ended.folder.name}/report.html" in one_line(ended.output)
     assert (ended.folder / "report.html").exists()
 

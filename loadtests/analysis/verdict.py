@@ -61,6 +61,7 @@ class Verdict:
     headline: str
     sentence: str
     noise_floor: float | None = None
+    key: Sequence[str] = ()
 
     @property
     def exit_code(self) -> ExitCode:
@@ -98,4 +99,4 @@ def verdict(
     if judgement.confirmed and missed:
         more = f" (And {len(missed) - 1} more of the findings.)" if len(missed) > 1 else ""
         headline, sentence = f"{headline}, but less than predicted", f"{sentence} But {missed[0]}{more}"
-    return Verdict(status, headline, sentence, judgement.noise_floor)
+    return Verdict(status, headline, sentence, judgement.noise_floor, judgement.key)

@@ -18,9 +18,10 @@ door), ASGI has nothing to give but its own cost.
 from __future__ import annotations
 
 from loadtests.analysis import noise
-from loadtests.experiments.judging import Points, how_long, judged, of
+from loadtests.experiments.judging import Points, how_long, judged, of, ratio
 from loadtests.model.experiment import Arm, CannotJudge, Claim, Experiment, Judgement, Quick
 from loadtests.model.load_level import turned
+from loadtests.model.units import duration
 
 ONE, TEN = (
     (Arm("wsgi", strategy, label, {"fan_out": calls}), Arm("asgi", "gather", label, {"fan_out": calls}))
@@ -41,7 +42,13 @@ def judge(points: Points) -> Judgement:
     (_, fast), *_, (_, slow) = ahead["one call"]
     if 1 + noise.FLOOR < fast <= 1 + quick_wsgi.noise_floor:
         raise CannotJudge(f"the gain at the fastest api is within this machine's noise, which is too large: {sentence}")
-    return judged(fast <= 1 + noise.FLOOR and slow >= WINS, "ASGI gains nothing while the api is fast", sentence)
+    key = [
+        f"{calls}, api {duration(of(points, arms[1])[which].level.knobs['latency'])}: "
+        f"{ratio(of(points, arms[1])[which], of(points, arms[0])[which])}"
+        for calls, arms, which in (("one call", ONE, 0), ("one call", ONE, -1), ("ten calls", TEN, -1))
+    ]
+    gains_nothing = fast <= 1 + noise.FLOOR and slow >= WINS
+    return judged(gains_nothing, "ASGI gains nothing while the api is fast", sentence, key=key)
 
 
 def leads(points: Points, pair: tuple[Arm, Arm]) -> list[tuple[float, float]]:

@@ -16,7 +16,7 @@ the view.
 
 from __future__ import annotations
 
-from loadtests.experiments.judging import Points, expected, judged, last, of
+from loadtests.experiments.judging import Points, expected, judged, last, of, rate
 from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Quick
 from loadtests.model.load_level import users
 from loadtests.model.units import digits, duration
@@ -41,7 +41,7 @@ def judge(points: Points) -> Judgement:
         f"{duration(full_asgi.cpu_per_page)} under ASGI"
     )
     seen = inside and outside and full.goodput >= ALIKE * sync.goodput
-    return judged(seen, "Concurrent inside, not outside", figures)
+    return judged(seen, "Concurrent inside, not outside", figures, key=map(rate, (full, sync, full_asgi)))
 
 
 EXPERIMENT = Experiment(

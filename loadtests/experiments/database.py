@@ -19,7 +19,7 @@ your users. ASGI does not add any. Put a pool in front, size it, and size your s
 
 from __future__ import annotations
 
-from loadtests.experiments.judging import Points, highest, judged
+from loadtests.experiments.judging import Points, highest, judged, rate
 from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Quick
 from loadtests.model.load_level import users
 from loadtests.model.units import digits, duration
@@ -45,7 +45,7 @@ def judge(points: Points) -> Judgement:
     )
     one_by_one = together.p50 >= THE_SUM * QUERIES * asgi[2].p50
     seen = min(served) and max(served) / min(served) <= ALIKE and one_by_one
-    return judged(seen, "The async ORM is threads inside", figures)
+    return judged(seen, "The async ORM is threads inside", figures, key=map(rate, (wsgi, asgi[0], asgi[2])))
 
 
 EXPERIMENT = Experiment(

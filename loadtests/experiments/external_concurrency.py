@@ -18,7 +18,8 @@ traffic stays below slots / waiting time, threads do as well; if not, more threa
 from __future__ import annotations
 
 from loadtests.analysis import noise
-from loadtests.experiments.judging import Points, expected, highest, how_long, interval_of, serves_more, unseen
+from loadtests.experiments.judging import Points, expected, highest, how_long, interval_of, rate, serves_more, unseen
+from loadtests.experiments.judging import ratio as ratio_of
 from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Quick
 from loadtests.model.load_level import LoadLevel, users
 from loadtests.model.units import digits
@@ -50,7 +51,9 @@ def judge(points: Points) -> Judgement:
             f"{digits(wsgi.goodput)} ({how_long(wsgi)}); WSGI is held at its {wsgi.slots} slots ({digits(predicted)} "
             f"pages/s predicted){interval_of(asgi, wsgi)}.{made_of(load, wsgi.slots)}"
         )
-        return Judgement(confirmed=True, sentence=sentence)
+        served = [f"{rate(point)}, {how_long(point)}" for point in (asgi, wsgi)]
+        key = (*served, f"{ratio_of(asgi, wsgi)}.{made_of(load, wsgi.slots)}")
+        return Judgement(confirmed=True, sentence=sentence, key=key)
     why = f"{asked:.1f} times were asked for and {ratio:.1f} seen"
     if not held:
         why = f"WSGI should be held at its {wsgi.slots} slots, {digits(predicted)} pages/s"

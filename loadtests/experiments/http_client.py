@@ -20,7 +20,7 @@ timeout on purpose, and measure its CPU per call before you blame a server.
 
 from __future__ import annotations
 
-from loadtests.experiments.judging import Points, cpu_of, highest, judged
+from loadtests.experiments.judging import Points, cpu_of, highest, judged, rate
 from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Point
 from loadtests.model.load_level import users
 from loadtests.model.units import digits, duration
@@ -59,7 +59,7 @@ def judge(points: Points) -> Judgement:
         and max(costs) >= DEARER * min(costs)
         and 0 < cpu_of(per_page) - cpu_of(own_pool) < CLAIMED / 2
     )
-    return judged(seen, "The client decides", figures)
+    return judged(seen, "The client decides", figures, key=map(rate, (threads, limited, over_aiohttp)))
 
 
 def opened(point: Point) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from loadtests.model.experiment import Arm, CannotJudge, Judgement, Point
 from loadtests.model.prediction import Prediction
@@ -12,9 +12,11 @@ from loadtests.model.units import digits, duration
 Points = Sequence[Point]
 
 
-def judged(seen: object, lesson: str, figures: str, otherwise: str = "Not as predicted") -> Judgement:
-    """Return `lesson: figures` if `seen`, else `otherwise: figures`."""
-    return Judgement(bool(seen), f"{lesson if seen else otherwise}: {figures}.")
+def judged(
+    seen: object, lesson: str, figures: str, otherwise: str = "Not as predicted", key: Iterable[str] = ()
+) -> Judgement:
+    """Return `lesson: figures` if `seen`, else `otherwise: figures`; `key`: those that decide."""
+    return Judgement(bool(seen), f"{lesson if seen else otherwise}: {figures}.", key=tuple(key))
 
 
 def unseen(figures: str, why: str = "Not as predicted") -> Judgement:
@@ -24,6 +26,20 @@ def unseen(figures: str, why: str = "Not as predicted") -> Judgement:
 def how_long(point: Point) -> str:
     """Return how long pages take, for a sentence: p95, or the median of too few pages."""
     return f"median {duration(point.p50)}" if math.isnan(point.p95) else f"p95 {duration(point.p95)}"
+
+
+def rate(point: Point) -> str:
+    """Return the goodput with its 95 % interval, as a figure of its own."""
+    between = f" ({digits(point.interval[0])}–{digits(point.interval[1])})" if point.interval else ""
+    return f"{point.arm.words}: {digits(point.goodput)} pages/s{between}"
+
+
+def ratio(more: Point, less: Point) -> str:
+    """Return how many times the goodput, with its 95 % interval, as a figure of its own."""
+    sure = ratio_interval(more, less)
+    between = f" ({digits(sure[0])}–{digits(sure[1])})" if sure else ""
+    times = digits(more.goodput / less.goodput) if less.goodput else "–"
+    return f"{more.arm.server} / {less.arm.server}: {times}{between}"
 
 
 def ratio_interval(more: Point, less: Point) -> tuple[float, float] | None:

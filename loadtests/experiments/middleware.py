@@ -39,7 +39,11 @@ def judge(points: Points) -> Judgement:
         f"{duration(sync_only)} with one that is sync only, {duration(django)} with Django's"
     )
     seen = added >= SHOWS and added >= MORE * max(0.0, added_wsgi) and bare < sync_only < django
-    return judged(seen, "Sync middleware is dearer under ASGI", figures)
+    key = [
+        f"ASGI with {name}: {duration(cpu)} of CPU a page"
+        for name, cpu in (("none", bare), ("one that is sync only", sync_only), ("Django's", django))
+    ]
+    return judged(seen, "Sync middleware is dearer under ASGI", figures, key=key)
 
 
 def more(seconds: float) -> str:

@@ -18,7 +18,7 @@ allow.
 
 from __future__ import annotations
 
-from loadtests.experiments.judging import Points, highest, how_long, judged, known
+from loadtests.experiments.judging import Points, highest, how_long, judged, known, rate
 from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Quick
 from loadtests.model.load_level import users
 from loadtests.model.units import digits, size
@@ -40,7 +40,12 @@ def judge(points: Points) -> Judgement:
         f"({how_long(spread)}); 100 threads took {size(memory[0])}, 4 × 25 {size(memory[1])}, ASGI {size(memory[2])}"
     )
     caught_up = hundred.goodput >= CAUGHT_UP * asgi.goodput and ten.goodput <= BEHIND * asgi.goodput
-    return judged(caught_up and memory[0] < memory[1], "Slots decide, and threads catch up", figures)
+    return judged(
+        caught_up and memory[0] < memory[1],
+        "Slots decide, and threads catch up",
+        figures,
+        key=map(rate, (ten, hundred, asgi)),
+    )
 
 
 EXPERIMENT = Experiment(

@@ -41,7 +41,8 @@ def judge(points: Points) -> Judgement:
     early = all(arm.first_byte <= EARLY * arm.p50 for arm in streamed)
     late = all(arm.first_byte >= EARLY * arm.p50 for arm in whole)
     held = full.goodput <= HELD * expected(full).goodput and free.goodput >= CLEARLY_MORE * full.goodput
-    return judged(early and late and held, "Streamed pages begin at once under both", figures)
+    key = [f"{point.arm.words}: first byte after {duration(point.first_byte)}" for point in (*streamed, whole[-1])]
+    return judged(early and late and held, "Streamed pages begin at once under both", figures, key=key)
 
 
 EXPERIMENT = Experiment(

@@ -17,7 +17,7 @@ missing; and remember that under threads every second of timeout is a second of 
 
 from __future__ import annotations
 
-from loadtests.experiments.judging import Points, highest, judged, unseen
+from loadtests.experiments.judging import Points, highest, judged, rate, unseen
 from loadtests.model.experiment import Arm, Claim, Experiment, Judgement, Quick
 from loadtests.model.load_level import users
 from loadtests.model.units import digits, duration
@@ -55,7 +55,8 @@ def judge(points: Points) -> Judgement:
     )
     gave_up = gives_up.failed_after <= IN_TIME * DEADLINE < gather.failed_after
     came = partial.p50 <= IN_TIME * DEADLINE and 0 < partial_threads.goodput <= HELD * slots / DEADLINE
-    return judged(gave_up and came, "A deadline and a partial page save it", figures)
+    key = [f"{point.arm.words}: failed after {duration(point.failed_after)}" for point in (gather, gives_up)]
+    return judged(gave_up and came, "A deadline and a partial page save it", figures, key=[*key, rate(partial)])
 
 
 EXPERIMENT = Experiment(

@@ -72,7 +72,8 @@ def arm_words(target: str, strategy: str, label: str = "") -> str:
 class Point:
     """What is known of one arm at one step.
 
-    Goodput in pages/s: the median, each repeat, and what one repeat could have been as well (`drawn`). Percentiles of
+    Goodput in pages/s: the median, each repeat, and what one repeat could have been as well (`drawn`); its 95 %
+    `interval`. Percentiles of
     the response time, and the median time to the first byte of what is streamed and to an answer that was not whole, in
     seconds, NaN where there was none, or too few pages to say it.
     `cpu_per_page` in CPU seconds.
@@ -89,6 +90,7 @@ class Point:
     p95: float
     noise_floor: float
     drawn: Any = ()
+    interval: tuple[float, float] | None = None
     pages: int = 0
     failures: int = 0
     seconds: float = 0.0
@@ -100,11 +102,15 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """Whether what was predicted was seen, and the sentence that says so with the figures in it."""
+    """Whether what was predicted was seen, and the sentence that says so with the figures in it.
+
+    `key`: the three figures at most that decide, where the sentence has more.
+    """
 
     confirmed: bool
     sentence: str
     noise_floor: float | None = None  # a share, where the experiment measures it
+    key: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,7 @@ class VerdictSummary(TypedDict):
     status: str
     headline: str
     sentence: str
+    key: Sequence[str]
 
 
 class ComparisonSummary(TypedDict):

@@ -182,6 +182,11 @@ def figures(verdict: VerdictSummary) -> str:
     return rest[:1].upper() + rest[1:]
 
 
+def key_figures(verdict: VerdictSummary) -> list[str]:
+    """Return the figures that decide, three at most, or else what the sentence says after its headline."""
+    return [f"  {figure}" for figure in verdict["key"]] or [figures(verdict)]
+
+
 def show(summary: Summary, console: Console) -> None:
     console.print()
     console.print(table(summary))
@@ -191,7 +196,8 @@ def show(summary: Summary, console: Console) -> None:
         console.print()
     status, headline = summary["verdict"]["status"], summary["verdict"]["headline"]
     console.print(Text.assemble((f"{status.upper()}  ", STYLES[status]), (headline, "bold")))
-    console.print(Text(figures(summary["verdict"])))
+    for line in key_figures(summary["verdict"]):
+        console.print(Text(line))
     for sentence in (*summary["recommendations"], *summary["findings"]):
         console.print(Text(f"· {sentence}"))
     for warning in summary["manifest"].get("warnings", ()):

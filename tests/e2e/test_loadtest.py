@@ -50,7 +50,7 @@ def test_a_run_ends_with_its_verdict_its_report_opens_offline_and_nothing_is_lef
     page.on("requestfailed", lambda request: complaints.append(request.url))
     page.goto((ended.folder / "report.html").as_uri())
     page.wait_for_selector(".js-plotly-plot .scatterlayer .trace")
-    assert page.locator(".js-plotly-plot").count() == len(STANDARD_PLOTS)
+    assert page.locator(".js-plotly-plot").count() == len(STANDARD_PLOTS) + 2  # and two of all pages
     assert summary["verdict"]["headline"] in page.inner_text("body")
     assert complaints == []
     page.context.close()

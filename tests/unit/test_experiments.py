@@ -72,7 +72,8 @@ def test_arms_that_do_not_differ_confirm_nothing(experiment: Experiment) -> None
     headline, colon, _ = judgement.sentence.partition(": ")
     assert colon
     assert len(headline.split()) <= MOST_WORDS
-    assert "nan" not in judgement.sentence.lower().split()
+    assert len(judgement.key) <= 3
+    assert "nan" not in " ".join((judgement.sentence, *judgement.key)).lower().split()
 
 
 @every_experiment

@@ -110,6 +110,7 @@ def test_a_run_that_measured_nothing_matches_the_schema_and_is_invalid(schema: d
         "status": "invalid",
         "headline": "Incomplete",
         "sentence": "Incomplete, 0 of 8 measurements: it was interrupted.",
+        "key": [],
     }
     assert result["comparison"]["ratio"] is None
     assert not result["complete"]
