@@ -1,5 +1,5 @@
-"""The README's picture, from the latest run of the default experiment, kept with its summary.json, and one for each
-lesson, from the latest run of its experiment: `make picture`.
+"""The README's picture, from the latest run of the default experiment, kept with its summary.json and its report, and
+one for each lesson, from the latest run of its experiment: `make picture`.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ def main() -> None:
                 (HERE.parent / "lessons" / f"{experiment}.json").write_text(json.dumps(figures, indent=1) + "\n")
         browser.close()
     shutil.copyfile(latest / "summary.json", HERE / f"{summary['experiment']}.summary.json")
+    shutil.copyfile(latest / "report.html", HERE.parent / "sample-report.html")
 
 
 def confirmed(summary: Path) -> bool:
