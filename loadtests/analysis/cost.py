@@ -83,12 +83,16 @@ def match(
     return sentence
 
 
-def flip(slotted: str, free: str, slots: int, cpu: float) -> str:
-    """Return when slots no longer decide: as few pages at once as slots, or waits below (slots - 1) × CPU per page.
+def flip(slotted: str, slots: int, cores: float, cpu: float, wait: float) -> str | None:
+    """Return when slots would decide no longer: few pages at once, or short waits; None where they do not decide now.
 
-    `cpu`: seconds a page. The second is where slots / (wait + CPU) pages/s reach what one core computes, 1 / CPU.
+    `cpu` and `wait`: seconds of a page. Its slots serve slots / (wait + cpu) pages/s and its cores cores / cpu, so that
+    slots are the limit where the wait is longer than (slots / cores - 1) × cpu.
     """
+    shortest = (slots / cores - 1) * cpu
+    if not 0 < shortest < wait:
+        return None
     return (
-        f"It would flip: with at most {slots} pages at once both serve the same, and where a page waits less than "
-        f"{duration((slots - 1) * cpu)} the CPU limits {slotted} and not its slots; then {free} has nothing to gain."
+        f"It would flip: with at most {slots} pages at once both serve the same. And where a page waits less than "
+        f"{duration(shortest)}, CPU limits {slotted} and not its slots: there only less CPU a page helps."
     )

@@ -26,8 +26,6 @@ CASE = "    {name}) COMPREPLY=($(compgen -W '{known}' -- \"$word\")) ;;"
 
 def script(targets: Iterable[str], variables: Iterable[str], values: Mapping[str, Iterable[str]]) -> str:
     """Return the script. `values`: what a variable may be set to, where that is a list."""
-    cases = (
-        f"    {name}) COMPREPLY=($(compgen -W '{' '.join(known)}' -- \"$word\")) ;;" for name, known in values.items()
-    )
+    cases = (CASE.format(name=name, known=" ".join(known)) for name, known in values.items())
     words = " ".join((*targets, *(f"{name}=" for name in variables)))
     return SCRIPT.format(values="\n".join(cases), words=words)

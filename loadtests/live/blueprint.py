@@ -16,7 +16,6 @@ from flask import Blueprint, Response, jsonify, render_template, request, send_f
 from flask.typing import ResponseReturnValue
 from gevent.lock import BoundedSemaphore
 
-from loadtests import ROOT
 from loadtests.errors import BadInput
 from loadtests.live import figures, requested
 from loadtests.live.collector import Collector
@@ -27,7 +26,6 @@ from loadtests.live.sentence import clause, moment, reservations, sentence
 from loadtests.model import knobs
 from loadtests.model.experiment import spoken
 from loadtests.model.summary import Plotted
-from loadtests.results import manifest
 
 MOST_SAVED = 20  # reports of 5 MB each; in a container they lie in its memory
 MOST_DRAWN = 4  # pages that are a second apart
@@ -126,8 +124,7 @@ class Page:
             return None
         if run.running or not (run.folder / "report.html").is_file():
             return {"running": run.running, "said": run.said}
-        self._saved[run.folder.name] = run.folder
-        return {"running": False, "said": run.headline, **links(run.folder.name)}
+        return {"running": False, "said": run.said, **links(run.folder.name)}
 
     def start(self) -> ResponseReturnValue:
         self._controls.start(self._asked())
@@ -155,13 +152,11 @@ class Page:
 
     def measure(self) -> ResponseReturnValue:
         self._refuse_more()
-        self._controls.proper.refuse_load()
         wanted = self._controls.requested
         if self._own:
             raise BadInput(f"A project of your own is measured by {command(wanted, own=True)}.")
-        self._controls.stop()
-        before = manifest.launched(ROOT, self._runtime, {}, command(wanted, own=False))
-        self._controls.proper.start(wanted, self._results, before)
+        folder = self._controls.measure(self._results, lambda: known(wanted, self._collector.targets, self._runtime))
+        self._saved[folder.name] = folder
         return jsonify(message="Measuring properly: one target at a time, with nothing else beside it.")
 
     def _refuse_more(self) -> None:
@@ -174,7 +169,7 @@ class Page:
         with self._saving:
             self._refuse_more()
             steady, targets = self._collector.steady_window.steady(), self._collector.targets
-            work = (steady, targets, self._results, known(steady, targets, self._runtime))
+            work = (steady, targets, self._results, known(steady.requested, targets, self._runtime))
             folder, found = gevent.get_hub().threadpool.apply(save, work)  # users go on asking meanwhile
             self._saved[folder.name] = folder
         where = f"Saved in {folder}." if self._runtime == "process" else "Download it: it is gone with the container."

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -71,16 +72,16 @@ class Controls:
         return {one.__name__: one.target for one in self._classes.values()}
 
     def start(self, requested: RequestedLoad) -> None:
-        self.proper.refuse_load()
         with self._one_at_a_time:
+            self.proper.refuse_load()
             self._end_after(None)
             self._turn(requested.users, requested.values)
             self._go(requested.targets, requested.all_users, spawn_rate(requested))
 
     def swarm(self, asked: Swarm) -> None:
         """Start, or change what runs, as Locust's own form asks for it."""
-        self.proper.refuse_load()
         with self._one_at_a_time:
+            self.proper.refuse_load()
             self._end_after(asked.run_time)
             self._turn(asked.users, asked.values)
             self._environment.parsed_options.spawn_rate = asked.spawn_rate  # type: ignore[union-attr]
@@ -93,6 +94,15 @@ class Controls:
             self._turn(requested.users, requested.values)
             if self.running and (before.users, before.targets) != (requested.users, requested.targets):
                 self._go(requested.targets, requested.all_users, spawn_rate(requested))
+
+    def measure(self, results: Path, before: Callable[[], dict[str, Any]]) -> Path:
+        """Stop the load, measure it properly, and return the run's folder. `before`: the manifest's first part."""
+        with self._one_at_a_time:
+            requested = self.requested
+            self.proper.refuse(requested)
+            self._end_after(None)
+            self._stop()
+            return self.proper.start(requested, results, before())
 
     def stop(self) -> None:
         self.proper.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -19,7 +20,7 @@ from loadtests.analysis.server_metrics import inside
 from loadtests.analysis.statistics import Measured
 from loadtests.analysis.verdict import Check
 from loadtests.errors import BadInput
-from loadtests.experiments.judging import expected, how_long, judged
+from loadtests.experiments.judging import how_long, judged
 from loadtests.experiments.own_workload import BREAKS
 from loadtests.live.requested import RequestedLoad
 from loadtests.live.second import merged
@@ -41,11 +42,10 @@ CLOSE = 0.15  # share by which goodput may part from the prediction
 LESSON = "Does what was shown live follow the prediction?"
 
 
-def known(steady: Steady, targets: Mapping[str, Target], runtime: str) -> dict[str, Any]:
+def known(requested: RequestedLoad, targets: Mapping[str, Target], runtime: str) -> dict[str, Any]:
     """Return the manifest's first part, as a launcher makes it. It may start a process, which a thread must not."""
-    requested = steady.requested
     found = manifest.launched(ROOT, runtime, {}, command(requested, own=is_own(targets[requested.targets[0]])))
-    found["warnings"].append("Saved from the live page, which does not know what limits the services' CPU and memory.")
+    found["warnings"].append("Made from the live page, which does not know what limits the services' CPU and memory.")
     return found
 
 
@@ -100,13 +100,13 @@ def together(arms: Sequence[Arm]) -> Check:
 
 def judge(points: Sequence[Point]) -> Judgement:
     """Judge one target: does it do what theory predicts?"""
-    pairs = [(point, expected(point).goodput) for point in points]
+    pairs = [(point, point.predicted.goodput if point.predicted else math.nan) for point in points]
     figures = "; ".join(
         f"{point.arm.server} served {digits(point.goodput)} pages/s at {point.level.name} ({how_long(point)}), "
         f"{digits(goodput)} predicted"
         for point, goodput in pairs
     )
-    close = all(abs(point.goodput - goodput) <= CLOSE * goodput for point, goodput in pairs)
+    close = bool(pairs) and all(abs(point.goodput - goodput) <= CLOSE * goodput for point, goodput in pairs)
     return judged(close, "As predicted", figures)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
+from hdrh.codec import HdrCookieException, HdrHistogramSettingsException, HdrLengthException
 from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 from plotly.subplots import make_subplots
@@ -21,6 +23,8 @@ from loadtests.report.plots import HEIGHT, Drawn, arm_name, colour, look_of, mak
 
 Seconds = Sequence[HdrHistogram]  # the response times in each second of a window
 
+DAMAGED = (HdrCookieException, HdrHistogramSettingsException, HdrLengthException)
+UNREADABLE = (OSError, ValueError, LookupError, TypeError, zlib.error, *DAMAGED)
 SHARES = (*range(100), 99.5, 99.9, 100)  # percent
 BINS = 30  # of a heat map, in equal steps of the logarithm
 EDGE = 1.15  # times the longest, and below the shortest, where an axis ends
@@ -54,7 +58,7 @@ def seconds_of(arm: ArmSummary, folder: Path) -> Seconds:
     """
     together: dict[int, HdrHistogram] = {}
     for path in sorted((folder / "raw").glob("*.json")):
-        with suppress(OSError, ValueError, LookupError, TypeError):
+        with suppress(*UNREADABLE):
             if is_of(json.loads(path.read_text())["measurement"], arm):
                 for second, pages in enumerate(intervals(path.with_suffix(".hlog"))):
                     together.setdefault(second, histogram()).add(pages)

@@ -83,7 +83,7 @@ class Drawn:
     @property
     def table(self) -> tuple[list[str], list[list[str]]]:
         """Return the headings and the rows of what is drawn, with their units; no rows where nothing was written."""
-        series = [trace for trace in self.figure.data if trace.customdata is not None]
+        series = [trace for trace in self.figure.data if trace.customdata is not None and len(trace.customdata)]
         places = sorted({x for trace in series if trace.type == "scatter" for x in trace.x})
         written = [
             [trace.name, *(dict(zip(trace.x, trace.customdata, strict=True)).get(x, "") for x in places)]
@@ -91,7 +91,10 @@ class Drawn:
             else [trace.name, *trace.customdata]
             for trace in series
         ]
-        return ["", *(f"{x:g} {self.over}" for x in places)] if places else ["", "measured"], written
+        headings = [f"{x:g} {self.over.removesuffix('s') if x == 1 else self.over}" for x in places]
+        if series and not places:
+            headings = list(series[0].y) if len(series[0].customdata) > 1 else ["measured"]
+        return ["", *headings], written
 
 
 HEIGHT, LEGEND_LINE = 420, 22  # pixels
@@ -203,7 +206,7 @@ def figure_of(summary: Plotted, axis: Axis, title: str, *lines: Line) -> go.Figu
     if curves and not axis.is_time:
         make_room_for_legend(figure)
         if axis not in {USERS, ARRIVALS}:
-            on_places(figure, sorted(place for place in places if place))
+            on_places(figure, sorted(place for place in places if place is not None))
     if not curves and places:
         turn_over(figure, title)
     return figure
@@ -222,7 +225,7 @@ def turn_over(figure: go.Figure, title: str) -> None:
 
 def on_places(figure: go.Figure, places: Sequence[float]) -> None:
     """Make the x axis logarithmic if what is turned spans a decade, with a tick at each of its values."""
-    if places and places[-1] >= DECADE * places[0]:
+    if places and 0 < DECADE * places[0] <= places[-1]:
         names = [f"{place:g}" for place in places]
         figure.update_xaxes(type="log", rangemode="normal", tickvals=places, ticktext=names)
 

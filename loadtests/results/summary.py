@@ -197,12 +197,12 @@ def match_of(arm: ArmFigures, free: ArmFigures, others: Sequence[ArmFigures]) ->
 
 
 def flip_of(arm: ArmFigures, free: ArmFigures) -> str | None:
-    """Return under which load the arm without slots would be ahead no longer; None where it is not ahead."""
+    """Return when the slots of an arm would decide no longer; None where they do not decide now."""
     last, other = arm.steps[-1], free.steps[-1]
     slots, cpu = arm.deployment.slots, last.cpu_per_page
     if slots is None or cpu is None or last.level != other.level or other.goodput <= AHEAD * last.goodput:
         return None
-    return flip(arm.arm.server, free.arm.server, slots, cpu)
+    return flip(arm.arm.server, slots, arm.deployment.cores, cpu, capacity.page_time(last.settings, arm.arm.strategy))
 
 
 def verdict_of(summary: Summary) -> Verdict:

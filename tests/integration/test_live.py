@@ -363,6 +363,15 @@ def test_what_is_shown_is_measured_properly_one_target_at_a_time(page: Page) -> 
     page.good("start", BOTH)
 
 
+def test_however_often_it_is_asked_for_at_once_one_run_measures(page: Page) -> None:
+    page.good("start", {**BOTH, "users": 5})
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: page.post("measure"), range(4)))
+        loads = list(pool.map(lambda _: page.post("start", BOTH), range(2)))
+    assert [answer.is_success for answer in answers].count(True) == 1
+    assert not any(load.is_success for load in loads)
+
+
 def test_stop_ends_what_is_measured_and_its_report_says_so(page: Page) -> None:
     page.good("start", BOTH)
     page.good("measure")
@@ -375,6 +384,7 @@ def test_stop_ends_what_is_measured_and_its_report_says_so(page: Page) -> None:
 def test_a_strategy_that_no_run_of_that_name_measures_is_refused_with_the_way_out(page: Page) -> None:
     page.good("start", {**BOTH, "strategy": "sequential"})
     assert "make experiments" in page.post("measure").json()["message"]
+    assert page.get("figures")["running"], "what is refused changes nothing"
 
 
 def test_save_makes_a_report_that_opens_and_a_folder_to_take_away(page: Page) -> None:

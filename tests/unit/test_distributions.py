@@ -70,6 +70,15 @@ def test_repeats_of_a_step_are_drawn_together(tmp_path: Path) -> None:
     assert [sum(count or 0 for row in trace.z for count in row) for trace in heat.figure.data] == [12, 12]
 
 
+@pytest.mark.parametrize("missing", range(1, 60, 7))
+def test_an_interval_log_that_is_cut_off_costs_no_report(missing: int, result: Summary, tmp_path: Path) -> None:
+    keep(tmp_path, {0.1: 9}, {0.2: 5})
+    log = tmp_path / "raw" / f"{STEPS[2].measurement.name}.hlog"
+    log.write_text(log.read_text()[:-missing])
+    shares, _ = drawn(result, tmp_path)
+    assert "ASGI" in [trace.name.split()[0] for trace in shares.figure.data]
+
+
 @pytest.mark.parametrize("content", ["", "{", '"text"', "{}"])
 def test_raw_data_that_cannot_be_read_costs_its_arm_alone(content: str, result: Summary, tmp_path: Path) -> None:
     keep(tmp_path, {0.1: 9})

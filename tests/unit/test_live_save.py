@@ -24,7 +24,7 @@ from tests.unit.live import requested, second, steady_window, tick
 
 def save(made: SteadyWindow, folder: Path, runtime: str = "process") -> tuple[Path, Summary]:
     steady = made.steady()
-    return save_known(steady, TARGETS, folder, known(steady, TARGETS, runtime))
+    return save_known(steady, TARGETS, folder, known(steady.requested, TARGETS, runtime))
 
 
 def test_one_target_alone_makes_the_folder_of_a_run(tmp_path: Path, root: Path) -> None:
@@ -142,3 +142,11 @@ def test_what_cannot_be_written_whole_is_taken_away_again_and_what_was_saved_sta
     with pytest.raises(BadInput, match=r"Nothing was saved: .* cannot be written to \(No space left on device\)"):
         save(steady_window(60, "asgi"), tmp_path)
     assert list(tmp_path.iterdir()) == [before]
+
+
+def test_a_strategy_that_nothing_predicts_can_be_saved_and_is_not_confirmed(tmp_path: Path) -> None:
+    steady = steady_window(60, "asgi", pages=100).steady()
+    unknown = replace(TARGETS["asgi"], unpredicted=frozenset(TARGETS["asgi"].paths))
+    targets = {**TARGETS, "asgi": unknown}
+    _, found = save_known(steady, targets, tmp_path, known(steady.requested, targets, "process"))
+    assert found["verdict"]["status"] == "not confirmed"

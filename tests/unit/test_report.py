@@ -216,6 +216,21 @@ def test_a_bars_figure_stands_beside_its_arm_and_not_where_the_prediction_is_dra
     assert not any("text" in trace for trace in traces)
 
 
+def test_the_table_behind_the_first_bytes_has_a_column_for_each_arm() -> None:
+    result = summarize(good_run())
+    [plot] = drawn(
+        {
+            **result,
+            "plots": ["First byte and last"],
+            "arms": [{**arm, "steps": arm["steps"][-1:]} for arm in result["arms"]],
+        }
+    )
+    headings, rows = plot.table
+    assert headings == ["", "WSGI", "ASGI"]
+    assert [row[0] for row in rows] == ["first byte", "last byte"]
+    assert all(len(row) == 3 for row in rows)
+
+
 def test_a_colour_is_an_interface_and_a_dash_an_arm() -> None:
     arms = (WSGI, replace(WSGI, label="more"), ASGI, replace(ASGI, label="other"))
     both = [measured(arm, users, 9.0) for users in (10, 20) for arm in arms]

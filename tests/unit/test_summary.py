@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -11,6 +12,7 @@ import jsonschema
 import pytest
 
 from loadtests import experiments
+from loadtests.analysis.cost import flip
 from loadtests.analysis.machine import Machine
 from loadtests.model.experiment import Arm, Judgement
 from loadtests.model.load_level import LoadLevel
@@ -201,6 +203,24 @@ def test_the_advice_says_when_the_answer_would_be_another() -> None:
     assert "less than 45.0 ms" in sentence
     equal = summarize(run(measured(WSGI, 10, 10.0), measured(ASGI, 10, 10.0)))
     assert not any("flip" in one for one in equal["recommendations"])
+
+
+@pytest.mark.parametrize(
+    ("slots", "cores", "cpu", "wait", "shortest"),
+    [
+        (10, 1.0, 0.005, 1.0, "45.0 ms"),
+        (100, 4.0, 0.006, 1.0, "144 ms"),
+        (10, 1.0, 0.005, 0.04, None),  # CPU is the limit already
+        (1, 1.0, 0.005, 1.0, None),
+        (10, math.inf, 0.005, 1.0, None),
+    ],
+)
+def test_slots_decide_where_a_page_waits_longer_than_its_cores_can_fill(
+    slots: int, cores: float, cpu: float, wait: float, shortest: str | None
+) -> None:
+    sentence = flip("WSGI", slots, cores, cpu, wait)
+    assert (sentence is None) == (shortest is None)
+    assert shortest is None or f"less than {shortest}" in (sentence or "")
 
 
 def test_nothing_is_confirmed_without_the_finding_that_speaks_against_it(schema: dict[str, Any]) -> None:

@@ -347,7 +347,10 @@ byId("save").addEventListener("click", async () => {
   byId("save").disabled = false;
   if (said.ok) links(said);
 });
-byId("measure").addEventListener("click", () => send("measure", {}));
+byId("measure").addEventListener("click", async () => {
+  byId("measure").disabled = true; // until the next answer says whether a run goes on
+  await send("measure", {});
+});
 
 function links(to) {
   for (const [text, path] of [["Open the report", to.report], ["Download everything", to.download]]) {
