@@ -15,7 +15,7 @@ const drawn = new Map(); // figures by title: what Plotly shows
 let epoch = null;
 let next = 0;
 let current = { controls: {}, marks: [], second: 0 };
-let measuring = ""; // what was said last of the run that measures properly
+let measuring = null; // what was said last of the run that measures properly
 let failing = 0;
 let preset = null; // the button of the one whose values stand in the form
 let awaited = null; // the preset that was started, until what there is to see is true
@@ -257,9 +257,9 @@ function tell(said) {
 // The run that measures properly: how far it is, then its verdict and its report.
 function properly(run) {
   const said = run ? `${run.running}${run.said}` : "";
-  if (said === measuring) return;
+  const news = said !== measuring && !(measuring === null && run && !run.running); // a run of before this page is none
   measuring = said;
-  if (!run) return;
+  if (!run || !news) return;
   message(run.running ? `Measuring, one target at a time: ${run.said}` : run.said);
   if (run.report) links(run);
 }
