@@ -116,6 +116,6 @@ def write(file: IO[str], text: str) -> None:
 
 def words(holder: Facts) -> str:
     """Return who holds a lock, as its record says."""
-    if not holder:
+    if not {"command", "checkout", "pid", "since"} <= holder.keys():
         return "another launcher that just starts"
     return "`{command}` in {checkout}, process {pid}, since {since}".format_map(holder)

@@ -250,9 +250,12 @@ def general(part: str) -> str:
 
 
 def spots(request: Request) -> list[tuple[tuple[str | None, ...], str]]:
-    """Return the parts of the path's pattern, each with its place: the method and the other parts."""
+    """Return the parts of the path's pattern, each with its place: the method and the other parts; () if no slug."""
     pattern = [general(part) for part in request.path.split("/")]
-    return [((request.method, *pattern[:at], None, *pattern[at + 1 :]), part) for at, part in enumerate(pattern)]
+    return [
+        ((request.method, *pattern[:at], None, *pattern[at + 1 :]) if SLUG.fullmatch(part) else (), part)
+        for at, part in enumerate(pattern)
+    ]
 
 
 def grouped(requests: Sequence[Request]) -> dict[tuple[str, tuple[str, ...], tuple[str, ...]], list[Request]]:
@@ -260,14 +263,12 @@ def grouped(requests: Sequence[Request]) -> dict[tuple[str, tuple[str, ...], tup
     slugs: dict[Any, set[str]] = defaultdict(set)  # by place
     for request in requests:
         for place, part in spots(request):
-            if SLUG.fullmatch(part):
+            if place:
                 slugs[place].add(part)
     several = {place for place, parts in slugs.items() if len(parts) >= FEWEST_SLUGS}
     groups = defaultdict(list)
     for request in requests:
-        pattern = tuple(
-            "{slug}" if place in several and SLUG.fullmatch(part) else part for place, part in spots(request)
-        )
+        pattern = tuple("{slug}" if place in several else part for place, part in spots(request))
         groups[request.method, pattern, query_names(request)].append(request)
     return groups
 

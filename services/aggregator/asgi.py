@@ -41,7 +41,7 @@ async def lifespan(state: dict[str, Any], receive: Receive, send: Send) -> None:
     """Open the client. Every request's scope gets a copy of `state`, and with it the client."""
     await receive()  # lifespan.startup
     await sync_to_async(models.prepare)()
-    watch = asyncio.create_task(counters.watch_event_loop())
+    watch = asyncio.create_task(counters.watch_event_loop(counters.loop_lag()))
     async with upstream.async_client() as client, clients.closing:
         loop = type(asyncio.get_running_loop())
         state.update(client=client, event_loop=f"{loop.__module__}.{loop.__qualname__}")

@@ -37,8 +37,10 @@ async def under_their_hosts(app: Handler, hosts: Sequence[bytes]) -> AsyncIterat
         sign([host.decode() for host in hosts], certificate, Path(env.text("CERTIFICATES")) / "ca.pem")
         servers = [server(app, HTTP, None), server(app, HTTPS, certificate)]
         serving = [asyncio.create_task(one.serve()) for one in servers]
-        while not all(one.started for one in servers):  # noqa: ASYNC110  # one that cannot listen ends the process
-            await asyncio.sleep(0.01)
+        while not all(one.started for one in servers):  # one that cannot listen ends the process
+            ended, _ = await asyncio.wait(serving, timeout=0.01, return_when=asyncio.FIRST_COMPLETED)
+            for failed in ended:
+                failed.result()
         yield
         for one in servers:
             one.should_exit = True

@@ -13,6 +13,7 @@ from services.telemetry import counters
 from services.telemetry.counting import count_asgi
 
 pages: Handler
+LOOP_LAG = counters.loop_lag()
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -30,7 +31,7 @@ async def lifespan(scope: Scope, receive: Receive, send: Send) -> None:
     global pages  # noqa: PLW0603  # the server calls a function, and this is its state
     own = await asyncio.to_thread(project.application, "asgi")
     pages = count_asgi(own)
-    watch = asyncio.create_task(counters.watch_event_loop())
+    watch = asyncio.create_task(counters.watch_event_loop(LOOP_LAG))
     started = False
 
     async def watched(message: Message) -> None:
