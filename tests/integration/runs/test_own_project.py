@@ -65,6 +65,10 @@ def test_a_project_with_a_login_and_a_form_is_left_as_it_was_and_its_secrets_sta
     lab_command: Lab, root: Path, tmp_path: Path
 ) -> None:
     notes = project("notes", root, tmp_path)
+    metrics = tmp_path / "its own metrics"
+    metrics.mkdir()
+    with (notes / "project.env").open("a") as variables:
+        variables.write(f'\nPROMETHEUS_MULTIPROC_DIR="{metrics}"\n')
     before = files(notes)
     ended = lab_command.run(
         *QUICK, "--users=3", APP=str(notes), APP_ENV="project.env", APP_HOST="notes.example", APP_SETUP=SETUP
@@ -74,6 +78,8 @@ def test_a_project_with_a_login_and_a_form_is_left_as_it_was_and_its_secrets_sta
     assert [[page["name"] for page in step["by_page"]] for step in steps] == [["index", "note", "write"]] * 2
     assert all(step["failures"] == 0 for step in steps)
     assert "page at the highest load" in ended.output
+    assert steps[-1]["inside"]["loop_lag_p99"] is not None, "what the lab counts is not among the project's own"
+    assert files(metrics) == {}
     assert files(notes) == before
     assert not list((tmp_path / "tmp").glob("lab-own-*"))
     left = b"".join(files(lab_command.results).values())
