@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import median
+from statistics import median, quantiles
 from typing import Self
 
 from rich.console import Console, Group
@@ -195,10 +195,9 @@ class Progress:
 
 def recent(times: Sequence[float]) -> dict[str, float | None]:
     """Return the median of some pages, and the 95th percentile where there are pages enough, in seconds."""
-    ordered = sorted(times)
     return {
-        "p50": median(ordered) if ordered else None,
-        "p95": ordered[int(0.95 * len(ordered))] if len(ordered) >= ENOUGH["p95"] else None,
+        "p50": median(times) if times else None,
+        "p95": quantiles(times, n=20)[-1] if len(times) >= ENOUGH["p95"] else None,
     }
 
 

@@ -1,4 +1,4 @@
-"""A script that teaches bash what can be typed after `make` and `python3 -m loadtests` in this checkout."""
+"""A script that teaches bash what can be typed after `make` in this checkout."""
 
 from __future__ import annotations
 

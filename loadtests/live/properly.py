@@ -28,7 +28,7 @@ LONGEST_LINE = 200  # characters of what the run says
 
 
 class ProperRun:
-    """A run in a process of its own, as its end must not end the page, nor the page's users be among its own.
+    """A run in a process of its own, so that it neither ends with the page's load nor takes part in it.
 
     `folder`: of the newest run; `said`: its latest line.
     """
