@@ -72,10 +72,10 @@ class PinnedRuntime(ProcessRuntime):
         """Ask a server that is up what it is; a peer answers as the service that it is like. Raises LabDown."""
         return targets.ask(like or name, self.published()[name])
 
-    def _start(self, name: str) -> subprocess.Popen[bytes]:
+    def _start(self, name: str, called: str = "") -> subprocess.Popen[bytes]:
         pin(OWN if name in self._measured else REST)  # inherited, so no thread is born elsewhere
         try:
-            return super()._start(name)
+            return super()._start(name, called)
         finally:
             pin(REST)
 

@@ -14,6 +14,7 @@ from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from textwrap import indent
 from typing import TYPE_CHECKING, Any, NoReturn, cast
+from urllib.parse import urlsplit
 
 from loadtests import ROOT, experiments
 from loadtests.errors import BadInput, ExitCode, Interrupted, LabError
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     given = None
     try:
-        if words[:1] != ["measure"]:  # whose environment is compose.yaml's
+        if words[:1] not in (["measure"], ["assist"]):  # whose environment is compose.yaml's
             given = variables.gather(os.environ)
         options = parser(given).parse_args(words)
         if given and options.takes is not None:
@@ -106,6 +107,9 @@ EXAMPLES = {
 }
 
 
+WHERE = "auto (Docker when an engine answers), docker or process"
+
+
 class Version(argparse.Action):
     def __call__(self, *_: object) -> NoReturn:
         from loadtests.results import manifest  # noqa: PLC0415
@@ -141,14 +145,14 @@ def parser(given: Variables | None) -> Parser:
     add_load(lesson, asked)
     lesson.add_argument("--n", default=asked.get("N") or "1", metavar="N", help="the lesson's number (default: 1)")
     lesson.set_defaults(json=False)
-    up = add(up_command, "bring the lab up with Locust's web UI, until Ctrl-C", ("RUNTIME", *OF_UP))
+    up = add(up_command, "bring the lab up with Locust's web UI, until Ctrl-C", ("RUNTIME", "GENERATORS", *OF_UP))
+    add_generators(up, asked)
     predict = add(predict_command, "what theory predicts for these knobs, without any load", of_run)
     add_load(predict, asked)
     claims = add(claims_command, "run experiments, all by default, and write down which claims hold", of_run)
     add_load(claims, {**asked, "EXPERIMENT": asked.get("EXPERIMENT") or "all"})
     for command in (run, lesson, up, predict, claims):
-        where = "auto (Docker when an engine answers), docker or process"
-        command.add_argument("--runtime", default=asked.get("RUNTIME") or "auto", metavar="RUNTIME", help=where)
+        command.add_argument("--runtime", default=asked.get("RUNTIME") or "auto", metavar="RUNTIME", help=WHERE)
     document = "the document (default: %(default)s)"
     claims.add_argument("--write-to", default="docs/claims.md", metavar="FILE", help=document)
     listing = add(list_command, "the experiments, their questions and how long each takes", ())
@@ -173,7 +177,13 @@ def parser(given: Variables | None) -> Parser:
     measure = add(measure_command, "measure targets that are up (run starts it, inside the lab)", None)
     add_load(measure, {})  # its environment is compose.yaml's: defaults, not what was asked for
     measure.add_argument("--folder", required=True, help="the run's folder, which exists")
+    add(assist_command, "share the load of the load generator at MASTER (run starts it, inside the lab)", None)
     return top
+
+
+def add_generators(command: argparse.ArgumentParser, asked: Mapping[str, str]) -> None:
+    what = "how many processes share the load, or auto: as many as it needs (default: 1)"
+    command.add_argument("--generators", default=asked.get("GENERATORS") or "1", metavar="GENERATORS", help=what)
 
 
 def add_load(command: argparse.ArgumentParser, asked: Mapping[str, str]) -> None:
@@ -190,6 +200,7 @@ def add_load(command: argparse.ArgumentParser, asked: Mapping[str, str]) -> None
     option("rate", "pages per second that arrive whether or not the target keeps up, as in 20,40,80, in place of users")
     option("think", "seconds that users think after a page, on average (exponential; default: none)")
     option("arrivals", f"the shape of what arrives: {', '.join(SHAPES)} (default: the experiment's, mostly poisson)")
+    add_generators(command, asked)
     option("repeats", "how often to measure everything (default: the experiment's, mostly 1)")
     for knob in knobs.KNOBS:
         option(knob.name.replace("_", "-"), f"{knob.help} ({knob.minimum:g}–{knob.maximum:g})")
@@ -210,6 +221,7 @@ def run_options(options: argparse.Namespace) -> RunOptions:
         arrivals=knobs.arrivals(options.arrivals) if options.arrivals else "",
         repeats=knobs.repeats(options.repeats) if options.repeats else None,
         quick=knobs.switch("QUICK", options.quick),
+        generators=knobs.generators(options.generators),
         knobs=texts,
     )
     given = options.given or Variables(os.environ, {})  # none inside the load generator, which has every default
@@ -333,7 +345,8 @@ def up_command(options: argparse.Namespace) -> int:
     options.given.refuse_useless(next((name for name in ("IMAGE", "APP") if os.environ.get(name)), ""))
     if project and os.environ.get("LOCUSTFILE"):
         raise BadInput("LOCUSTFILE is for `make loadtest`; the web UI needs PAGES (or run the file by Locust alone)")
-    return launch.serve(choose_runtime(options, []), project)
+    again = [f"--generators={options.generators}"]
+    return launch.serve(choose_runtime(options, again), int(knobs.GENERATORS.parse(options.generators)), project)
 
 
 def predict_command(options: argparse.Namespace) -> int:
@@ -447,6 +460,14 @@ def measure_command(options: argparse.Namespace) -> int:
     from loadtests.generator import run  # noqa: PLC0415  # imports Locust, which monkey-patches
 
     return run.main(experiments.find(options.experiment), asked, Path(options.folder))
+
+
+def assist_command(options: argparse.Namespace) -> int:
+    from loadtests.generator import assistant  # noqa: PLC0415  # likewise
+
+    address = urlsplit(os.environ["MASTER"])
+    assistant.assist(str(address.hostname), int(address.port or 0), os.environ["GENERATOR_TOKEN"])
+    return 0
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from loadtests.analysis.uncertainty import Draws, Interval
 from loadtests.analysis.verdict import Check
 from loadtests.model.experiment import Arm
 from loadtests.model.load_level import LoadLevel
-from loadtests.model.measurement import Measurement, Page
+from loadtests.model.measurement import GeneratorFigures, Measurement, Page
 from loadtests.model.server_metrics import Inside
 from loadtests.model.settings import Settings
 
@@ -32,9 +32,8 @@ class Measured:
 
     `log`: the pages that began or ended in the window. `pages`: the whole ones that began in it (arrived in it, in an
     open loop), whose response times count. `ended`: whole pages that ended in the window.
-    `balance`: what was counted from the step's first page to its last. `generator_cpu` is in cores;
-    `generator_throttled`, `clock_step` (what the wall clock jumped) and `arrival_lateness` (p99, of an open loop) in
-    seconds; `generator_memory` in bytes, None where nothing limits it. `machine`: None where nobody looked.
+    `balance`: what was counted from the step's first page to its last. `generators`: how the load generators fared.
+    `machine`: None where nobody looked.
     """
 
     measurement: Measurement
@@ -45,11 +44,7 @@ class Measured:
     first_bytes: HdrHistogram | None = None
     failure_times: HdrHistogram | None = None
     ended: int = 0
-    generator_cpu: float = 0.0
-    generator_throttled: float | None = None
-    generator_memory: int | None = None
-    clock_step: float = 0.0
-    arrival_lateness: float | None = None
+    generators: Sequence[GeneratorFigures] = (GeneratorFigures(0.0),)
     machine: Machine | None = None
     inside: Inside = field(default_factory=Inside)
     log: Sequence[Page] = ()
@@ -59,6 +54,11 @@ class Measured:
     def goodput(self) -> float:
         """Return whole pages per second."""
         return self.ended / self.seconds if self.seconds else 0.0
+
+    @property
+    def generator_cpu(self) -> float:
+        """Return the cores that the load generators took together."""
+        return sum(generator.cpu for generator in self.generators)
 
     def check(self, name: str, passed: bool, value: str, limit: str, remedy: str) -> Check:  # noqa: FBT001
         """Return a check of this measurement."""

@@ -10,13 +10,14 @@ from loadtests.analysis.conservation import CALLS, laws
 from loadtests.analysis.machine import MOST_TAKEN, MOST_USED
 from loadtests.analysis.statistics import Measured, percentile
 from loadtests.analysis.verdict import Check
-from loadtests.model.measurement import FEWEST_PAGES
+from loadtests.model.measurement import FEWEST_PAGES, GeneratorFigures
 from loadtests.model.units import digits, duration, size
 
 GENERATOR_CPU = 0.8  # of its core: beyond it the generator measures itself
 THROTTLED = 0.05  # share of the time that a CPU limit may hold back the api or the generator
 MEMORY = 0.9  # of its limit
 CLOCK_STEP = 0.05  # seconds
+WINDOW_SKEW = 0.01  # share of its length by which the window of one load generator may differ from another's
 LATENESS_SHARE, LATENESS_SECONDS = 0.05, 0.020  # of the latency, or at least so much; api and arrivals alike
 FAILURES = 0.01  # share of pages beyond those that are meant to fail
 ENOUGH_TO_MISS = {False: 8, True: 20}  # pages: users who wait end theirs regularly, arrivals (open loop) at random
@@ -41,10 +42,35 @@ def checks(measured: Iterable[Measured], limits: Limits) -> list[Check]:
     """Return the checks of all measurements, causes before effects: a verdict quotes the first that fails."""
     everything = list(measured)
     return [
+        *(check for one in everything for check in checks_of_generators(one)),
         *(check for one in everything for check in (*checks_of_failures(one), *laws(one))),
         *(check for one in everything for check in checks_of_others(one)),
         *(check for one in everything for check in (*checks_of_load(one, limits), *checks_of_limits(one, limits))),
     ]
+
+
+def checks_of_generators(one: Measured) -> Iterator[Check]:
+    """Check whether several load generators did together what one alone would have done."""
+    if len(one.generators) == 1:
+        return
+    faults = [f"{generator.name} {generator.fault}" for generator in one.generators if generator.fault]
+    yield one.check(
+        "load generators",
+        not faults,
+        "; ".join(faults) or f"all {len(one.generators)} did their share",
+        "each does its share to the end",
+        "Find out why in the logs of the run's folder, or measure with fewer (GENERATORS=).",
+    )
+    seconds = [generator.seconds for generator in one.generators if not generator.fault]
+    apart = max((generator.apart for generator in one.generators), default=0.0)
+    skew = max(apart, max(seconds) - min(seconds)) / max(seconds) if seconds else 0.0
+    yield one.check(
+        "windows",
+        skew <= WINDOW_SKEW,
+        f"the load generators' windows differ by {skew:.1%} of their length",
+        f"at most {WINDOW_SKEW:.0%}",
+        "They compete for cores, or their network is slow: take fewer (GENERATORS=), or longer steps (without QUICK).",
+    )
 
 
 def checks_of_others(one: Measured) -> Iterator[Check]:
@@ -61,8 +87,9 @@ def checks_of_others(one: Measured) -> Iterator[Check]:
 
 def checks_of_limits(one: Measured, limits: Limits) -> Iterator[Check]:
     """Check CPU limits, memory limits and the clock."""
+    worst = worst_of(one, "throttled")
     for service, throttled, variable in (
-        ("the load generator", one.generator_throttled, "LOCUST_CPUS"),
+        (worst.name, worst.throttled, "LOCUST_CPUS"),
         ("the api", one.inside.api_throttled_seconds, "API_CPUS"),
     ):
         if throttled is None and service == "the api" and CALLS in one.measurement.arm.breaks:
@@ -79,10 +106,11 @@ def checks_of_limits(one: Measured, limits: Limits) -> Iterator[Check]:
             "raise it, or ask for fewer pages.",
         )
     yield from checks_of_memory(one, limits)
+    clock_step = worst_of(one, "clock_step").clock_step
     yield one.check(
         "clock",
-        one.clock_step <= CLOCK_STEP,
-        f"the wall clock moved {duration(one.clock_step)} against the steady one",
+        clock_step <= CLOCK_STEP,
+        f"the wall clock moved {duration(clock_step)} against the steady one",
         f"at most {duration(CLOCK_STEP)}",
         "The machine was paused or its clock was set during the step: run again.",
     )
@@ -94,7 +122,7 @@ def checks_of_memory(one: Measured, limits: Limits) -> Iterator[Check]:
     for service, counted, taken, variable in (
         (target, seen.memory_limited, seen.memory, "AGGREGATOR_MEMORY=, or its mem_limit in compose/"),
         ("api", seen.api_memory_limited, seen.api_memory, "API_MEMORY="),
-        ("locust", one.generator_memory, None, "LOCUST_MEMORY="),
+        ("locust", worst_of(one, "memory").memory, None, "LOCUST_MEMORY="),
     ):
         allowed = limits.memory.get(service)
         used = counted if allowed and counted is not None else taken
@@ -129,16 +157,22 @@ def checks_of_failures(one: Measured) -> Iterator[Check]:
 
 def checks_of_load(one: Measured, limits: Limits) -> Iterator[Check]:
     most = GENERATOR_CPU * min(1.0, limits.generator_cpus or 1.0)  # it computes on one core at a time
+    busiest, number = worst_of(one, "cpu"), len(one.generators)
     yield one.check(
         "generator CPU",
-        one.generator_cpu <= most,
-        f"{digits(one.generator_cpu)} cores",
+        busiest.cpu <= most,
+        f"{digits(busiest.cpu)} cores" + (f" ({busiest.name})" if number > 1 else ""),
         f"at most {most:g}",
-        "Fewer users, or a machine with more cores to spare.",
+        f"GENERATORS={number + 1}, on a machine with a core to spare for each; or fewer users.",
     )
     yield from checks_of_lateness(one, limits)
     if not one.measurement.arm.fails:
         yield from checks_of_sample(one, limits)
+
+
+def worst_of(one: Measured, figure: str) -> GeneratorFigures:
+    """Return the load generator with the highest figure: each has to hold by itself."""
+    return max(one.generators, key=lambda generator: getattr(generator, figure) or 0.0)
 
 
 def more_cpu(one: Measured, limits: Limits, variable: str, throttled: float | None) -> str:
@@ -163,14 +197,15 @@ def checks_of_lateness(one: Measured, limits: Limits) -> Iterator[Check]:
             "The slow api must not be the bottleneck: "
             f"{more_cpu(one, limits, 'API_CPUS', one.inside.api_throttled_seconds)}.",
         )
-    if one.arrival_lateness is not None:
+    latest = worst_of(one, "lateness")
+    if latest.lateness is not None:
         yield one.check(
             "arrivals",
-            one.arrival_lateness <= limit,
-            f"p99 sent {duration(one.arrival_lateness)} after they were due",
+            latest.lateness <= limit,
+            f"p99 sent {duration(latest.lateness)} after they were due",
             f"at most {duration(limit)}",
-            "The load generator does not keep its own schedule: lower RATE=; or "
-            f"{more_cpu(one, limits, 'LOCUST_CPUS', one.generator_throttled)}.",
+            f"{latest.name.capitalize()} does not keep its own schedule: lower RATE=, or "
+            f"GENERATORS={len(one.generators) + 1}; or {more_cpu(one, limits, 'LOCUST_CPUS', latest.throttled)}.",
         )
 
 

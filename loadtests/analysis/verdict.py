@@ -27,6 +27,8 @@ WHY = {  # no answer, by the check that failed
     "CPU throttling": "a CPU limit held back the instrument",
     "memory": "a service was about to run out of memory",
     "clock": "the machine's clock jumped",
+    "load generators": "a load generator did not do its share",
+    "windows": "the load generators did not measure at the same time",
     "one target at a time": "targets were loaded at once",
 }
 

@@ -14,6 +14,8 @@ from hdrh.histogram import HdrHistogram
 from loadtests.analysis.histograms import Interval, histogram, merged, microseconds
 from loadtests.model.measurement import Page
 
+EndedPage = tuple[float, float, str | None, str]  # began, ended, why it is not whole, and its name
+
 
 @dataclass
 class Recorder:
@@ -25,29 +27,32 @@ class Recorder:
     """
 
     first_bytes: HdrHistogram = field(default_factory=histogram)
-    _opened_at: float = math.inf
-    _closed_at: float = math.inf
-    _started: float = 0.0  # UNIX time of the window's start
+    opened_at: float = math.inf  # moments of time.perf_counter()
+    closed_at: float = math.inf
+    started: float = 0.0  # UNIX time of the window's start
+    pages: list[EndedPage] = field(default_factory=list)
     _numbers: Iterator[int] = field(default_factory=count)
-    _under_way: dict[int, float] = field(default_factory=dict)  # when it began: a moment of time.perf_counter()
-    # Began, ended, why it is not whole, and its name.
-    _ended: list[tuple[float, float, str | None, str]] = field(default_factory=list)
+    _under_way: dict[int, float] = field(default_factory=dict)  # when it began
 
     def open(self) -> None:
-        self._started = time.time()
-        self._opened_at = time.perf_counter()
+        self.started = time.time()
+        self.opened_at = time.perf_counter()
 
     @property
     def seconds(self) -> float:
         """Return the seconds since the window was opened, until it was closed."""
-        return max(0.0, min(time.perf_counter(), self._closed_at) - self._opened_at)
+        return max(0.0, min(self.now, self.closed_at) - self.opened_at)
+
+    @property
+    def now(self) -> float:
+        return time.perf_counter()
 
     def close(self) -> None:
-        self._closed_at = time.perf_counter()
+        self.closed_at = time.perf_counter()
 
     def within(self, moment: float) -> bool:
         """Return whether a moment of time.perf_counter() is inside the window."""
-        return self._opened_at <= moment < self._closed_at
+        return self.opened_at <= moment < self.closed_at
 
     def begin(self, moment: float) -> int:
         """Note that a page was asked for, or should have been; the number by which `end` knows it."""
@@ -58,7 +63,7 @@ class Recorder:
     def end(self, number: int, fault: str | None, name: str = "") -> None:
         """Note the page's end, and why it is not whole. Nothing is noted twice."""
         if (began := self._under_way.pop(number, None)) is not None:
-            self._ended.append((began, time.perf_counter(), fault, name))
+            self.pages.append((began, time.perf_counter(), fault, name))
 
     def give_up(self, fault: str) -> None:
         """End all that is under way."""
@@ -78,26 +83,26 @@ class Recorder:
     @property
     def out(self) -> int:
         """Return how many of these began before the window was closed."""
-        return sum(began < self._closed_at for began in self._under_way.values())
+        return sum(began < self.closed_at for began in self._under_way.values())
 
     def latest(self, seconds: float) -> list[float]:
         """Return the seconds that each whole page took which ended in the last `seconds`."""
-        since = time.perf_counter() - seconds
-        ended = takewhile(lambda page: page[1] >= since, reversed(self._ended))
+        since = self.now - seconds
+        ended = takewhile(lambda page: page[1] >= since, reversed(self.pages))
         return [end - began for began, end, fault, _ in ended if fault is None]
 
     @property
     def ended(self) -> list[str | None]:
         """Return why each page that has ended is not whole, also in the warm-up and after the window."""
-        return [fault for _, _, fault, _ in self._ended]
+        return [fault for _, _, fault, _ in self.pages]
 
     @property
     def log(self) -> tuple[Page, ...]:
         """Return the pages that began or ended in the window, or lasted all through it, in the order of their ends."""
         return tuple(
-            Page(began - self._opened_at, ended - began, fault, name)
-            for began, ended, fault, name in self._ended
-            if began < self._closed_at and ended >= self._opened_at
+            Page(began - self.opened_at, ended - began, fault, name)
+            for began, ended, fault, name in self.pages
+            if began < self.closed_at and ended >= self.opened_at
         )
 
     @property
@@ -126,6 +131,5 @@ class Recorder:
             if page.began >= 0 and page.fault is None:
                 seconds[int(page.began)].record_value(microseconds(page.took))
         return [
-            (self._started + second, self._started + second + 1, interval)
-            for second, interval in sorted(seconds.items())
+            (self.started + second, self.started + second + 1, interval) for second, interval in sorted(seconds.items())
         ]

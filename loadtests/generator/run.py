@@ -10,36 +10,33 @@ import os
 import signal
 import stat
 import time
-from argparse import Namespace
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from itertools import count
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import gevent
 from gevent.event import Event
 from gevent.monkey import get_original
-from locust.env import Environment
 
 from loadtests.analysis import capacity, machine, uncertainty, validity
 from loadtests.analysis.histograms import Interval
-from loadtests.analysis.readings import Reading, balance, difference
+from loadtests.analysis.readings import Reading, balance
 from loadtests.analysis.server_metrics import inside
 from loadtests.analysis.statistics import Measured, percentiles
-from loadtests.errors import BadInput, ExitCode, Interrupted, LabError
+from loadtests.errors import BadInput, ExitCode, Interrupted, LabDown, LabError
 from loadtests.experiments.own_workload import elsewhere
 from loadtests.generator import locust_users, own, sampler, targets
-from loadtests.generator.locust_users import Locustfile, LocustUsers
-from loadtests.generator.plan import NORMAL, QUICK, first_page_after, plan
+from loadtests.generator.crew import Crew, SharedPart
+from loadtests.generator.locust_users import Locustfile
+from loadtests.generator.part import Part
+from loadtests.generator.plan import NORMAL, QUICK, plan
 from loadtests.generator.progress import Progress
 from loadtests.generator.record import Recorder
-from loadtests.generator.users import LONGEST_WAIT, Arrivals, Users, user_class
+from loadtests.generator.users import LONGEST_WAIT
 from loadtests.model import addresses, knobs
-from loadtests.model.arrivals import SHAPES
 from loadtests.model.experiment import Arm, Experiment
 from loadtests.model.load_level import LoadLevel
-from loadtests.model.measurement import UNANSWERED, Measurement
+from loadtests.model.measurement import Measurement
 from loadtests.model.prediction import Prediction
 from loadtests.model.run_options import RunOptions
 from loadtests.model.settings import Settings
@@ -50,7 +47,6 @@ from loadtests.report.delivery import deliver, reason
 from loadtests.results import manifest, raw, summary
 from loadtests.results.summary import Run
 
-Load = Users | Arrivals | LocustUsers
 SURE_ENOUGH = 0.03  # of a figure, to either side, in its 95 % interval
 LONGEST_DRAIN = 2.0  # times as long as pages are expected to need after the window
 DRAIN_EXTRA = 40.0  # seconds beyond a step's length until abandoned pages must have ended; hanging calls take long
@@ -66,6 +62,13 @@ class Generator:
     progress: Progress
     interrupted: Event
     project: own.Project | None = None
+    crew: Crew | None = None  # of the processes that load, where this one does not
+
+    def part(self, measurement: Measurement) -> Part | SharedPart:
+        """Return what loads in a step."""
+        target = self.targets[measurement.arm.target]
+        made = self.crew.part if self.crew else Part
+        return made(target, self.project, measurement)
 
     def pause(self, seconds: float) -> None:
         """Wait for `seconds`. Raises Interrupted when somebody stops the run meanwhile."""
@@ -122,8 +125,14 @@ def main(asked: Experiment, options: RunOptions, folder: Path) -> ExitCode:
     }
     interfaces = {name: target.interface for name, target in found.items()}
     with Progress(console, measurements, interfaces, expected) as progress:
-        generator = Generator(found, settings, folder, progress, interrupted, project)
+        number = options.generators or 1
+        crew = Crew(number, folder, os.environ) if number > 1 else None
+        generator = Generator(found, settings, folder, progress, interrupted, project, crew)
+        if crew:
+            crew.gather(generator.pause, progress.say)
         run = walk(generator, measurements, run)
+        if crew:
+            crew.quit()
     result = summarized(run)
     deliver(result, folder, console)
     if generator.interrupted.is_set():
@@ -189,6 +198,9 @@ def walk(generator: Generator, measurements: Sequence[Measurement], run: Run) ->
                 raw.keep(generator.folder, outcome, intervals)
             except (OSError, LabError) as error:  # a full disk, which the figures in memory do not need
                 warnings.append(f"The raw data of {measurement.name} could not be written: {reason(error)}.")
+            if generator.crew and (faults := generator.crew.faults):
+                because = f"{'; '.join(faults)} in {measurement.words}, so the remaining steps were skipped."
+                break
             if not outcome.pages and not measurement.arm.fails:
                 failures = outcome.failures.most_common(1)
                 fault = failures[0][0] if failures else "no answer came"
@@ -229,16 +241,17 @@ def in_flight(metrics_url: str, name: str) -> int:
 
 def measure(generator: Generator, measurement: Measurement) -> tuple[Measured, list[Interval]]:
     """Return what was measured, and its interval log."""
-    recorder, target = Recorder(), generator.targets[measurement.arm.target]
-    load = begin_load(generator, measurement, recorder)
+    target = generator.targets[measurement.arm.target]
+    part = generator.part(measurement)
+    recorder = part.recorder
     generator.progress.begin(measurement, recorder.latest)
     try:
-        load.start()
-        while load.starting:  # a log-in takes CPU that is not the pages'
-            generator.progress.say(f"{load.starting} users start")
+        part.start()
+        while part.starting:  # a log-in takes CPU that is not the pages'
+            generator.progress.say(f"{part.starting} users start")
             generator.pause(0.05)
         before = sampler.read(target.metrics), sampler.read(target.api_metrics)
-        load.begin()
+        part.begin()
         generator.progress.wait(measurement.warm_up, generator.pause, lambda: "warming up")
         inner: list[Reading | None] = []
         api: list[Reading | None] = []
@@ -249,33 +262,38 @@ def measure(generator: Generator, measurement: Measurement) -> tuple[Measured, l
             return f"{len(recorder.ended)} pages"
 
         status()
-        machine_before, throttled_before = sampler.moment(), sampler.own_throttled_seconds()
-        clock_before = time.time() - time.monotonic()
-        recorder.open()
+        machine_before = sampler.moment()
+        part.open()
         generator.progress.wait(measurement.window, generator.pause, status)
         while missing := seconds_missing(recorder, measurement):
             generator.progress.lengthen(missing)
             generator.progress.wait(missing, generator.pause, status)
-        recorder.close()
+        part.close()
         machine_after = sampler.moment()
-        throttled = difference(throttled_before, sampler.own_throttled_seconds())
-        clock_step = abs(time.time() - time.monotonic() - clock_before)
         status()
-        memory = sampler.own_limited_memory()
-        follow(generator, measurement, load, recorder)
+        follow(generator, measurement, part)
     finally:
-        load.quit()
-    cut_off = recorder.under_way
-    recorder.give_up(UNANSWERED)
+        part.quit()
+    if not recorder.seconds:
+        raise LabDown("no load generator was left")
     left_over(generator, measurement)  # what does not end is seen before the next step
     after = sampler.read(target.metrics), sampler.read(target.api_metrics)
     response_times, seen = recorder.response_times, inside(inner, api)
+    others = () if isinstance(part, Part) else part.generators  # this process is in the moments
     used = machine.between(
         machine_before,
         machine_after,
         recorder.seconds,
-        (seen.cpu_seconds, *([seen.api_cpu_seconds] if target.api_metrics else [])),
-        (seen.run_queue_seconds, *([seen.api_run_queue_seconds] if target.api_metrics else [])),
+        (
+            seen.cpu_seconds,
+            *([seen.api_cpu_seconds] if target.api_metrics else []),
+            *(one.cpu * one.seconds for one in others),
+        ),
+        (
+            seen.run_queue_seconds,
+            *([seen.api_run_queue_seconds] if target.api_metrics else []),
+            *(one.waited for one in others),
+        ),
     )
     if not target.metrics or any(query in target.pools for query in capacity.OF_QUERIES):
         used = replace(used, others=None)  # nobody counts the CPU of a database server, or of what runs elsewhere
@@ -289,49 +307,19 @@ def measure(generator: Generator, measurement: Measurement) -> tuple[Measured, l
         first_bytes=recorder.first_bytes,
         failure_times=recorder.failure_times,
         ended=len(recorder.ends),
-        balance=balance(recorder.ended, cut_off, before, after),
-        generator_cpu=(machine_after.generator - machine_before.generator) / recorder.seconds,
-        generator_throttled=throttled,
-        generator_memory=memory,
-        clock_step=clock_step,
-        arrival_lateness=load.lateness,
+        balance=balance(recorder.ended, part.cut_off, before, after),
+        generators=part.generators,
         machine=used,
         inside=seen,
     )
     return measured, recorder.intervals
 
 
-def begin_load(generator: Generator, measurement: Measurement, recorder: Recorder) -> Load:
-    arm, level = measurement.arm, measurement.level
-    if isinstance(generator.project, Locustfile):
-        return LocustUsers(generator.project, generator.targets[arm.target], int(level.amount), recorder)
-    attributes: dict[str, Any] = {
-        "first_page_after": delays(generator, measurement),
-        "query": arm.query,
-        "method": arm.method,
-        "recorder": recorder,
-        "streams": arm.streams,
-        "think": level.think,
-        "random": measurement.random(),
-    }
-    if arm.patience is not None:
-        attributes |= {"network_timeout": arm.patience, "connection_timeout": arm.patience, "pause_after_failure": 0.0}
-    target = generator.targets[arm.target]
-    users = own.user_class(target, generator.project, **attributes) if generator.project else None
-    environment = Environment(
-        user_classes=[users or user_class(target, **attributes)],
-        parsed_options=Namespace(strategy=arm.strategy, **asdict(measurement.settings)),
-    )
-    if level.is_open:
-        return Arrivals(environment, SHAPES[level.arrivals](level.amount, measurement.random()), recorder)
-    return Users(environment, level.amount, recorder)
-
-
-def follow(generator: Generator, measurement: Measurement, load: Load, recorder: Recorder) -> None:
+def follow(generator: Generator, measurement: Measurement, part: Part | SharedPart) -> None:
     """Wait for the pages that began before the window was closed, so that each counts with all that it takes."""
-    load.stop()
+    part.stop()
     deadline = time.monotonic() + max(LONGEST_WAIT, LONGEST_DRAIN * measurement.drain)
-    while (out := recorder.out + load.unfinished) and time.monotonic() < deadline:
+    while (out := part.unfinished) and time.monotonic() < deadline:
         generator.progress.say(f"{out} pages of the window have not ended")
         generator.pause(0.05)
 
@@ -349,10 +337,3 @@ def seconds_missing(recorder: Recorder, measurement: Measurement) -> float:
     if uncertainty.half_width(log, seconds, measurement.turn) > SURE_ENOUGH:
         wanted = max(wanted, seconds + measurement.window / 4)
     return max(0.0, min(measurement.whole_turns(wanted), 2 * measurement.window) - seconds)
-
-
-def delays(generator: Generator, measurement: Measurement) -> Iterator[float]:
-    slots = generator.targets[measurement.arm.target].slots
-    users, random = measurement.level.users or 1, measurement.random()
-    for user in count():
-        yield first_page_after(user, users, slots, measurement.turn, random) + measurement.level.think * random.random()

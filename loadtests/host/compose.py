@@ -20,7 +20,7 @@ from loadtests.errors import BadInput, LabDown
 from loadtests.host import runtime
 from loadtests.host.shell import run_long, run_quiet, start
 from loadtests.host.topology import required
-from loadtests.model.service import GENERATOR, PORT
+from loadtests.model.service import ASSISTANT, GENERATOR, PORT
 
 ANSWER_TIMEOUT = 20  # seconds
 START_TIMEOUT = 60  # seconds until all services have to be healthy
@@ -289,16 +289,24 @@ class ComposeRuntime:
             for container in self._ask("ps", "--quiet").split():
                 ask_engine("healthcheck", "run", container)
 
-    def generate(self, arguments: Sequence[str], targets: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
-        """Start `python -m loadtests …` where it reaches the targets; it sees `folder` as its own.
+    def generate(
+        self, arguments: Sequence[str], targets: Sequence[str], folder: Path, assistants: int = 0
+    ) -> subprocess.Popen[bytes]:
+        """Start `python -m loadtests …` where it reaches the targets, and so many others that share its load.
 
-        The end of its standard input tells it that the launcher is gone.
+        It sees `folder` as its own. The end of its standard input tells it that the launcher is gone.
         """
         self._end_generator()
         self._take_back()
+        if assistants:
+            self._started.add(ASSISTANT)
+            scaled = self._run("up", "--detach", "--no-deps", f"--scale={ASSISTANT}={assistants}", ASSISTANT)
+            if scaled.returncode:
+                raise LabDown("the load generators could not be started.", runtime.plain(scaled.stderr, lines=3))
         self._generator = f"{self.project}-generator-{datetime.now(UTC):%H%M%S%f}"
         # Without the profiles: Compose would make the networks of all services, and say so in the generator's output.
         command = [*self._compose_files, "run", "--rm", "--no-deps", "--no-TTY", "--name", self._generator]
+        command += ["--use-aliases"] if assistants else []  # by which these find it
         # z: where SELinux guards files, as on Fedora, the container may write there
         command += ["--user", self._owner(folder), "--volume", f"{folder}:/results:z"]
         urls = {"TARGETS": " ".join(f"{name}=http://{name}:{PORT}" for name in targets)}
@@ -330,6 +338,7 @@ class ComposeRuntime:
         if self._generator:
             ask_engine("rm", "--force", self._generator)
             self._generator = None
+        self.drop([ASSISTANT])
 
     def _take_back(self) -> None:
         """Take back what was given to the generator's user, once no generator writes there any more."""

@@ -15,13 +15,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from secrets import token_hex
 from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import IO, NoReturn, cast
 
 from loadtests import ROOT, experiments
 from loadtests.errors import ExitCode, Interrupted, LabDown, LabError
-from loadtests.host import compose, lock, own, topology, variables
+from loadtests.host import compose, generators, lock, own, topology, variables
 from loadtests.host.compose import ComposeRuntime, why_no_engine
 from loadtests.host.elsewhere import Elsewhere, ElsewhereRuntime
 from loadtests.host.processes import ProcessRuntime
@@ -106,7 +107,7 @@ def measure_each(
                 if experiment.deployment != prepared:
                     if prepared is not None:
                         runtime.down()
-                    deploy(runtime, experiment.deployment, held)
+                    deploy(runtime, {**experiment.deployment, "GENERATOR_TOKEN": token_hex()}, held)
                     prepared = experiment.deployment
                 runtime.drop(not_kept(targets, experiment))
                 targets = experiment.targets
@@ -205,11 +206,18 @@ def not_kept(previous: Sequence[str], experiment: Experiment) -> list[str]:
 def measure_one(experiment: Experiment, options: RunOptions, runtime: Runtime, folder: Path) -> ExitCode:
     """Start the targets, then let the load generator measure. Raises LabError, Interrupted."""
     names = experiment.targets
+    if options.generators is None:
+        settings = {**topology.declared(topology.text()), **{k: v for k, v in os.environ.items() if v}}
+        number, why = generators.chosen(experiment, options, {**settings, **experiment.deployment})
+        print(why, flush=True)
+        options = replace(options, generators=number)
+    number = options.generators or 1
+    assistants = number if number > 1 else 0
     print(f"Starting {', '.join(names)} and what they need ({runtime.limits}) …", flush=True)
     runtime.up(names)
     remember(runtime, folder, command(experiment, options, runtime.name), quick=options.quick)
     words = ["measure", f"--experiment={experiment.name}", *options.arguments]
-    code = wait_for(runtime, runtime.generate(words, names, folder))
+    code = wait_for(runtime, runtime.generate(words, names, folder, assistants))
     if code != ExitCode.INTERRUPTED and not (folder / "report.html").exists():
         served = service_of(experiment.deployment)
         raise LabError(
@@ -294,8 +302,11 @@ def exit_code(status: int) -> ExitCode:
         ) from None
 
 
-def serve(runtime_name: str, project: own.OwnProject | None = None) -> ExitCode:
-    """Keep the lab with Locust's web UI up until Ctrl-C. Raises LabError, also when a service ends meanwhile."""
+def serve(runtime_name: str, processes: int = 1, project: own.OwnProject | None = None) -> ExitCode:
+    """Keep the lab with Locust's web UI up until Ctrl-C. Raises LabError, also when a service ends meanwhile.
+
+    `processes`: how many share its load.
+    """
     checkout = hashlib.sha256(str(ROOT).encode()).hexdigest()[:12]
     with (
         lock.held(f"up-{checkout}", "make up", clean_up) as held,
@@ -305,6 +316,9 @@ def serve(runtime_name: str, project: own.OwnProject | None = None) -> ExitCode:
     ):
         runtime: Runtime = ComposeRuntime() if runtime_name == "docker" else ProcessRuntime(folders.web_ui_logs())
         variables = {"SAVE_TO": os.environ.get("SAVE_TO") or str(folders.FOLDER)} if runtime_name == "process" else {}
+        if processes > 1:
+            cpus = os.environ.get("LOCUST_CPUS") or str(processes)  # each computes on one core at a time
+            variables |= {"WEB_UI_PROCESSES": str(processes), "LOCUST_CPUS": cpus}
         ui = "locust-own" if project else GENERATOR
         try:
             if project:

@@ -28,7 +28,7 @@ from loadtests import ROOT
 from loadtests.errors import LabDown
 from loadtests.host import runtime, topology
 from loadtests.host.shell import run_long, run_quiet, signal_group, start
-from loadtests.model.service import GENERATOR, METRICS_PORT, PORT, Service
+from loadtests.model.service import ASSISTANT, GENERATOR, METRICS_PORT, PORT, Service
 
 PASSED_ON = ("TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
 NOWHERE = "/nonexistent"  # a home in which no ~/.locust.conf and no ~/.pgpass changes what is measured
@@ -104,7 +104,7 @@ class ProcessRuntime:
         self._declared: dict[str, Service] = {}
         self.services: dict[str, Service] = {}  # the same, on loopback
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._logged: set[str] = set()
+        self._logged: set[Path] = set()
         self._ports: dict[str, dict[int, int]] = {}  # local ones, by service and by the port in its container
         self._holders: list[socket.socket] = []  # of ports that were chosen, until the lab is down
         self._bin = Path(sys.executable).parent  # of the Python that serves a project of somebody's own
@@ -158,14 +158,15 @@ class ProcessRuntime:
     def ended(self) -> list[str]:
         return [name for name, process in self._processes.items() if process.poll() is not None]
 
-    def _start(self, name: str) -> subprocess.Popen[bytes]:
-        service, path = self.services[name], self._logs / f"{name}.log"
+    def _start(self, name: str, called: str = "") -> subprocess.Popen[bytes]:
+        """Start a service; `called`: what its log is named after, where there are several of it."""
+        service, path = self.services[name], self._logs / f"{called or name}.log"
         environment = self._environment(service)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             # Started again, it must not erase the last words of the one that died.
-            with path.open("ab" if name in self._logged else "wb") as log:
-                self._logged.add(name)
+            with path.open("ab" if path in self._logged else "wb") as log:
+                self._logged.add(path)
                 process = start(service.command, environment, stdout=log, preexec_fn=end_with_launcher)
         except OSError as error:
             raise LabDown(f"the service {name} could not be started: {error}") from error
@@ -210,8 +211,12 @@ class ProcessRuntime:
         except OSError as error:
             return f"its log cannot be read: {error.strerror}"
 
-    def generate(self, arguments: Sequence[str], targets: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
-        service = self.services[GENERATOR]
+    def generate(
+        self, arguments: Sequence[str], targets: Sequence[str], folder: Path, assistants: int = 0
+    ) -> subprocess.Popen[bytes]:
+        service, names = self.services[GENERATOR], [f"{ASSISTANT}-{number + 1}" for number in range(assistants)]
+        self.drop([name for name in self._processes if name.startswith(ASSISTANT)])  # of the run before
+        self._processes |= {name: self._start(ASSISTANT, name) for name in names}
         command = [sys.executable, "-m", "loadtests", *arguments, f"--folder={folder}"]
         urls = {"TARGETS": " ".join(f"{name}={self._url(name)}" for name in targets)}
         return runtime.start_generator(command, self._environment(service) | urls | runtime.terminal_environment())

@@ -22,7 +22,7 @@ TYPED_NAME = re.compile(r"(?:^|(?<!\\)\s)([^\s:=?+!]+)[:?+!]*=")
 OF_OTHERS = re.compile(r"\.?SHELL(FLAGS)?|MAKE|COMPOSE_\w+|DOCKER_\w+")  # of make, Compose and Docker themselves
 
 # And the knobs, which are compose.yaml's.
-LOAD = ("EXPERIMENT", "USERS", "THINK", "RATE", "ARRIVALS", "REPEATS", "QUICK")
+LOAD = ("EXPERIMENT", "USERS", "THINK", "RATE", "ARRIVALS", "REPEATS", "QUICK", "GENERATORS")
 # Of a project of one's own; what else there is stands in compose/own.yaml.
 OWN = ("APP", "IMAGE", "PAGES", "LOCUSTFILE", "APP_ENV", "APP_COMPOSE", "UPSTREAMS", "TARGETS", "REMOTE")
 OF_UP = tuple(name for name in OWN if name not in {"TARGETS", "REMOTE"})  # which serves what it shows
@@ -38,7 +38,7 @@ EVERYWHERE = ("PYTHON", "VENV", "RESULTS", "DOCKER")  # read by every command, o
 BEFORE_DOTENV = ("PYTHON", "VENV")  # they decide what reads the file
 SET_BY_THE_LAB = (
     *("LAB_RUNTIME", "PULL_POLICY", "APP_USER", "APP_PAGES", "APP_COPY", "APP_VARIABLES", "APP_UPSTREAMS"),
-    *("APP_CERTIFICATES", "APP_PACKAGES", "APP_TARGET"),
+    *("APP_CERTIFICATES", "APP_PACKAGES", "APP_TARGET", "GENERATOR_TOKEN", "WEB_UI_PROCESSES"),
 )
 WEB_UI = ("STRATEGY", "SAVE_TO", "TRUSTED_ORIGINS", LOGIN)  # compose.yaml's, but of no run
 LIMITS = ("_CPUS", "_MEMORY")  # how the names of the variables end that only containers are held to

@@ -28,7 +28,7 @@ from loadtests.live.steady_window import Steady, Tick
 from loadtests.model.experiment import Arm, Experiment, Judgement, Point
 from loadtests.model.knobs import strategy_for
 from loadtests.model.load_level import LoadLevel
-from loadtests.model.measurement import Measurement
+from loadtests.model.measurement import GeneratorFigures, Measurement
 from loadtests.model.summary import Summary
 from loadtests.model.target import Target
 from loadtests.model.units import digits
@@ -147,10 +147,14 @@ def measure(target: Target, steady: Steady) -> Measured:
         failures=sum((Counter(load.failures) for load in loads), Counter()),
         response_times=merged(loads),
         ended=pages,
-        generator_cpu=sum(tick.generator_cpu * tick.length for tick in window) / seconds,
-        generator_throttled=difference(edge.throttled, end.throttled),
-        generator_memory=end.memory,
-        clock_step=max(clocks) - min(clocks),
+        generators=(
+            GeneratorFigures(
+                cpu=sum(tick.generator_cpu * tick.length for tick in window) / seconds,
+                throttled=difference(edge.throttled, end.throttled),
+                memory=end.memory,
+                clock_step=max(clocks) - min(clocks),
+            ),
+        ),
         machine=between(  # all that is loaded is the lab's
             edge.machine,
             end.machine,

@@ -166,6 +166,15 @@ def numbers(knob: Knob, text: str) -> list[float]:
     return found
 
 
+AUTO = "auto"
+GENERATORS = Knob("generators", 1, 64, "processes that load", whole=True)
+
+
+def generators(text: str) -> int | None:
+    """Parse the number of load generators; None: as many as the load needs. Raises BadInput."""
+    return None if text == AUTO else int(GENERATORS.parse(text))
+
+
 def repeats(text: str) -> int:
     """Parse the number of repeats. Raises BadInput."""
     return int(Knob("repeats", 1, MOST_REPEATS, "", whole=True).parse(text))

@@ -42,9 +42,9 @@ class Measurement:
         """Return `seconds` rounded up to whole turns; a window is closed a moment late."""
         return whole_turns(seconds - self.turn / 10, self.turn)
 
-    def random(self) -> Random:
+    def random(self, purpose: str = "") -> Random:
         """Return random numbers of this level and repeat: the same for each arm, so that all meet the same load."""
-        return Random(f"{self.level.slug} {self.repeat}")
+        return Random(f"{self.level.slug} {self.repeat}{purpose}")
 
     @property
     def words(self) -> str:
@@ -59,6 +59,27 @@ class Measurement:
 def whole_turns(seconds: float, turn: float) -> float:
     """Return `seconds` rounded up to whole turns: otherwise users in lockstep end a page too many or too few."""
     return math.ceil(seconds / turn - 1e-9) * turn if turn else seconds
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratorFigures:
+    """One load generator in a window of so many `seconds`, which opened `apart` seconds after that of the first one.
+
+    `cpu` in cores; `waited`: seconds that it waited for a core; `throttled` (held back by its CPU limit), `clock_step`
+    (what the wall clock jumped) and `lateness` (p99 of arrivals, in an open loop) in seconds; `memory` in bytes, None
+    where nothing limits it. `fault`: why what it measured is missing or not what was asked for.
+    """
+
+    cpu: float
+    throttled: float | None = None
+    memory: int | None = None
+    clock_step: float = 0.0
+    lateness: float | None = None
+    waited: float | None = None
+    seconds: float = 0.0
+    apart: float = 0.0
+    name: str = "the load generator"
+    fault: str = ""
 
 
 class Page(NamedTuple):

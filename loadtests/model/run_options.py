@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from loadtests.errors import BadInput
 from loadtests.model.experiment import Experiment
-from loadtests.model.knobs import KNOBS
+from loadtests.model.knobs import AUTO, KNOBS
 from loadtests.model.load_level import LoadLevel, amounts, shaped
 from loadtests.model.settings import Settings
 
@@ -17,6 +17,7 @@ class RunOptions:
     """What is asked for; the experiment decides what is not, and after it compose.yaml.
 
     `users` and `rate`: load levels of a closed and of an open loop. `think`: seconds. `knobs`: texts by knob name.
+    `generators`: how many load generators share the load; None: as many as it needs.
     """
 
     users: tuple[LoadLevel, ...] = ()
@@ -25,6 +26,7 @@ class RunOptions:
     arrivals: str = ""
     repeats: int | None = None
     quick: bool = False
+    generators: int | None = 1
     knobs: Mapping[str, str] = field(default_factory=dict)
 
     def applied_to(self, experiment: Experiment) -> Experiment:
@@ -49,6 +51,7 @@ class RunOptions:
             "RATE": amounts(self.rate),
             "ARRIVALS": self.arrivals,
             "REPEATS": str(self.repeats or ""),
+            "GENERATORS": AUTO if self.generators is None else str(self.generators) if self.generators > 1 else "",
             **{knob.variable: self.knobs.get(knob.name, "") for knob in KNOBS},
         }
         return {name: value for name, value in asked.items() if value}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-GENERATOR = "locust"
+GENERATOR, ASSISTANT = "locust", "locust-worker"
 PORT, METRICS_PORT = 8000, 9000  # at which a service answers in its container, and reports what it does
 
 

@@ -13,7 +13,7 @@ from loadtests.analysis.statistics import Measured
 from loadtests.experiments import find
 from loadtests.model.experiment import Arm
 from loadtests.model.load_level import LoadLevel
-from loadtests.model.measurement import Measurement, Page
+from loadtests.model.measurement import GeneratorFigures, Measurement, Page
 from loadtests.model.server_metrics import Inside
 from loadtests.model.settings import Settings
 from loadtests.model.target import Target
@@ -56,6 +56,10 @@ def target(name: str, slots: int | None) -> Target:
 TARGETS = {"wsgi": target("wsgi", 10), "asgi": target("asgi", None)}
 
 
+def generator(cpu: float = 0.1, **figures: Any) -> tuple[GeneratorFigures, ...]:
+    return (GeneratorFigures(cpu, **figures),)
+
+
 def measured(
     arm: Arm = WSGI, load: int | LoadLevel = 100, goodput: float = 10.0, took: float = 1.0, **changes: Any
 ) -> Measured:
@@ -74,7 +78,7 @@ def measured(
         "failures": Counter(),
         "response_times": times,
         "ended": pages,
-        "generator_cpu": 0.1,
+        "generators": generator(),
         "inside": replace(INSIDE, cpu_seconds=pages * 0.006),
         "log": [Page(0.0, seconds, None)] * (step.users or 0),  # all of them always have a page
     }

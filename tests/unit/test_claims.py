@@ -17,7 +17,7 @@ from loadtests.model.summary import Summary
 from loadtests.report import claims
 from loadtests.report.claims import Result, document, status
 from loadtests.results.summary import summarize, write
-from tests.unit.factories import ASGI, WSGI, good_run, measured, run
+from tests.unit.factories import ASGI, WSGI, generator, good_run, measured, run
 
 CLAIM = Claim(
     "Threads | lose.", "Somebody", "https://example.org/a", confirmed="depends on the slots", otherwise="a tie"
@@ -26,7 +26,7 @@ EXPERIMENT = replace(find("external-concurrency"), claims=(CLAIM, replace(CLAIM,
 
 HELD = summarize(good_run())
 TIE = summarize(run(measured(WSGI, 100, 10.0), measured(ASGI, 100, 10.0)))
-SPOILT = summarize(run(measured(WSGI, 100, 10.0), measured(ASGI, 100, 97.0, generator_cpu=0.99)))
+SPOILT = summarize(run(measured(WSGI, 100, 10.0), measured(ASGI, 100, 97.0, generators=generator(0.99))))
 
 
 @pytest.mark.parametrize(

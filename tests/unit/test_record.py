@@ -54,7 +54,7 @@ def opened(*faults: str | None, took: float = 0.0) -> Recorder:
     recorder = Recorder()
     recorder.open()
     numbers = [recorder.begin(time.perf_counter() - took) for _ in faults]
-    recorder._opened_at -= 2 * took + 1  # noqa: SLF001  # nobody waits for the clock
+    recorder.opened_at -= 2 * took + 1  # nobody waits for the clock
     for number, fault in zip(numbers, faults, strict=True):
         recorder.end(number, fault)
     recorder.close()

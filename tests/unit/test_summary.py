@@ -21,7 +21,7 @@ from loadtests.model.server_metrics import Inside, Worker
 from loadtests.model.summary import ArmSummary, ComparisonSummary, StepSummary, Summary, VerdictSummary
 from loadtests.results import summary
 from loadtests.results.summary import Run, summarize
-from tests.unit.factories import ASGI, INSIDE, MANIFEST, TARGETS, WSGI, good_run, measured, run, target
+from tests.unit.factories import ASGI, INSIDE, MANIFEST, TARGETS, WSGI, generator, good_run, measured, run, target
 
 HELD = Judgement(confirmed=True, sentence="It was held.")
 
@@ -99,8 +99,8 @@ def overload_run(rate: float = 20.0, took: float = 8.0) -> Run:
     return run(
         measured(WSGI, 20, 10.0, took=2.0),
         measured(ASGI, 20, 20.0),
-        measured(ASGI, LoadLevel(rate=rate), min(rate, 20.0), arrival_lateness=0.001),
-        measured(WSGI, LoadLevel(rate=rate), min(rate, 10.0), took=took, arrival_lateness=0.001),
+        measured(ASGI, LoadLevel(rate=rate), min(rate, 20.0), generators=generator(lateness=0.001)),
+        measured(WSGI, LoadLevel(rate=rate), min(rate, 10.0), took=took, generators=generator(lateness=0.001)),
         experiment=experiments.find("overload"),
     )
 
@@ -125,7 +125,7 @@ def test_a_step_without_a_page_has_no_response_time(schema: dict[str, Any]) -> N
 
 
 def test_a_failed_check_stands_in_the_place_of_the_answer(schema: dict[str, Any]) -> None:
-    result = summarize(run(measured(WSGI, 100, 10.0), measured(ASGI, 100, 97.0, generator_cpu=0.99)))
+    result = summarize(run(measured(WSGI, 100, 10.0), measured(ASGI, 100, 97.0, generators=generator(0.99))))
     jsonschema.validate(result, schema)
     assert result["verdict"]["status"] == "invalid"
     assert result["verdict"]["sentence"].startswith(
@@ -134,7 +134,7 @@ def test_a_failed_check_stands_in_the_place_of_the_answer(schema: dict[str, Any]
 
 
 def test_the_sentence_says_the_first_failed_check_in_full_and_names_the_others() -> None:
-    starved = {"generator_cpu": 0.99, "generator_throttled": 5.0, "clock_step": 1.0}
+    starved: dict[str, Any] = {"generators": generator(0.99, throttled=5.0, clock_step=1.0)}
     result = summarize(run(measured(WSGI, 100, 10.0, **starved), measured(ASGI, 100, 97.0, **starved)))
     sentence = result["verdict"]["sentence"]
     assert sentence.startswith("No answer: the load generator was saturated: WSGI threadpool at 100 users: 0.990 cores")
@@ -188,7 +188,7 @@ def test_what_it_takes_to_match_is_measured_where_an_arm_has_slots_enough_and_el
 @pytest.mark.parametrize("doubt", [WSGI, ASGI])
 def test_nothing_is_advised_from_an_arm_that_does_not_hold(doubt: Arm) -> None:
     good = [measured(WSGI, 100, 10.0), measured(ASGI, 100, 97.0)]
-    in_doubt = [replace(one, generator_cpu=0.99) if one.measurement.arm == doubt else one for one in good]
+    in_doubt = [replace(one, generators=generator(0.99)) if one.measurement.arm == doubt else one for one in good]
     assert any("would need" in finding for finding in summarize(run(*good))["recommendations"])
     assert not any("would need" in finding for finding in summarize(run(*in_doubt))["recommendations"])
     incomplete = summarize(run(*good, planned=4, stopped_because="it was interrupted."))

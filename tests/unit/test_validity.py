@@ -13,7 +13,7 @@ from loadtests.model.experiment import Arm
 from loadtests.model.load_level import LoadLevel
 from loadtests.model.measurement import Page
 from loadtests.model.server_metrics import Inside
-from tests.unit.factories import HOG, QUIET, SETTINGS, measured
+from tests.unit.factories import HOG, QUIET, SETTINGS, generator, measured
 
 LIMITS = Limits(memory={"wsgi": 512_000_000, "api": 512_000_000, "locust": 512_000_000}, generator_cpus=1.0)
 
@@ -54,23 +54,23 @@ def test_a_good_measurement_passes_every_check() -> None:
     [
         ({"failures": Counter({"502": 5})}, "failed pages"),
         ({"goodput": 0.0}, "sample"),
-        ({"generator_cpu": 0.81}, "generator CPU"),
+        ({"generators": generator(0.81)}, "generator CPU"),
         ({"machine": HOG}, "machine"),
         ({"api_lateness_p99": 0.051}, "api response time"),
         ({"api_lateness_p99": None}, "api response time"),
         ({"goodput": 0.2}, "sample"),
-        ({"generator_throttled": 0.6}, "CPU throttling"),
+        ({"generators": generator(throttled=0.6)}, "CPU throttling"),
         ({"api_throttled_seconds": 0.6}, "CPU throttling"),
         ({"memory": 500e6}, "memory"),
         ({"api_memory": 500e6}, "memory"),
         ({"memory_limited": 500e6}, "memory"),
         ({"api_memory_limited": 500e6}, "memory"),
-        ({"generator_memory": 500_000_000}, "memory"),
-        ({"clock_step": 0.2}, "clock"),
+        ({"generators": generator(memory=500_000_000)}, "memory"),
+        ({"generators": generator(clock_step=0.2)}, "clock"),
         ({"took": 10.5}, "step length"),
         ({"log": WARMING_UP, "load": 5}, "steadiness"),
         ({"log": STOPPED, "load": 5}, "interruption"),
-        ({"load": LoadLevel(rate=20), "arrival_lateness": 0.051}, "arrivals"),
+        ({"load": LoadLevel(rate=20), "generators": generator(lateness=0.051)}, "arrivals"),
     ],
 )
 def test_each_check_fails_for_its_own_reason(changes: dict[str, Any], name: str) -> None:
@@ -78,14 +78,14 @@ def test_each_check_fails_for_its_own_reason(changes: dict[str, Any], name: str)
 
 
 def test_causes_come_before_what_they_cause_over_the_whole_run() -> None:
-    first, later = measured(generator_cpu=0.95), measured(load=50, machine=HOG)
+    first, later = measured(generators=generator(0.95)), measured(load=50, machine=HOG)
     lawless = measured(load=10, failures=Counter({"502": 5}))
     names = [check.name for check in checks([first, later, lawless], LIMITS) if not check.passed]
     assert names == ["failed pages", "machine", "generator CPU"]
 
 
 def test_arrivals_may_queue_for_longer_than_a_step() -> None:
-    assert failed(load=LoadLevel(rate=20), arrival_lateness=0.001, took=9.0) == []
+    assert failed(load=LoadLevel(rate=20), generators=generator(lateness=0.001), took=9.0) == []
 
 
 def memory_checks(limits: Limits, **said: Any) -> list[str]:
@@ -104,8 +104,8 @@ def test_memory_is_what_the_limit_counts_and_else_what_the_processes_take() -> N
     [
         ({"memory_limited": 500e6}, "AGGREGATOR_MEMORY="),
         ({"api_memory_limited": 500e6}, "API_MEMORY="),
-        ({"generator_memory": 500_000_000}, "LOCUST_MEMORY="),
-        ({"generator_throttled": 0.6}, "LOCUST_CPUS="),
+        ({"generators": generator(memory=500_000_000)}, "LOCUST_MEMORY="),
+        ({"generators": generator(throttled=0.6)}, "LOCUST_CPUS="),
         ({"api_throttled_seconds": 0.6}, "API_CPUS="),
     ],
 )
@@ -116,7 +116,7 @@ def test_the_remedy_names_the_variable_of_the_service_that_was_short(changes: di
 
 def test_a_generator_with_less_than_a_core_has_less_to_use() -> None:
     half = Limits(generator_cpus=0.5)
-    assert [check.name for check in checks([measured(generator_cpu=0.45)], half) if not check.passed] == [
+    assert [check.name for check in checks([measured(generators=generator(0.45))], half) if not check.passed] == [
         "generator CPU"
     ]
 
@@ -133,15 +133,15 @@ def test_an_arm_whose_failures_are_the_point_may_fail() -> None:
 
 
 def test_a_failed_check_says_the_value_the_limit_and_the_remedy() -> None:
-    check = next(check for check in checks([measured(generator_cpu=0.95)], LIMITS) if not check.passed)
+    check = next(check for check in checks([measured(generators=generator(0.95))], LIMITS) if not check.passed)
     assert check.sentence == (
         "WSGI threadpool at 100 users: 0.950 cores (check of generator CPU: at most 0.8). "
-        "Fewer users, or a machine with more cores to spare."
+        "GENERATORS=2, on a machine with a core to spare for each; or fewer users."
     )
 
 
 def test_each_check_has_a_headline_of_plain_words() -> None:
-    open_load = measured(load=LoadLevel(rate=100.0), arrival_lateness=0.0, machine=QUIET)
+    open_load = measured(load=LoadLevel(rate=100.0), generators=generator(lateness=0.0), machine=QUIET)
     for check in checks([measured(machine=QUIET), open_load], LIMITS):
         assert check.headline.removeprefix("No answer: ") in WHY.values(), check.name
 
@@ -178,8 +178,7 @@ def test_quick_is_to_be_left_out_only_where_it_is_there(quick: bool) -> None:  #
 def test_no_variable_is_named_that_limits_nothing() -> None:
     wrong = changed(
         load=LoadLevel(rate=20),
-        arrival_lateness=0.2,
-        generator_throttled=6.0,
+        generators=generator(lateness=0.2, throttled=6.0),
         api_throttled_seconds=6.0,
         api_lateness_p99=0.2,
     )

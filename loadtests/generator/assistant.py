@@ -1,0 +1,125 @@
+"""A load generator that does its share for another one, which tells it what: a worker of Locust's distributed mode."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import gevent
+from locust.env import Environment
+from locust.exception import RPCError
+
+from loadtests.generator import own
+from loadtests.generator.part import Part
+from loadtests.model.experiment import Arm
+from loadtests.model.load_level import LoadLevel
+from loadtests.model.measurement import Measurement
+from loadtests.model.settings import Settings
+from loadtests.model.share import Share
+from loadtests.model.target import Target
+
+MESSAGE = "lab"  # its type, among Locust's own
+REPORT_EVERY = 0.25  # seconds
+MOST_PAGES = 20_000  # of a message
+
+
+def assist(host: str, port: int, token: str) -> None:
+    """Do what the load generator at this address says until it says quit, or is gone. Raises LabError."""
+    runner = Environment().create_worker_runner(host, port)
+    with TemporaryDirectory(prefix="lab-") as folder:
+        assistant = Assistant(runner, token, Path(folder))
+        runner.register_message(MESSAGE, assistant.told)
+        assistant.say(name=f"process {os.getpid()} of {socket.gethostname()}")
+        runner.greenlet.join()
+
+
+@dataclass
+class Step:
+    """A step of the run: its number, this generator's part of it, and how many of its pages were reported."""
+
+    number: int
+    part: Part
+    reported: int = 0
+    over: bool = False
+
+
+class Assistant:
+    def __init__(self, runner: Any, token: str, folder: Path) -> None:
+        self._runner, self._token, self._folder = runner, token, folder
+        self._step: Step | None = None
+
+    def say(self, **data: Any) -> None:
+        self._runner.send_message(MESSAGE, {"token": self._token, **data})
+
+    def told(self, msg: Any, **_: Any) -> None:
+        """Do what the other one asks for: a step's part is started, begun, opened, closed, stopped and ended."""
+        try:
+            if msg.data["do"] == "start":
+                self._start(msg.data)
+            elif self._step and msg.data["step"] == self._step.number:
+                getattr(self._step.part, msg.data["do"])()
+                self._step.over = msg.data["do"] == "quit"
+            self._report()
+        except Exception as error:  # noqa: BLE001  # said by the one who can stop the run
+            self.say(failed=repr(error)[:300])
+
+    def _start(self, data: Mapping[str, Any]) -> None:
+        for name, text in data["files"].items():
+            (self._folder / name).write_text(text, encoding="utf-8")
+        part = Part(
+            Target(**data["target"]),
+            own.project_in(self._folder),
+            measurement_of(data["measurement"]),
+            Share(*data["share"]),
+        )
+        self._step = Step(data["step"], part)
+        part.start()
+        gevent.spawn(self._keep_reporting, self._step)
+
+    def _keep_reporting(self, step: Step) -> None:
+        while step is self._step and not step.over:
+            gevent.sleep(REPORT_EVERY)
+            if step is self._step:
+                self._report()
+
+    def _report(self) -> None:
+        """Send what is new; what could not be sent is new again the next time."""
+        if (step := self._step) is None:
+            return
+        recorder, part = step.part.recorder, step.part
+        now = time.perf_counter()
+        while True:
+            pages = recorder.pages[step.reported : step.reported + MOST_PAGES]
+            last = step.reported + len(pages) == len(recorder.pages)
+            try:
+                self.say(
+                    step=step.number,
+                    now=now,
+                    pages=pages,
+                    opened_at=recorder.opened_at,
+                    closed_at=recorder.closed_at,
+                    started=recorder.started,
+                    first_bytes=recorder.first_bytes.encode() if step.over else None,
+                    starting=part.starting,
+                    unfinished=part.unfinished,
+                    cut_off=part.cut_off,
+                    figures=asdict(part.figures) if part.figures else None,
+                    over=step.over and last,
+                )
+            except RPCError:
+                return
+            step.reported += len(pages)
+            if last:
+                return
+
+
+def measurement_of(data: Mapping[str, Any]) -> Measurement:
+    """Return a measurement from its fields, as asdict() makes them."""
+    of = {"arm": Arm(**data["arm"]), "level": LoadLevel(**data["level"]), "settings": Settings(**data["settings"])}
+    return Measurement(**{**data, **of})
