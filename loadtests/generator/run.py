@@ -198,7 +198,7 @@ def walk(generator: Generator, measurements: Sequence[Measurement], run: Run) ->
                 raw.keep(generator.folder, outcome, intervals)
             except (OSError, LabError) as error:  # a full disk, which the figures in memory do not need
                 warnings.append(f"The raw data of {measurement.name} could not be written: {reason(error)}.")
-            if generator.crew and (faults := generator.crew.faults):
+            if generator.crew and (faults := generator.crew.workers.faults):
                 because = f"{'; '.join(faults)} in {measurement.words}, so the remaining steps were skipped."
                 break
             if not outcome.pages and not measurement.arm.fails:

@@ -172,7 +172,10 @@ GENERATORS = Knob("generators", 1, 64, "processes that load", whole=True)
 
 def generators(text: str) -> int | None:
     """Parse the number of load generators; None: as many as the load needs. Raises BadInput."""
-    return None if text == AUTO else int(GENERATORS.parse(text))
+    try:
+        return None if text == AUTO else int(GENERATORS.parse(text))
+    except BadInput as error:
+        raise BadInput(str(error).replace("must be", f"must be {AUTO} or", 1)) from None
 
 
 def repeats(text: str) -> int:
