@@ -85,8 +85,8 @@ def reservations(now: Situation, shown: Sequence[Shown]) -> list[str]:
 def doubts(now: Situation, shown: Sequence[Shown]) -> Iterator[str]:
     if now.generator_cpu > GENERATOR_CPU:
         yield (
-            f"The load generator is saturated ({now.generator_cpu:.2f} cores): it measures itself. Ask for fewer users, "
-            "or start it with GENERATORS=2."
+            f"The load generator is saturated ({now.generator_cpu:.2f} cores): it measures itself. Ask for fewer "
+            "users, or start it with GENERATORS=2."
         )
     if now.lateness is None:
         yield "The api does not say what it does: calls in flight and its own response time are unknown."
