@@ -96,7 +96,9 @@ def main(asked: Experiment, options: RunOptions, folder: Path) -> ExitCode:
     for arm in experiment.arms:
         knobs.check_strategy(arm.strategy, found[arm.target].paths)
 
+    number = options.generators or 1
     described = manifest.complete(folder, settings, found, repeats=experiment.repeats, quick=options.quick)
+    described["knobs"]["generators"] = number
     if project:
         experiment, notes = own.measured_alone(experiment, found, project)
         described["warnings"] += notes
@@ -116,7 +118,7 @@ def main(asked: Experiment, options: RunOptions, folder: Path) -> ExitCode:
     )
     uncertainty.load_scipy()
     pages = project.words if project else settings.words
-    console.print(introduction(experiment, pages, found, measurements))
+    console.print(introduction(experiment, pages, found, measurements, number))
     unpredicted = {arm for arm in experiment.arms if arm.unknown or arm.strategy in found[arm.target].unpredicted}
     expected = {
         one.name: predict(one.arm, one.level, one.settings).goodput
@@ -125,7 +127,6 @@ def main(asked: Experiment, options: RunOptions, folder: Path) -> ExitCode:
     }
     interfaces = {name: target.interface for name, target in found.items()}
     with Progress(console, measurements, interfaces, expected) as progress:
-        number = options.generators or 1
         crew = Crew(number, folder, os.environ) if number > 1 else None
         generator = Generator(found, settings, folder, progress, interrupted, project, crew)
         if crew:
@@ -150,12 +151,17 @@ def summarized(run: Run) -> Summary:
 
 
 def introduction(
-    experiment: Experiment, pages: str, found: Mapping[str, Target], measurements: Sequence[Measurement]
+    experiment: Experiment,
+    pages: str,
+    found: Mapping[str, Target],
+    measurements: Sequence[Measurement],
+    generators: int,
 ) -> str:
     arms = "; ".join(f"{arm.words}, {slots_text(found[arm.target])}" for arm in experiment.arms)
     load = ", ".join(level.name for level in experiment.levels)
     seconds = sum(measurement.seconds for measurement in measurements)
-    return f"{experiment.name}: {pages}, at {load}; about {seconds:.0f} s\n{arms}"
+    by = f" by {number} load generators" if number > 1 else ""
+    return f"{experiment.name}: {pages}, at {load}{by}; about {seconds:.0f} s\n{arms}"
 
 
 def slots_text(target: Target) -> str:

@@ -12,6 +12,7 @@ import jsonschema
 import pytest
 from playwright.sync_api import Browser
 
+from loadtests.errors import ExitCode
 from loadtests.model.experiment import STANDARD_PLOTS
 from tests.e2e.conftest import PROJECT, RUN_PROJECT, own_project
 from tests.runs import LONGEST, Ended, Lab, one_line, refused, says_its_verdict
@@ -54,6 +55,38 @@ def test_a_run_ends_with_its_verdict_its_report_opens_offline_and_nothing_is_lef
     assert summary["verdict"]["headline"] in page.inner_text("body")
     assert complaints == []
     page.context.close()
+
+
+def test_load_generators_in_containers_of_their_own_share_the_load_and_one_that_is_lost_is_named(
+    docker_lab: Lab,
+) -> None:
+    with docker_lab.started(*SMALL, "--users=30", "--latency=1", "--generators=3") as process:
+        docker_lab.wait_for(lambda: len(busy(f"{RUN_PROJECT}-locust-worker")) == 3)
+        lost = busy(f"{RUN_PROJECT}-locust-worker")[0]
+        kill = ["docker", "kill", lost]
+        subprocess.run(kill, check=True, capture_output=True)
+        output, _ = process.communicate(timeout=LONGEST)
+    ended = Ended(process.returncode, output, docker_lab.results)
+    [check] = [check for check in ended.summary["checks"] if not check["passed"] and check["name"] == "load generators"]
+    assert f"of {lost[:12]}) was lost" in check["value"]
+    assert ended.code == ExitCode.INVALID
+    [step] = [step for arm in ended.summary["arms"] for step in arm["steps"]]
+    assert step["pages"] > 0, "what the others measured"
+    assert containers(RUN_PROJECT) == []
+
+
+def busy(name: str) -> list[str]:
+    """The ids of the containers of this name that have connections."""
+    words = ["docker", "ps", "--no-trunc", "--quiet", "--filter", f"name={name}"]
+    found = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
+    return [one for one in found if connections(one) > 3]
+
+
+def connections(container: str) -> int:
+    """How many TCP connections are established in it."""
+    read = ["docker", "exec", container, "python", "-c", "print(open('/proc/net/tcp').read())"]
+    table = subprocess.run(read, capture_output=True, text=True, check=False).stdout
+    return sum(line.split()[3] == "01" for line in table.splitlines()[1:] if line)
 
 
 def test_interrupted_it_keeps_what_it_measured_and_stops_what_it_started(docker_lab: Lab) -> None:
