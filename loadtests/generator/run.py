@@ -151,12 +151,9 @@ def summarized(run: Run) -> Summary:
 
 
 def introduction(
-    experiment: Experiment,
-    pages: str,
-    found: Mapping[str, Target],
-    measurements: Sequence[Measurement],
-    generators: int,
+    experiment: Experiment, pages: str, found: Mapping[str, Target], measurements: Sequence[Measurement], number: int
 ) -> str:
+    """`number`: of load generators."""
     arms = "; ".join(f"{arm.words}, {slots_text(found[arm.target])}" for arm in experiment.arms)
     load = ", ".join(level.name for level in experiment.levels)
     seconds = sum(measurement.seconds for measurement in measurements)
