@@ -101,6 +101,7 @@ class Assistant:
                 self.say(
                     step=step.number,
                     now=now,
+                    before=step.reported,
                     pages=pages,
                     opened_at=recorder.opened_at,
                     closed_at=recorder.closed_at,

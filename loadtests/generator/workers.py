@@ -57,6 +57,8 @@ class Worker:
         mirror = self.mirror
         for name in ("starting", "unfinished", "cut_off", "over"):
             setattr(self, name, data[name])
+        if missing := data["before"] - len(mirror.pages):
+            self.fault = self.fault or f"reported {missing} pages that did not arrive: the network is full, or was cut"
         mirror.pages += map(tuple, data["pages"])
         mirror.told_at = data["now"]
         mirror.opened_at, mirror.closed_at, mirror.started = data["opened_at"], data["closed_at"], data["started"]

@@ -14,6 +14,7 @@ from loadtests.generator.workers import Merged, Mirror, Worker, Workers
 REPORT: dict[str, Any] = {
     "step": 0,
     "now": 1003.0,
+    "before": 0,
     "pages": [(1000.5, 1001.0, None, "")],
     "opened_at": 1000.0,
     "closed_at": math.inf,
@@ -99,6 +100,17 @@ def test_what_is_said_of_a_step_is_noted_once_and_what_belongs_to_another_is_not
     assert worker.opened < math.inf
     worker.begin_step(1)
     assert (worker.mirror.pages, worker.starting, worker.opened) == ([], 1, math.inf)
+
+
+def test_a_report_that_did_not_arrive_is_missed(crew: Workers) -> None:
+    [worker] = crew.all
+    worker.begin_step(0)
+    said(crew, **REPORT)
+    said(crew, **REPORT | {"before": 1})
+    assert crew.faults == []
+    said(crew, **REPORT | {"before": 5})
+    [fault] = crew.faults
+    assert fault.startswith("load generator 1 (process 7) reported 3 pages that did not arrive")
 
 
 def test_first_bytes_come_as_a_histogram(crew: Workers) -> None:
