@@ -13,7 +13,7 @@ from importlib import metadata
 from rich.console import Console
 
 from benchmarks import lab
-from benchmarks.agreement import agreement
+from benchmarks.agreement import agreement, generators
 from benchmarks.api import api
 from benchmarks.overhead import harness, peers, plateau, telemetry
 from benchmarks.result import Result
@@ -22,7 +22,7 @@ from loadtests.errors import ExitCode, Interrupted, LabError
 from loadtests.results import files, manifest
 from loadtests.results.folders import FOLDER as RESULTS
 
-BENCHMARKS = {run.__name__: run for run in (agreement, api, harness, peers, plateau, telemetry)}
+BENCHMARKS = {run.__name__: run for run in (agreement, api, generators, harness, peers, plateau, telemetry)}
 PACKAGES = (
     *("django", "asgiref", "fastapi", "starlette", "httpx", "httpx-aiohttp", "aiohttp", "gunicorn", "uvicorn"),
     *("uvloop", "httptools", "prometheus-client", "locust", "gevent", "hdrhistogram"),

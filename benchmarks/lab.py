@@ -180,7 +180,7 @@ def generated(name: str, *command: object) -> dict[str, float]:
     return figures
 
 
-def alternating(names: Collection[str], rounds: int) -> Iterator[tuple[int, str]]:
+def alternating(names: Collection[T], rounds: int) -> Iterator[tuple[int, T]]:
     """Yield A B C, C B A, A B C, …: a drift affects all of them alike."""
     for turn in range(rounds):
         yield from ((turn, name) for name in list(names)[:: -1 if turn % 2 else 1])
