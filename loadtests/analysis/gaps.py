@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from loadtests.analysis.statistics import LevelFigures
 from loadtests.model.prediction import Deployment, Prediction
-from loadtests.model.units import digits
+from loadtests.model.server_metrics import Worker
+from loadtests.model.units import digits, duration
 
 MISSED = 0.7  # of the predicted goodput: below it, something else limited the target, whether it was seen or not
 BUSY_CORES = 0.85  # of the cores that a target can have: they are spent
@@ -16,6 +17,7 @@ HELD_BACK = 0.05  # share of the time that a CPU limit takes away
 OFTEN = 0.1  # share of pages that fail beyond those that were predicted to
 HELD = 0.2  # share of the slots in use that have no page
 UNEVEN = 0.5  # by this share of an even share a worker may part from it
+LAG = 0.05  # seconds that an event loop comes back late: every page of its worker waits as long
 PAGES_EACH = 3  # for each worker, to tell whether they share the pages evenly
 
 UNKNOWN, RESTARTS = "unknown", "restarts"
@@ -120,6 +122,19 @@ def notices(arm: str, step: LevelFigures, predicted: Prediction | None, apart: G
         )
     if step.inside.workers_started and not (apart and apart.limited_by == RESTARTS):
         yield f"{arm} at {step.level.name}: {workers_replaced(step)}."
+    if ended := sum(worker.ended for worker in step.inside.api_workers):
+        yield f"{arm} at {step.level.name}: {ended} of the api's workers ended, and the api's log says why."
+    if (latest := blocked(step.inside.workers)) is not None:
+        yield (
+            f"{arm} at {step.level.name}: the event loop of one of {len(step.inside.workers)} workers came back up to "
+            f"{duration(latest)} late, and most others in time. Some code blocks it, or it got most of the connections."
+        )
+
+
+def blocked(workers: Sequence[Worker]) -> float | None:
+    """Return by how many seconds the event loop of one worker is late where half of them or more are in time."""
+    late = sorted(worker.late for worker in workers if worker.late is not None)
+    return late[-1] if len(late) > 1 and late[-1] > LAG >= 2 * late[len(late) // 2 - 1] else None
 
 
 def limited_by(gap: Gap | None, predicted: Prediction | None) -> str | None:

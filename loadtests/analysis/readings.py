@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from loadtests.model.measurement import NO_ANSWER
@@ -23,12 +23,20 @@ class Reading:
 
     def by_label(self, name: str, label: str = "worker") -> dict[str, float]:
         """Return a metric's values by those of its label."""
-        beginning = f'{name}{{{label}="'
-        return {
-            key.removeprefix(beginning).removesuffix('"}'): value
-            for key, value in self.values.items()
-            if key.startswith(beginning)
-        }
+        return {key: self.values[full] for key, full in labelled(self.values, name, label)}
+
+
+def labelled(names: Iterable[str], name: str, label: str = "worker") -> Iterator[tuple[str, str]]:
+    """Yield the label's values and the whole names, of those names that are `name` with this label."""
+    beginning = f'{name}{{{label}="'
+    for full in names:
+        if full.startswith(beginning):
+            yield full.removeprefix(beginning).removesuffix('"}'), full
+
+
+def of_worker(name: str) -> str:
+    """Return the name of the metric that tells a service's workers apart."""
+    return name.replace("lab_", "lab_worker_", 1)
 
 
 def grown(before: Reading | None, after: Reading | None, name: str) -> float | None:
@@ -47,10 +55,25 @@ def difference(before: float | None, after: float | None) -> float | None:
 def p99(before: Reading | None, after: Reading | None, histogram: str) -> float | None:
     """Return the seconds that 99 % of what a histogram counted between two readings did not exceed.
 
+    Where it is told apart by worker, in the worker that has the most: merged, one that is late hides among the others.
     It is the bound of a bucket, so the true value is that or less; or more, where it is the highest bound that there
     is. None when nothing is known.
     """
-    return p99_of(counted(before, after, histogram) or {})
+    if (merged := counted(before, after, histogram)) is None:
+        return None
+    return max(p99_by_worker(before, after, histogram).values(), default=p99_of(merged))
+
+
+def p99_by_worker(before: Reading | None, after: Reading | None, histogram: str) -> dict[str, float]:
+    """Return the same of each worker that counted anything."""
+    each = counted_by_worker(before, after, histogram).items()
+    return {worker: late for worker, counts in each if (late := p99_of(counts)) is not None}
+
+
+def counted_by_worker(before: Reading | None, after: Reading | None, histogram: str) -> dict[str, dict[float, float]]:
+    """Return what each worker's histogram counted between two readings, by bucket; empty when nothing is known."""
+    named = labelled(after.buckets, of_worker(histogram)) if after else ()
+    return {worker: counts for worker, name in named if (counts := counted(before, after, name)) is not None}
 
 
 def counted(before: Reading | None, after: Reading | None, histogram: str) -> dict[float, float] | None:

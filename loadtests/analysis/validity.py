@@ -184,6 +184,23 @@ def more_cpu(one: Measured, limits: Limits, variable: str, throttled: float | No
     return "ask for fewer pages, or measure on a machine with more cores"
 
 
+def latest(one: Measured) -> str:
+    """Return whose lateness it is, where the api has several workers."""
+    number = len(one.inside.api_workers)
+    return f" in the latest of its {number} workers" if number > 1 else ""
+
+
+def more_workers(one: Measured) -> str:
+    """Return what helps an api whose workers compute all the time while the machine has cores to spare."""
+    workers, used = len(one.inside.api_workers) or 1, (one.inside.api_cpu_seconds or 0.0) / (one.seconds or 1.0)
+    busy = one.machine is not None and one.machine.lab + (one.machine.others or 0.0) > one.machine.cores - 1
+    if busy or used < GENERATOR_CPU * workers:
+        return ""
+    return (
+        f"it computed on {digits(used)} cores with {workers} at once at the most, so raise API_WORKERS= and API_CPUS="
+    )
+
+
 def checks_of_lateness(one: Measured, limits: Limits) -> Iterator[Check]:
     limit = max(LATENESS_SECONDS, LATENESS_SHARE * one.measurement.settings.latency)
     late = one.inside.api_lateness_p99
@@ -192,10 +209,10 @@ def checks_of_lateness(one: Measured, limits: Limits) -> Iterator[Check]:
         yield one.check(
             "api response time",
             late is not None and late <= limit,
-            "the api did not say" if late is None else f"p99 up to {duration(late)} beyond the latency",
+            "the api did not say" if late is None else f"p99 up to {duration(late)} beyond the latency{latest(one)}",
             f"at most {duration(limit)}",
             "The slow api must not be the bottleneck: "
-            f"{more_cpu(one, limits, 'API_CPUS', one.inside.api_throttled_seconds)}.",
+            f"{more_workers(one) or more_cpu(one, limits, 'API_CPUS', one.inside.api_throttled_seconds)}.",
         )
     latest = worst_of(one, "lateness")
     if latest.lateness is not None:

@@ -30,9 +30,13 @@ def judge(points: Points) -> Judgement:
         f"{digits(asgi.goodput)} ({how_long(asgi)}); {duration(WORK)} a page end at {1 / WORK:.0f} pages/s for "
         "one core"
     )
-    fast, slow = max(wsgi.goodput, asgi.goodput), min(wsgi.goodput, asgi.goodput)
+    limit = "one core is"
+    if (wsgi.cores, asgi.cores) != (1, 1):
+        limit = "cores are"
+        figures += f", and with its workers WSGI had {digits(wsgi.cores)}, ASGI {digits(asgi.cores)}"
+    slow, fast = sorted(point.goodput / point.cores for point in (wsgi, asgi))
     seen = slow and fast / slow <= ALIKE and fast <= NO_MORE / WORK
-    return judged(seen, "A tie, because one core is the limit", figures)
+    return judged(seen, f"A tie, because {limit} the limit", figures)
 
 
 EXPERIMENT = Experiment(

@@ -153,7 +153,7 @@ def summarized(run: Run) -> Summary:
 def introduction(
     experiment: Experiment, pages: str, found: Mapping[str, Target], measurements: Sequence[Measurement], number: int
 ) -> str:
-    """`number`: of load generators."""
+    """Return what is said before the first step. `number`: of load generators."""
     arms = "; ".join(f"{arm.words}, {slots_text(found[arm.target])}" for arm in experiment.arms)
     load = ", ".join(level.name for level in experiment.levels)
     seconds = sum(measurement.seconds for measurement in measurements)

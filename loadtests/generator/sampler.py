@@ -35,7 +35,8 @@ def parse(text: str) -> Reading:
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             if sample.name.endswith("_bucket"):
-                buckets.setdefault(family.name, {})[float(sample.labels["le"])] = sample.value
+                worker = f'{{worker="{sample.labels["worker"]}"}}' if "worker" in sample.labels else ""
+                buckets.setdefault(family.name + worker, {})[float(sample.labels["le"])] = sample.value
             else:
                 labelled = (f'{sample.name}{{{key}="{value}"}}' for key, value in sample.labels.items())
                 for name in (sample.name, *labelled):

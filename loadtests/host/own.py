@@ -129,6 +129,11 @@ def asked(environment: Mapping[str, str]) -> OwnProject | None:
         )
     load, name = load_of(environment, folder)
     addresses, replayed = upstreams_of(environment, folder)
+    if upstreams.hosts_of(replayed) and int(environment.get("API_WORKERS") or 1) > 1:
+        raise BadInput(
+            "API_WORKERS must be 1 where UPSTREAMS has a host: one process has its ports 80 and 443, and signs for it; "
+            f"it is {environment['API_WORKERS']}. Leave it out, or give the upstreams a variable instead of a host."
+        )
     beside = environment.get(COMPOSE)
     compose = given.find(COMPOSE, beside, folder, "a Compose file") if beside else None
     if os.pathsep in str(compose):

@@ -16,7 +16,8 @@ import psutil
 from locust.env import Environment
 
 from loadtests.analysis import capacity
-from loadtests.analysis.readings import Reading, counted, grown, p99
+from loadtests.analysis.readings import Reading, counted_by_worker, grown, of_worker, p99
+from loadtests.analysis.server_metrics import IN_FLIGHT
 from loadtests.generator import sampler
 from loadtests.live import workers
 from loadtests.live.calibration import Calibration
@@ -37,6 +38,8 @@ TICK = 1.0  # seconds
 LONGEST_READ = 2.0  # seconds that a sampler has to answer
 API = "api"
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or math.inf
+# Of a target's container; as local processes nothing limits them.
+LIMIT = float(os.environ["AGGREGATOR_CPUS"]) if os.environ.get("LAB_RUNTIME") == "docker" else None
 CPU = "lab_cpu_seconds_total"
 
 log = logging.getLogger(__name__)
@@ -159,17 +162,18 @@ class Collector:
     ) -> Second:
         before, after = readings.get(target.name), self._readings[target.name]
         cpu, reading = grown(before, after, CPU), after or Reading()
+        lags, alive = counted_by_worker(before, after, LOOP_LAG), reading.by_label(of_worker(IN_FLIGHT))
         self._calibration.add(target.name, load.pages, cpu)
         return Second(
             length=length,
             users=users,
             load=load,
-            pages_in_flight=reading.number("lab_pages_in_flight"),
+            pages_in_flight=reading.number(IN_FLIGHT),
             calls_in_flight=reading.number("lab_upstream_calls_in_flight"),
             cpu_seconds=cpu,
             memory=reading.number("lab_memory_bytes"),
             predicted=self._predict(target, users),
-            loop_lag=counted(before, after, LOOP_LAG),
+            loop_lag={worker: late for worker, late in lags.items() if worker in alive},
         )
 
     def _predict(self, target: Target, users: int) -> Prediction | None:
@@ -181,7 +185,7 @@ class Collector:
         return capacity.predict(
             settings,
             strategy,
-            Deployment(target.slots, capacity.cores(target.workers, None, CORES), target.workers, target.pools),
+            Deployment(target.slots, capacity.cores(target.workers, LIMIT, CORES), target.workers, target.pools),
             LoadLevel(users=users),
             self._calibration.cpu_per_page(target.name, strategy, settings),
         )

@@ -5,7 +5,7 @@ A step is made in the shape of summary.json, with the moment it is true at, so t
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
@@ -19,6 +19,7 @@ from loadtests.analysis.statistics import PERCENTILES, all_percentiles
 from loadtests.model.prediction import Prediction, predicted_of
 from loadtests.model.summary import StepSummary
 
+Lags = Mapping[str, Mapping[float, float]]  # by worker: counts by bound, in seconds
 WINDOW = 5.0  # seconds that a figure looks back: ten pages end in one burst, and a second alone would show the bursts
 
 
@@ -54,7 +55,7 @@ class Second:
     cpu_seconds: float | None = None
     memory: float | None = None
     predicted: Prediction | None = None
-    loop_lag: Mapping[float, float] | None = None  # of the event loop: counts by bound, in seconds; None: no loop
+    loop_lag: Lags = field(default_factory=dict)  # of the event loop of each worker; empty: no loop
 
     def then(self, later: Second) -> Second:
         """Return both as one: counts are added, what is in flight is averaged, memory is the highest."""
@@ -120,17 +121,22 @@ def step(moment: float, window: Sequence[Second]) -> StepSummary:
     }
 
 
-def added(lags: Iterable[Mapping[float, float] | None]) -> Mapping[float, float] | None:
-    together: Counter[float] = Counter()
+def added(lags: Iterable[Lags]) -> Lags:
+    together: defaultdict[str, Counter[float]] = defaultdict(Counter)
     for lag in lags:
-        together.update(lag or {})
-    return together or None
+        for worker, counts in lag.items():
+            together[worker].update(counts)
+    return together
 
 
 def longest_lag(window: Sequence[Second]) -> float | None:
-    """Return the event loop's lag in seconds, p99, or how long it has not come back, if that is more."""
-    together = added(one.loop_lag for one in window)
-    if together is None:
-        return None
-    away = takewhile(lambda one: one.loop_lag and not any(one.loop_lag.values()), reversed(window))
-    return max(p99_of(together) or 0.0, sum(one.length for one in away))
+    """Return the lag of the event loop that is latest, in seconds; None where there is none."""
+    return max((lag_of(worker, window) for worker in window[-1].loop_lag), default=None)
+
+
+def lag_of(worker: str, window: Sequence[Second]) -> float:
+    """Return the lag of a worker's event loop, p99, or how long it has not come back, if that is more."""
+    seen = [(one.length, one.loop_lag.get(worker, {})) for one in window]
+    away = takewhile(lambda second: second[1] and not any(second[1].values()), reversed(seen))
+    together = added(one.loop_lag for one in window)[worker]
+    return max(p99_of(together) or 0.0, sum(length for length, _ in away))

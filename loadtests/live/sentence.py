@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from loadtests.analysis.gaps import LAG
 from loadtests.analysis.validity import GENERATOR_CPU, LATENESS_SECONDS, LATENESS_SHARE
 from loadtests.model.experiment import spoken
 from loadtests.model.summary import StepSummary
 
 MACHINE_CPU = 0.8  # of all cores; beyond it somebody waits for one
-LAG = 0.05  # seconds; a larger lag of the event loop is felt by every user
 ENOUGH_PAGES = 20  # in the seconds that a figure looks back at: 5 of 100 pages are slower than p95, of 20 one
 
 

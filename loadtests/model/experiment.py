@@ -20,10 +20,11 @@ class Arm:
 
     `strategy` is one of the target's strategies or variants. `knobs` are turned for this arm alone, `query` is added to
     what its pages ask for. `patience`: seconds after which its users leave. `fails`: its failed pages are the point.
-    `holds`: seconds for which a page has the whole process to itself. `pool`: connections that its client has. `takes`:
-    seconds that a page is known to take, where the formula does not know. `timeout`: seconds after which its client
-    gives up a call, or the wait for a connection, where that is not the deployment's. `unknown`: why the formula cannot
-    predict its pages; empty where it can. `breaks`: which laws of conservation.py its pages break on purpose, and why.
+    `holds`: seconds for which a page has the whole process to itself. `pool`: connections that its client has, in each
+    worker. `takes`: seconds that a page is known to take, where the formula does not know. `timeout`: seconds after
+    which its client gives up a call, or the wait for a connection, where that is not the deployment's. `unknown`: why
+    the formula cannot predict its pages; empty where it can. `breaks`: which laws of conservation.py its pages break on
+    purpose, and why.
     """
 
     target: str
@@ -77,7 +78,7 @@ class Point:
     the response time, and the median time to the first byte of what is streamed and to an answer that was not whole, in
     seconds, NaN where there was none, or too few pages to say it.
     `cpu_per_page` in CPU seconds.
-    `noise_floor`: the share of goodput that a difference means nothing below.
+    `noise_floor`: the share of goodput that a difference means nothing below. `cores`: those that the target can have.
     """
 
     arm: Arm
@@ -98,6 +99,8 @@ class Point:
     first_byte: float = math.nan
     failed_after: float = math.nan
     inside: Inside = field(default_factory=Inside)
+    workers: int = 1
+    cores: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,7 @@ DEPLOYMENT = (
     Knob("wsgi_workers", 1, 64, "processes of gunicorn", whole=True),
     Knob("wsgi_threads", 1, 10_000, "threads of each, so many slots", whole=True),
     Knob("asgi_workers", 1, 64, "processes of uvicorn", whole=True),
+    Knob("api_workers", 1, 64, "processes of the api", whole=True),
     Knob("call_timeout", *SECONDS, "seconds without an answer"),
     Knob("connect_timeout", *SECONDS, "seconds to connect"),
     Knob("deadline", *SECONDS, "seconds until some variants stop waiting"),

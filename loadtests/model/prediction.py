@@ -27,8 +27,10 @@ class Deployment:
     hang: float = 0.0
 
     def with_client(self, strategy: str, pool: int | None, timeout: float | None) -> Deployment:
-        """Return the deployment for pages whose client has a pool and a timeout of its own; None: it has not."""
-        own = self if pool is None else replace(self, pools={**self.pools, strategy: pool})
+        """Return the deployment for pages whose client has a pool, in each worker, and a timeout of its own; None: it
+        has not.
+        """
+        own = self if pool is None else replace(self, pools={**self.pools, strategy: pool * self.workers})
         return own if timeout is None else replace(own, call_timeout=timeout, pool_timeout=timeout)
 
 

@@ -13,7 +13,8 @@ LOOP_LAG = "lab_event_loop_lag_seconds"
 @dataclass(frozen=True, slots=True)
 class Worker:
     """A server's process: `pages` that it finished in the window, `pages_in_flight` (the median of a reading a second)
-    and `most_pages_in_flight`. `process` is its id; `ended`: it ended within the window.
+    and `most_pages_in_flight`; calls, where it is the api's. `process` is its id; `ended`: it ended within the window.
+    `late`: by how many seconds its event loop came back, or the api's answers came, p99; None where it did not say it.
     """
 
     process: str
@@ -21,6 +22,7 @@ class Worker:
     pages_in_flight: float
     most_pages_in_flight: float
     ended: bool = False
+    late: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class Metric:
     """Where a figure of `Inside` comes from: a metric of the target or of the `api`, and what of its readings counts.
 
     `how`: "median" or "highest" of a reading a second, "sum" of what a counter grew by in the window, or "p99" of what
-    a histogram counted in it.
+    a histogram counted in it, in the worker that has the most.
     """
 
     how: Literal["median", "highest", "sum", "p99"]
@@ -80,6 +82,7 @@ class Inside:
     api_memory_limited: float | None = metric("highest", "lab_memory_limited_bytes", api=True)
     workers_started: float | None = None
     workers: tuple[Worker, ...] = ()
+    api_workers: tuple[Worker, ...] = ()
 
 
 METRICS: Mapping[str, Metric] = {

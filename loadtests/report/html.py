@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import gzip
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import plotly.offline
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -43,7 +44,7 @@ def render(summary: Summary, more: Iterable[plots.Drawn] = ()) -> str:
         summary=summary,
         arm_name=arm_name,
         pages_failed=any(step["failures"] for arm in summary["arms"] for step in arm["steps"]),
-        several_workers=any(by_worker(step) for arm in summary["arms"] for step in arm["steps"]),
+        several_workers=any([*by_worker(step)] for arm in summary["arms"] for step in arm["steps"]),
         several_pages=any(len(step.get("by_page", ())) > 1 for arm in summary["arms"] for step in arm["steps"]),
         by_worker=by_worker,
         plots=[
@@ -93,9 +94,11 @@ def packed() -> tuple[Markup, int]:
     return Markup(base64.b85encode(script, pad=True).decode()), len(script)  # noqa: S704  # it has no "</"
 
 
-def by_worker(step: StepSummary) -> bool:
-    """Return whether the step has several workers to tell apart."""
-    return len(step["inside"]["workers"]) > 1
+def by_worker(step: StepSummary) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
+    """Yield whose workers they are, and each with what it did, of the target and of the api where it has several."""
+    for whose, workers, what in (("", "workers", "pages"), ("its api", "api_workers", "calls")):
+        if len(each := step["inside"].get(workers, ())) > 1:
+            yield whose, [{**one, "done": one[what], "in_flight": one[f"{what}_in_flight"]} for one in each]
 
 
 def count(value: float | None) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from loadtests.analysis import capacity, noise, uncertainty
 from loadtests.analysis.cost import Cost, calibrated, cost, flip, match, measured_match
@@ -19,6 +20,7 @@ from loadtests.analysis.verdict import Check, Verdict, verdict
 from loadtests.experiments.judging import highest
 from loadtests.model.experiment import Arm, Experiment, Point
 from loadtests.model.prediction import Deployment, Prediction, predicted_of
+from loadtests.model.server_metrics import Inside
 from loadtests.model.settings import Settings
 from loadtests.model.summary import ArmSummary, ComparisonSummary, Manifest, StepSummary, Summary
 from loadtests.model.target import Target
@@ -246,11 +248,18 @@ def step_of(step: LevelFigures, predicted: Prediction | None, apart: Gap | None)
         "cpu_per_page": step.cpu_per_page,
         "cpu_beside": step.cpu_beside,
         "machine": None if step.machine is None else {**asdict(step.machine), "taken": step.machine.taken},
-        "inside": {**asdict(step.inside), "workers": [asdict(worker) for worker in step.inside.workers]},
+        "inside": inside_of(step.inside),
         "predicted": predicted_of(predicted),
         "limited_by": limited_by(apart, predicted),
         "by_page": [asdict(page) for page in step.by_page],
     }
+
+
+def inside_of(inside: Inside) -> dict[str, Any]:
+    """Return what was seen inside; a worker of the api has calls where one of a target has pages."""
+    of_api = [asdict(worker) for worker in inside.api_workers]
+    calls = [{name.replace("pages", "calls"): value for name, value in one.items()} for one in of_api]
+    return {**asdict(inside), "workers": [asdict(one) for one in inside.workers], "api_workers": calls}
 
 
 def ends(interval: Interval | None) -> list[float] | None:
@@ -273,6 +282,8 @@ def point(arm: ArmFigures, step: LevelFigures, predicted: Prediction | None, noi
     return Point(
         **{name: getattr(step, name) for name in same},
         slots=arm.deployment.slots,
+        workers=arm.deployment.workers,
+        cores=arm.deployment.cores,
         goodputs=tuple(step.goodputs),
         interval=step.intervals["goodput"],
         drawn=step.drawn.goodput if step.drawn else uncertainty.NOTHING,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Iterable
 from functools import lru_cache
 from http import HTTPStatus
@@ -24,7 +25,10 @@ LONGEST_ECHO = 64  # characters of what a call gives and gets back
 
 # Each may be right only together with what a query changes.
 DEFAULTS = Behaviour(**{name: env.number(name.upper(), bound) for name, bound in OF_A_CALL.items()})
-RANDOM = Random(env.whole("SEED", 0, 2**31))
+SEED = env.whole("SEED", 0, 2**31)
+# One worker repeats its sequence. With several the kernel chooses who answers a call, so nothing can be repeated; each
+# draws numbers of its own, or the calls of a page would be alike.
+RANDOM = Random(SEED if env.whole("WORKERS", 1, 64) == 1 else f"{SEED} {os.getpid()}")
 
 CALLS = counters.InFlight("lab_calls", "calls of the api")
 ENDED = Counter("lab_calls", "calls that ended, by how", ["how"])

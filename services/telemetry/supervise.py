@@ -42,6 +42,10 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 LAST_WORDS = 2.0  # seconds to pass on what the server wrote before it ended
 CPUCLOCK_SCHED = 2  # linux/posix-timers.h: the clock of all threads of a process
 MOST_THREADS = 256  # whose waiting is read: 10 µs each
+OF_WORKERS = {  # metrics that are told apart by worker as well
+    *("lab_pages_finished", "lab_pages_in_flight", "lab_event_loop_lag_seconds"),
+    *("lab_calls", "lab_calls_in_flight", "lab_call_lateness_seconds"),
+}
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
 
 
@@ -166,17 +170,21 @@ class Counted(MultiProcessCollector):
         yield from self._by_worker(files)
 
     def _by_worker(self, files: Iterable[Path]) -> Iterator[Metric]:
-        """Yield the pages of each process that has counted any: workers may share them unevenly, or be replaced."""
-        finished = CounterMetricFamily("lab_worker_pages_finished", "pages finished by a worker", labels=["worker"])
-        in_flight = GaugeMetricFamily("lab_worker_pages_in_flight", "pages in flight in a worker", labels=["worker"])
+        """Yield what each worker has counted: workers may share pages unevenly, be replaced, or one of them be late."""
+        families: dict[str, Metric] = {}
         for file in files:
             worker = file.stem.rpartition("_")[2]
             for metric in self.merge([str(file)]):  # type: ignore[no-untyped-call]
-                for family, name in ((finished, "lab_pages_finished"), (in_flight, "lab_pages_in_flight")):
-                    if metric.name == name:
-                        family.add_metric([worker], sum(sample.value for sample in metric.samples))
-        yield finished
-        yield in_flight
+                if metric.name in OF_WORKERS:
+                    name = of_worker(metric.name)
+                    family = families.setdefault(name, Metric(name, f"{metric.name} of a worker", metric.type))
+                    for sample in metric.samples:
+                        family.add_sample(of_worker(sample.name), {**sample.labels, "worker": worker}, sample.value)
+        yield from families.values()
+
+
+def of_worker(name: str) -> str:
+    return name.replace("lab_", "lab_worker_", 1)
 
 
 def main(command: Sequence[str]) -> int:

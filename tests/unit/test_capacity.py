@@ -244,6 +244,11 @@ def test_a_queue_for_connections_ends_where_its_timeout_ends_it() -> None:
     assert hopeless.response_time == pytest.approx(10), "the pool ends its queue here as well"
 
 
+def test_a_pool_of_the_client_s_own_is_there_in_each_worker() -> None:
+    two = Deployment(None, workers=2, pools={"gather": 20_000})
+    assert two.with_client("gather", 100, None).pools == {"gather": 200}
+
+
 def test_users_who_leave_before_a_page_can_be_there_get_none() -> None:
     gone = predict(PLAIN, "threadpool", Deployment(10), LoadLevel(users=6), patience=0.5)
     assert (gone.goodput, gone.bottleneck, gone.failing, gone.failure_time) == (0, "failures", 1, 0.5)

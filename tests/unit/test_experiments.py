@@ -157,6 +157,24 @@ def test_django_without_a_thread_for_each_request_has_fewer_threads_and_takes_le
     assert verdict(CATALOGUE["django-threads"], django_threads(threads, cpu), []).status == status
 
 
+def test_what_workers_compute_is_judged_by_the_core_of_each() -> None:
+    wsgi, asgi = same_everywhere(replace(CATALOGUE["cpu-bound"], levels=knobs.users("16")))
+    two = [replace(point, goodput=38.0, goodputs=(38.0,), workers=2, cores=2.0) for point in (wsgi, asgi)]
+    found = verdict(CATALOGUE["cpu-bound"], two, [])
+    assert found.status == "confirmed"
+    assert "with its workers WSGI had 2.00, ASGI 2.00" in found.sentence
+    alone = [two[0], replace(two[1], goodput=19.0, goodputs=(19.0,), workers=1, cores=1.0)]
+    assert verdict(CATALOGUE["cpu-bound"], alone, []).status == "confirmed"
+    assert verdict(CATALOGUE["cpu-bound"], [replace(point, cores=1.0) for point in two], []).status == "not confirmed"
+
+
+@pytest.mark.parametrize(("workers", "status"), [(2, "confirmed"), (1, "not confirmed")])
+def test_each_worker_has_an_event_loop_that_a_blocking_call_stops(workers: int, status: str) -> None:
+    clean, blocking, threads = same_everywhere(replace(CATALOGUE["blocking-call"], levels=knobs.users("30")))
+    late = replace(blocking, goodput=20.0, inside=Inside(loop_lag_p99=0.5), workers=workers)
+    assert verdict(CATALOGUE["blocking-call"], [clean, late, threads], []).status == status
+
+
 def hanging(**failed_after: float) -> list[Point]:
     """What `timeouts` predicts, but for how long it took an arm to fail, by its strategy."""
     experiment = CATALOGUE["timeouts"]

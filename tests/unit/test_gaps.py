@@ -117,3 +117,20 @@ def test_slots_that_have_a_connection_and_no_page_are_told() -> None:
     assert "4.00 slots are taken by connections whose request has not come whole" in sentence
     assert not said(slots_busy=10.0, pages_in_flight=9.0)  # it reads and writes, too
     assert not said(slots_busy=None, pages_in_flight=30.0)
+
+
+def test_one_event_loop_that_is_late_among_others_in_time_is_told_and_a_worker_of_the_api_that_ended() -> None:
+    def said(*late: float | None, **seen: Any) -> list[str]:
+        each = tuple(Worker(str(number), 20.0, 1.0, 1.0, late=seconds) for number, seconds in enumerate(late))
+        return list(notices("ASGI gather", step(7.9, workers=each, **seen), EXPECTED, None))
+
+    [sentence] = said(0.002, 0.5)
+    assert "the event loop of one of 2 workers came back up to 500 ms late, and most others in time" in sentence
+    assert not said(0.5, 0.5), "all are late: the step is busy, and its lag says so"
+    assert not said(0.002, 0.01)
+    assert not said(0.5)
+    assert not said(None, None)
+    ended = Worker("21", 400.0, 30.0, 40.0, ended=True)
+    assert said(api_workers=(ended,)) == [
+        "ASGI gather at 4 users: 1 of the api's workers ended, and the api's log says why."
+    ]

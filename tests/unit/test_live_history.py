@@ -42,20 +42,27 @@ def test_what_a_service_did_not_say_stays_unknown() -> None:
 
 
 def test_a_loop_that_has_not_come_back_is_as_late_as_it_has_been_away() -> None:
-    silent = {0.05: 0.0, float("inf"): 0.0}
-    free = {0.05: 10.0, float("inf"): 10.0}
+    silent = {"11": {0.05: 0.0, float("inf"): 0.0}}
+    free = {"11": {0.05: 10.0, float("inf"): 10.0}}
     assert step(9.0, [second(loop_lag=silent)] * 5)["inside"]["loop_lag_p99"] == 5.0
     assert step(9.0, [*[second(loop_lag=free)] * 3, *[second(loop_lag=silent)] * 2])["inside"]["loop_lag_p99"] == 2.0
     assert step(9.0, [*[second(loop_lag=silent)] * 3, *[second(loop_lag=free)] * 2])["inside"]["loop_lag_p99"] == 0.05
-    assert step(9.0, [second(loop_lag=None)] * 5)["inside"]["loop_lag_p99"] is None, "there is no loop"
+    assert step(9.0, [second()] * 5)["inside"]["loop_lag_p99"] is None, "there is no loop"
 
 
 def test_the_loops_lag_is_merged_from_counts_and_never_averaged() -> None:
-    free, late = {0.01: 99.0, 0.5: 99.0}, {0.01: 0.0, 0.5: 1.0}
-    both = second(loop_lag=free).then(second(loop_lag=late)).then(second(loop_lag=None))
-    assert both.loop_lag == {0.01: 99.0, 0.5: 100.0}
+    free, late = {"11": {0.01: 99.0, 0.5: 99.0}}, {"11": {0.01: 0.0, 0.5: 1.0}}
+    both = second(loop_lag=free).then(second(loop_lag=late)).then(second())
+    assert both.loop_lag == {"11": {0.01: 99.0, 0.5: 100.0}}
     assert step(3.0, [both])["inside"]["loop_lag_p99"] == 0.01
     assert step(3.0, [both, second(loop_lag=late)])["inside"]["loop_lag_p99"] == 0.5
+
+
+def test_of_several_loops_the_latest_is_told_and_one_whose_worker_has_ended_is_not() -> None:
+    silent, free = {0.05: 0.0, float("inf"): 0.0}, {0.05: 10.0, float("inf"): 10.0}
+    one_blocks = [second(loop_lag={"11": free, "12": silent})] * 3
+    assert step(9.0, one_blocks)["inside"]["loop_lag_p99"] == 3.0
+    assert step(9.0, [*one_blocks, second(loop_lag={"11": free})])["inside"]["loop_lag_p99"] == 0.05
 
 
 def test_a_run_of_hours_keeps_every_page_in_a_bounded_number_of_samples() -> None:

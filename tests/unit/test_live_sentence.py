@@ -85,7 +85,7 @@ def test_figures_that_stand_after_a_stop_keep_their_reservations() -> None:
     assert unsettled.startswith("Stopped before the lines had settled")
 
 
-LATE_LOOP = {0.05: 0.0, 0.5: 9.0, 1.0: 10.0, float("inf"): 10.0}
+LATE_LOOP = {"11": {0.05: 0.0, 0.5: 9.0, 1.0: 10.0, float("inf"): 10.0}}
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_a_loop_that_comes_back_late_is_said_with_its_cause(
 
 
 def test_a_loop_that_comes_back_in_time_is_not_mentioned() -> None:
-    free = Shown("asgi", None, step(60.0, [second(20, loop_lag={0.05: 10.0, float("inf"): 10.0})] * 5))
+    free = Shown("asgi", None, step(60.0, [second(20, loop_lag={"11": {0.05: 10.0, float("inf"): 10.0}})] * 5))
     assert "event-loop" not in sentence([free])
     assert reservations(SETTLED, [free]) == []
 

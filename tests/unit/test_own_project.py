@@ -127,6 +127,18 @@ def test_an_image_that_the_engine_has_not_is_refused(
         project.staged(tmp_path, "docker", lambda **_: None).__enter__()
 
 
+def test_several_workers_cannot_replay_under_a_host_which_is_refused(shop: Path, tmp_path: Path) -> None:
+    file = tmp_path / "upstreams.toml"
+    file.write_text(
+        '[[upstream]]\nname = "prices"\nhost = "prices.example"\nlatency = 0.1\n'
+        '[[upstream.answer]]\npath = "/*"\njson = {}\n'
+    )
+    environment = {"APP": str(shop), "UPSTREAMS": str(file)}
+    with pytest.raises(BadInput, match="API_WORKERS must be 1 where UPSTREAMS has a host"):
+        own.asked({**environment, "API_WORKERS": "2"})
+    assert own.asked({**environment, "API_WORKERS": "1"}) is not None
+
+
 def test_a_folder_without_manage_py_needs_its_settings(shop: Path) -> None:
     (shop / "manage.py").unlink()
     with pytest.raises(BadInput, match=r"no manage\.py to learn the settings from"):

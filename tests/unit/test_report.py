@@ -271,7 +271,10 @@ def test_milliseconds_are_shown_as_milliseconds() -> None:
 
 
 def test_workers_stand_in_the_report_where_there_are_several() -> None:
-    several = replace(INSIDE, workers=(Worker("11", 90, 4, 4), Worker("12", 8, 0.5, 1)), workers_started=0)
+    of_target = (Worker("11", 90, 4, 4, late=0.5), Worker("12", 8, 0.5, 1, late=0.001))
+    of_api = (Worker("21", 500, 30, 40, ended=True), Worker("22", 480, 29, 40))
+    several = replace(INSIDE, workers=of_target, api_workers=of_api, workers_started=0)
     page = html.render(summarize(run(measured(WSGI, 10, 9.8, inside=several), measured(ASGI, 10, 10.0))))
-    assert "<td>90 · 8</td><td>4 · 0.500</td><td>0</td>" in page
+    assert "<td>90 · 8</td><td>4 · 0.500</td><td>500 ms · 1.00 ms</td><td>0</td>" in page
+    assert "(10 slots), its api</td><td>10 users</td><td>500 · 480</td><td>30 · 29</td><td>– · –</td><td>1</td>" in page
     assert "<h2>Workers</h2>" not in html.render(summarize(good_run()))

@@ -4,10 +4,10 @@ import math
 
 import pytest
 
-from loadtests.analysis.readings import Reading, grown, p99
+from loadtests.analysis.readings import Reading, grown, p99, p99_by_worker
 from loadtests.analysis.server_metrics import inside, together
 from loadtests.generator.sampler import parse
-from loadtests.model.server_metrics import Inside, Worker
+from loadtests.model.server_metrics import LOOP_LAG, Inside, Worker
 
 TEXT = """# TYPE lab_pages_in_flight gauge
 lab_pages_in_flight 7.0
@@ -93,6 +93,38 @@ def test_workers_are_told_apart_the_busiest_first() -> None:
     seen = inside(said, [])
     assert seen.workers == (Worker("b", 12, 2, 2), Worker("a", 1, 0, 1))
     assert seen.workers_started == 0
+
+
+LAG_OF_TWO = "".join(
+    f'lab_{of}_bucket{{le="{bound}"{worker}}} {count}\n'
+    for of, worker, counts in (
+        ("event_loop_lag_seconds", "", (198, 198, 200)),
+        ("worker_event_loop_lag_seconds", ',worker="a"', (99, 99, 99)),
+        ("worker_event_loop_lag_seconds", ',worker="b"', (99, 99, 101)),
+    )
+    for bound, count in zip(("0.01", "0.5", "+Inf"), counts, strict=True)
+)
+
+
+def test_the_latest_worker_counts_which_a_histogram_of_all_would_hide() -> None:
+    lines = "# TYPE lab_event_loop_lag_seconds histogram\n", "# TYPE lab_worker_event_loop_lag_seconds histogram\n"
+    merged, apart = LAG_OF_TWO[: LAG_OF_TWO.index("lab_worker")], LAG_OF_TWO[LAG_OF_TWO.index("lab_worker") :]
+    after = parse(lines[0] + merged + lines[1] + apart)
+    assert p99(Reading(), parse(lines[0] + merged), LOOP_LAG) == 0.01
+    assert p99(Reading(), after, LOOP_LAG) == 0.5
+    assert p99_by_worker(Reading(), after, LOOP_LAG) == {"a": 0.01, "b": 0.5}
+    assert p99_by_worker(after, after, LOOP_LAG) == {}
+
+
+def test_the_workers_of_the_api_have_calls_and_are_told_apart_as_well() -> None:
+    def said(**calls: float) -> Reading:
+        names = (f'lab_worker_calls_total{{worker="{process}"}}' for process in calls)
+        flying = {f'lab_worker_calls_in_flight{{worker="{process}"}}': 5.0 for process in calls}
+        return Reading(dict(zip(names, calls.values(), strict=True)) | flying)
+
+    seen = inside([], [said(a=0, b=10), said(a=30, b=20)])
+    assert seen.api_workers == (Worker("a", 30, 5, 5), Worker("b", 10, 5, 5))
+    assert together([seen, seen]).api_workers[0].pages == 60
 
 
 def test_a_worker_that_was_replaced_is_counted_with_what_it_did_until_then() -> None:

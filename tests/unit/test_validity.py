@@ -12,7 +12,7 @@ from loadtests.analysis.verdict import WHY
 from loadtests.model.experiment import Arm
 from loadtests.model.load_level import LoadLevel
 from loadtests.model.measurement import Page
-from loadtests.model.server_metrics import Inside
+from loadtests.model.server_metrics import Inside, Worker
 from tests.unit.factories import HOG, QUIET, SETTINGS, generator, measured
 
 LIMITS = Limits(memory={"wsgi": 512_000_000, "api": 512_000_000, "locust": 512_000_000}, generator_cpus=1.0)
@@ -185,3 +185,19 @@ def test_no_variable_is_named_that_limits_nothing() -> None:
     remedies = " ".join(check.remedy for check in checks([wrong], Limits(contained=False)) if not check.passed)
     assert "_CPUS" not in remedies
     assert "has a CPU limit that is too low" in remedies
+
+
+def test_an_api_whose_one_worker_computes_all_the_time_is_to_have_more_of_them() -> None:
+    late = {"api_lateness_p99": 0.2, "api_workers": (Worker("1", 10, 1, 1), Worker("2", 10, 1, 1))}
+    spare = replace(QUIET, cores=8)
+    for changes, said in (
+        (
+            {"api_cpu_seconds": 19.0, "machine": spare},
+            "2 at once at the most, so raise API_WORKERS= and API_CPUS=",
+        ),
+        ({"api_cpu_seconds": 5.0, "machine": spare}, "ask for fewer pages"),
+        ({"api_cpu_seconds": 19.0, "machine": replace(QUIET, lab=1.5)}, "ask for fewer pages"),
+    ):
+        (check,) = (check for check in checks([changed(**late | changes)], LIMITS) if not check.passed)
+        assert said in check.remedy
+        assert "in the latest of its 2 workers" in check.value

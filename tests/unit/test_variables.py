@@ -97,7 +97,7 @@ def test_the_bounds_are_those_that_the_services_enforce(root: Path) -> None:
     inside = {"WORKERS": "WSGI_WORKERS", "THREADS": "WSGI_THREADS"}  # as compose.yaml hands them on
     ours = {knob.variable: [knob.minimum, knob.maximum, knob.whole] for knob in (*knobs.KNOBS, *knobs.DEPLOYMENT)}
     enforced = {inside.get(name, name): bound for name, bound in numbers.items()}
-    assert ours == {**enforced, "ASGI_WORKERS": numbers["WORKERS"]}
+    assert ours == {**enforced, **dict.fromkeys(("ASGI_WORKERS", "API_WORKERS"), numbers["WORKERS"])}
     assert choices.pop("INTERFACE") == ["wsgi", "asgi"]  # which compose.yaml declares, and nobody sets
     assert {name: list(allowed) for name, allowed in knobs.CHOICES.items()} == choices
 
