@@ -1,4 +1,4 @@
-# One base, five targets: api, aggregator, own, locust, postgres.
+# One base, six targets: api, aggregator, own, locust, postgres, prometheus.
 #
 # The base is named by its tag, which moves with every patch of Python and Debian: a build takes those at the next
 # `docker pull python:3.13-slim`. To build from exactly one image, name it by its digest (the workflow in .github/ does):
@@ -82,3 +82,11 @@ USER postgres
 RUN initdb --pgdata=/lab/data --auth-local=peer --auth-host=reject --encoding=UTF8 --locale=C \
     && printf '%s\n' 'CREATE ROLE lab LOGIN' 'CREATE DATABASE lab OWNER lab' | postgres --single -D /lab/data postgres \
     && echo 'host lab lab samenet trust' >> /lab/data/pg_hba.conf
+
+# Debian's Prometheus, without the exporter of the machine's figures that Debian recommends beside it.
+FROM base AS prometheus
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends prometheus \
+    && rm -rf /var/lib/apt/lists/*
+COPY --chmod=755 compose/prometheus /lab/prometheus
+USER lab

@@ -214,15 +214,15 @@ def checks_of_lateness(one: Measured, limits: Limits) -> Iterator[Check]:
             "The slow api must not be the bottleneck: "
             f"{more_workers(one) or more_cpu(one, limits, 'API_CPUS', one.inside.api_throttled_seconds)}.",
         )
-    latest = worst_of(one, "lateness")
-    if latest.lateness is not None:
+    worst = worst_of(one, "lateness")
+    if worst.lateness is not None:
         yield one.check(
             "arrivals",
-            latest.lateness <= limit,
-            f"p99 sent {duration(latest.lateness)} after they were due",
+            worst.lateness <= limit,
+            f"p99 sent {duration(worst.lateness)} after they were due",
             f"at most {duration(limit)}",
-            f"{latest.name.capitalize()} does not keep its own schedule: lower RATE=, or "
-            f"GENERATORS={len(one.generators) + 1}; or {more_cpu(one, limits, 'LOCUST_CPUS', latest.throttled)}.",
+            f"{worst.name.capitalize()} does not keep its own schedule: lower RATE=, or "
+            f"GENERATORS={len(one.generators) + 1}; or {more_cpu(one, limits, 'LOCUST_CPUS', worst.throttled)}.",
         )
 
 

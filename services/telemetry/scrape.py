@@ -24,8 +24,8 @@ HEAD = f"HTTP/1.1 200 OK\r\nContent-Type: {CONTENT_TYPE_LATEST}\r\nConnection: c
 
 
 async def serve_metrics(*collectors: Collector) -> None:
-    """Serve what these collect at the address that the environment names. Raises OSError."""
-    registry = CollectorRegistry()
+    """Serve what these collect, and whose it is, at the address that the environment names. Raises OSError."""
+    registry = CollectorRegistry(target_info={"service": env.text("TARGET")})
     for collector in collectors:
         registry.register(collector)
     await serve(partial(generate_latest, registry), env.text("TELEMETRY_ADDRESS"))

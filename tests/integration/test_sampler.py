@@ -16,6 +16,8 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
 
 from loadtests.analysis.readings import Reading, grown, p99
 from loadtests.analysis.server_metrics import inside
@@ -24,11 +26,15 @@ from loadtests.host.processes import free_port
 from loadtests.model.server_metrics import LATENESS, LOOP_LAG
 from services.aggregator.variants import STRATEGIES
 from services.telemetry import output, scrape
+from services.telemetry.control_group import ControlGroup
 from tests.integration.waiting import PATIENCE, read, wait_until
 from tests.processes import server_at
+from tests.unit.test_prometheus import scraped
+
+SERVICES = ("api", "wsgi", "asgi")
 
 
-@pytest.mark.parametrize("service", ["api", "wsgi", "asgi"])
+@pytest.mark.parametrize("service", SERVICES)
 def test_every_service_says_what_the_kernel_knows_of_it(lab: Mapping[str, str], service: str) -> None:
     values = read(lab, service).values
     assert values["lab_cpu_seconds_total"] > 0
@@ -279,3 +285,23 @@ def test_without_telemetry_the_server_runs_alone() -> None:
 
 def test_a_silent_sampler_is_no_reading() -> None:
     assert sampler.read("http://127.0.0.1:9") is None
+
+
+def test_the_rules_of_prometheus_read_only_metrics_that_the_services_have(
+    lab: Mapping[str, str], tmp_path: Path
+) -> None:
+    """What a container's limits do is no local process's to say: that is read from a control group of this test."""
+    texts = [httpx.get(f"{lab[f'{service} metrics']}/metrics", trust_env=False).text for service in SERVICES]
+    (tmp_path / "cpu.stat").write_text("throttled_usec 1\n")
+    registry = CollectorRegistry()
+    registry.register(ControlGroup(tmp_path))
+    texts.append(generate_latest(registry).decode())
+    exposed = {
+        sample.name for text in texts for family in text_string_to_metric_families(text) for sample in family.samples
+    }
+    assert scraped() <= exposed
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_service_says_by_name_whose_metrics_they_are(lab: Mapping[str, str], service: str) -> None:
+    assert read(lab, service).number(f'target_info{{service="{service}"}}') == 1
