@@ -12,6 +12,9 @@ Closed loop: X is that of the network of queues (queues.py), in which at most S 
 wait outside; P/(F·L) is a bound. Open loop: X is the smallest term, and a page waits as in an open queue while that is
 A, else A/X − 1 seconds for every second since the load began.
 
+The network's round trip to the api is added to R as L is: once side by side, F times one after the other. A user's
+round trip to the target is part of the response time, but the target is free meanwhile, as it is while a user thinks.
+
 A call that is not answered within its timeout T fails after T, and its page with it. So R becomes the mean over whole
 and failed pages, X counts both, and goodput is the share of X that is whole.
 """
@@ -128,22 +131,23 @@ def predict(  # noqa: PLR0913  # the formula has that many terms
     """
     cpu_per_page = max(cpu_per_page, settings.work)
     page = calls(settings, strategy, deployment)
-    own = cpu_per_page + holds
+    trip = 0.0 if strategy in OF_QUERIES else deployment.api_round_trip
+    own = cpu_per_page + holds + trip * (settings.fan_out if strategy in ONE_AFTER_THE_OTHER else 1)
     whole, mean = page.whole + own, page.mean + own
     failed = None if page.failed is None else page.failed + own
-    if whole > patience:
-        return gives_up(whole, patience, deployment, step, page)
-    pause = 0.0 if step.is_open else page.failing * PAUSE_AFTER_FAILURE
+    if whole + deployment.round_trip > patience:
+        return gives_up(whole + deployment.round_trip, patience, deployment, step, page)
+    away = deployment.round_trip + (0.0 if step.is_open else page.failing * PAUSE_AFTER_FAILURE)
     pool = deployment.pools.get(strategy)
     demand = max(cpu_per_page / deployment.cores, (cpu_per_page + cpu_beside) / deployment.machine)
     loop = holds / deployment.workers if deployment.slots is None else 0.0  # of an event loop that pages block
-    offered = step.amount if step.is_open else per_second(step.amount, mean + pause + step.think)
+    offered = step.amount if step.is_open else per_second(step.amount, mean + away + step.think)
     limits = {
         "arrivals" if step.is_open else "users": offered,
         "slots": math.inf if deployment.slots is None else per_second(deployment.slots, mean),
         "blocking": per_second(1, loop),
         "cpu": per_second(1, demand),
-        "pool": math.inf if pool is None else per_second(pool, page.busy),
+        "pool": math.inf if pool is None else per_second(pool, page.busy + settings.fan_out * trip),
     }
     bottleneck = min(limits, key=lambda name: limits[name])  # of equals the first
     shared = max(demand, loop)  # seconds at what all pages of the target share
@@ -153,12 +157,12 @@ def predict(  # noqa: PLR0913  # the formula has that many terms
         queued = backlog / ended if backlog else open_wait(settings, strategy, deployment, ended, mean, shared)
         asked_for = ended * (mean + queued)
     else:
-        ended = min(limits["pool"], closed(step, deployment.slots, mean - shared, shared, pause))
-        queued = max(0.0, step.amount / ended - mean - pause - step.think) if ended else 0.0
-        asked_for = step.amount - ended * (step.think + pause) if math.isfinite(ended) else step.amount
+        ended = min(limits["pool"], closed(step, deployment.slots, mean - shared, shared, away))
+        queued = max(0.0, step.amount / ended - mean - away - step.think) if ended else 0.0
+        asked_for = step.amount - ended * (step.think + away) if math.isfinite(ended) else step.amount
     # A page out of slots waits outside; one that waits for CPU or for a pooled connection does so inside.
     inside = asked_for if deployment.slots is None else min(asked_for, deployment.slots)
-    unhurried = whole if page.failing < 1 or failed is None else failed
+    unhurried = deployment.round_trip + (whole if page.failing < 1 or failed is None else failed)
     predicted = Prediction(
         goodput=ended * (1 - page.failing),
         page_time=unhurried,
@@ -168,7 +172,7 @@ def predict(  # noqa: PLR0913  # the formula has that many terms
         calls_in_flight=ended * page.busy if math.isfinite(ended) else 0.0,
         ended=ended,
         failing=page.failing,
-        failure_time=None if failed is None else failed + queued,
+        failure_time=None if failed is None else failed + queued + deployment.round_trip,
         reason=why_calls_fail(settings, deployment) if page.failing else "",
     )
     return cut_short(predicted, strategy, deployment, queued, patience)
@@ -180,13 +184,13 @@ def predict_arm(arm: Arm, settings: Settings, deployment: Deployment, step: Load
     return predict(settings, arm.strategy, own, step, holds=arm.holds, patience=arm.patience or PATIENCE, **known)
 
 
-def closed(step: LoadLevel, slots: int | None, delay: float, shared: float, pause: float) -> float:
+def closed(step: LoadLevel, slots: int | None, delay: float, shared: float, away: float) -> float:
     """Return the pages/s, whole or not, of users who each wait for their page before they ask for the next.
 
-    `delay`: seconds of a page during which it holds up no other; `shared`: at what all pages share; `pause`: before its
-    user asks again.
+    `delay`: seconds of a page during which it holds up no other; `shared`: at what all pages share; `away`: on the way
+    to its user and back, and before the user asks again.
     """
-    users, away = step.users or 0, step.think + pause
+    users, away = step.users or 0, step.think + away
     if slots is None:
         return queues.throughputs(users, delay + away, shared)[-1]
     rates = queues.throughputs(min(users, slots), delay, shared)

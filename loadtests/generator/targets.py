@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+import time
 from collections.abc import Collection, Mapping
+from statistics import median
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 from urllib.request import ProxyHandler, build_opener
@@ -13,6 +16,8 @@ from loadtests.errors import LabDown
 from loadtests.model.target import Target
 
 TIMEOUT = 10.0  # seconds
+LONGEST_ROUND_TRIP = 2.0  # seconds
+CONNECTIONS = 9  # of which the median is the round trip
 _open = build_opener(ProxyHandler({})).open  # straight to the service, whatever proxy is configured
 
 
@@ -37,6 +42,8 @@ def ask(name: str, url: str, paths_of_project: Collection[str] | None = None) ->
             unpredicted=frozenset(identity.get("unpredicted", ())),
             metrics=metrics(url, identity),
             api_metrics=api_metrics(identity["api"]) if identity["api"] else "",
+            round_trip=round_trip(url),
+            api_round_trip=round_trip(identity["api"]) if identity["api"] else 0.0,
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise LabDown(f"the target {name} at {url} does not answer as an aggregator: {error!r}") from error
@@ -46,7 +53,8 @@ def elsewhere(name: str, url: str) -> Target:
     """Return a target that the lab did not start: nothing is known of it but what its name declares."""
     interface = name.partition("-")[0].upper()
     identity = {"server": "started elsewhere", "variants": {}}
-    return Target(name, url, interface if interface in {"WSGI", "ASGI"} else "", None, {"pages": "/"}, 1, {}, identity)
+    interface = interface if interface in {"WSGI", "ASGI"} else ""
+    return Target(name, url, interface, None, {"pages": "/"}, 1, {}, identity, round_trip=round_trip(url))
 
 
 def own_identity(url: str, paths_of_project: Collection[str]) -> str:
@@ -74,6 +82,26 @@ def api_metrics(api_url: str) -> str:
         return metrics(url, health(url))
     except (OSError, ValueError, KeyError, TypeError):
         return ""
+
+
+def round_trip(url: str) -> float:
+    """Return the seconds from SYN to SYN/ACK, the median of some connections; 0 where the service cannot be reached.
+
+    The kernel makes a connection, so this is the network's time alone, without that of the server's program.
+    """
+    try:
+        parts = urlsplit(url)
+        family, kind, *_, address = socket.getaddrinfo(parts.hostname, parts.port or 80, type=socket.SOCK_STREAM)[0]
+        taken = []
+        for _ in range(CONNECTIONS):
+            with socket.socket(family, kind) as connection:
+                connection.settimeout(LONGEST_ROUND_TRIP)
+                began = time.perf_counter()
+                connection.connect(address)
+                taken.append(time.perf_counter() - began)
+        return median(taken)
+    except OSError:
+        return 0.0
 
 
 def fetch(url: str, timeout: float = TIMEOUT) -> str:

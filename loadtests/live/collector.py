@@ -185,7 +185,14 @@ class Collector:
         return capacity.predict(
             settings,
             strategy,
-            Deployment(target.slots, capacity.cores(target.workers, LIMIT, CORES), target.workers, target.pools),
+            Deployment(
+                target.slots,
+                capacity.cores(target.workers, LIMIT, CORES),
+                target.workers,
+                target.pools,
+                round_trip=target.round_trip,
+                api_round_trip=target.api_round_trip,
+            ),
             LoadLevel(users=users),
             self._calibration.cpu_per_page(target.name, strategy, settings),
         )

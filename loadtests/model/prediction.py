@@ -14,7 +14,8 @@ class Deployment:
 
     A pool is what the pages of all workers share: connections or threads. `machine`: cores that the target shares with
     the api and the load generator. `call_timeout` and `pool_timeout`: seconds that a call waits for its answer, and for
-    a pooled connection, before it fails. `hang`: the share of calls that the api never answers.
+    a pooled connection, before it fails. `hang`: the share of calls that the api never answers. `round_trip` and
+    `api_round_trip`: seconds that the network takes from a user to the target and back, and from the target to the api.
     """
 
     slots: int | None
@@ -25,6 +26,8 @@ class Deployment:
     call_timeout: float = math.inf
     pool_timeout: float = math.inf
     hang: float = 0.0
+    round_trip: float = 0.0
+    api_round_trip: float = 0.0
 
     def with_client(self, strategy: str, pool: int | None, timeout: float | None) -> Deployment:
         """Return the deployment for pages whose client has a pool, in each worker, and a timeout of its own; None: it

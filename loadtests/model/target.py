@@ -11,7 +11,8 @@ class Target:
     """`slots`: pages it can work on at once; None where CPU and memory decide. `paths` and `pools`
     (connections or threads that its pages share) by strategy. `metrics` and `api_metrics`: the URLs at which the target
     and the api that it calls report what they do; empty where they do not. `unpredicted`: strategies that make their
-    calls in a way which no formula knows.
+    calls in a way which no formula knows. `round_trip` and `api_round_trip`: seconds that the network takes between
+    the load generator and the target, and the api.
     """
 
     name: str
@@ -25,3 +26,5 @@ class Target:
     metrics: str = ""
     api_metrics: str = ""
     unpredicted: frozenset[str] = frozenset()
+    round_trip: float = 0.0
+    api_round_trip: float = 0.0

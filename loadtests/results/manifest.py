@@ -50,6 +50,10 @@ def complete(
     return known | {
         "knobs": asdict(settings) | {"repeats": repeats, "quick": quick},
         "targets": {name: target.identity for name, target in found.items()},
+        "round_trip_ms": {  # in whole milliseconds: less makes no difference, and differs between any two runs
+            name: {"target": round(1e3 * target.round_trip), "api": round(1e3 * target.api_round_trip)}
+            for name, target in found.items()
+        },
         "generator": {
             "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
             "python": platform.python_version(),

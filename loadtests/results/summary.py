@@ -24,9 +24,11 @@ from loadtests.model.server_metrics import Inside
 from loadtests.model.settings import Settings
 from loadtests.model.summary import ArmSummary, ComparisonSummary, Manifest, StepSummary, Summary
 from loadtests.model.target import Target
+from loadtests.model.units import duration
 from loadtests.results import files
 
 SCHEMA_VERSION = 8
+FAR = 1e-3  # seconds of a round trip, from which on the report says it
 AHEAD = 1.2  # times the goodput, from which on it is worth saying when that would end
 
 
@@ -139,6 +141,8 @@ def deployment(target: Target, manifest: Manifest) -> Deployment:
         target.workers,
         target.pools,
         machine=machine,
+        round_trip=target.round_trip,
+        api_round_trip=target.api_round_trip,
         **capacity.waits(service.get("environment", {}), api.get("environment", {})),
     )
 
@@ -156,8 +160,20 @@ def limits(run: Run) -> Limits:
 
 def findings(arms: Sequence[ArmFigures]) -> list[str]:
     """Say where the measured goodput parts from the predicted one by more than the noise, and what else was seen."""
+    trips = {arm.target.name: network(arm.target) for arm in arms}
     found = [(arm.arm.words, *one) for arm in arms for one in zip(arm.steps, arm.predicted, arm.gaps, strict=True)]
-    return [*(apart.sentence for *_, apart in found if apart), *(notice for one in found for notice in notices(*one))]
+    apart = (gap.sentence for *_, gap in found if gap)
+    return [*filter(None, trips.values()), *apart, *(notice for one in found for notice in notices(*one))]
+
+
+def network(target: Target) -> str | None:
+    """Return how far away the target and the api are; None where that makes no difference."""
+    if max(target.round_trip, target.api_round_trip) < FAR:
+        return None
+    return (
+        f"{target.name}: the network's round trip takes {duration(target.round_trip)} to the target and "
+        f"{duration(target.api_round_trip)} to the api, seen from the load generator; the predictions include both."
+    )
 
 
 def doubtful(run: Run, found: Iterable[Check]) -> set[Arm]:

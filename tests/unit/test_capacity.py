@@ -262,3 +262,50 @@ def test_what_the_services_are_given_is_what_the_prediction_waits_for() -> None:
     assert waits({}, {}) == {}
     with pytest.raises(ValueError, match="soon"):
         waits({"CALL_TIMEOUT": "soon"}, {})
+
+
+def far(slots: int | None = None, **pools: int) -> Deployment:
+    """A target that is 0.1 s away from its users, and 0.02 s from the api."""
+    return Deployment(slots, pools=pools, round_trip=0.1, api_round_trip=0.02)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "trips"), [("sequential", 10), ("threadpool", 1), ("gather", 1), ("orm_async", 0), ("orm_gather", 0)]
+)
+def test_calls_pay_the_round_trip_to_the_api_one_after_the_other_or_once_and_queries_do_not(
+    strategy: str, trips: int
+) -> None:
+    near, away = (predict(PLAIN, strategy, one, LoadLevel(users=1)) for one in (Deployment(None), far()))
+    assert away.page_time - near.page_time == pytest.approx(0.1 + trips * 0.02)
+    assert away.response_time - near.response_time == pytest.approx(0.1 + trips * 0.02)
+    assert away.goodput == pytest.approx(1 / away.page_time)
+
+
+def test_a_page_on_the_way_to_its_user_holds_no_slot_and_one_that_waits_for_the_api_does() -> None:
+    away = predict(PLAIN, "threadpool", far(10), LoadLevel(users=100))
+    assert away.goodput == pytest.approx(10 / 1.02)
+    assert away.pages_in_flight == 10
+    assert away.response_time == pytest.approx(100 / away.goodput), "Little's law"
+    loaded = predict(PLAIN, "threadpool", far(10), LoadLevel(rate=5), after=60)
+    near = predict(PLAIN, "threadpool", Deployment(10), LoadLevel(rate=5), after=60)
+    assert loaded.response_time - near.response_time == pytest.approx(0.12, abs=0.01)
+
+
+def test_a_pooled_connection_is_taken_while_a_call_is_on_its_way() -> None:
+    away = predict(PLAIN, "gather", far(gather=100), LoadLevel(users=100))
+    assert away.bottleneck == "pool"
+    assert away.goodput == pytest.approx(100 / (10 * 1.02))
+    assert away.calls_in_flight == pytest.approx(100 / 1.02), "the api does not see those on their way"
+
+
+def test_users_who_are_too_far_away_leave() -> None:
+    assert predict(PLAIN, "gather", far(), LoadLevel(users=1), patience=1.1).bottleneck == "failures"
+    assert predict(PLAIN, "gather", far(), LoadLevel(users=1), patience=1.2).bottleneck == "users"
+
+
+def test_a_network_without_a_round_trip_to_speak_of_changes_nothing() -> None:
+    loopback = Deployment(10, round_trip=50e-6, api_round_trip=50e-6)
+    for users in (1, 10, 100):
+        near, away = (predict(PLAIN, "threadpool", one, LoadLevel(users=users)) for one in (Deployment(10), loopback))
+        assert away.goodput == pytest.approx(near.goodput, rel=1e-3)
+        assert away.response_time == pytest.approx(near.response_time, rel=1e-3)

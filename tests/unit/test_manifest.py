@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from loadtests.results import manifest
+from tests.unit.factories import SETTINGS, TARGETS
 
 
 def git(folder: Path, *words: str) -> str:
@@ -51,3 +53,10 @@ def test_the_repository_of_a_shell_is_not_asked(lab: Path, monkeypatch: pytest.M
 def test_without_a_repository_there_is_no_commit(tmp_path: Path) -> None:
     assert manifest.commit(tmp_path) is None
     assert manifest.commit(tmp_path / "nowhere") is None
+
+
+def test_the_network_is_in_the_manifest_in_whole_milliseconds(tmp_path: Path) -> None:
+    """On one machine it is 0 in every run, so that two of them do not differ by it."""
+    there = {name: replace(one, round_trip=0.0121, api_round_trip=80e-6) for name, one in TARGETS.items()}
+    known = manifest.complete(tmp_path, SETTINGS, there, repeats=1, quick=False)
+    assert known["round_trip_ms"] == {name: {"target": 12, "api": 0} for name in TARGETS}

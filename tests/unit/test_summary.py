@@ -273,3 +273,15 @@ def test_nothing_is_predicted_of_a_strategy_that_no_formula_knows() -> None:
     assert wsgi["predicted"]["goodput"] > 0
     assert asgi["predicted"]["goodput"] is None
     assert not any("ASGI" in finding for finding in found["findings"])
+
+
+def test_the_network_is_a_finding_where_it_takes_a_millisecond_and_the_prediction_includes_it() -> None:
+    far = {name: replace(one, round_trip=0.012, api_round_trip=0.1) for name, one in TARGETS.items()}
+    loopback = {name: replace(one, round_trip=90e-6, api_round_trip=80e-6) for name, one in TARGETS.items()}
+    there, here, near = (summarize(good_run(targets=one)) for one in (far, loopback, TARGETS))
+    said = "wsgi: the network's round trip takes 12.0 ms to the target and 100 ms to the api"
+    assert sum(said in finding for finding in there["findings"]) == 1
+    assert here["findings"] == near["findings"]
+    assert not any("round trip" in finding for finding in near["findings"])
+    first, other = (result["arms"][0]["steps"][0]["predicted"]["response_time"] for result in (there, near))
+    assert first - other == pytest.approx(0.112, rel=0.01)

@@ -46,12 +46,14 @@ def test_what_the_web_ui_loads_are_services() -> None:
 @pytest.fixture(autouse=True)
 def _asgi_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(targets, "fetch", lambda _: json.dumps(IDENTITY))
+    monkeypatch.setattr(targets, "round_trip", {"http://lab:1": 0.012, "http://api:8000/api/": 0.003}.__getitem__)
 
 
 def test_a_target_is_what_it_says_of_itself() -> None:
     found = targets.ask("asgi", "http://lab:1")
     assert (found.interface, found.slots, found.workers) == ("ASGI", None, 1)
     assert (found.metrics, found.api_metrics) == ("http://lab:9000", "http://api:9000")
+    assert (found.round_trip, found.api_round_trip) == (0.012, 0.003)
 
 
 @pytest.mark.parametrize("port", [None, "absent"])
@@ -74,3 +76,8 @@ def test_what_is_no_aggregator_is_refused(answer: str, monkeypatch: pytest.Monke
     monkeypatch.setattr(targets, "fetch", lambda _: answer)
     with pytest.raises(LabDown, match="does not answer as an aggregator"):
         targets.ask("wsgi", "http://lab:1")
+
+
+def test_a_target_that_runs_elsewhere_is_as_far_away_as_it_is() -> None:
+    found = targets.elsewhere("wsgi-ours", "http://lab:1")
+    assert (found.interface, found.round_trip, found.api_round_trip) == ("WSGI", 0.012, 0.0)
