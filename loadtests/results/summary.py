@@ -170,9 +170,10 @@ def network(target: Target) -> str | None:
     """Return how far away the target and the api are; None where that makes no difference."""
     if max(target.round_trip, target.api_round_trip) < FAR:
         return None
+    api = f" and {duration(target.api_round_trip)} to the api" if target.api_round_trip else ""
     return (
-        f"{target.name}: the network's round trip takes {duration(target.round_trip)} to the target and "
-        f"{duration(target.api_round_trip)} to the api, seen from the load generator; the predictions include both."
+        f"{target.name}: the network's round trip takes {duration(target.round_trip)} to the target{api}, "
+        "measured by the load generator before the load; predictions include it."
     )
 
 

@@ -160,7 +160,7 @@ def test_the_claims_are_written_from_the_figures_that_are_kept_beside_them() -> 
 MEASURED = re.compile(r"\[([\d.,]+) (ms|s|pages/s)\]\((?:docs/)?([\w/.-]+\.json)#(/[^)]+)\)")
 
 
-@pytest.mark.parametrize(("document", "fewest"), [("README.md", 1), ("docs/method.md", 3)])
+@pytest.mark.parametrize(("document", "fewest"), [("README.md", 1), ("docs/method.md", 3), ("docs/scale.md", 15)])
 def test_a_measured_figure_is_the_one_that_its_link_points_to(document: str, fewest: int) -> None:
     """The fragment is a JSON pointer (RFC 6901), without escapes."""
     measured = MEASURED.findall((ROOT / document).read_text())
@@ -172,9 +172,21 @@ def test_a_measured_figure_is_the_one_that_its_link_points_to(document: str, few
         assert figure == digits(value * 1000 if unit == "ms" else value), f"{document}: {pointer}"
 
 
+def test_what_the_api_and_the_load_generator_take_of_a_page_is_what_both_take_together() -> None:
+    """summary.json has their sum, and the api's CPU in the window."""
+    row = re.compile(r"#/runs/([\w-]+)/arms/(\d)/steps/(\d)/cpu_beside\) \| ([\d.]+) ms \| ([\d.]+) ms \|")
+    rows = row.findall((ROOT / "docs" / "scale.md").read_text())
+    assert len(rows) >= 4
+    runs = json.loads((ROOT / "docs" / "claims.json").read_text())["runs"]
+    for name, arm, step, api, generator in rows:
+        kept = runs[name]["arms"][int(arm)]["steps"][int(step)]
+        of_api = kept["inside"]["api_cpu_seconds"] / (kept["pages"] + kept["failures"])
+        assert (api, generator) == (f"{1e3 * of_api:.2f}", f"{1e3 * (kept['cpu_beside'] - of_api):.2f}"), name
+
+
 def test_the_links_of_the_documents_lead_somewhere() -> None:
-    for document, text in ((ROOT / "README.md", README), (ROOT / "docs" / "architecture.md", ARCHITECTURE)):
-        for target in re.findall(r"\]\((?!http)([^)#]+)\)", text):
+    for document in (ROOT / "README.md", ROOT / "docs" / "architecture.md", ROOT / "docs" / "scale.md"):
+        for target in re.findall(r"\]\((?!http)([^)#]+)\)", document.read_text()):
             assert (document.parent / target).exists(), target
 
 
