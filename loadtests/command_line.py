@@ -312,7 +312,12 @@ def claims_command(options: argparse.Namespace) -> int:
     again = [f"--experiment={options.experiment}", *asked.arguments, f"--write-to={options.write_to}"]
     runtime = choose_runtime(options, again)
     chosen = experiments.named(options.experiment)
-    outcomes = {outcome.experiment.name: outcome for outcome in launch.measure(chosen, asked, runtime)}
+    cores = os.cpu_count() or 1
+    too_large = [one for one in chosen if one.cores > cores and options.experiment == "all" and not asked.quick]
+    for one in too_large:
+        print(f"{one.name} is left out: it takes about {one.cores} cores, and here are {cores}. By name it runs.")
+    carried = [one for one in chosen if one not in too_large]
+    outcomes = {outcome.experiment.name: outcome for outcome in launch.measure(carried, asked, runtime)}
     disturbed = [outcome.experiment for outcome in outcomes.values() if outcome.code == ExitCode.INVALID]
     if disturbed and not asked.quick and not interrupted(outcomes.values()):
         names = ", ".join(experiment.name for experiment in disturbed)
@@ -327,6 +332,7 @@ def claims_command(options: argparse.Namespace) -> int:
         return ExitCode.INTERRUPTED
     typed = launch.claims_command_line(chosen, asked, runtime)
     results = [claims.result(outcomes[name].experiment, outcomes[name].folder) for name in sorted(outcomes)]
+    results = sorted((*results, *(claims.result(one, None) for one in too_large)), key=lambda one: one.experiment.name)
     document = Path(options.write_to)
     if len(chosen) < len(experiments.catalogue()):
         results, typed = claims.with_others(document, results, typed)
@@ -364,7 +370,7 @@ def predict_command(options: argparse.Namespace) -> int:
     if len(chosen) != 1:
         raise BadInput(f"one EXPERIMENT is predicted at a time; there are {len(chosen)}")
     [experiment] = chosen
-    services = topology.services({**os.environ, **experiment.deployment})
+    services = topology.services({**os.environ, **experiment.deployed(os.environ).deployment})
     return predict.main(experiment, asked, predict.Lab.on_this_machine(services, limited=runtime == "docker"))
 
 

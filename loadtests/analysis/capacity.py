@@ -181,6 +181,7 @@ def predict(  # noqa: PLR0913  # the formula has that many terms
 def predict_arm(arm: Arm, settings: Settings, deployment: Deployment, step: LoadLevel, **known: float) -> Prediction:
     """Return what theory predicts for the pages of an arm, with what is `known` of them."""
     own = deployment.with_client(arm.strategy, arm.pool, arm.timeout)
+    known = {"cpu_per_page": arm.cpu, **known}
     return predict(settings, arm.strategy, own, step, holds=arm.holds, patience=arm.patience or PATIENCE, **known)
 
 

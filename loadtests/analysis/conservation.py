@@ -148,7 +148,24 @@ def users(one: Measured, number: int) -> Check:
         share >= number * (1 - MISSING) - chance,
         f"{digits(share)} of {number} users had pages that were whole and seen to begin or end{missing}",
         f"at least {1 - MISSING:.0%}",
-        "The others waited for pages that failed or hung: find out why before asking how fast the rest is.",
+        "The others waited for pages that failed or hung: find out why before asking how fast the rest is."
+        if one.failures or any(page.fault for page in other)
+        else overloaded(one),
+    )
+
+
+def overloaded(one: Measured) -> str:
+    """Return what users waited for whose pages came whole, but took longer than the window, and what helps."""
+    computed = ""
+    if one.machine is not None and one.inside.cpu_seconds is not None and one.seconds:
+        computed = (
+            f", which computed on {digits(one.inside.cpu_seconds / one.seconds)} of {one.machine.cores} cores, and the "
+            f"lab on {digits(one.machine.lab)} in all"
+        )
+    queued = f"; {digits(one.inside.requests_queued)} requests waited to be read" if one.inside.requests_queued else ""
+    return (
+        f"No page failed: the others waited all through the window for {one.measurement.arm.server}{computed}{queued}. "
+        "Ask for fewer users, or give it more cores, and a worker for each."
     )
 
 

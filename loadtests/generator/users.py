@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import secrets
 import time
@@ -45,6 +46,9 @@ BROKEN: Mapping[type[Exception], str] = {
 
 # The client would ask again by itself where a connection breaks before the first byte: two pages that look like one.
 http_client._may_retry_after_send_error = lambda method: False  # noqa: ARG005, SLF001  # there is no option for it
+
+# Locust warns of more than 100 users a second; here they wait until all of them are ready.
+logging.getLogger("locust.runners").addFilter(lambda record: "spawn rate is very high" not in str(record.msg))
 
 turned = attrgetter("strategy", *(knob.name for knob in knobs.KNOBS))
 

@@ -72,7 +72,7 @@ def measure(
     Raises LabError when the first could not be measured; a later one that could not counts as invalid, so that what was
     measured is not lost.
     """
-    ordered = sorted(asked, key=running_order)
+    ordered = sorted((experiment.deployed(os.environ) for experiment in asked), key=running_order)
     asked_for = f"make loadtest EXPERIMENT={','.join(experiment.name for experiment in asked)}"
     with lock.held("run", asked_for, clean_up) as held, signals_as_interrupts(), ExitStack() as stack:
         folder = folders.new_folder(ordered[0].name)

@@ -21,10 +21,10 @@ class Arm:
     `strategy` is one of the target's strategies or variants. `knobs` are turned for this arm alone, `query` is added to
     what its pages ask for. `patience`: seconds after which its users leave. `fails`: its failed pages are the point.
     `holds`: seconds for which a page has the whole process to itself. `pool`: connections that its client has, in each
-    worker. `takes`: seconds that a page is known to take, where the formula does not know. `timeout`: seconds after
-    which its client gives up a call, or the wait for a connection, where that is not the deployment's. `unknown`: why
-    the formula cannot predict its pages; empty where it can. `breaks`: which laws of conservation.py its pages break on
-    purpose, and why.
+    worker. `takes`: seconds that a page is known to take, where the formula does not know. `cpu`: CPU seconds that its
+    pages are known to take, before any are measured. `timeout`: seconds after which its client gives up a call, or the
+    wait for a connection, where that is not the deployment's. `unknown`: why the formula cannot predict its pages;
+    empty where it can. `breaks`: which laws of conservation.py its pages break on purpose, and why.
     """
 
     target: str
@@ -38,6 +38,7 @@ class Arm:
     fails: bool = False
     holds: float = 0.0
     takes: float | None = None
+    cpu: float = 0.0
     pool: int | None = None
     timeout: float | None = None
     unknown: str = ""
@@ -161,9 +162,11 @@ class Experiment:
     """`arms` are compared at each of the `steps`; `judge` sees a point of every arm at every step.
 
     `knobs`: what the question sets by itself, where nobody asks for something else. `deployment`: variables of
-    compose.yaml that it sets. `fresh`: its targets start anew, since it compares what they take and a process that was
-    in use has taken more. `seconds`: the length of its load with compose.yaml's defaults, and of a quick one's; a test
-    compares them with the plan. `plots`: titles of those that answer it.
+    compose.yaml that it sets, and `proposes` those that it sets where nobody else does. `fresh`: its targets start
+    anew, since it compares what they take and a process that was in use has taken more. `seconds`: the length of its
+    load with compose.yaml's defaults, and of a quick one's; a test compares them with the plan. `cores`: those of a
+    machine that carries its load; all claims are measured without it where there are fewer, but for a quick one.
+    `plots`: titles of those that answer it.
     """
 
     name: str = ""
@@ -173,10 +176,12 @@ class Experiment:
     repeats: int = 1
     knobs: Mapping[str, float] = field(default_factory=dict)
     deployment: Mapping[str, str] = field(default_factory=dict)
+    proposes: Mapping[str, str] = field(default_factory=dict)
     fresh: bool = False
     plots: tuple[str, ...] = STANDARD_PLOTS
     claims: tuple[Claim, ...] = ()
     seconds: tuple[int, int] = (0, 0)
+    cores: int = 1
     quick: Quick = Quick()
     lesson: str = ""
 
@@ -193,6 +198,11 @@ class Experiment:
             knobs={"latency": QUICK_LATENCY, **self.knobs, **self.quick.knobs},
             repeats=min(self.repeats, self.quick.repeats),
         )
+
+    def deployed(self, variables: Mapping[str, str]) -> Experiment:
+        """Return the experiment with all that it sets where these variables are set."""
+        proposed = {name: value for name, value in self.proposes.items() if not variables.get(name)}
+        return replace(self, deployment={**proposed, **self.deployment})
 
     @property
     def question(self) -> str:

@@ -54,14 +54,15 @@ def result(experiment: Experiment, folder: Path | None) -> Result:
 def status(claim: Claim, found: Result) -> str:
     """Return what the run says of the claim."""
     if found.summary is None or found.summary["verdict"]["status"] == "invalid":
-        return "not measured"
+        cores = found.experiment.cores
+        return f"takes about {cores} cores" if cores > 1 else "not measured"
     return f"**{claim.confirmed if found.summary['verdict']['status'] == 'confirmed' else claim.otherwise}**"
 
 
 def measured(found: Result) -> str:
     """Return the headline of what was measured, with its figures folded behind it."""
     if found.summary is None:
-        return "The run did not end."
+        return "Left out where there are fewer." if found.experiment.cores > 1 else "The run did not end."
     headline, _, figures = str(found.summary["verdict"]["sentence"]).partition(": ")
     return f"{escaped(headline)}<details><summary>figures</summary>{escaped(figures)}</details>"
 

@@ -59,6 +59,7 @@ SHOWN: Mapping[str, Callable[[Steps], bool]] = {
     "self-call": lambda arms: arms[0]["failures"] > 0 == arms[1]["failures"],
     "slots": lambda arms: most_pages(arms[0]) <= SLOTS < most_pages(arms[1]) and most_pages(arms[-1]) > SLOTS,
     "sync-view-under-asgi": lambda arms: min(map(most_pages, arms)) > SLOTS,
+    "ten-thousand": lambda arms: most_pages(arms[0]) <= 8 * SLOTS < most_pages(arms[1]),
     "timeouts": lambda arms: p50(arms[2], "failure_time") < p50(arms[1], "failure_time"),
 }
 

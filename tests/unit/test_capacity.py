@@ -8,7 +8,8 @@ from statistics import fmean
 import pytest
 
 from loadtests.analysis import answers
-from loadtests.analysis.capacity import calls, cores, page_time, predict, waits
+from loadtests.analysis.capacity import calls, cores, page_time, predict, predict_arm, waits
+from loadtests.model.experiment import Arm
 from loadtests.model.load_level import LoadLevel
 from loadtests.model.prediction import Deployment
 from loadtests.model.settings import Settings
@@ -242,6 +243,13 @@ def test_a_queue_for_connections_ends_where_its_timeout_ends_it() -> None:
     hopeless = predict(replace(PLAIN, latency=10.0), "gather", replace(pooled, call_timeout=5.0), LoadLevel(users=1000))
     assert hopeless.failing == 1
     assert hopeless.response_time == pytest.approx(10), "the pool ends its queue here as well"
+
+
+def test_what_a_page_is_known_to_compute_holds_until_it_is_measured() -> None:
+    arm, users = Arm("asgi", "gather", cpu=0.01), LoadLevel(users=1000)
+    assert predict_arm(arm, PLAIN, Deployment(None, cores=1), users).goodput == pytest.approx(100)
+    assert predict_arm(arm, PLAIN, Deployment(None, cores=1), users, cpu_per_page=0.02).goodput == pytest.approx(50)
+    assert predict_arm(arm, PLAIN, Deployment(None), users, cpu_per_page=0.0).bottleneck == "users"
 
 
 def test_a_pool_of_the_client_s_own_is_there_in_each_worker() -> None:

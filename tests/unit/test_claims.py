@@ -13,10 +13,12 @@ from loadtests.errors import ExitCode, LabDown
 from loadtests.experiments import find
 from loadtests.host import launch
 from loadtests.model.experiment import Claim, Experiment
+from loadtests.model.run_options import RunOptions
 from loadtests.model.summary import Summary
 from loadtests.report import claims
 from loadtests.report.claims import Result, document, status
 from loadtests.results.summary import summarize, write
+from tests.conftest import SETTINGS
 from tests.unit.factories import ASGI, WSGI, generator, good_run, measured, run
 
 CLAIM = Claim(
@@ -130,3 +132,31 @@ def test_a_second_pass_that_cannot_begin_does_not_cost_the_first(
     said = capsys.readouterr().err
     assert "fan-out: the first result stands, because it could not be measured again: port 8001 is taken." in said
     assert "by another lab" in said
+
+
+def test_what_takes_more_cores_than_there_are_is_left_out_of_all_claims_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[set[str]] = []
+
+    def measure(chosen: Sequence[Experiment], options: RunOptions, runtime: str) -> list[launch.RunOutcome]:
+        asked.append({experiment.name for experiment in chosen})
+        return [launch.RunOutcome(experiment, ExitCode.CONFIRMED, None) for experiment in chosen]
+
+    monkeypatch.setattr(launch, "measure", measure)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    for name in SETTINGS:  # as the tests have them
+        monkeypatch.delenv(name, raising=False)
+    document = tmp_path / "claims.md"
+    words = ["claims", "--runtime=docker", f"--write-to={document}"]
+    main(words)
+    assert (
+        "ten-thousand is left out: it takes about 12 cores, and here are 2. By name it runs." in capsys.readouterr().out
+    )
+    [row] = [line for line in document.read_text().splitlines() if "| `ten-thousand` |" in line]
+    assert row.startswith("| takes about 12 cores |")
+    main([*words, "--quick"])
+    main([*words, "--experiment=ten-thousand"])
+    monkeypatch.setattr("os.cpu_count", lambda: 16)
+    main(words)
+    assert ["ten-thousand" in names for names in asked] == [False, True, True, True]

@@ -54,7 +54,7 @@ def same_everywhere(experiment: Experiment) -> list[Point]:
             seconds=10.0,
             first_byte=1.0,
             cpu_per_page=0.01,
-            inside=Inside(memory=50e6, threads=20, api_calls_answered=100, api_calls_abandoned=0),
+            inside=Inside(memory=50e6, threads=20, calls_in_flight=500, api_calls_answered=100, api_calls_abandoned=0),
         )
         for arm in experiment.arms
         for step in sorted(experiment.levels)
@@ -168,6 +168,20 @@ def test_what_workers_compute_is_judged_by_the_core_of_each() -> None:
     assert verdict(CATALOGUE["cpu-bound"], [replace(point, cores=1.0) for point in two], []).status == "not confirmed"
 
 
+def test_ten_thousand_calls_say_what_limits_them_where_they_are_not_carried() -> None:
+    experiment = CATALOGUE["ten-thousand"]
+    wsgi, asgi = same_everywhere(replace(experiment, levels=knobs.users("1000")))
+    carried = replace(asgi, goodput=985.0, goodputs=(985.0,), inside=Inside(calls_in_flight=9870.0))
+    held = replace(wsgi, goodput=80.0, goodputs=(80.0,))
+    found = verdict(experiment, [held, carried], [])
+    assert (found.status, found.headline) == ("confirmed", "ASGI keeps 9,870 calls in flight")
+    cpu = predict_arm(asgi.arm, SETTINGS, Deployment(None, cores=2.0, machine=2.0, workers=8), asgi.level)
+    spent = replace(carried, goodput=150.0, goodputs=(150.0,), cpu_per_page=0.008, predicted=cpu)
+    found = verdict(experiment, [held, spent], [])
+    assert found.status == "not confirmed"
+    assert "limited by cpu: its pages took 1.20 cores at 8.00 ms each" in found.sentence
+
+
 @pytest.mark.parametrize(("workers", "status"), [(2, "confirmed"), (1, "not confirmed")])
 def test_each_worker_has_an_event_loop_that_a_blocking_call_stops(workers: int, status: str) -> None:
     clean, blocking, threads = same_everywhere(replace(CATALOGUE["blocking-call"], levels=knobs.users("30")))
@@ -240,7 +254,7 @@ def test_its_arms_differ_and_have_names_of_their_own(experiment: Experiment) -> 
 
 def planned(experiment: Experiment, *, quick: bool) -> float:
     """Seconds of load, with compose.yaml's defaults."""
-    lab = predict.Lab(topology.services({}), machine=math.inf, limited=True)
+    lab = predict.Lab(topology.services(experiment.deployed({}).deployment), machine=math.inf, limited=True)
     if quick:
         experiment = experiment.quickened()
     settings = RunOptions().settings(experiment, lab.services[GENERATOR].environment)
@@ -271,6 +285,15 @@ def test_what_an_experiment_sets_itself_is_refused_where_it_is_asked_for() -> No
             refuse_decided(experiment, {"SEED", variable})
         refuse_decided(experiment, {"SEED"})
     refuse_decided(experiments.find("database"), {"FAN_OUT"})  # which only one of its arms turns
+
+
+def test_what_an_experiment_proposes_gives_way_to_what_is_asked_for() -> None:
+    experiment = CATALOGUE["ten-thousand"]
+    refuse_decided(experiment, {"ASGI_WORKERS"})
+    assert experiment.deployed({}).deployment["ASGI_WORKERS"] == "8"
+    asked = experiment.deployed({"ASGI_WORKERS": "16", "API_CPUS": ""}).deployment
+    assert "ASGI_WORKERS" not in asked, "the environment has it"
+    assert asked["API_CPUS"] == "0"
 
 
 def test_several_are_named_by_commas_and_all_by_one_word() -> None:
