@@ -28,6 +28,7 @@ SETTINGS = {
     "SELF_URL": "http://127.0.0.1:9",
     "MIDDLEWARE_SET": "lab",
     "DJANGO_THREADS": "each",
+    "TRACE": "0",
     "LATENCY": "0.05",
     "JITTER": "0",
     "LATENCY_P99": "0",

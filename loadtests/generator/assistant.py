@@ -110,6 +110,7 @@ class Assistant:
                     starting=part.starting,
                     unfinished=part.unfinished,
                     cut_off=part.cut_off,
+                    trace=asdict(part.trace) if part.trace and step.over else None,
                     figures=asdict(part.figures) if part.figures else None,
                     over=step.over and last,
                 )

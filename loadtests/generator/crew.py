@@ -25,6 +25,7 @@ from loadtests.analysis.histograms import merged
 from loadtests.errors import LabDown
 from loadtests.generator import locust_users, own
 from loadtests.generator.assistant import MESSAGE
+from loadtests.generator.trace import Trace
 from loadtests.generator.workers import Merged, Worker, Workers
 from loadtests.model.measurement import GeneratorFigures, Measurement
 from loadtests.model.target import Target
@@ -90,6 +91,11 @@ class SharedPart:
     @property
     def cut_off(self) -> int:
         return sum(worker.cut_off for worker in self._left)
+
+    @property
+    def trace(self) -> Trace | None:
+        """Return the page that was traced, which is one of the first load generator."""
+        return self._workers[0].trace
 
     @property
     def generators(self) -> tuple[GeneratorFigures, ...]:

@@ -80,11 +80,12 @@ class OwnUser(PageUser):
         path, headers, body = page.filled(self.random, self._cookies.get(CSRF_COOKIE, ""))
         if self._cookies:
             headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
+        traced = self.traced()
         with self.client.request(
             page.method,
             self.target.url + path,
             name=self.row(page),
-            headers={"Host": self.host_header, **headers},
+            headers={"Host": self.host_header, **headers, **traced},
             data=body or None,
             catch_response=True,
             allow_redirects=False,  # a page is one request; where it leads to is another
@@ -95,6 +96,8 @@ class OwnUser(PageUser):
                 response.failure(fault)
             else:
                 response.success()  # also where another status than 200 was asked for
+        if traced and self.trace:
+            self.trace.end(fault)
         if response.headers and SETS_COOKIE in response.headers:
             self._cookies = cookies(self._cookies, response.headers.getlist(SETS_COOKIE))
         return fault

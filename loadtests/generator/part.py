@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from argparse import Namespace
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from loadtests.generator import own, sampler
 from loadtests.generator.locust_users import Locustfile, LocustUsers
 from loadtests.generator.plan import first_page_after
 from loadtests.generator.record import Recorder
+from loadtests.generator.trace import Trace
 from loadtests.generator.users import Arrivals, Users, user_class
 from loadtests.model.arrivals import SHAPES
 from loadtests.model.measurement import UNANSWERED, GeneratorFigures, Measurement
@@ -34,7 +36,8 @@ class Part:
         self.recorder = Recorder()
         self.cut_off = 0
         self.figures: GeneratorFigures | None = None
-        self._load = load(target, project, measurement, self.recorder, share)
+        self.trace = Trace() if os.environ.get("TRACE") == "1" and not share.index else None  # one page of all
+        self._load = load(target, project, measurement, self, share)
 
     def start(self) -> None:
         self._load.start()
@@ -85,10 +88,9 @@ class Part:
             self.figures = replace(self.figures, lateness=self._load.lateness)
 
 
-def load(
-    target: Target, project: own.Project | None, measurement: Measurement, recorder: Recorder, share: Share
-) -> Load:
+def load(target: Target, project: own.Project | None, measurement: Measurement, part: Part, share: Share) -> Load:
     """Return the load of a measurement, or this share of it, which has not begun."""
+    recorder = part.recorder
     arm, level = measurement.arm, measurement.level
     users = share.number(level.users or 0)
     if isinstance(project, Locustfile):
@@ -98,6 +100,7 @@ def load(
         "query": arm.query,
         "method": arm.method,
         "recorder": recorder,
+        "trace": part.trace,
         "streams": arm.streams,
         "think": level.think,
         "random": measurement.random(f" generator {share.index}" if share.index else ""),

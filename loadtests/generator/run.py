@@ -32,6 +32,7 @@ from loadtests.generator.part import Part
 from loadtests.generator.plan import NORMAL, QUICK, plan
 from loadtests.generator.progress import Progress
 from loadtests.generator.record import Recorder
+from loadtests.generator.trace import Trace, send
 from loadtests.generator.users import LONGEST_WAIT
 from loadtests.model import addresses, knobs
 from loadtests.model.experiment import Arm, Experiment
@@ -194,13 +195,15 @@ def walk(generator: Generator, measurements: Sequence[Measurement], run: Run) ->
             if busy := left_over(generator, measurement):
                 because = f"{busy} before {measurement.name}: something else uses the lab."
                 break
-            outcome, intervals = measure(generator, measurement)
+            outcome, intervals, trace = measure(generator, measurement)
             measured.append(outcome)
             generator.progress.ended(outcome.goodput, percentiles(outcome.response_times))
             try:
                 raw.keep(generator.folder, outcome, intervals)
             except (OSError, LabError) as error:  # a full disk, which the figures in memory do not need
                 warnings.append(f"The raw data of {measurement.name} could not be written: {reason(error)}.")
+            if trace:
+                warnings += keep_trace(generator, measurement, trace)
             if generator.crew and (faults := generator.crew.workers.faults):
                 because = f"{'; '.join(faults)} in {measurement.words}, so the remaining steps were skipped."
                 break
@@ -218,6 +221,18 @@ def walk(generator: Generator, measurements: Sequence[Measurement], run: Run) ->
         warnings += locust_users.notes(generator.project)
     described = {**run.manifest, "warnings": warnings}
     return replace(run, measured=tuple(measured), manifest=described, stopped_because=because)
+
+
+def keep_trace(generator: Generator, measurement: Measurement, trace: Trace) -> Iterator[str]:
+    """Write the spans of the page that was traced, give them to a collector if there is one, and yield what failed."""
+    endpoint = os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "")
+    lines = trace.lines(generator.targets[measurement.arm.target])
+    try:
+        raw.keep_spans(generator.folder, measurement, lines)
+        if endpoint and lines:
+            send(lines, endpoint)
+    except (OSError, ValueError, LabError) as error:
+        yield f"The trace of {measurement.name} could not be handed over: {reason(error)}."
 
 
 def left_over(generator: Generator, measurement: Measurement) -> str | None:
@@ -242,8 +257,8 @@ def in_flight(metrics_url: str, name: str) -> int:
     return (reading.number(name) or 0) if reading else 0
 
 
-def measure(generator: Generator, measurement: Measurement) -> tuple[Measured, list[Interval]]:
-    """Return what was measured, and its interval log."""
+def measure(generator: Generator, measurement: Measurement) -> tuple[Measured, list[Interval], Trace | None]:
+    """Return what was measured, its interval log, and the page of it that was traced."""
     target = generator.targets[measurement.arm.target]
     part = generator.part(measurement)
     recorder = part.recorder
@@ -315,7 +330,7 @@ def measure(generator: Generator, measurement: Measurement) -> tuple[Measured, l
         machine=used,
         inside=seen,
     )
-    return measured, recorder.intervals
+    return measured, recorder.intervals, part.trace
 
 
 def follow(generator: Generator, measurement: Measurement, part: Part | SharedPart) -> None:

@@ -18,7 +18,7 @@ from loadtests.model.target import Target
 TIMEOUT = 10.0  # seconds
 LONGEST_ROUND_TRIP = 2.0  # seconds
 CONNECTIONS = 9  # of which the median is the round trip
-_open = build_opener(ProxyHandler({})).open  # straight to the service, whatever proxy is configured
+open_url = build_opener(ProxyHandler({})).open  # straight to the service, whatever proxy is configured
 
 
 def ask(name: str, url: str, paths_of_project: Collection[str] | None = None) -> Target:
@@ -106,5 +106,5 @@ def round_trip(url: str) -> float:
 
 def fetch(url: str, timeout: float = TIMEOUT) -> str:
     """Return the text at a URL. Raises OSError."""
-    with _open(url, timeout=timeout) as response:
+    with open_url(url, timeout=timeout) as response:
         return str(response.read().decode())

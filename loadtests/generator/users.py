@@ -24,6 +24,7 @@ from locust.env import Environment
 
 from loadtests.generator import page
 from loadtests.generator.record import Recorder
+from loadtests.generator.trace import Trace
 from loadtests.model import knobs
 from loadtests.model.load_level import PATIENCE, PAUSE_AFTER_FAILURE
 from loadtests.model.measurement import NO_ANSWER
@@ -74,6 +75,7 @@ class PageUser(FastHttpUser):
     query = ""  # added to what its pages ask for
     method = "GET"
     recorder: Recorder | None = None  # told of every page, and of the first byte of one that is streamed
+    trace: Trace | None = None  # of one of its pages, or of another user's
     streams = False
     pause_after_failure = PAUSE_AFTER_FAILURE
     network_timeout = PATIENCE
@@ -105,9 +107,9 @@ class PageUser(FastHttpUser):
     def ask(self) -> str | None:
         """Ask for one page; return why it is not whole, or None."""
         request, nonce = self._request(), secrets.token_urlsafe(12)
-        url, asked = f"{request.url}&page={nonce}", time.perf_counter()
+        url, asked, traced = f"{request.url}&page={nonce}", time.perf_counter(), self.traced()
         with self.client.request(
-            self.method, url, name=request.row, catch_response=True, stream=self.streams
+            self.method, url, name=request.row, catch_response=True, stream=self.streams, headers=traced
         ) as response:
             error, body = response.request_meta["exception"], b"" if self.streams else response.content
             if self.streams:
@@ -119,7 +121,13 @@ class PageUser(FastHttpUser):
             fault = broken(error) or page.fault(response.status_code, body, request.strategy, request.fan_out, nonce)
             if fault:
                 response.failure(fault)
+        if traced and self.trace:
+            self.trace.end(fault)
         return fault
+
+    def traced(self) -> dict[str, str]:
+        """Return the headers of the page that is asked for now: some if it is the one that is traced."""
+        return self.trace.begin(self.recorder) if self.trace else {}
 
     def _read(self, response: Any, asked: float) -> bytes:
         """Return what was streamed: its response time ends with the last byte, and what breaks off is no answer."""

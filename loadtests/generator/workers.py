@@ -17,6 +17,7 @@ from typing import Any
 from hdrh.histogram import HdrHistogram
 
 from loadtests.generator.record import Recorder
+from loadtests.generator.trace import Trace
 from loadtests.model.measurement import GeneratorFigures, Page
 
 
@@ -51,6 +52,7 @@ class Worker:
     opened: float = math.inf
     figures: GeneratorFigures | None = None
     over: bool = False
+    trace: Trace | None = None
 
     def told(self, data: Mapping[str, Any]) -> None:
         """Note what it says of the current step."""
@@ -66,6 +68,8 @@ class Worker:
             self.opened = time.perf_counter()
         if data["figures"]:
             self.figures = GeneratorFigures(**data["figures"])
+        if data["trace"]:
+            self.trace = Trace(**data["trace"])
         if data["first_bytes"]:
             mirror.first_bytes = HdrHistogram.decode(data["first_bytes"])
 

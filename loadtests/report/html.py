@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from loadtests.model.knobs import KNOBS
 from loadtests.model.settings import Settings
 from loadtests.model.summary import StepSummary, Summary
 from loadtests.model.units import digits, duration, size
-from loadtests.report import distributions, plots
+from loadtests.report import distributions, plots, waterfall
 from loadtests.report.plots import arm_name
 from loadtests.report.terminal import figures
 from loadtests.results import files
@@ -109,5 +110,5 @@ def count(value: float | None) -> str:
 def write(summary: Summary, folder: Path) -> Path:
     """Write the report. Raises LabError."""
     path = folder / "report.html"
-    files.write(path, render(summary, distributions.drawn(summary, folder)))
+    files.write(path, render(summary, chain(distributions.drawn(summary, folder), waterfall.drawn(summary, folder))))
     return path

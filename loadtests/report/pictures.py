@@ -11,7 +11,7 @@ from kaleido.errors import ChromeNotFoundError
 
 from loadtests.errors import BadInput
 from loadtests.model.summary import Summary
-from loadtests.report import distributions, plots
+from loadtests.report import distributions, plots, waterfall
 
 WIDTH, HEIGHT = 1280, 720  # CSS pixels: a slide
 SHARPER = 2  # times as many pixels in a PNG
@@ -19,7 +19,7 @@ SHARPER = 2  # times as many pixels in a PNG
 
 def write(summary: Summary, run: Path, form: str, to: Path) -> list[Path]:
     """Write a file for each plot of a run into a folder, which is made; return them. Raises BadInput."""
-    drawn = list(chain(plots.drawn(summary), distributions.drawn(summary, run)))
+    drawn = list(chain(plots.drawn(summary), distributions.drawn(summary, run), waterfall.drawn(summary, run)))
     for plot in drawn:
         plot.figure.update_layout(
             title={"text": f"{plot.title}<br><sub>{summary['verdict']['headline']}</sub>", "x": 0.02},

@@ -73,16 +73,19 @@ class Plot:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """`over`: what its x axis is."""
+    """`over`: what its x axis is; `written`: its table, where the figure alone does not make one."""
 
     title: str
     caption: str
     over: str
     figure: go.Figure
+    written: tuple[list[str], list[list[str]]] | None = None
 
     @property
     def table(self) -> tuple[list[str], list[list[str]]]:
         """Return the headings and the rows of what is drawn, with their units; no rows where nothing was written."""
+        if self.written is not None:
+            return self.written
         series = [trace for trace in self.figure.data if trace.customdata is not None and len(trace.customdata)]
         places = sorted({x for trace in series if trace.type == "scatter" for x in trace.x})
         written = [

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from loadtests.analysis.histograms import Interval, interval_log
 from loadtests.analysis.statistics import Measured
-from loadtests.model.measurement import Page
+from loadtests.model.measurement import Measurement, Page
 from loadtests.results import files
 
 ELSEWHERE = {"log", "response_times", "first_bytes", "failure_times"}  # in the files of the pages and their histograms
+SPANS = ".spans.jsonl"
 
 
 def keep(folder: Path, measured: Measured, intervals: Iterable[Interval]) -> None:
@@ -29,3 +30,8 @@ def keep(folder: Path, measured: Measured, intervals: Iterable[Interval]) -> Non
     files.write(raw / f"{name}.csv", rows.getvalue())
     counts = {field.name: getattr(measured, field.name) for field in fields(measured) if field.name not in ELSEWHERE}
     files.write(raw / f"{name}.json", json.dumps(counts, indent=2, default=asdict) + "\n")
+
+
+def keep_spans(folder: Path, measurement: Measurement, lines: Iterable[str]) -> None:
+    """Write the spans of a measurement's traced page, as lines of OTLP JSON: none if no page was. Raises LabError."""
+    files.write(folder / "raw" / f"{measurement.name}{SPANS}", "".join(f"{line}\n" for line in lines))

@@ -15,7 +15,7 @@ set_up("asgi")
 
 from services.aggregator import clients, models, settings, upstream  # noqa: E402  # all of these need settings
 from services.bare import Receive, Scope, Send  # noqa: E402
-from services.telemetry import counters  # noqa: E402
+from services.telemetry import counters, trace  # noqa: E402
 from services.telemetry.counting import count_asgi  # noqa: E402
 
 # Django's own receivers are all sync, so Django calls them in a thread. They close database connections and caches and
@@ -26,7 +26,7 @@ if settings.DJANGO_THREADS != "each":
 django = ASGIHandler()
 # ASGIHandler calls `handle` in a ThreadSensitiveContext: a thread for the sync code of each request. Without it asgiref
 # runs the sync code of all requests in one thread.
-pages = count_asgi(django.handle if settings.DJANGO_THREADS == "shared" else django)
+pages = trace.page_asgi(count_asgi(django.handle if settings.DJANGO_THREADS == "shared" else django))
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:

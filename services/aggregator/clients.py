@@ -28,6 +28,7 @@ from services.aggregator.registry import variant
 from services.aggregator.upstream import KEEP_ALIVE, SSL_CONTEXT, TIMEOUT, AsyncClient, failure, session
 from services.aggregator.views import Results
 from services.problem import Problem
+from services.telemetry import trace
 
 Fetch = Callable[[Any, Call], Awaitable[Any]]
 IDLE = 20  # connections that httpx's and httpx2's pools keep, as by default: each call looks at all of them
@@ -64,6 +65,7 @@ def over_aiohttp() -> httpx.AsyncClient:
 connections: WeakSet[object] = WeakSet()  # counted with their first answer
 
 
+@trace.call
 async def fetch_httpx(client: Any, call: Call) -> Any:
     """Return the api's answer to one call, or CallFailed."""
     with upstream.CALLS:
@@ -106,6 +108,7 @@ AIOHTTP_TIMEOUT = aiohttp.ClientTimeout(
 )
 
 
+@trace.call
 async def fetch_aiohttp(client: aiohttp.ClientSession, call: Call) -> Any:
     """Return the api's answer to one call, or CallFailed."""
     url = f"{settings.API_URL}?{call.query}"

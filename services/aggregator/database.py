@@ -27,7 +27,7 @@ from services.aggregator.registry import register
 from services.aggregator.views import Results, page_view, requested_page
 from services.bounds import HANGING, LATENCY, OF_A_CALL, OutOfBounds
 from services.problem import Problem
-from services.telemetry import counters
+from services.telemetry import counters, trace
 
 LONGEST_WHY = 200  # characters of the database's error that are passed on
 NO_DATABASE = (
@@ -56,12 +56,14 @@ async def orm_gather(request: HttpRequest, page: Page) -> Results:
         return list(await asyncio.gather(*(aread(task, page, nullcontext()) for task in range(page.fan_out))))
 
 
+@trace.call
 def read(task: int, page: Page) -> Any:
     """Make one query. Raises Problem."""
     with QUERIES, query(task, page) as rows:
         return answer(rows.get(task_id=task))
 
 
+@trace.call
 async def aread(task: int, page: Page, counted: AbstractContextManager[object] = QUERIES) -> Any:
     """Make one query. Raises Problem."""
     with counted, query(task, page) as rows:

@@ -15,7 +15,7 @@ from services.aggregator import article
 from services.aggregator.registry import PAGES
 from services.aggregator.variants import STRATEGIES, VARIANTS
 from services.aggregator.views import json_response
-from services.telemetry import counters
+from services.telemetry import counters, trace
 
 CLIENTS = ("httpx", "httpx-aiohttp", "httpx2", "aiohttp", "psycopg", "psycopg-pool")
 
@@ -33,6 +33,7 @@ def health(request: HttpRequest) -> HttpResponse:
             "server": target.server(),
             "api": settings.API_URL,
             "metrics_port": counters.METRICS_PORT,
+            "trace": trace.ON,
             "python": platform.python_version(),
             "event_loop": getattr(request, "scope", {}).get("state", {}).get("event_loop"),
             "middleware_set": settings.MIDDLEWARE_SET,

@@ -9,7 +9,6 @@ does something else again says `unpredicted=True`.
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
 
 from django.conf import settings
 
@@ -17,6 +16,7 @@ from services.aggregator.parameters import Call
 from services.aggregator.registry import strategy
 from services.aggregator.upstream import AsyncClient, CallFailed, afetch, fetch
 from services.aggregator.views import Results
+from services.telemetry import trace
 
 
 @strategy(path="sync/")
@@ -31,7 +31,7 @@ def sequential(calls: list[Call]) -> Results:
 
 
 # One pool for the process: threads are started when they are first needed and then kept.
-executor = ThreadPoolExecutor(max_workers=settings.THREADPOOL, thread_name_prefix="call")
+executor = trace.Executor(max_workers=settings.THREADPOOL, thread_name_prefix="call")
 
 
 @strategy(path="threadpool/", pool="THREADPOOL")

@@ -32,7 +32,7 @@ from httpx_aiohttp import AiohttpTransport
 from prometheus_client import Counter
 
 from services.aggregator.parameters import Call
-from services.telemetry import counters
+from services.telemetry import counters, trace
 
 LONGEST_DETAIL = 200  # characters of an error that are passed on
 
@@ -105,6 +105,7 @@ class AsyncClient(httpx.AsyncClient):
 idle: deque[Client] = deque()
 
 
+@trace.call
 def fetch(call: Call) -> Any:
     """Return the api's answer to one call, or CallFailed."""
     with CALLS:
@@ -180,10 +181,11 @@ async def served(session: Any, wait: Any, params: Any) -> None:
 
 WATCHED = aiohttp.TraceConfig()
 WATCHED.on_connection_queued_start.append(queued)
-WATCHED.on_connection_queued_end.append(served)
+WATCHED.on_connection_queued_end.extend([*trace.WAITED, served])
 WATCHED.freeze()
 
 
+@trace.call
 async def afetch(client: AsyncClient, call: Call, url: str | None = None) -> Any:
     """Return the answer to one call, from the api if no other url is given, or CallFailed."""
     with CALLS:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import struct
 from asyncio import IncompleteReadError, LimitOverrunError, StreamReader, StreamWriter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
+from types import MappingProxyType
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.registry import Collector
@@ -20,19 +21,23 @@ MOST_CLIENTS = 32  # at once; one more takes the place of the one that has been 
 PATIENCE = 5.0  # seconds from a client's first byte to our last
 LARGEST_REQUEST = 8 * 1024  # bytes
 ROUTES = Path("/proc/net/route")
+SPANS, LARGEST_SPANS = ".spans", 4 * 1024**2  # the end of a name of a file of OTLP JSON, and bytes of all of them
 HEAD = f"HTTP/1.1 200 OK\r\nContent-Type: {CONTENT_TYPE_LATEST}\r\nConnection: close\r\nContent-Length: "
 
 
-async def serve_metrics(*collectors: Collector) -> None:
-    """Serve what these collect, and whose it is, at the address that the environment names. Raises OSError."""
+async def serve_metrics(*collectors: Collector, folder: str = "") -> None:
+    """Serve what these collect, and the spans in a folder, at the environment's address. Raises OSError."""
     registry = CollectorRegistry(target_info={"service": env.text("TARGET")})
     for collector in collectors:
         registry.register(collector)
-    await serve(partial(generate_latest, registry), env.text("TELEMETRY_ADDRESS"))
+    others = {b"/spans": partial(spans, Path(folder))} if folder else {}
+    await serve(partial(generate_latest, registry), env.text("TELEMETRY_ADDRESS"), others)
 
 
-async def serve(document: Callable[[], bytes], address: str) -> None:
-    """Start to serve a document at host:port, for as long as this event loop runs. Raises OSError."""
+async def serve(
+    document: Callable[[], bytes], address: str, others: Mapping[bytes, Callable[[], bytes]] = MappingProxyType({})
+) -> None:
+    """Start to serve a document at host:port, as long as this event loop runs; `others`: by path. Raises OSError."""
     host, _, port = address.rpartition(":")
     clients: dict[StreamWriter, None] = {}  # in the order in which they came
 
@@ -46,8 +51,8 @@ async def serve(document: Callable[[], bytes], address: str) -> None:
             peer, *_ = writer.get_extra_info("peername")
             if is_of_the_lab(IPv4Address(peer)):
                 async with asyncio.timeout(PATIENCE):
-                    await reader.readuntil(b"\r\n\r\n")
-                    body = document()
+                    _, _, rest = (await reader.readuntil(b"\r\n\r\n")).partition(b" ")
+                    body = others.get(rest.partition(b" ")[0], document)()
                     writer.write(f"{HEAD}{len(body)}\r\n\r\n".encode() + body)
                     await writer.drain()
                     writer.close()
@@ -59,6 +64,15 @@ async def serve(document: Callable[[], bytes], address: str) -> None:
             clients.pop(writer, None)
 
     await asyncio.start_server(answer, host, int(port), limit=LARGEST_REQUEST)
+
+
+def spans(folder: Path) -> bytes:
+    """Return the spans that the server's processes have kept there, as lines of OTLP JSON."""
+    texts = []
+    for file in sorted(folder.glob(f"*{SPANS}")):
+        with suppress(FileNotFoundError):  # a worker made room
+            texts.append(file.read_bytes())
+    return b"".join(texts)
 
 
 def is_of_the_lab(peer: IPv4Address) -> bool:

@@ -223,7 +223,8 @@ async def supervise(server: subprocess.Popen[bytes], folder: str) -> int:
     writing = asyncio.create_task(output.pass_on(reader))
     try:
         counted = Counted(None, folder)  # type: ignore[no-untyped-call]
-        await scrape.serve_metrics(ServerTree(psutil.Process(server.pid)), ControlGroup(), counted)
+        tree = ServerTree(psutil.Process(server.pid))
+        await scrape.serve_metrics(tree, ControlGroup(), counted, folder=folder)
         # Not by asyncio, which would also wait for the workers that a killed server leaves behind.
         status = await asyncio.to_thread(server.wait)
         if status < 0 and not told:

@@ -84,7 +84,7 @@ def record_choice(name, allowed):
     choices[name] = list(allowed)
     return choice(name, allowed)
 env.number, env.choice = record_number, record_choice
-import services.aggregator.settings, services.api.app, services.target
+import services.aggregator.settings, services.api.app, services.target, services.telemetry.trace
 print(json.dumps([numbers, choices]))
 """
 

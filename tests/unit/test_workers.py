@@ -20,6 +20,7 @@ REPORT: dict[str, Any] = {
     "closed_at": math.inf,
     "started": 1.7e9,
     "first_bytes": None,
+    "trace": None,
     "starting": 0,
     "unfinished": 2,
     "cut_off": 0,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from services.aggregator.registry import variant
 from services.aggregator.strategies import gather
 from services.aggregator.upstream import AsyncClient, afetch, async_client, fetch
 from services.aggregator.views import Results
+from services.telemetry import trace
 
 STARTED = Counter("lab_background_started", "work that a page started and did not wait for")
 FINISHED = Counter("lab_background_finished", "such work that came to its end, with or without an answer")
@@ -40,7 +41,7 @@ async def on_its_own(call: Call) -> None:
 
 
 # One pool for the process, like that of the calls: what it does outlives the page under both servers.
-threads = ThreadPoolExecutor(max_workers=settings.THREADPOOL, thread_name_prefix="background")
+threads = trace.Executor(max_workers=settings.THREADPOOL, thread_name_prefix="background")
 
 
 @variant

@@ -1,0 +1,39 @@
+"""What is traced of a page that carries a sampled `traceparent`, where TRACE is 1: the page, its calls, their waits.
+
+Where TRACE is 0, everything here returns what it is given, and OpenTelemetry is not imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from services import env
+from services.telemetry import counters
+
+ON = env.choice("TRACE", ("0", "1")) == "1"
+if ON:
+    if not counters.ON:
+        raise env.BadEnvironment("environment: TRACE must be 0 where TELEMETRY is off: nobody could read the spans")
+    from services.telemetry import spans
+
+    spans.start()
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+Executor: type[ThreadPoolExecutor] = spans.Executor if ON else ThreadPoolExecutor
+WAITED = [spans.waited_for_connection] if ON else []
+
+
+def call(function: Function) -> Function:
+    """Trace a function that makes a call, sync or async."""
+    return spans.call(function) if ON else function
+
+
+def page_wsgi(application: Function) -> Function:
+    return spans.page_wsgi(application) if ON else application
+
+
+def page_asgi(application: Function) -> Function:
+    return spans.page_asgi(application) if ON else application
