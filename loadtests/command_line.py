@@ -22,10 +22,11 @@ from loadtests.experiments import own_workload
 from loadtests.experiments.own_workload import OWN_WORKLOAD
 from loadtests.host import variables
 from loadtests.host.output import Output
-from loadtests.host.variables import LOAD, OF_UP, OWN, Variables
+from loadtests.host.variables import LOAD, OF_CLUSTERS, OF_UP, OWN, Variables
 from loadtests.model import knobs
 from loadtests.model.arrivals import SHAPES
 from loadtests.model.run_options import RunOptions
+from loadtests.model.service import CLUSTERS
 
 if TYPE_CHECKING:
     from loadtests.host.elsewhere import Elsewhere
@@ -118,7 +119,7 @@ class Version(argparse.Action):
         sys.exit(0)
 
 
-def parser(given: Variables | None) -> Parser:
+def parser(given: Variables | None) -> Parser:  # noqa: PLR0915  # a statement for each option
     top = Parser(
         prog="python3 -m loadtests",
         description="WSGI or ASGI, for our workload? Measures it. Every option is also a variable: USERS=1,10,50.",
@@ -138,10 +139,11 @@ def parser(given: Variables | None) -> Parser:
         return command
 
     of_run = (*LOAD, "RUNTIME")
-    run = add(run_command, "bring the lab up, measure, write the report, bring it down", (*of_run, *OWN))
+    on_nodes = (*of_run, *OF_CLUSTERS)
+    run = add(run_command, "bring the lab up, measure, write the report, bring it down", (*on_nodes, *OWN))
     add_load(run, asked)
     run.add_argument("--json", action="store_true", help="print summary.json, and everything else on standard error")
-    lesson = add(lesson_command, "ask a class, measure, ask again (docs/lessons/)", (*of_run, *OWN, "N"))
+    lesson = add(lesson_command, "ask a class, measure, ask again (docs/lessons/)", (*on_nodes, *OWN, "N"))
     add_load(lesson, asked)
     lesson.add_argument("--n", default=asked.get("N") or "1", metavar="N", help="the lesson's number (default: 1)")
     lesson.set_defaults(json=False)
@@ -149,7 +151,7 @@ def parser(given: Variables | None) -> Parser:
     add_generators(up, asked)
     predict = add(predict_command, "what theory predicts for these knobs, without any load", of_run)
     add_load(predict, asked)
-    claims = add(claims_command, "run experiments, all by default, and write down which claims hold", of_run)
+    claims = add(claims_command, "run experiments, all by default, and write down which claims hold", on_nodes)
     add_load(claims, {**asked, "EXPERIMENT": asked.get("EXPERIMENT") or "all"})
     for command in (run, lesson, up, predict, claims):
         command.add_argument("--runtime", default=asked.get("RUNTIME") or "auto", metavar="RUNTIME", help=WHERE)
@@ -171,6 +173,10 @@ def parser(given: Variables | None) -> Parser:
     pages = add(pages_command, "propose a pages.toml from a HAR, an access log or an OpenAPI document", None)
     pages.add_argument("recording", metavar="RECORDING", help="recording.har, access.log, openapi.json or openapi.yaml")
     pages.add_argument("--write-to", default="", metavar="FILE", help="a new file (default: standard output)")
+    rendered = add(render_command, "write compose.yaml for engines of several machines (docs/scale.md)", None)
+    rendered.add_argument("engine", choices=CLUSTERS)
+    rendered.add_argument("--experiment", default=experiments.DEFAULT, metavar="NAME", help="whose targets to write")
+    rendered.add_argument("--write-to", default="", metavar="FOLDER", help="default: the engine's name")
     add(completion_command, "a script for bash that completes `make` here", None)
     install = add(install_command, "make the virtual environment that the lab or its tests need", None)
     install.add_argument("lock", choices=("lab", "dev"))
@@ -261,6 +267,11 @@ def run_command(options: argparse.Namespace) -> int:
     if not (there or project) and OWN_WORKLOAD.name in options.experiment:
         raise BadInput(f"APP is not set, and {OWN_WORKLOAD.name} measures a project of yours: set APP to its folder")
     asked = run_options(options)
+    if (there or project) and os.environ.get("LAB_ENGINE"):
+        raise BadInput(
+            "LAB_ENGINE runs the lab's own pages, and a project of yours is a folder or an image of this machine. "
+            "Deploy it to the cluster yourself, and measure it there: TARGETS=…, without LAB_ENGINE."
+        )
     if there:
         options.runtime = "process"  # the load generator alone
     with redirect_stdout(sys.stderr) if options.json else nullcontext():
@@ -351,6 +362,8 @@ def up_command(options: argparse.Namespace) -> int:
     options.given.refuse_useless(next((name for name in ("IMAGE", "APP") if os.environ.get(name)), ""))
     if project and os.environ.get("LOCUSTFILE"):
         raise BadInput("LOCUSTFILE is for `make loadtest`; the web UI needs PAGES (or run the file by Locust alone)")
+    if engine := os.environ.get("LAB_ENGINE"):
+        raise BadInput(f"LAB_ENGINE is for `make loadtest`: the web UI runs on this machine, not on {engine[:80]!r}")
     again = [f"--generators={options.generators}"]
     return launch.serve(choose_runtime(options, again), int(knobs.GENERATORS.parse(options.generators)), project)
 
@@ -371,7 +384,7 @@ def predict_command(options: argparse.Namespace) -> int:
         raise BadInput(f"one EXPERIMENT is predicted at a time; there are {len(chosen)}")
     [experiment] = chosen
     services = topology.services({**os.environ, **experiment.deployed(os.environ).deployment})
-    return predict.main(experiment, asked, predict.Lab.on_this_machine(services, limited=runtime == "docker"))
+    return predict.main(experiment, asked, predict.Lab.on_this_machine(services, limited=runtime != "process"))
 
 
 def list_command(options: argparse.Namespace) -> int:
@@ -444,11 +457,20 @@ def pages_command(options: argparse.Namespace) -> int:
     return pages.main(options.recording, options.write_to)
 
 
+def render_command(options: argparse.Namespace) -> int:
+    from loadtests.host import cluster  # noqa: PLC0415
+
+    for path in cluster.render_topology(options.engine, experiments.find(options.experiment), options.write_to):
+        print(path)
+    return 0
+
+
 def completion_command(options: argparse.Namespace) -> int:
     from loadtests.host import completion  # noqa: PLC0415
 
     targets = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
     values = {"EXPERIMENT": experiments.catalogue(), "RUNTIME": ("docker", "process"), "QUICK": ("1",)}
+    values |= {"LAB_ENGINE": CLUSTERS, "LAB_BUILD": ("no",)}
     names = (*variables.OPTIONS, *(knob.variable for knob in knobs.KNOBS))
     print(completion.script(targets, names, values), end="")
     return 0

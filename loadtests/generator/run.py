@@ -40,6 +40,7 @@ from loadtests.model.load_level import LoadLevel
 from loadtests.model.measurement import Measurement
 from loadtests.model.prediction import Prediction
 from loadtests.model.run_options import RunOptions
+from loadtests.model.service import CLUSTERS
 from loadtests.model.settings import Settings
 from loadtests.model.summary import Summary
 from loadtests.model.target import Target
@@ -313,7 +314,8 @@ def measure(generator: Generator, measurement: Measurement) -> tuple[Measured, l
             *(one.waited for one in others),
         ),
     )
-    if not target.metrics or any(query in target.pools for query in capacity.OF_QUERIES):
+    elsewhere = not target.metrics or os.environ.get("LAB_RUNTIME") in CLUSTERS
+    if elsewhere or any(query in target.pools for query in capacity.OF_QUERIES):
         used = replace(used, others=None)  # nobody counts the CPU of a database server, or of what runs elsewhere
     measured = Measured(
         measurement=measurement,

@@ -92,6 +92,21 @@ def why_no_engine() -> str | None:
     return None
 
 
+def described(variables: Mapping[str, str]) -> dict[str, Any]:
+    """Return what Compose says of the topology, without an engine. Raises LabDown."""
+    command = [*engine(), "compose", f"--file={ROOT / 'compose.yaml'}", "--profile=*", "config", "--format", "json"]
+    try:
+        asked = run_quiet(command, env=environment(**variables, PULL_POLICY="missing"))
+    except OSError as error:
+        raise LabDown(
+            f"{command[0]}: {error.strerror}. Install Docker's client with Compose, which reads it."
+        ) from error
+    if asked.returncode:
+        raise LabDown(f"{shlex.join(command)} failed.", runtime.plain(asked.stderr))
+    found: dict[str, Any] = json.loads(asked.stdout)
+    return found
+
+
 def take_down(project: str) -> None:
     """Remove all containers and networks of a Compose project, also those that were run by hand. Raises LabDown."""
     command = [*engine(), "compose", f"--project-name={project}", "down", "--remove-orphans", "--timeout", "3"]
@@ -157,6 +172,7 @@ class ComposeRuntime:
     name = "docker"
     # What isolates the services from each other, in words.
     limits = "CPU and memory of each service are limited as compose.yaml says"
+    warnings: tuple[str, ...] = ()  # of every run
 
     def __init__(self, kind: str = "") -> None:
         """Give what is started a project of its own, beside `docker compose up`, if it has a `kind`, as 'run'."""
@@ -168,7 +184,8 @@ class ComposeRuntime:
         self._lent: Path | None = None  # a folder that was given to the generator's user
         self._services: dict[str, Any] = {}  # as Compose describes them
         self._known: dict[str, Any] = {}  # the same, without the files beside the lab's
-        self._for_podman: IO[str] | None = None
+        self._networks: dict[str, Any] = {}  # likewise
+        self._instead: IO[str] | None = None  # a configuration in the place of the files
         self.project = ""
 
     def prepare(self, variables: Mapping[str, str] | None = None) -> None:
@@ -181,7 +198,7 @@ class ComposeRuntime:
         if not PROJECT.fullmatch(name := os.environ.get("COMPOSE_PROJECT_NAME") or "lab"):
             allowed = "small letters, digits, - and _, and begin with a letter or a digit"
             raise BadInput(f"COMPOSE_PROJECT_NAME must hold only {allowed}; it is {name[:80]!r}")
-        self._for_podman, self.project = None, ""
+        self._instead, self.project = None, ""
         self._variables = {**(variables or {}), OWN_FILES: ""}
         config = json.loads(self._ask("config", "--format", "json"))
         self._known, self._variables = config["services"], dict(variables or {})
@@ -195,11 +212,11 @@ class ComposeRuntime:
             # Beside another lab, whose ports are taken: the engine chooses, unless somebody asks for a port.
             self._variables = {**{port: "0" for port in ports if not os.environ.get(port)}, **self._variables}
         config = json.loads(self._ask("config", "--format", "json"))
-        self._services = config["services"]
+        self._services, self._networks = config["services"], config["networks"]
         if is_podman():
-            self._for_podman = NamedTemporaryFile("w", suffix=".json", encoding="utf-8")  # noqa: SIM115  # until `down`
-            json.dump(without_what_podman_lacks(config), self._for_podman)
-            self._for_podman.flush()
+            self._instead = NamedTemporaryFile("w", suffix=".json", encoding="utf-8")  # noqa: SIM115  # until `down`
+            json.dump(without_what_podman_lacks(config), self._instead)
+            self._instead.flush()
         if self._containers():
             raise LabDown(
                 f"the lab is up already, as the Compose project {self.project}. Use it, or take it down first: "
@@ -241,6 +258,9 @@ class ComposeRuntime:
             self._build(unbuilt)
         self._refuse_taken_ports(name for name in services if name not in running)
         self._started |= set(services)
+        self._start(services)
+
+    def _start(self, services: Sequence[str]) -> None:
         # Without the profiles of others: who depends on a service that is not asked for goes without it.
         up = [*self._compose_files, "up", "--detach", "--wait", f"--wait-timeout={START_TIMEOUT}", *services]
         starting = start(up, self._environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
@@ -300,9 +320,7 @@ class ComposeRuntime:
         self._take_back()
         if assistants:
             self._started.add(ASSISTANT)
-            scaled = self._run("up", "--detach", "--no-deps", f"--scale={ASSISTANT}={assistants}", ASSISTANT)
-            if scaled.returncode:
-                raise LabDown("the load generators could not be started.", runtime.plain(scaled.stderr, lines=3))
+            self._assist(assistants)
         self._generator = f"{self.project}-generator-{datetime.now(UTC):%H%M%S%f}"
         # Without the profiles: Compose would make the networks of all services, and say so in the generator's output.
         command = [*self._compose_files, "run", "--rm", "--no-deps", "--no-TTY", "--name", self._generator]
@@ -314,6 +332,12 @@ class ComposeRuntime:
             command += ["--env", f"{variable}={value}"]
         command += [GENERATOR, "python", "-m", "loadtests", *arguments, "--folder=/results"]
         return runtime.start_generator(command, self._environment)
+
+    def _assist(self, number: int) -> None:
+        """Start so many load generators that share the load of the one that is started next."""
+        scaled = self._run("up", "--detach", "--no-deps", f"--scale={ASSISTANT}={number}", ASSISTANT)
+        if scaled.returncode:
+            raise LabDown("the load generators could not be started.", runtime.plain(scaled.stderr, lines=3))
 
     def _owner(self, folder: Path) -> str:
         """Return who may write into the run's folder: its owner, because no container of the lab runs as root."""
@@ -350,6 +374,13 @@ class ComposeRuntime:
         """Ask the load generator to stop and to write what it has."""
         if self._generator:
             ask_engine("kill", "--signal", "INT", self._generator)
+
+    def lost(self) -> str:
+        """Return a sentence where a machine that the services run on is lost; here there is but this one."""
+        return ""
+
+    def bring_back(self, folder: Path) -> None:
+        """Fetch what the generator wrote into its folder, where that is on another machine."""
 
     def down(self) -> None:
         """Stop what `up` and `generate` started, and nothing else. Raises LabDown where something is left."""
@@ -391,7 +422,7 @@ class ComposeRuntime:
     def _compose_files(self) -> list[str]:
         own = self._variables.get(OWN_FILES)
         beside = own.split(os.pathsep) if own else []
-        files = [self._for_podman.name] if self._for_podman else [str(ROOT / "compose.yaml"), *beside]
+        files = [self._instead.name] if self._instead else [str(ROOT / "compose.yaml"), *beside]
         project = [f"--project-name={self.project}"] if self.project else []
         return [*engine(), "compose", *project, *(f"--file={file}" for file in files)]
 

@@ -20,6 +20,7 @@ class ElsewhereRuntime(ProcessRuntime):
     """Starts nothing but the load generator, and tells it where the targets are."""
 
     limits = "the lab did not start them, and sees their answers alone"
+    warnings = (f"Not isolated: {limits}.",)
 
     def __init__(self, logs: Path, targets: Mapping[str, str]) -> None:
         super().__init__(logs)

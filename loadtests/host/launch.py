@@ -21,12 +21,14 @@ from types import FrameType
 from typing import IO, NoReturn, cast
 
 from loadtests import ROOT, experiments
-from loadtests.errors import ExitCode, Interrupted, LabDown, LabError
-from loadtests.host import compose, generators, lock, own, topology, variables
+from loadtests.errors import BadInput, ExitCode, Interrupted, LabDown, LabError
+from loadtests.host import compose, generators, kubernetes, lock, own, swarm, topology, variables
 from loadtests.host.compose import ComposeRuntime, why_no_engine
 from loadtests.host.elsewhere import Elsewhere, ElsewhereRuntime
+from loadtests.host.kubernetes import KubernetesRuntime
 from loadtests.host.processes import ProcessRuntime
 from loadtests.host.runtime import without_password
+from loadtests.host.swarm import SwarmRuntime
 from loadtests.model import knobs
 from loadtests.model.experiment import Experiment
 from loadtests.model.run_options import RunOptions
@@ -34,17 +36,28 @@ from loadtests.model.service import GENERATOR
 from loadtests.results import folders, history, index, manifest
 
 Runtime = ComposeRuntime | ProcessRuntime
+CLUSTERS: Mapping[str, type[ComposeRuntime]] = {"swarm": SwarmRuntime, "kubernetes": KubernetesRuntime}
+TAKE_DOWN = {"swarm": swarm.take_down, "kubernetes": kubernetes.take_down}
 Project = own.OwnProject | Elsewhere  # of somebody's own: what the lab serves, or what runs already
 RUNTIMES = ("auto", "docker", "process")
-LOOK = 5.0  # seconds between two looks at the services that the web UI needs
+LOOK = 5.0  # seconds between two looks at the services that the web UI needs, and at a cluster's nodes
 NOHUP = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN  # as nohup(1) starts it: it outlives its terminal
 LONGEST_RUN = 7 * 24 * 3600.0  # seconds
 LAST_WORDS = 30.0  # seconds that an interrupted generator has to write its report
 
 
 def choose_runtime(asked: str) -> str:
-    """Return 'docker' or 'process'. Raises BadInput."""
+    """Return 'docker', 'process', or the cluster that LAB_ENGINE names. Raises BadInput."""
     knobs.refuse_other("RUNTIME", asked, RUNTIMES)
+    cluster = os.environ.get("LAB_ENGINE")
+    for name in ("LAB_REGISTRY", "LAB_BUILD"):
+        if os.environ.get(name) and not cluster:
+            raise BadInput(f"{name} is for the nodes of a cluster: set LAB_ENGINE to swarm or kubernetes, or unset it.")
+    if cluster:
+        knobs.refuse_other("LAB_ENGINE", cluster, CLUSTERS)
+        if asked == "process":
+            raise BadInput("LAB_ENGINE runs containers on a cluster's nodes: leave out RUNTIME=process, or LAB_ENGINE.")
+        return cluster
     if asked != "auto":
         return asked
     if why := why_no_engine():
@@ -78,7 +91,9 @@ def measure(
         folder = folders.new_folder(ordered[0].name)
         stack.callback(folders.drop_if_empty, folder)
         held.note(folder=str(folder))
-        runtime: Runtime = ComposeRuntime("run") if runtime_name == "docker" else ProcessRuntime(folder / "logs")
+        runtime: Runtime = CLUSTERS[runtime_name]() if runtime_name in CLUSTERS else ComposeRuntime("run")
+        if runtime_name == "process":
+            runtime = ProcessRuntime(folder / "logs")
         if isinstance(project, Elsewhere):
             runtime = ElsewhereRuntime(folder / "logs", project.urls)
         if project:
@@ -149,7 +164,7 @@ def finished(folder: Path) -> Path | None:
 def deploy(runtime: Runtime, deployment: Mapping[str, str], held: lock.Held) -> None:
     """Prepare the runtime with these variables, and set a project up. Raises LabDown."""
     runtime.prepare(deployment)
-    held.note(project=runtime.project)
+    held.note(project=runtime.project, engine=runtime.name)
     if setup := deployment.get(own.SETUP):
         print(f"Setting the project up: {setup}", flush=True)
         of_folder, of_image = ["python", "-m", "services.own.setup"], ["/bin/sh", "-ec", setup]
@@ -177,6 +192,8 @@ def clean_up(killed: lock.Facts) -> bool:
     try:
         if project := killed.get("project"):
             compose.take_down(project)
+            if killed.get("engine") in TAKE_DOWN:
+                TAKE_DOWN[killed["engine"]](project)
     except (LabError, OSError) as error:
         print(f"loadtests: {error}", file=sys.stderr, flush=True)
         return False
@@ -218,6 +235,7 @@ def measure_one(experiment: Experiment, options: RunOptions, runtime: Runtime, f
     remember(runtime, folder, command(experiment, options, runtime.name), quick=options.quick)
     words = ["measure", f"--experiment={experiment.name}", *options.arguments]
     code = wait_for(runtime, runtime.generate(words, names, folder, assistants))
+    runtime.bring_back(folder)
     if code != ExitCode.INTERRUPTED and not (folder / "report.html").exists():
         served = service_of(experiment.deployment)
         raise LabError(
@@ -233,14 +251,18 @@ def command(experiment: Experiment, options: RunOptions, runtime_name: str) -> s
     asked = replace(options, repeats=options.applied_to(experiment).repeats)
     knobs_of_pages = {knob.variable for knob in knobs.KNOBS}
     beside = [name for name in variables.of_runs(topology.text()) if name not in knobs_of_pages]
-    others = without_password({name: os.environ.get(name, "") for name in (*beside, *variables.OWN)})
-    return typed("loadtest", {"EXPERIMENT": experiment.name, **asked.variables, "RUNTIME": runtime_name, **others})
+    others = without_password(
+        {name: os.environ.get(name, "") for name in (*beside, *variables.OWN, *variables.OF_CLUSTERS)}
+    )
+    where = {} if runtime_name in CLUSTERS else {"RUNTIME": runtime_name}
+    return typed("loadtest", {"EXPERIMENT": experiment.name, **asked.variables, **where, **others})
 
 
 def claims_command_line(asked: Sequence[Experiment], options: RunOptions, runtime_name: str) -> str:
     every = [experiment.name for experiment in asked] == list(experiments.catalogue())
     names = "" if every else ",".join(experiment.name for experiment in asked)
-    return typed("claims", {"EXPERIMENT": names, "QUICK": "1" if options.quick else "", "RUNTIME": runtime_name})
+    where = {"LAB_ENGINE" if runtime_name in CLUSTERS else "RUNTIME": runtime_name}
+    return typed("claims", {"EXPERIMENT": names, "QUICK": "1" if options.quick else "", **where})
 
 
 def typed(target: str, variables: Mapping[str, str]) -> str:
@@ -253,41 +275,51 @@ def remember(runtime: Runtime, folder: Path, repeat: str, *, quick: bool) -> Non
     """Write what the launcher knows of this run, for the generator to complete."""
     described = manifest.launched(ROOT, runtime.name, runtime.describe(), repeat)
     described["noise_floor"] = history.noise_floor(runtime.name, described["machine"], quick=quick)
-    if runtime.name == "process":
-        described["warnings"].append(f"Not isolated: {runtime.limits}.")
+    described["warnings"] += runtime.warnings
     manifest.write(described, folder)
 
 
 def wait_for(runtime: Runtime, generator: subprocess.Popen[bytes]) -> ExitCode:
     """Print what the generator prints and return its exit code.
 
-    An interrupt is passed on, and a second one does not wait for the report.
+    An interrupt is passed on, and a second one does not wait for the report. A lost node ends the run like one.
     """
     try:
-        print_output(generator, LONGEST_RUN)
-        return exit_code(generator.wait())
+        if not (lost := print_output(generator, LONGEST_RUN, runtime.lost)):
+            return exit_code(generator.wait())
+        code, why = ExitCode.INVALID, lost
     except Interrupted:
-        print("\nStopping: the report of what was measured is being written …", file=sys.stderr, flush=True)
-        runtime.interrupt(generator)
-        try:
-            print_output(generator, LAST_WORDS)
-            generator.wait(LAST_WORDS)
-        except (Interrupted, subprocess.TimeoutExpired):
-            generator.kill()
-            generator.wait()
-        return ExitCode.INTERRUPTED
+        code, why = ExitCode.INTERRUPTED, "Stopping: the report of what was measured is being written …"
+    print(f"\n{why}", file=sys.stderr, flush=True)
+    runtime.interrupt(generator)
+    try:
+        print_output(generator, LAST_WORDS)
+        generator.wait(LAST_WORDS)
+    except (Interrupted, subprocess.TimeoutExpired):
+        generator.kill()
+        generator.wait()
+    return code
 
 
-def print_output(generator: subprocess.Popen[bytes], seconds: float) -> None:
-    """Print until the generator closes its output. Raises TimeoutExpired after `seconds`."""
+def print_output(generator: subprocess.Popen[bytes], seconds: float, look: Callable[[], str] = lambda: "") -> str:
+    """Print until the generator closes its output, or until `look` finds a reason to stop, which is returned.
+
+    Raises TimeoutExpired after `seconds`.
+    """
     pipe = cast("IO[bytes]", generator.stdout)
-    deadline = time.monotonic() + seconds
-    while select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))[0]:
-        text = os.read(pipe.fileno(), 65536)
-        if not text:
-            return
-        sys.stdout.buffer.write(text)
-        sys.stdout.buffer.flush()
+    now = time.monotonic()
+    deadline, next_look = now + seconds, now + LOOK
+    while now < deadline:
+        if select.select([pipe], [], [], max(0.0, min(deadline, next_look) - now))[0]:
+            text = os.read(pipe.fileno(), 65536)
+            if not text:
+                return ""
+            sys.stdout.buffer.write(text)
+            sys.stdout.buffer.flush()
+        if (now := time.monotonic()) >= next_look:
+            if reason := look():
+                return reason
+            next_look = time.monotonic() + LOOK
     raise subprocess.TimeoutExpired(generator.args, seconds)
 
 

@@ -98,6 +98,7 @@ class ProcessRuntime:
     name = "process"
     limits = "services run as local processes: nothing limits or isolates their CPU and memory"
     project = ""  # of Compose
+    warnings: tuple[str, ...] = (f"Not isolated: {limits}.",)
 
     def __init__(self, logs: Path) -> None:
         self._logs = logs
@@ -223,6 +224,12 @@ class ProcessRuntime:
 
     def interrupt(self, generator: subprocess.Popen[bytes]) -> None:
         generator.send_signal(signal.SIGINT)
+
+    def lost(self) -> str:
+        return ""
+
+    def bring_back(self, folder: Path) -> None:
+        """Leave the folder: it is here."""
 
     def down(self) -> None:
         self.drop(list(self._processes))

@@ -33,12 +33,13 @@ OF_PAGES = (
     *("HANG", "SEED", "CALL_TIMEOUT", "CONNECT_TIMEOUT", "DEADLINE", "MAX_CONNECTIONS", "THREADPOOL"),
     *("DATABASE_URL", "DATABASE_POOL", "MIDDLEWARE_SET", "DJANGO_THREADS"),
 )
-OPTIONS = (*LOAD, *OWN, "RUNTIME", "A", "B", "RUN", "PNG", "SVG", "N")
+OF_CLUSTERS = ("LAB_ENGINE", "LAB_REGISTRY", "LAB_BUILD")  # of several machines
+OPTIONS = (*LOAD, *OWN, *OF_CLUSTERS, "RUNTIME", "A", "B", "RUN", "PNG", "SVG", "N")
 EVERYWHERE = ("PYTHON", "VENV", "RESULTS", "DOCKER")  # read by every command, or by make
 BEFORE_DOTENV = ("PYTHON", "VENV")  # they decide what reads the file
 SET_BY_THE_LAB = (
     *("LAB_RUNTIME", "PULL_POLICY", "APP_USER", "APP_PAGES", "APP_COPY", "APP_VARIABLES", "APP_UPSTREAMS"),
-    *("APP_CERTIFICATES", "APP_PACKAGES", "APP_TARGET", "GENERATOR_TOKEN", "WEB_UI_PROCESSES"),
+    *("APP_CERTIFICATES", "APP_PACKAGES", "APP_TARGET", "GENERATOR_TOKEN", "WEB_UI_PROCESSES", "TELEMETRY_READERS"),
 )
 WEB_UI = ("STRATEGY", "SAVE_TO", "TRUSTED_ORIGINS", LOGIN)  # compose.yaml's, but of no run
 LIMITS = ("_CPUS", "_MEMORY")  # how the names of the variables end that only containers are held to
@@ -115,7 +116,7 @@ class Variables:
 
     def origin(self, name: str) -> str:
         """Return the sentence that says where a variable's value comes from, and how to get rid of it there."""
-        ours = name in (*self.known, *LOAD, *OWN, "RUNTIME", *EVERYWHERE)
+        ours = name in (*self.known, *LOAD, *OWN, *OF_CLUSTERS, "RUNTIME", *EVERYWHERE)
         if not ours or name in self.typed or not self.environment.get(name):
             return ""
         if self.dotenv.get(name) == self.environment[name]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 GENERATOR, ASSISTANT = "locust", "locust-worker"
+CLUSTERS = ("swarm", "kubernetes")  # engines of several machines
 PORT, METRICS_PORT = 8000, 9000  # at which a service answers in its container, and reports what it does
 
 

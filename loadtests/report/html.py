@@ -80,8 +80,10 @@ def conditions(summary: Summary) -> Iterator[str]:
         served = f", {workers} × {threads} threads" if threads else f", {workers} worker{'s' if workers != 1 else ''}"
         yield f"{spoken(name)}: {str(target.get('server', 'unknown')).partition(' (')[0]}{served if workers else ''}"
     cores = manifest.get("machine", {}).get("cores")
-    where = "Docker" if summary["runtime"] == "docker" else "local processes"
-    yield f"{where}, {cores} cores" if cores else where
+    nodes = manifest.get("services", {}).get("nodes", {})
+    where = {"docker": "Docker", "process": "local processes"}.get(summary["runtime"], summary["runtime"])
+    apart = ", ".join(f"{name} {node['cores']:g} cores" for name, node in nodes.items())
+    yield f"{where}: {apart}" if apart else f"{where}, {cores} cores" if cores else where
     versions = {target.get("packages", {}).get("django") for target in targets.values()} - {None}
     yield from (f"Django {version}" for version in sorted(versions))
     if started := manifest.get("started"):

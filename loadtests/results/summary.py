@@ -21,6 +21,7 @@ from loadtests.experiments.judging import highest
 from loadtests.model.experiment import Arm, Experiment, Point
 from loadtests.model.prediction import Deployment, Prediction, predicted_of
 from loadtests.model.server_metrics import Inside
+from loadtests.model.service import CLUSTERS
 from loadtests.model.settings import Settings
 from loadtests.model.summary import ArmSummary, ComparisonSummary, Manifest, StepSummary, Summary
 from loadtests.model.target import Target
@@ -134,7 +135,8 @@ def deployment(target: Target, manifest: Manifest) -> Deployment:
     """Return what the target and the manifest say of it. A Python process computes on one core at a time."""
     services = manifest.get("services", {})
     service, api = services.get(target.name, {}), services.get("api", {})
-    machine = manifest.get("generator", {}).get("cores") or math.inf
+    shared = manifest.get("runtime") not in CLUSTERS  # the machine, by target, api and load generator
+    machine = (manifest.get("generator", {}).get("cores") if shared else None) or math.inf
     return Deployment(
         target.slots,
         capacity.cores(target.workers, service.get("cpus"), machine),

@@ -39,6 +39,7 @@ async def serve(
 ) -> None:
     """Start to serve a document at host:port, as long as this event loop runs; `others`: by path. Raises OSError."""
     host, _, port = address.rpartition(":")
+    guarded = env.optional("TELEMETRY_READERS") == "all"  # by a NetworkPolicy, between pods of many networks
     clients: dict[StreamWriter, None] = {}  # in the order in which they came
 
     async def answer(reader: StreamReader, writer: StreamWriter) -> None:
@@ -49,7 +50,7 @@ async def serve(
             oldest.transport.abort()
         try:
             peer, *_ = writer.get_extra_info("peername")
-            if is_of_the_lab(IPv4Address(peer)):
+            if guarded or is_of_the_lab(IPv4Address(peer)):
                 async with asyncio.timeout(PATIENCE):
                     _, _, rest = (await reader.readuntil(b"\r\n\r\n")).partition(b" ")
                     body = others.get(rest.partition(b" ")[0], document)()

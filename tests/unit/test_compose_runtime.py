@@ -17,6 +17,7 @@ from loadtests.host.runtime import command_line
 
 CONFIG = {
     "name": "lab",
+    "networks": {"default": {}},
     "services": {
         "api": {"image": "lab/api", "command": ["serve"], "ports": [{"published": "0", "host_ip": "127.0.0.1"}]},
         "wsgi": {"image": "lab/web", "command": ["serve"], "depends_on": {"api": {"condition": "service_healthy"}}},

@@ -24,6 +24,7 @@ MeasureOne = Callable[[Experiment, RunOptions, Any, Path], ExitCode]
 
 
 class NoRuntime:
+    name = "process"
     project = ""
 
     def __init__(self, logs: Path) -> None:

@@ -64,8 +64,8 @@ def test_every_option_of_the_commands_has_a_variable_that_is_known() -> None:
         for command in parser(None)._subparsers._group_actions[0].choices.values()  # type: ignore[union-attr]  # noqa: SLF001
         for action in command._actions  # noqa: SLF001
     }
-    assert {*variables.OPTIONS} <= {*options, *variables.OWN}
-    assert options <= {*NAMES, "HELP", "DOCUMENT", "WRITE_TO", "LOCK", "FOLDER", "RECORDING", "FORM", "JSON"}
+    assert {*variables.OPTIONS} <= {*options, *variables.OWN, *variables.OF_CLUSTERS}
+    assert options <= {*NAMES, "ENGINE", "HELP", "DOCUMENT", "WRITE_TO", "LOCK", "FOLDER", "RECORDING", "FORM", "JSON"}
 
 
 def test_every_default_of_compose_yaml_is_allowed() -> None:
