@@ -13,7 +13,7 @@ help: ## this list
 	@echo "Start with make loadtest, which ends with an answer and a report."
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-loadtest: ## measure: EXPERIMENT= QUICK=1 USERS=1,10,50 LATENCY= APP=
+loadtest: ## measure: EXPERIMENT= QUICK=1 USERS=1,10,50 LATENCY= APP= LAB_ENGINE=
 	@$(PYTHON) -m loadtests run
 
 predict: ## what theory says, without load: LATENCY=0.3 USERS=200

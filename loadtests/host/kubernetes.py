@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,7 +23,6 @@ from loadtests.results import files as results
 
 # Why a container waits that will not start.
 FINAL = {"ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError", "CreateContainerError"}
-COPIES = 3  # times that the results are asked for
 
 
 def ask(*words: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -109,10 +107,8 @@ class KubernetesRuntime(ClusterRuntime):
 
     def _running(self) -> set[str]:
         found = self._pods()
-        return {name for name, pods in found.items() if all(map(is_ready, pods)) and len(pods) >= self._wanted(name)}
-
-    def _wanted(self, service: str) -> int:
-        return self._replicas.get(service, 1)
+        complete = {name for name, pods in found.items() if len(pods) >= self._replicas.get(name, 1)}
+        return {name for name in complete if all(map(is_ready, found[name]))}
 
     def _why_missing(self, services: Sequence[str]) -> State:
         pods = [pod for service in services for pod in self._pods().get(service, ())]
@@ -165,14 +161,7 @@ class KubernetesRuntime(ClusterRuntime):
             raise LabDown(f"{here} could not be copied to {there}.", runtime.plain(copied.stderr))
 
     def bring_back(self, folder: Path) -> None:
-        for attempt in range(COPIES):
-            if attempt:
-                time.sleep(1)
-            copied = self._within("cp", f"{self._pod}:{self._there}", str(folder))
-            if not copied.returncode:
-                return
-        words = f"the results could not be brought back from the pod {self._pod}: {self._there} there has them."
-        raise LabDown(words, runtime.plain(copied.stderr))
+        self._copy(f"{self._pod}:{self._there}", str(folder))
 
     def interrupt(self, generator: subprocess.Popen[bytes]) -> None:
         """End the generator's standard input: it stops, and writes what it has."""

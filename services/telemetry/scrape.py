@@ -39,7 +39,6 @@ async def serve(
 ) -> None:
     """Start to serve a document at host:port, as long as this event loop runs; `others`: by path. Raises OSError."""
     host, _, port = address.rpartition(":")
-    guarded = env.optional("TELEMETRY_READERS") == "all"  # by a NetworkPolicy, between pods of many networks
     clients: dict[StreamWriter, None] = {}  # in the order in which they came
 
     async def answer(reader: StreamReader, writer: StreamWriter) -> None:
@@ -50,7 +49,7 @@ async def serve(
             oldest.transport.abort()
         try:
             peer, *_ = writer.get_extra_info("peername")
-            if guarded or is_of_the_lab(IPv4Address(peer)):
+            if is_of_the_lab(IPv4Address(peer)):
                 async with asyncio.timeout(PATIENCE):
                     _, _, rest = (await reader.readuntil(b"\r\n\r\n")).partition(b" ")
                     body = others.get(rest.partition(b" ")[0], document)()
@@ -82,7 +81,7 @@ def is_of_the_lab(peer: IPv4Address) -> bool:
     The host reaches a container's ports too, published or not. It does so as the network's gateway, or from an address
     of another network.
     """
-    if peer.is_loopback:
+    if peer.is_loopback or env.optional("TELEMETRY_READERS") == "all":  # pods have many networks: a policy guards them
         return True
     known = list(routes())
     here = any(peer in network and not int(gateway) for network, gateway in known)

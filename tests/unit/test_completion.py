@@ -31,6 +31,7 @@ def offered(*words: str) -> list[str]:
         (("make", "loadtest", "LATENCY_P"), ["LATENCY_P99="]),
         (("make", "loadtest", "EXPERIMENT", "=", "fa"), ["fan-out"]),
         (("make", "loadtest", "RUNTIME", "="), ["docker", "process"]),
+        (("make", "loadtest", "LAB_ENGINE", "="), ["swarm", "kubernetes"]),
         (("make", "loadtest", "USERS", "=", "1"), []),
         (("make", "nothing-like-this"), []),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
 import kubernetes_validate
@@ -13,7 +14,7 @@ from loadtests import ROOT
 from loadtests.errors import BadInput
 from loadtests.experiments import catalogue
 from loadtests.host import render, topology
-from loadtests.model.service import GENERATOR, METRICS_PORT, PORT
+from loadtests.model.service import GENERATOR, METRICS_PORT, PORT, Service
 
 SERVICES = ["api", "wsgi", "asgi", "wsgi-50", "postgres", "asgi-database", GENERATOR]
 HOSTILE = [
@@ -41,13 +42,18 @@ def filled_in(value: Any) -> Any:
     return topology.interpolate(value, {}).replace("$", "$$") if isinstance(value, str) else value
 
 
-@pytest.fixture
-def config() -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def described() -> dict[str, Any]:
     services = filled_in(topology.read(topology.FILE))
     for service in services.values():
         service["networks"] = dict.fromkeys(service.get("networks", ["default"]))
     networks = topology.load(ROOT / "compose" / "database.yaml")["networks"]
     return {"name": "lab", "services": services, "networks": {"default": {}, **networks}}
+
+
+@pytest.fixture
+def config(described: dict[str, Any]) -> dict[str, Any]:
+    return deepcopy(described)
 
 
 @pytest.fixture
@@ -77,19 +83,24 @@ def without_escapes(words: list[str]) -> list[str]:
     return [word.replace("$$", "$") for word in words]
 
 
+@pytest.fixture(scope="module")
+def declared() -> dict[str, Service]:
+    return topology.services({})
+
+
 every_service = pytest.mark.parametrize("name", SERVICES)
 
 
 @every_service
 def test_a_stack_runs_the_command_with_the_environment_and_the_limits_of_compose_yaml(
-    name: str, stack: dict[str, Any], config: dict[str, Any]
+    name: str, stack: dict[str, Any], config: dict[str, Any], declared: dict[str, Service]
 ) -> None:
-    declared, described, rendered = topology.services({})[name], config["services"][name], stack["services"][name]
-    assert without_escapes(rendered["command"]) == declared.command
+    ours, described, rendered = declared[name], config["services"][name], stack["services"][name]
+    assert without_escapes(rendered["command"]) == ours.command
     assert {
         key: str(value).replace("$$", "$") for key, value in rendered.get("environment", {}).items()
-    } == declared.environment
-    assert without_escapes(rendered["healthcheck"]["test"][1:]) == declared.probe
+    } == ours.environment
+    assert without_escapes(rendered["healthcheck"]["test"][1:]) == ours.probe
     limits = rendered["deploy"]["resources"]["limits"]
     assert limits == {
         "cpus": described["cpus"],
@@ -103,14 +114,17 @@ def test_a_stack_runs_the_command_with_the_environment_and_the_limits_of_compose
 
 @every_service
 def test_a_pod_runs_the_command_with_the_environment_and_the_limits_of_compose_yaml(
-    name: str, manifests: dict[tuple[str, str], dict[str, Any]], config: dict[str, Any]
+    name: str,
+    manifests: dict[tuple[str, str], dict[str, Any]],
+    config: dict[str, Any],
+    declared: dict[str, Service],
 ) -> None:
-    declared, described, spec = topology.services({})[name], config["services"][name], pod(manifests, name)
+    ours, described, spec = declared[name], config["services"][name], pod(manifests, name)
     [container] = spec["containers"]
     if name != GENERATOR:  # what it runs comes with the run
-        assert without_escapes(container["args"]) == declared.command
-        assert container["startupProbe"]["exec"]["command"] == declared.probe
-    assert {one["name"]: one["value"].replace("$$", "$") for one in container["env"]} == declared.environment
+        assert without_escapes(container["args"]) == ours.command
+        assert container["startupProbe"]["exec"]["command"] == ours.probe
+    assert {one["name"]: one["value"].replace("$$", "$") for one in container["env"]} == ours.environment
     assert container["resources"]["limits"] == {"cpu": described["cpus"], "memory": described["mem_limit"]}
     security = container["securityContext"]
     assert security["readOnlyRootFilesystem"]
@@ -127,13 +141,18 @@ def test_what_measures_comes_first_where_pods_want_the_same_core(
     assert (asked["api"], asked[GENERATOR], asked["wsgi"]) == ("400m", "400m", "100m")
 
 
-def test_every_manifest_is_what_the_current_kubernetes_takes(config: dict[str, Any]) -> None:
+def test_every_manifest_is_what_the_current_kubernetes_takes(
+    manifests: dict[tuple[str, str], dict[str, Any]],
+) -> None:
+    assert {kind for kind, _ in manifests} == {"Deployment", "Job", "Namespace", "NetworkPolicy", "Service"}
+    for document in manifests.values():
+        kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
+
+
+def test_the_targets_of_every_experiment_can_be_written_for_both_engines(config: dict[str, Any]) -> None:
     for experiment in catalogue().values():
-        services = ["api", *experiment.targets, GENERATOR]
-        if any("volumes" in config["services"][name] for name in services):
-            continue
-        for document in documents(render.manifests(config, services)).values():
-            kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
+        for write in (render.stack, render.manifests):
+            assert write(config, ["api", *experiment.targets, GENERATOR])
 
 
 @pytest.mark.parametrize("value", HOSTILE)
@@ -215,6 +234,11 @@ def test_a_service_may_have_several_replicas(config: dict[str, Any]) -> None:
     ]
     assert deployment["spec"]["replicas"] == 3
     assert "startupProbe" not in deployment["spec"]["template"]["spec"]["containers"][0]
+
+
+@pytest.mark.parametrize(("project", "name"), [("lab", "lab"), ("my_lab-run-0", "my-lab-run-0"), ("lab_", "lab")])
+def test_a_namespace_has_a_name_that_kubernetes_takes(project: str, name: str) -> None:
+    assert render.namespace(project) == name
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,17 @@ def test_only_containers_of_the_same_network_are_answered(
     assert scrape.is_of_the_lab(IPv4Address(peer)) == answered
 
 
+def test_where_something_else_guards_the_port_everybody_is_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a NetworkPolicy does on Kubernetes, whose pods are in a network for each node."""
+    monkeypatch.setattr(scrape, "ROUTES", tmp_path / "none")
+    monkeypatch.setenv("TELEMETRY_READERS", "all")
+    assert scrape.is_of_the_lab(IPv4Address("192.0.2.9"))
+    monkeypatch.setenv("TELEMETRY_READERS", "lab")
+    assert not scrape.is_of_the_lab(IPv4Address("192.0.2.9"))
+
+
 def test_where_the_kernel_names_no_routes_nobody_else_is_answered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
