@@ -255,6 +255,11 @@ def choose_runtime(options: argparse.Namespace, arguments: Sequence[str]) -> str
 def run_command(options: argparse.Namespace) -> int:
     from loadtests.host import elsewhere, own  # noqa: PLC0415
 
+    if os.environ.get("LAB_ENGINE") and any(os.environ.get(name) for name in ("APP", "IMAGE", "TARGETS")):
+        raise BadInput(
+            "LAB_ENGINE runs the lab's own pages, and a project of yours is a folder or an image of this machine. "
+            "Deploy it to the cluster yourself, and measure it there: TARGETS=…, without LAB_ENGINE."
+        )
     there, project = elsewhere.asked(os.environ), own.asked(os.environ)
     options.given.refuse_useless(
         "TARGETS" if there else "IMAGE" if project and project.image else "APP" if project else ""
@@ -267,11 +272,6 @@ def run_command(options: argparse.Namespace) -> int:
     if not (there or project) and OWN_WORKLOAD.name in options.experiment:
         raise BadInput(f"APP is not set, and {OWN_WORKLOAD.name} measures a project of yours: set APP to its folder")
     asked = run_options(options)
-    if (there or project) and os.environ.get("LAB_ENGINE"):
-        raise BadInput(
-            "LAB_ENGINE runs the lab's own pages, and a project of yours is a folder or an image of this machine. "
-            "Deploy it to the cluster yourself, and measure it there: TARGETS=…, without LAB_ENGINE."
-        )
     if there:
         options.runtime = "process"  # the load generator alone
     with redirect_stdout(sys.stderr) if options.json else nullcontext():
@@ -460,6 +460,8 @@ def pages_command(options: argparse.Namespace) -> int:
 def render_command(options: argparse.Namespace) -> int:
     from loadtests.host import cluster  # noqa: PLC0415
 
+    if "\0" in options.write_to:
+        raise BadInput(f"--write-to must be a folder; it is {options.write_to[:80]!r}")
     for path in cluster.render_topology(options.engine, experiments.find(options.experiment), options.write_to):
         print(path)
     return 0

@@ -110,10 +110,11 @@ class SwarmRuntime(ClusterRuntime):
         tasks = list(map(json.loads, asked.splitlines()))
         for task in tasks:
             if MISSING in task["Error"]:
-                image = task["Image"]
+                there = [name for name, node in self._placed.items() if node.name == task["Node"]]
+                images = " ".join(sorted({self._config["services"][name]["image"] for name in there}))
                 return State(
-                    f"the node {task['Node']} has no image {image}. Give it to the node (docker save {image} | ssh "
-                    f"{task['Node']} docker load), or set LAB_REGISTRY to a registry that all nodes reach.",
+                    f"the node {task['Node']} has no image {task['Image']}. Give it all that it runs (docker save "
+                    f"{images} | ssh {task['Node']} docker load), or set LAB_REGISTRY to a registry of all nodes.",
                     is_final=True,
                 )
         words = next((f"{task['Error']} ({task['Node']})" for task in tasks if task["Error"]), "")

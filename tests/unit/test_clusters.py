@@ -11,12 +11,15 @@ from typing import Any
 
 import pytest
 
-from loadtests.errors import BadInput, LabDown
+from loadtests.command_line import main
+from loadtests.errors import BadInput, ExitCode, LabDown
+from loadtests.experiments import find
 from loadtests.host import cluster, compose, kubernetes, launch, render, swarm
 from loadtests.host.cluster import ClusterRuntime
 from loadtests.host.kubernetes import KubernetesRuntime
 from loadtests.host.swarm import SwarmRuntime
 from loadtests.host.variables import OF_CLUSTERS
+from loadtests.model.run_options import RunOptions
 from loadtests.model.service import GENERATOR
 
 PROJECT = f"lab-run-{os.getuid()}"
@@ -206,7 +209,7 @@ def test_the_load_generator_joins_the_stacks_network_with_the_limits_of_compose_
     [
         (
             {"Error": "No such image: lab-web:1", "CurrentState": "Rejected"},
-            "the node there has no image lab-web:1",
+            r"no image lab-web:1\. Give it all that it runs \(docker save lab-api:0123456789ab lab-web:0123456789ab \|",
         ),
         ({"Error": "no suitable node", "CurrentState": "Pending"}, "did not start: no suitable node"),
     ],
@@ -415,6 +418,37 @@ def test_a_registry_is_a_host_with_a_path(
     monkeypatch.setenv("LAB_REGISTRY", registry)
     with pytest.raises(BadInput, match="LAB_REGISTRY must be like"):
         runtime()
+
+
+@pytest.mark.parametrize(
+    ("words", "variables", "sentence"),
+    [
+        (["up"], {}, "the web UI runs on this machine, not on 'swarm'"),
+        (["run"], {"APP": "tests/projects/tiny"}, "LAB_ENGINE runs the lab's own pages"),
+        (["run"], {"TARGETS": "wsgi=http://127.0.0.1:1", "PAGES": "tests/projects/tiny/pages.toml"}, "own pages"),
+        (["run", "--runtime=process"], {}, "leave out RUNTIME=process, or LAB_ENGINE"),
+    ],
+)
+def test_what_a_cluster_does_not_do_is_refused_before_anything_is_asked(
+    words: list[str],
+    variables: dict[str, str],
+    sentence: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(subprocess, "run", lambda words, **_: pytest.fail(f"it would start {words}"))
+    for name, value in ({"LAB_ENGINE": "swarm"} | variables).items():
+        monkeypatch.setenv(name, value)
+    assert main(words) == ExitCode.NOT_UP
+    assert sentence in capsys.readouterr().err
+
+
+def test_the_command_that_repeats_a_run_names_the_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"LAB_ENGINE": "swarm", "LAB_REGISTRY": "registry.example/lab"}.items():
+        monkeypatch.setenv(name, value)
+    typed = launch.command(find("slots"), RunOptions(), "swarm")
+    assert "LAB_ENGINE=swarm LAB_REGISTRY=registry.example/lab" in typed
+    assert "RUNTIME=" not in typed
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -149,6 +151,38 @@ def test_noise_comes_first_and_what_needs_the_same_deployment_together() -> None
 )
 def test_an_experiment_keeps_of_the_one_before_what_it_needs_and_may_use(name: str, stopped: list[str]) -> None:
     assert launch.not_kept(["wsgi", "asgi", "wsgi-4x25"], find(name)) == stopped
+
+
+class Watched(NoRuntime):
+    """A cluster that loses a node as soon as the generator has begun."""
+
+    def lost(self) -> str:
+        return "the node second is down" if self.logs.exists() else ""
+
+    def interrupt(self, generator: subprocess.Popen[bytes]) -> None:
+        generator.terminate()
+
+
+GENERATOR = """
+import pathlib, signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+pathlib.Path(sys.argv[1]).touch()
+signal.sigwait([signal.SIGTERM])
+print("its report is written")
+"""
+
+
+def test_a_lost_node_stops_the_generator_and_its_run_is_invalid(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(launch, "LOOK", 0.01)
+    begun = tmp_path / "begun"
+    generator = subprocess.Popen([sys.executable, "-c", GENERATOR, str(begun)], stdout=subprocess.PIPE)
+    runtime: Any = Watched(begun)
+    with generator:
+        assert launch.wait_for(runtime, generator) == ExitCode.INVALID
+    assert "the node second is down" in capfd.readouterr().err
+    assert generator.returncode == 0, "it was not killed"
 
 
 def test_a_closing_terminal_interrupts_unless_nohup_started_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
