@@ -29,8 +29,8 @@ CONFIG = {
     "networks": {"default": {}},
     "services": {
         "api": {**SERVICE, "image": "lab-api"},
-        "wsgi": {**SERVICE, "image": "lab-web", "environment": {"TARGET": "wsgi"}, "depends_on": {"api": {}}},
-        "asgi": {**SERVICE, "image": "lab-web", "environment": {"TARGET": "asgi"}, "depends_on": {"api": {}}},
+        "wsgi": {**SERVICE, "image": "lab-web", "environment": {"INTERFACE": "wsgi"}, "depends_on": {"api": {}}},
+        "asgi": {**SERVICE, "image": "lab-web", "environment": {"INTERFACE": "asgi"}, "depends_on": {"api": {}}},
         GENERATOR: {**SERVICE, "image": "lab-locust", "cpus": 1, "depends_on": {"wsgi": {}}},
     },
 }
