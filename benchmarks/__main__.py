@@ -15,14 +15,14 @@ from rich.console import Console
 from benchmarks import lab
 from benchmarks.agreement import agreement, generators
 from benchmarks.api import api
-from benchmarks.overhead import harness, peers, plateau, telemetry
+from benchmarks.overhead import harness, peers, plateau, telemetry, trace
 from benchmarks.result import Result
 from loadtests import ROOT
 from loadtests.errors import ExitCode, Interrupted, LabError
 from loadtests.results import files, manifest
 from loadtests.results.folders import FOLDER as RESULTS
 
-BENCHMARKS = {run.__name__: run for run in (agreement, api, generators, harness, peers, plateau, telemetry)}
+BENCHMARKS = {run.__name__: run for run in (agreement, api, generators, harness, peers, plateau, telemetry, trace)}
 PACKAGES = (
     *("django", "asgiref", "fastapi", "starlette", "httpx", "httpx-aiohttp", "aiohttp", "gunicorn", "uvicorn"),
     *("uvloop", "httptools", "prometheus-client", "locust", "gevent", "hdrhistogram"),

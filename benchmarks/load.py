@@ -21,6 +21,7 @@ class Load:
     """Users, and what each of their pages has to be. Times are in seconds.
 
     `latency`: how long a page takes when it does not queue; `warm_up`: what is thrown away before the measurement.
+    `header`: a line that each request has besides, with its end.
     """
 
     strategy: str
@@ -29,6 +30,7 @@ class Load:
     users: int
     warm_up: float
     seconds: float
+    header: str = ""
 
     @property
     def query(self) -> str:
@@ -85,7 +87,7 @@ async def closed_loop(url: str, load: Load, cpu: Callable[[], float]) -> Window:
 
 
 async def user(url: str, load: Load, number: int, ends: list[tuple[float, float]]) -> None:
-    address, request = urlsplit(url), request_for(url)
+    address, request = urlsplit(url), request_for(url, load.header)
     await asyncio.sleep(number * load.latency / load.users)
     try:
         reader, writer = await asyncio.open_connection(address.hostname, address.port)
@@ -104,11 +106,11 @@ async def user(url: str, load: Load, number: int, ends: list[tuple[float, float]
         raise LabDown(f"{url} cut a connection: {error!r}") from error
 
 
-def request_for(url: str) -> bytes:
+def request_for(url: str, header: str = "") -> bytes:
     address = urlsplit(url)
     return (
         f"GET {address.path}?{address.query} HTTP/1.1\r\nHost: {address.netloc}\r\nAccept: */*\r\n"
-        "Accept-Encoding: gzip, deflate\r\nUser-Agent: benchmark\r\n\r\n"
+        f"Accept-Encoding: gzip, deflate\r\nUser-Agent: benchmark\r\n{header}\r\n"
     ).encode()
 
 

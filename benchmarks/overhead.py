@@ -219,52 +219,79 @@ def plateau() -> Result:
     )
 
 
-# --- telemetry --------------------------------------------------------------------------------
+# --- telemetry, trace -------------------------------------------------------------------------
 
-TELEMETRY_USERS = 40
+SWITCHED_USERS = 40
 # Calls so short that CPU is all that a page waits for, and users enough to keep the core busy.
-TELEMETRY_LOADS = {
-    "asgi": Load("gather", FAN_OUT, latency=0.05, users=TELEMETRY_USERS, warm_up=0.7, seconds=2.2),
-    "wsgi": Load("threadpool", FAN_OUT, latency=0.02, users=TELEMETRY_USERS, warm_up=0.7, seconds=2.2),
+SWITCHED_LOADS = {
+    "asgi": Load("gather", FAN_OUT, latency=0.05, users=SWITCHED_USERS, warm_up=0.7, seconds=2.2),
+    "wsgi": Load("threadpool", FAN_OUT, latency=0.02, users=SWITCHED_USERS, warm_up=0.7, seconds=2.2),
 }
 INSTANCES = range(1, 5)  # servers of each kind: one differs from the next by as much as telemetry may cost
-TELEMETRY_ROUNDS = 4  # of each
-SWITCH = ("on", "off")
+SWITCHED_ROUNDS = 4  # of each
 READ_EVERY = 1.0  # seconds, as the load generator does
 CORE_NOTE = (
     "Pages per CPU second are the goodput of a core that nobody else uses. The process beside the server is in it, and "
     "is read once a second, as in a run."
 )
 SATURATED = 0.85  # of a core; a round with less was disturbed
+EVERY_PAGE = "on, every page"  # a run traces one page of a step
+SAMPLED = f"traceparent: 00-{'a' * 32}-{'b' * 16}-01\r\n"
 
 
 def telemetry() -> Result:
     """Measure whether metrics cost a saturated target less than 2 % of its goodput."""
+    return switched("TELEMETRY", {"on": "on", "off": "off"})
+
+
+def trace() -> Result:
+    """Measure whether TRACE=1 costs a saturated target less than 2 % of its goodput, and what a traced page costs."""
+    result = switched("TRACE", {"on": "1", "off": "0", EVERY_PAGE: "1"})
+    windows = result.figures["windows"]
+    seconds = {
+        name: median(one["cpu"] / one["pages"] for one in windows[name])
+        for name in (f"{target}, {switch}" for target in SWITCHED_LOADS for switch in ("on", EVERY_PAGE))
+    }
+    times = ", ".join(
+        f"{target} {seconds[f'{target}, {EVERY_PAGE}'] / seconds[f'{target}, on']:.2f}" for target in SWITCHED_LOADS
+    )
+    off = "TRACE=0 wraps no function, so that nothing is there to measure (tests/integration/test_trace.py)."
+    traced = f"A traced page takes so many times the CPU of another: {times}. A run traces one page of a step."
+    return replace(result, notes=[*result.notes, off, traced])
+
+
+def switched(variable: str, switch: dict[str, str]) -> Result:
+    """Compare servers by one variable: its values, by the name that the table has for them; `on` and `off` are two."""
     measured: dict[str, list[Window]] = defaultdict(list)
     refused = 0
     with lab.running() as runtime:
-        for target, load in TELEMETRY_LOADS.items():
-            servers = {f"{target}, {switch} {instance}": switch for switch in SWITCH for instance in INSTANCES}
-            for name, switch in servers.items():
-                runtime.add_peer(name, like=target, TELEMETRY=switch)
+        for target, load in SWITCHED_LOADS.items():
+            servers = {
+                f"{target}, {name} {instance}": value for name, value in switch.items() for instance in INSTANCES
+            }
+            for name, value in servers.items():
+                runtime.add_peer(name, like=target, **{variable: value})
             runtime.up(list(servers))
             for instance in INSTANCES:
-                for _, switch in lab.alternating(SWITCH, TELEMETRY_ROUNDS):
-                    name = f"{target}, {switch} {instance}"
-                    loop = partial(while_read, runtime.metrics[name]) if switch == "on" else closed_loop
-                    loaded = partial(loop, load.url(runtime.ask(name, target)), load, runtime.cpu(name))
+                for _, kind in lab.alternating(switch, SWITCHED_ROUNDS):
+                    name = f"{target}, {kind} {instance}"
+                    loop = closed_loop
+                    if (variable, kind) != ("TELEMETRY", "off"):
+                        loop = partial(while_read, runtime.metrics[name])
+                    asked = replace(load, header=SAMPLED) if kind == EVERY_PAGE else load
+                    loaded = partial(loop, load.url(runtime.ask(name, target)), asked, runtime.cpu(name))
                     window, again = lab.undisturbed(loaded, lambda window: window.cores, SATURATED)
-                    measured[f"{target}, {switch}"].append(window)
+                    measured[f"{target}, {kind}"].append(window)
                     refused += again
-    grid = figures_table("target, TELEMETRY", "pages/s", "pages per CPU s", "spread", "CPU")
+    grid = figures_table(f"target, {variable}", "pages/s", "pages per CPU s", "spread", "CPU")
     for name, windows in measured.items():
         goodput = median(window.goodput for window in windows)
         grid.add_row(name, f"{goodput:.1f}", *median_and_spread(rates(windows), 1), f"{cores(windows):.0%}")
     idle = [name for name, windows in measured.items() if cores(windows) < SATURATED]
     return Result(
-        title=f"What telemetry costs: {FAN_OUT} calls, {TELEMETRY_USERS} users, {len(INSTANCES)} servers of each kind, "
-        f"{TELEMETRY_ROUNDS} rounds each",
-        goals=[kept_goodput(name, measured[f"{name}, on"], measured[f"{name}, off"]) for name in TELEMETRY_LOADS],
+        title=f"What {variable} costs: {FAN_OUT} calls, {SWITCHED_USERS} users, {len(INSTANCES)} servers of each kind, "
+        f"{SWITCHED_ROUNDS} rounds each",
+        goals=[kept_goodput(name, measured[f"{name}, on"], measured[f"{name}, off"]) for name in SWITCHED_LOADS],
         table=grid,
         notes=[CORE_NOTE, *([f"Measured again, because the machine was busy: {refused} rounds."] if refused else [])],
         figures={"windows": as_figures(measured), "refused": refused},

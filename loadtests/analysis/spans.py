@@ -6,13 +6,14 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 USER, PAGE, CALL, WAIT = "user", "page", "call", "wait"  # how the spans' names begin
 MOST_SPANS = 2_000
 MOST_ROWS = 40
 LONGEST = 3_600 * 10**9  # nanoseconds before or after the user's wait that a span may lie
-LONGEST_NAME = 40  # characters
+LONGEST_TEXT = 80  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +55,14 @@ def span_of(span: dict[str, Any]) -> Span:
     """Return a span of OTLP JSON. Raises ValueError, LookupError, TypeError, AttributeError."""
     began, ended = int(span["startTimeUnixNano"]), int(span["endTimeUnixNano"])
     status = span.get("status") or {}
-    failed = str(status.get("message", ""))[:200] if status.get("code") == 2 else ""
-    name = "".join(
-        letter for letter in str(span["name"])[:LONGEST_NAME] if letter.isprintable() and letter not in "<>&"
-    )
-    return Span(name, str(span["spanId"]), str(span.get("parentSpanId") or ""), began, max(began, ended), failed)
+    failed = plain(status.get("message", "")) if status.get("code") == 2 else ""
+    parent = str(span.get("parentSpanId") or "")
+    return Span(plain(span["name"]), str(span["spanId"]), parent, began, max(began, ended), failed)
+
+
+def plain(text: object) -> str:
+    """Return so much of a text as a plot has room for, without what it would take for HTML."""
+    return "".join(letter for letter in str(text)[:LONGEST_TEXT] if letter.isprintable() and letter not in "<>&")
 
 
 def waterfall(spans: Iterable[Span]) -> list[Row]:
@@ -71,36 +75,26 @@ def waterfall(spans: Iterable[Span]) -> list[Row]:
         return []
     user = users[0]
 
-    def row(span: Span, name: str, wait: int = 0) -> Row:
-        return Row(name, (span.began - user.began) / 1e9, (span.ended - span.began) / 1e9, wait / 1e9, span.failed)
+    def row(span: Span, name: str) -> Row:
+        wait, takes = waits[span.id] / 1e9, (span.ended - span.began) / 1e9
+        return Row(name, (span.began - user.began) / 1e9, takes, min(wait, takes), span.failed)
 
-    inside = [
-        span
-        for span in spans
-        if span is not user and user.began - LONGEST <= span.began and span.ended <= user.ended + LONGEST
-    ]
-    rows = [row(user, "user waits")]
-    pages = [span for span in inside if span.name == PAGE and span.parent == user.id]
-    if pages:
-        queue = max(0.0, (pages[0].began - user.began) / 1e9)
-        rows.append(Row("queue", 0.0, queue, queue))
-    rows += [row(page, "page") for page in pages]
     waits: defaultdict[str, int] = defaultdict(int)
-    for span in inside:
+    pages: list[Span] = []
+    others: list[Span] = []
+    for span in spans:
+        if span is user or span.began < user.began - LONGEST or span.ended > user.ended + LONGEST:
+            continue
         if span.name.startswith(WAIT):
             waits[span.parent] += span.ended - span.began
-    calls = 0
-    for span in inside:
-        if span in pages or span.name.startswith(WAIT):
-            continue
-        calls += span.name == CALL
-        rows.append(
-            row(
-                span,
-                f"{CALL} {calls}" if span.name == CALL else span.name,
-                min(waits[span.id], span.ended - span.began),
-            )
-        )
+        else:
+            (pages if span.name == PAGE and span.parent == user.id else others).append(span)
+    rows = [row(user, "user waits")]
+    if pages:
+        queue = max(0.0, (pages[0].began - user.began) / 1e9)
+        rows += [Row("queue", 0.0, queue, queue), *(row(page, PAGE) for page in pages)]
+    numbers = count(1)
+    rows += [row(span, f"{CALL} {next(numbers)}" if span.name == CALL else span.name) for span in others]
     if len(rows) > MOST_ROWS:
         rest = rows[MOST_ROWS - 1 :]
         begins = min(one.begins for one in rest)

@@ -77,5 +77,5 @@ def send(lines: Sequence[str], endpoint: str) -> None:
     """Give lines of OTLP JSON to a collector, by OTLP over HTTP. Raises OSError, ValueError."""
     spans: list[Any] = [resource for line in lines for resource in json.loads(line)["resourceSpans"]]
     body = json.dumps({"resourceSpans": spans}).encode()
-    request = Request(endpoint.rstrip("/") + PATH, body, {"Content-Type": "application/json"})  # noqa: S310  # knobs.py checks it
+    request = Request(endpoint.rstrip("/") + PATH, body, {"Content-Type": "application/json"})  # noqa: S310  # the person's own
     targets.open_url(request, timeout=PATIENCE).close()

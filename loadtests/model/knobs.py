@@ -106,9 +106,6 @@ def check(variable: str, text: str) -> None:
         amount = MEMORY.fullmatch(text)
         if not amount or float(amount[1]) * UNITS[amount[2].lower()] < SMALLEST_MEMORY:
             raise BadInput(f"{variable} must be 6m (megabytes) or more, as in 512m or 1.5g; it is {text[:80]!r}")
-    elif variable.endswith("_ENDPOINT"):
-        if not text.startswith(("http://", "https://")):
-            raise BadInput(f"{variable} must be a URL like http://collector:4318; it is {text[:80]!r}")
     elif variable in CHOICES:
         refuse_other(variable, text, CHOICES[variable])
 

@@ -73,27 +73,25 @@ class Spool(SpanExporter):
 # --- pages ------------------------------------------------------------------------------------
 
 
-def page(traceparent: str) -> AbstractContextManager[Span]:
+def page(traceparent: str | None) -> AbstractContextManager[object]:
+    if not traceparent:
+        return nullcontext()
     context = FROM_HEADER.extract({"traceparent": traceparent})
     return TRACER.start_as_current_span("page", context, SpanKind.SERVER, record_exception=False)
 
 
 def page_wsgi(application: Function) -> Function:
     def traced(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterator[bytes]:
-        with page(environ["HTTP_TRACEPARENT"]):
+        with page(environ.get("HTTP_TRACEPARENT")):
             yield from application(environ, start_response)
 
-    def either(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
-        answer = traced if "HTTP_TRACEPARENT" in environ else application
-        return answer(environ, start_response)
-
-    return cast("Function", either)
+    return cast("Function", traced)
 
 
 def page_asgi(application: Function) -> Function:
     async def traced(scope: Scope, receive: Receive, send: Send) -> None:
-        header = next((value for name, value in scope["headers"] if name == b"traceparent"), None)
-        with page(header.decode("latin-1")) if header else nullcontext():
+        header = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"traceparent"), None)
+        with page(header):
             await application(scope, receive, send)
 
     return cast("Function", traced)

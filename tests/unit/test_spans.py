@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from loadtests.analysis.spans import LONGEST_NAME, MOST_ROWS, MOST_SPANS, Row, read, waterfall
+from loadtests.analysis.spans import LONGEST_TEXT, MOST_ROWS, MOST_SPANS, Row, read, waterfall
 from loadtests.generator.record import Recorder
 from loadtests.generator.trace import Trace
 from loadtests.model.summary import Summary
@@ -103,7 +103,7 @@ def test_neither_names_nor_numbers_of_spans_are_taken_without_bound() -> None:
     many = [span("<img src=x onerror=alert(1)>" + "x" * 999, 3, 4, "x", "p")] * (MOST_SPANS + 5)
     found = read([LINES[2], line(*many)])
     assert len(found) == MOST_SPANS
-    assert len(found[1].name) <= LONGEST_NAME
+    assert len(found[1].name) <= LONGEST_TEXT
     assert not {*"<>&"} & {*found[1].name}
 
 

@@ -120,6 +120,7 @@ def test_a_number_is_read_as_the_services_read_it(text: str) -> None:
     ("name", "text", "sentence"),
     [
         ("HANG", "2", "HANG must be a number from 0 to 1; it is '2'"),
+        ("TRACE", "yes", "TRACE must be one of 0, 1; it is 'yes'"),
         ("WORK", "/scratch/user", "WORK must be a number from 0 to 1; it is '/scratch/user'"),
         ("API_PORT", "tcp://10.0.0.1:80", "API_PORT must be a port from 1 to 65535; it is 'tcp://10.0.0.1:80'"),
         ("LOCUST_PORT", "0", "LOCUST_PORT must be a port from"),

@@ -67,8 +67,12 @@ def test_a_page_of_each_step_is_traced_and_drawn_and_a_collector_gets_it(
     assert not [warning for warning in ended.summary["manifest"]["warnings"] if "trace" in warning]
 
 
-def test_a_collector_that_is_not_there_costs_a_sentence_and_no_figure(lab_command: Lab) -> None:
-    ended = lab_command.run(*SMALL, TRACE="1", OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9")
+@pytest.mark.parametrize(
+    "endpoint",
+    ["http://127.0.0.1:9", pytest.param("collector:4317", marks=pytest.mark.slow)],  # the port of gRPC
+)
+def test_a_collector_that_cannot_be_reached_costs_a_sentence_and_no_figure(lab_command: Lab, endpoint: str) -> None:
+    ended = lab_command.run(*SMALL, TRACE="1", OTEL_EXPORTER_OTLP_ENDPOINT=endpoint)
     says_its_verdict(ended)
     warnings = [warning for warning in ended.summary["manifest"]["warnings"] if warning.startswith("The trace of")]
     assert len(warnings) == 4
