@@ -156,6 +156,9 @@ def users(one: Measured, number: int) -> Check:
 
 def overloaded(one: Measured) -> str:
     """Return what users waited for whose pages came whole, but took longer than the window, and what helps."""
+    waited = f"No page failed: the others waited all through the window for {one.measurement.arm.server}"
+    if one.machine is not None and one.machine.disturbed:
+        return f"{waited}, and something else used the machine: {one.machine.words}. Stop it, then run again."
     computed = ""
     if one.machine is not None and one.inside.cpu_seconds is not None and one.seconds:
         computed = (
@@ -163,10 +166,7 @@ def overloaded(one: Measured) -> str:
             f"lab on {digits(one.machine.lab)} in all"
         )
     queued = f"; {digits(one.inside.requests_queued)} requests waited to be read" if one.inside.requests_queued else ""
-    return (
-        f"No page failed: the others waited all through the window for {one.measurement.arm.server}{computed}{queued}. "
-        "Ask for fewer users, or give it more cores, and a worker for each."
-    )
+    return f"{waited}{computed}{queued}. Ask for fewer users, or give it more cores, and a worker for each."
 
 
 def seen(page: Page, window: float) -> bool:

@@ -107,7 +107,7 @@ def causes(step: LevelFigures, predicted: Prediction, deployment: Deployment) ->
 def workers_replaced(step: LevelFigures) -> str:
     number = int(step.inside.workers_started or 0)
     ended = f"{number} workers ended and were" if number > 1 else "1 worker ended and was"
-    return f"{ended} replaced, and the service's log says why"
+    return f"{ended} replaced, and the service's log may say why"
 
 
 def notices(arm: str, step: LevelFigures, predicted: Prediction | None, apart: Gap | None) -> Iterator[str]:
@@ -123,7 +123,7 @@ def notices(arm: str, step: LevelFigures, predicted: Prediction | None, apart: G
     if step.inside.workers_started and not (apart and apart.limited_by == RESTARTS):
         yield f"{arm} at {step.level.name}: {workers_replaced(step)}."
     if ended := sum(worker.ended for worker in step.inside.api_workers):
-        yield f"{arm} at {step.level.name}: {ended} of the api's workers ended, and the api's log says why."
+        yield f"{arm} at {step.level.name}: {ended} of the api's workers ended, and the api's log may say why."
     if (latest := blocked(step.inside.workers)) is not None:
         yield (
             f"{arm} at {step.level.name}: the event loop of one of {len(step.inside.workers)} workers came back up to "

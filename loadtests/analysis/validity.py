@@ -191,14 +191,15 @@ def latest(one: Measured) -> str:
 
 
 def more_workers(one: Measured) -> str:
-    """Return what helps an api whose workers compute all the time while the machine has cores to spare."""
-    workers, used = len(one.inside.api_workers) or 1, (one.inside.api_cpu_seconds or 0.0) / (one.seconds or 1.0)
-    busy = one.machine is not None and one.machine.lab + (one.machine.others or 0.0) > one.machine.cores - 1
-    if busy or used < GENERATOR_CPU * workers:
+    """Return what helps an api of which a worker computes all the time while the machine has cores to spare."""
+    if one.machine is None or one.machine.lab + (one.machine.others or 0.0) > one.machine.cores - 1:
         return ""
-    return (
-        f"it computed on {digits(used)} cores with {workers} at once at the most, so raise API_WORKERS= and API_CPUS="
-    )
+    calls = [worker.pages for worker in one.inside.api_workers] or [1.0]
+    busiest = (one.inside.api_cpu_seconds or 0.0) / one.seconds * max(calls) / (sum(calls) or 1.0)
+    if busiest < GENERATOR_CPU:  # it computes on one core at a time
+        return ""
+    of = f"the busiest of its workers ({len(calls)})"
+    return f"{of} computed on {digits(busiest)} cores: raise API_WORKERS= and API_CPUS="
 
 
 def checks_of_lateness(one: Measured, limits: Limits) -> Iterator[Check]:

@@ -139,10 +139,11 @@ def environment_of(service: Mapping[str, Any]) -> list[tuple[str, str]]:
 def short_of() -> str:
     """Return what a service may lack that says nothing, as far as it can be seen from here."""
     load, cores = os.getloadavg()[0], os.cpu_count() or 1
+    memory = "was it short of memory (AGGREGATOR_MEMORY, API_MEMORY), of which each worker takes some?"
     if load > BUSY * cores:
         busy = f"the machine is busy, with a load average of {load:.1f} on {cores} cores"
-        return f"{busy}. End what else runs on it, and try again."
-    return "was it short of memory (AGGREGATOR_MEMORY, API_MEMORY)?"
+        return f"{busy}. End what else runs on it, and try again. Or {memory}"
+    return memory
 
 
 def without_what_podman_lacks(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -184,6 +184,7 @@ def test_a_service_that_says_nothing_is_short_of_what_the_machine_lacks(
     monkeypatch.setattr("os.getloadavg", lambda: (load, load, load))
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     assert said in short_of()
+    assert "short of memory" in short_of(), "many workers are, and leave no word"
 
 
 def test_a_run_has_a_project_and_ports_of_its_own_and_leaves_a_lab_that_is_up_alone(

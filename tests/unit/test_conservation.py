@@ -10,10 +10,11 @@ import pytest
 
 from loadtests import experiments
 from loadtests.analysis.conservation import LAWS, laws
+from loadtests.analysis.machine import Machine
 from loadtests.analysis.readings import Balance, Reading, balance
 from loadtests.model.load_level import LoadLevel
 from loadtests.model.measurement import UNANSWERED, Page
-from tests.unit.factories import ASGI, INSIDE, QUIET, SETTINGS, WSGI, measured
+from tests.unit.factories import ASGI, HOG, INSIDE, QUIET, SETTINGS, WSGI, measured
 
 USERS, WINDOW = 20, 10.0
 HONEST = Balance(whole=230, received=230, broken=20, cut_off=20, finished=230, cancelled=20, calls=2450)
@@ -104,11 +105,12 @@ def test_users_whose_pages_are_only_slow_are_told_of_the_cores() -> None:
     slow, failed = [*log(18), *[Page(-1.0, 12.0, None)] * 2], [*log(18), *[Page(-1.0, 12.0, "504")] * 2]
     seen = replace(INSIDE, cpu_seconds=11.0, requests_queued=440.0)
 
-    def said(pages: Sequence[Page]) -> str:
-        one = measured(ASGI, USERS, log=pages, seconds=WINDOW, inside=seen, machine=replace(QUIET, lab=1.9))
+    def said(pages: Sequence[Page], machine: Machine = replace(QUIET, lab=1.9)) -> str:  # noqa: B008
+        one = measured(ASGI, USERS, log=pages, seconds=WINDOW, inside=seen, machine=machine)
         return next(check.remedy for check in laws(one) if check.name == "users")
 
     assert "computed on 1.10 of 2 cores, and the lab on 1.90 in all; 440 requests waited to be read" in said(slow)
+    assert "something else used the machine: other processes used 0.90 of 2 cores" in said(slow, HOG)
     assert said(failed).startswith("The others waited for pages that failed or hung")
 
 

@@ -193,7 +193,7 @@ def test_an_api_whose_one_worker_computes_all_the_time_is_to_have_more_of_them()
     for changes, said in (
         (
             {"api_cpu_seconds": 19.0, "machine": spare},
-            "2 at once at the most, so raise API_WORKERS= and API_CPUS=",
+            "workers (2) computed on 0.950 cores: raise API_WORKERS=",
         ),
         ({"api_cpu_seconds": 5.0, "machine": spare}, "ask for fewer pages"),
         ({"api_cpu_seconds": 19.0, "machine": replace(QUIET, lab=1.5)}, "ask for fewer pages"),
