@@ -10,8 +10,8 @@ eight hundred calls. As many slots as users would take a thousand threads that h
 its calls.
 
 You will see the calls in flight follow the users on a machine with cores enough. On a smaller one ASGI stops where its
-CPU is spent, and the run says so. There the same ten thousand calls are in flight at a tenth of the pages/s if each
-takes ten seconds: LATENCY=10.
+CPU is spent, and the run says so. The same ten thousand calls are in flight there at a tenth of the pages/s, with calls
+of ten seconds, and under WSGI too if it has the threads: LATENCY=10 USERS=1000 WSGI_THREADS=125 THREADPOOL=1250.
 
 In your project: waiting is cheap, and making pages is not. Multiply pages per second by CPU per page to get the cores,
 start a worker for each, and raise what is limited by number: open files, connections of the client, the pool.
@@ -43,7 +43,8 @@ def judge(points: Points) -> Judgement:
     )
     if asgi.goodput < CARRIED * asked:
         return judged(seen=False, lesson="", figures=f"{figures}; {limit(asgi, asked)}", otherwise="Not carried here")
-    seen = asgi.goodput >= CLEARLY_MORE * wsgi.goodput
+    enough_slots = (wsgi.slots or 0) >= wsgi.level.amount  # as WSGI_THREADS=125 makes them
+    seen = enough_slots or asgi.goodput >= CLEARLY_MORE * wsgi.goodput
     return judged(seen, f"ASGI keeps {calls:,.0f} calls in flight", figures)
 
 

@@ -22,7 +22,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
-from itertools import chain, islice
+from itertools import chain, islice, zip_longest
 from pathlib import Path
 
 import psutil
@@ -59,7 +59,8 @@ class RunQueue:
     def seconds(self, processes: Sequence[psutil.Process]) -> float | None:
         """Return the sum over the threads of all processes; None where the kernel does not say it (Linux)."""
         before, self._by_thread = self._by_thread, {}
-        for path in islice(chain.from_iterable(schedstats(process.pid) for process in processes), MOST_THREADS):
+        in_turn = zip_longest(*(schedstats(process.pid) for process in processes))  # each worker's first threads first
+        for path in islice(filter(None, chain.from_iterable(in_turn)), MOST_THREADS):
             with suppress(OSError, ValueError, IndexError):  # a thread that has ended
                 waited = int(path.read_bytes().split()[1])
                 self._by_thread[path] = waited

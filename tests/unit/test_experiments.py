@@ -175,6 +175,8 @@ def test_ten_thousand_calls_say_what_limits_them_where_they_are_not_carried() ->
     held = replace(wsgi, goodput=80.0, goodputs=(80.0,))
     found = verdict(experiment, [held, carried], [])
     assert (found.status, found.headline) == ("confirmed", "ASGI keeps 9,870 calls in flight")
+    threads = replace(wsgi, goodput=980.0, goodputs=(980.0,), slots=1000)
+    assert verdict(experiment, [threads, carried], []).status == "confirmed", "both have room for all users"
     cpu = predict_arm(asgi.arm, SETTINGS, Deployment(None, cores=2.0, machine=2.0, workers=8), asgi.level)
     spent = replace(carried, goodput=150.0, goodputs=(150.0,), cpu_per_page=0.008, predicted=cpu)
     found = verdict(experiment, [held, spent], [])
