@@ -159,11 +159,15 @@ def test_the_targets_of_every_experiment_can_be_written_for_both_engines(config:
 def test_a_value_stays_the_text_that_it_is(value: str, config: dict[str, Any]) -> None:
     config["services"]["api"]["environment"] = {"VALUE": value, "on": value}
     config["services"]["api"]["command"] = ["serve", value]
+    config["services"]["api"]["healthcheck"]["test"] = ["CMD", "ask", value]
     service = yaml.safe_load(render.stack(config, ["api"]))["services"]["api"]
     assert service["environment"] == {"VALUE": value, "on": value}
     assert service["command"] == ["serve", value]
     [container] = pod(documents(render.manifests(config, ["api"])), "api")["containers"]
     assert container["args"] == ["serve", value]
+    assert container["startupProbe"]["exec"]["command"] == ["ask", value.replace("$$", "$")], (
+        "nothing replaces it there"
+    )
     assert container["env"] == [{"name": "VALUE", "value": value}, {"name": "on", "value": value}]
 
 

@@ -278,3 +278,9 @@ def test_workers_stand_in_the_report_where_there_are_several() -> None:
     assert "<td>90 · 8</td><td>4 · 0.500</td><td>500 ms · 1.00 ms</td><td>0</td>" in page
     assert "(10 slots), its api</td><td>10 users</td><td>500 · 480</td><td>30 · 29</td><td>– · –</td><td>1</td>" in page
     assert "<h2>Workers</h2>" not in html.render(summarize(good_run()))
+
+
+def test_the_report_says_on_which_nodes_the_services_ran() -> None:
+    nodes = {"first": {"cores": 8.0}, "second": {"cores": 3.5}}
+    manifest = {**MANIFEST, "runtime": "swarm", "services": {**MANIFEST["services"], "nodes": nodes}}
+    assert "swarm: first 8 cores, second 3.5 cores" in html.render(summarize(good_run(manifest=manifest)))

@@ -33,6 +33,12 @@ def schema(root: Path) -> dict[str, Any]:
     return loaded
 
 
+@pytest.mark.parametrize(("runtime", "machine"), [("docker", 2), ("process", 2), ("swarm", math.inf)])
+def test_services_on_nodes_of_their_own_share_no_machine(runtime: str, machine: float) -> None:
+    manifest = {"runtime": runtime, "generator": {"cores": 2}, "services": {"wsgi": {"cpus": 1}}}
+    assert summary.deployment(target("wsgi", 10), manifest).machine == machine
+
+
 @pytest.mark.parametrize(
     ("described", "typed"),
     [
