@@ -66,8 +66,11 @@ class SharedPart:
             self._crew.tell(worker, {**self._order, "share": (index, len(self._workers)), "step": self._step})
 
     def _all(self, do: str, has_done: Callable[[Worker], bool]) -> None:
-        """Let all do it at once, and wait until they have; who does not is left out from here on."""
-        for worker in self._left:
+        """Let all do it at once, and wait until they have; who does not is left out from here on.
+
+        Those with a fault are told as well, so that none goes on with the load. Raises LabDown where none is left.
+        """
+        for worker in self._workers:
             self._crew.tell(worker, {"do": do, "step": self._step})
         deadline = time.monotonic() + LONGEST_ANSWER
         while waiting := [worker for worker in self._left if not has_done(worker)]:
@@ -77,6 +80,8 @@ class SharedPart:
                 for worker in waiting:
                     worker.fault = f"did not answer for {LONGEST_ANSWER:g} s"
         self._merge()
+        if not self._left:
+            raise LabDown("; ".join(f"{worker.name} {worker.fault}" for worker in self._workers))
 
     @property
     def starting(self) -> int:
@@ -100,7 +105,7 @@ class SharedPart:
     @property
     def generators(self) -> tuple[GeneratorFigures, ...]:
         """Return how each fared, also those that are lost."""
-        first = min((worker.opened for worker in self._left), default=0.0)
+        first = min(worker.opened for worker in self._left)
         return tuple(
             replace(
                 worker.figures or GeneratorFigures(0.0),
@@ -116,7 +121,11 @@ class SharedPart:
 
     def open(self) -> None:
         self._all("open", lambda worker: worker.mirror.opened_at < math.inf)
-        self.recorder.started = min((mirror.started for mirror in self.recorder.mirrors), default=time.time())
+        self.recorder.started = min(mirror.started for mirror in self.recorder.mirrors)
+
+    def report(self) -> None:
+        told = {worker.client: worker.mirror.told_at for worker in self._workers}
+        self._all("report", lambda worker: worker.mirror.told_at > told[worker.client])
 
     def close(self) -> None:
         self._all("close", lambda worker: worker.mirror.closed_at < math.inf)
@@ -159,7 +168,7 @@ class Crew:
         try:
             self._runner.send_message(MESSAGE, dict(data), client_id=worker.client)
         except RPCError as error:
-            worker.fault = f"could not be told what to do ({error})"
+            worker.fault = worker.fault or f"could not be told what to do ({error})"
 
     def find_lost(self) -> None:
         """Note who is gone: who said so, or whom Locust has not heard for a while."""

@@ -23,7 +23,7 @@ from loadtests.analysis.histograms import Interval
 from loadtests.analysis.readings import Reading, balance
 from loadtests.analysis.server_metrics import inside
 from loadtests.analysis.statistics import Measured, percentiles
-from loadtests.errors import BadInput, ExitCode, Interrupted, LabDown, LabError
+from loadtests.errors import BadInput, ExitCode, Interrupted, LabError
 from loadtests.experiments.own_workload import elsewhere
 from loadtests.generator import locust_users, own, sampler, targets
 from loadtests.generator.crew import Crew, SharedPart
@@ -31,7 +31,6 @@ from loadtests.generator.locust_users import Locustfile
 from loadtests.generator.part import Part
 from loadtests.generator.plan import NORMAL, QUICK, plan
 from loadtests.generator.progress import Progress
-from loadtests.generator.record import Recorder
 from loadtests.generator.trace import Trace, send
 from loadtests.generator.users import LONGEST_WAIT
 from loadtests.model import addresses, knobs
@@ -284,7 +283,7 @@ def measure(generator: Generator, measurement: Measurement) -> tuple[Measured, l
         machine_before = sampler.moment()
         part.open()
         generator.progress.wait(measurement.window, generator.pause, status)
-        while missing := seconds_missing(recorder, measurement):
+        while missing := seconds_missing(part, measurement):
             generator.progress.lengthen(missing)
             generator.progress.wait(missing, generator.pause, status)
         part.close()
@@ -293,8 +292,6 @@ def measure(generator: Generator, measurement: Measurement) -> tuple[Measured, l
         follow(generator, measurement, part)
     finally:
         part.quit()
-    if not recorder.seconds:
-        raise LabDown("no load generator was left")
     left_over(generator, measurement)  # what does not end is seen before the next step
     after = sampler.read(target.metrics), sampler.read(target.api_metrics)
     response_times, seen = recorder.response_times, inside(inner, api)
@@ -344,14 +341,15 @@ def follow(generator: Generator, measurement: Measurement, part: Part | SharedPa
         generator.pause(0.05)
 
 
-def seconds_missing(recorder: Recorder, measurement: Measurement) -> float:
+def seconds_missing(part: Part | SharedPart, measurement: Measurement) -> float:
     """Return the seconds by which a window is lengthened: pages take longer than expected, or figures are uncertain.
 
     It becomes twice as long as planned at the most. Users go on meanwhile, so this must not take long.
     """
     if measurement.level.is_open:
         return 0.0
-    log, seconds = recorder.log, recorder.seconds
+    part.report()
+    log, seconds = part.recorder.log, part.recorder.seconds
     median = uncertainty.median_time(log)
     wanted = validity.TURNS * median * 1.02 if median else 2 * measurement.window  # nothing that began has ended
     if uncertainty.half_width(log, seconds, measurement.turn) > SURE_ENOUGH:

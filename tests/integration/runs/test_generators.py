@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
+from loadtests.errors import ExitCode
 from tests.runs import Ended, Lab, children_of, one_line, says_its_verdict
 
 QUICK = ("run", "--runtime=process", "--quick", "--latency=0.2")
@@ -68,6 +70,17 @@ def test_one_that_is_lost_ends_the_run_by_name_and_what_the_others_measured_is_k
     [step] = [step for arm in ended.summary["arms"] for step in arm["steps"]]
     assert step["pages"] > 0
     assert not psutil.pid_exists(lost.pid), "whatever it was doing, it is stopped with the lab"
+
+
+def test_a_run_whose_load_generators_are_all_lost_ends_and_names_them(lab: Lab) -> None:
+    with lab.started(*QUICK, "--latency=1", "--users=12", "--generators=2") as process:
+        lab.wait_for(lambda: len(assistants_of(process)) == 2 and all(map(loads, assistants_of(process))))
+        for lost in assistants_of(process):
+            lost.kill()
+        output, _ = process.communicate(timeout=120)
+    assert process.returncode == ExitCode.INVALID
+    for number in (1, 2):
+        assert re.search(rf"load generator {number} \(process \d+ of \S+\) was lost", one_line(output))
 
 
 def refused_for_a_generator(ended: Ended) -> list[dict[str, Any]]:
