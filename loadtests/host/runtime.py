@@ -21,6 +21,7 @@ from loadtests.model.knobs import LOGIN
 
 LOG_LINES = 15
 PIPE = 2**20  # bytes of output that a launcher which was stopped (Ctrl-Z) leaves unread before the generator waits
+TOKEN = "GENERATOR_TOKEN"  # noqa: S105  # its name; another one in each run
 CONTROL = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07]*\x07|.)|[\x00-\x08\x0b-\x1f\x7f]")
 # Up to the last @, however little of it was percent-encoded; a word with :// begins another URL.
 PASSWORD = re.compile(r"(\w://[^:\s]*):(?:\S|\s(?!\S*://))*@")
@@ -63,8 +64,8 @@ def with_dependencies(services: Iterable[str], needs: Callable[[str], Iterable[s
 
 
 def without_password(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment without passwords, which a database's URL and the web UI's login may hold."""
-    shown = {name: PASSWORD.sub(r"\1:…@", str(value)) for name, value in environment.items()}
+    """Return the environment without passwords, which a database's URL and the web UI's login may hold, and tokens."""
+    shown = {name: PASSWORD.sub(r"\1:…@", str(value)) for name, value in environment.items() if name != TOKEN}
     return shown | ({LOGIN: re.sub(":.*", ":…", shown[LOGIN])} if LOGIN in shown else {})
 
 

@@ -39,6 +39,11 @@ def test_the_login_of_the_web_ui_is_not_kept_with_a_result() -> None:
     assert without_password({"LOCUST_LOGIN": ""}) == {"LOCUST_LOGIN": ""}
 
 
+def test_the_token_of_the_load_generators_is_not_kept_with_a_result() -> None:
+    """Whoever reads the manifest while the run goes on could speak for one of them."""
+    assert without_password({"GENERATOR_TOKEN": "secret", "SEED": "1"}) == {"SEED": "1"}
+
+
 @pytest.fixture
 def at_a_terminal(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     monkeypatch.setattr("os.isatty", lambda _: True)
