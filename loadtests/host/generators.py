@@ -21,8 +21,8 @@ def chosen(
     """
     most = max(offered(asked, options, variables))
     needed = math.ceil(min(most, 1e6) / CARRIED) or 1
-    workers = [int(value) for name, value in variables.items() if name.endswith("_WORKERS") and name != "API_WORKERS"]
-    serving = max(workers, default=1) + int(variables.get("API_WORKERS") or 1)
+    wsgi, asgi, api = (int(variables.get(f"{name}_WORKERS") or 1) for name in ("WSGI", "ASGI", "API"))
+    serving = max(wsgi, asgi) + api
     here = cores or os.cpu_count() or 1
     possible = max(1, here - serving)
     number = min(needed, possible)

@@ -29,6 +29,11 @@ def test_a_load_that_needs_more_gets_as_many_as_there_are_cores_beside_target_an
     assert chosen(DEFAULT, options, DEFAULTS | {"ASGI_WORKERS": "8"}, cores=4)[0] == 1
 
 
+def test_variables_of_other_programs_say_nothing_of_the_cores_that_serve() -> None:
+    options = RunOptions(rate=rates(3 * CARRIED))
+    assert chosen(DEFAULT, options, DEFAULTS | {"CELERY_WORKERS": "auto", "MY_WORKERS": "9"}, cores=5)[0] == 3
+
+
 def test_users_of_pages_that_do_not_wait_get_all_the_cores_that_are_left() -> None:
     number, why = chosen(DEFAULT, RunOptions(users=users(10), knobs={"latency": "0"}), DEFAULTS, cores=8)
     assert number == 6
