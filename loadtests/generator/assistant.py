@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from hmac import compare_digest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -51,14 +52,20 @@ class Step:
 
 class Assistant:
     def __init__(self, runner: Any, token: str, folder: Path) -> None:
-        self._runner, self._token, self._folder = runner, token, folder
+        self._runner, self._folder = runner, folder
+        self._token, self._leaders = halves(token)
         self._step: Step | None = None
 
     def say(self, **data: Any) -> None:
         self._runner.send_message(MESSAGE, {"token": self._token, **data})
 
     def told(self, msg: Any, **_: Any) -> None:
-        """Do what the other one asks for: a step's part is started, begun, opened, closed, stopped and ended."""
+        """Do what the other one asks for: a step's part is started, begun, opened, closed, stopped and ended.
+
+        Of nobody else, who may have been faster at the address: what users do is code.
+        """
+        if not compare_digest(str(msg.data.get("token")).encode(), self._leaders.encode()):
+            return
         try:
             if msg.data["do"] == "start":
                 self._start(msg.data)
@@ -119,6 +126,11 @@ class Assistant:
             step.reported += len(pages)
             if last:
                 return
+
+
+def halves(token: str) -> tuple[str, str]:
+    """Return by what a worker is known, and by what the one who leads: neither can be made of the other."""
+    return token[: len(token) // 2], token[len(token) // 2 :]
 
 
 def measurement_of(data: Mapping[str, Any]) -> Measurement:

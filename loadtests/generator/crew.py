@@ -24,7 +24,7 @@ from locust.runners import STATE_MISSING
 from loadtests.analysis.histograms import merged
 from loadtests.errors import LabDown
 from loadtests.generator import locust_users, own
-from loadtests.generator.assistant import MESSAGE
+from loadtests.generator.assistant import MESSAGE, halves
 from loadtests.generator.trace import Trace
 from loadtests.generator.workers import Merged, Worker, Workers
 from loadtests.model.measurement import GeneratorFigures, Measurement
@@ -143,7 +143,8 @@ class Crew:
     """The load generators of a run, and the one way to talk to them."""
 
     def __init__(self, number: int, folder: Path, environment: Mapping[str, str]) -> None:
-        self.workers = Workers(number, environment["GENERATOR_TOKEN"])
+        token, self._token = halves(environment["GENERATOR_TOKEN"])
+        self.workers = Workers(number, token)
         self.steps = count()
         self.files = {name: (folder / name).read_text(encoding="utf-8") for name in FILES if (folder / name).exists()}
         host, _, port = environment["GENERATORS_ADDRESS"].rpartition(":")
@@ -166,7 +167,7 @@ class Crew:
 
     def tell(self, worker: Worker, data: Mapping[str, Any]) -> None:
         try:
-            self._runner.send_message(MESSAGE, dict(data), client_id=worker.client)
+            self._runner.send_message(MESSAGE, {"token": self._token, **data}, client_id=worker.client)
         except RPCError as error:
             worker.fault = worker.fault or f"could not be told what to do ({error})"
 
