@@ -17,6 +17,7 @@ from locust.env import Environment
 from locust.exception import RPCError
 
 from loadtests.generator import own
+from loadtests.generator.locust_users import Locustfile
 from loadtests.generator.part import Part
 from loadtests.model.experiment import Arm
 from loadtests.model.load_level import LoadLevel
@@ -55,6 +56,7 @@ class Assistant:
         self._runner, self._folder = runner, folder
         self._token, self._leaders = halves(token)
         self._step: Step | None = None
+        self._project: own.Project | None = None
 
     def say(self, **data: Any) -> None:
         self._runner.send_message(MESSAGE, {"token": self._token, **data})
@@ -77,11 +79,13 @@ class Assistant:
             self.say(failed=repr(error)[:300])
 
     def _start(self, data: Mapping[str, Any]) -> None:
-        for name, text in data["files"].items():
-            (self._folder / name).write_text(text, encoding="utf-8")
+        if self._step is None:  # a locustfile that is imported again adds its listeners again
+            for name, text in data["files"].items():
+                (self._folder / name).write_text(text, encoding="utf-8")
+            self._project = own.project_in(self._folder)
         part = Part(
             Target(**data["target"]),
-            own.project_in(self._folder),
+            self._project,
             measurement_of(data["measurement"]),
             Share(*data["share"]),
         )
@@ -119,6 +123,7 @@ class Assistant:
                     cut_off=part.cut_off,
                     trace=asdict(part.trace) if part.trace and step.over else None,
                     figures=asdict(part.figures) if part.figures else None,
+                    by_status=sorted(self._project.by_status) if isinstance(self._project, Locustfile) else [],
                     over=step.over and last,
                 )
             except RPCError:

@@ -40,7 +40,7 @@ class SharedPart:
 
     def __init__(self, crew: Crew, target: Target, project: own.Project | None, measurement: Measurement) -> None:
         most = measurement.level.users  # none is without a user
-        self._crew, self._workers = crew, crew.workers.all[:most]
+        self._crew, self._workers, self._project = crew, crew.workers.all[:most], project
         self._step = next(crew.steps)
         for worker in self._workers:
             worker.begin_step(self._step)
@@ -136,6 +136,8 @@ class SharedPart:
 
     def quit(self) -> None:
         self._all("quit", lambda worker: worker.over)
+        if isinstance(self._project, locust_users.Locustfile):
+            self._project.by_status.update(*(worker.by_status for worker in self._workers))
         self.recorder.first_bytes = merged(mirror.first_bytes for mirror in self.recorder.mirrors)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +18,10 @@ import gevent
 from locust import User, events
 from locust.clients import HttpSession
 from locust.contrib.fasthttp import FastHttpSession
+from locust.dispatch import UsersDispatcher
 from locust.env import Environment
 from locust.exception import CatchResponseError
+from locust.runners import WorkerNode
 from locust.util.load_locustfile import load_locustfile
 from requests.exceptions import ConnectionError as NotConnected
 from requests.exceptions import HTTPError, Timeout
@@ -27,6 +30,7 @@ from loadtests.errors import BadInput
 from loadtests.generator.record import Recorder
 from loadtests.generator.users import LONGEST_WAIT, broken
 from loadtests.model.measurement import NO_ANSWER
+from loadtests.model.share import Share
 from loadtests.model.target import Target
 
 FILE = "locustfile.py"  # in the run's folder
@@ -83,12 +87,13 @@ class LocustUsers:
 
     lateness = None
 
-    def __init__(self, file: Locustfile, target: Target, number: int, recorder: Recorder) -> None:
-        classes = [sent_to(user_class, target) for user_class in file.classes.values()]
+    def __init__(self, file: Locustfile, target: Target, number: int, recorder: Recorder, share: Share) -> None:
+        numbers = dealt(file, number, share)
+        classes = [sent_to(file.classes[name], target, of_class) for name, of_class in numbers.items()]
         self._environment = Environment(user_classes=classes, events=events, host=target.url)
         self._runner = self._environment.create_local_runner()
         self._environment.stop_timeout = LONGEST_WAIT
-        self._number = number
+        self._number = numbers.total()
         self._recorder = recorder
 
     @property
@@ -132,11 +137,23 @@ def fault(exception: Exception | None) -> str | None:
     return (None if answered else broken(exception)) or str(exception)[:200] or repr(exception)
 
 
-def sent_to(user_class: type[User], target: Target) -> type[User]:
-    """Return the class with the target's address, whose requests name the host that the project accepts."""
+def dealt(file: Locustfile, users: int, share: Share) -> Counter[str]:
+    """Return how many users of each class are this generator's, of those that Locust would start by itself."""
+    alone = UsersDispatcher([WorkerNode("alone")], list(file.classes.values()))
+    alone.new_dispatch(users, users)
+    [numbers] = [of_class["alone"] for of_class in alone]
+    return Counter(share.dealt(Counter(numbers).elements()))
+
+
+def sent_to(user_class: type[User], target: Target, number: int) -> type[User]:
+    """Return the class, for so many users, with the target's address.
+
+    Its requests name the host that the project accepts.
+    """
 
     class Sent(user_class):  # type: ignore[valid-type, misc]
         host = target.url
+        fixed_count = number
 
         def __init__(self, environment: Environment) -> None:
             super().__init__(environment)
@@ -158,7 +175,7 @@ def watch_one(file: Locustfile, target: Target) -> tuple[float, float, int]:
     """
     recorder = Recorder()
     number = len(file.classes)  # one of each, as far as their weights let Locust
-    users = LocustUsers(file, target, number, recorder)
+    users = LocustUsers(file, target, number, recorder, Share())
     recorder.open()
     users.start()
     try:

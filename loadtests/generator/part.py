@@ -97,7 +97,7 @@ def load(target: Target, project: own.Project | None, measurement: Measurement, 
     arm, level = measurement.arm, measurement.level
     users = share.number(level.users or 0)
     if isinstance(project, Locustfile):
-        return LocustUsers(project, target, users, recorder)
+        return LocustUsers(project, target, level.users or 0, recorder, share)
     attributes: dict[str, Any] = {
         "first_page_after": share.dealt(delays(target, measurement)),
         "query": arm.query,

@@ -37,8 +37,9 @@ class Mirror(Recorder):
 class Worker:
     """Another load generator. `fault`: why it does not do its share, as a part of a sentence that begins with its name.
 
-    What it says of the current step: users that are `starting`, pages `unfinished` and `cut_off`, its own `figures`,
-    and whether it is `over`. `opened`: the moment at which this process heard that its window is open.
+    What it says of the current step: users that are `starting`, pages `unfinished` and `cut_off`, the rows of a
+    locustfile that are checked `by_status` alone, its own `figures`, and whether it is `over`. `opened`: the moment at
+    which this process heard that its window is open.
     """
 
     client: str
@@ -49,6 +50,7 @@ class Worker:
     starting: int = 1
     unfinished: int = 0
     cut_off: int = 0
+    by_status: Sequence[str] = ()
     opened: float = math.inf
     figures: GeneratorFigures | None = None
     over: bool = False
@@ -57,7 +59,7 @@ class Worker:
     def told(self, data: Mapping[str, Any]) -> None:
         """Note what it says of the current step."""
         mirror = self.mirror
-        for name in ("starting", "unfinished", "cut_off", "over"):
+        for name in ("starting", "unfinished", "cut_off", "by_status", "over"):
             setattr(self, name, data[name])
         if missing := data["before"] - len(mirror.pages):
             self.fault = self.fault or f"reported {missing} pages that did not arrive: the network is full, or was cut"

@@ -1,4 +1,4 @@
-"""Whom a load generator obeys; see also runs/test_generators.py."""
+"""Whom a load generator obeys, and which users of a locustfile it has; see also runs/test_generators.py."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from tests.runs import LONGEST, ROOT
 
-# In a process of its own, because Locust patches the one that imports it.
+# In processes of their own, because Locust patches the one that imports it.
 IS_TOLD = """
 import json, sys
 from pathlib import Path
@@ -23,6 +23,20 @@ runner = SimpleNamespace(send_message=lambda _, data: said.append(data["token"])
 order = {"do": "start", "token": sys.argv[1], "files": {"locustfile.py": "stolen = True"}, "target": {}}
 Assistant(runner, "0123abcd", Path(sys.argv[2])).told(SimpleNamespace(data=order))
 print(json.dumps(said))
+"""
+DEALS = """
+import json, sys
+from locust import User
+from loadtests.generator.locust_users import Locustfile, dealt
+from loadtests.model.share import Share
+class Admin(User):
+    fixed_count = 1
+class Reader(User):
+    weight = 9
+class Writer(User):
+    weight = 1
+classes = {kind.__name__: kind for kind in (Admin, Reader, Writer)}
+print(json.dumps([dealt(Locustfile(classes), 11, Share(index, int(sys.argv[1]))) for index in range(int(sys.argv[1]))]))
 """
 
 
@@ -39,3 +53,11 @@ def test_who_cannot_show_the_leaders_half_of_the_token_is_not_obeyed(tmp_path: P
     obeyed = token == "abcd"  # noqa: S105
     assert said_by(IS_TOLD, token, str(tmp_path)) == ["0123"] * obeyed
     assert (tmp_path / "locustfile.py").exists() == obeyed
+
+
+@pytest.mark.parametrize("number", [1, 3, 5])
+def test_users_of_a_locustfile_are_together_those_that_one_generator_would_start(number: int) -> None:
+    each = said_by(DEALS, str(number))
+    together = {name: sum(one.get(name, 0) for one in each) for name in ("Admin", "Reader", "Writer")}
+    assert together == {"Admin": 1, "Reader": 9, "Writer": 1}
+    assert max(sum(one.values()) for one in each) - min(sum(one.values()) for one in each) <= 1

@@ -24,6 +24,7 @@ REPORT: dict[str, Any] = {
     "starting": 0,
     "unfinished": 2,
     "cut_off": 0,
+    "by_status": [],
     "figures": None,
     "over": False,
 }

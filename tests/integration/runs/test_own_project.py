@@ -215,6 +215,24 @@ def test_a_locustfile_runs_as_it_is_and_its_rows_say_what_they_check(
     assert "Checked by their status alone: GET /async/. A page" in one_line(ended.output)
 
 
+def test_several_load_generators_have_the_users_of_a_locustfile_that_one_would_have(
+    lab_command: Lab, root: Path, tmp_path: Path
+) -> None:
+    tiny, imports = project("tiny", root, tmp_path), tmp_path / "imports"
+    user = "(HttpUser):\n    wait_time = constant(0.1)\n    @task\n    def ask(self): self.client.get('/async/', name="
+    (tiny / "locustfile.py").write_text(
+        f"from locust import HttpUser, constant, task\nopen({str(imports)!r}, 'a').write('.')\n"
+        f"class Reader{user}'read')\nReader.weight = 9\nclass Writer{user}'write')\n"
+    )
+    ended = lab_command.run(
+        *QUICK, "--users=10", "--generators=5", APP=str(tiny), SETTINGS="tiny", LOCUSTFILE="locustfile.py"
+    )
+    steps = [step for arm in ended.summary["arms"] for step in arm["steps"]]
+    assert [[page["name"] for page in step["by_page"]] for step in steps] == [["GET read", "GET write"]] * 2
+    assert "Checked by their status alone: GET read, GET write. A page" in one_line(ended.output)
+    assert imports.read_text() == "." * 6, "once in each process: what it listens to is heard once, in every step"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
