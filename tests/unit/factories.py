@@ -22,7 +22,7 @@ from loadtests.results.summary import Run
 SETTINGS = Settings(fan_out=10, latency=1.0, jitter=0.0, fail=0.0)
 WSGI, ASGI = Arm("wsgi", "threadpool"), Arm("asgi", "gather")
 SERVICE = {"cpus": 1, "memory_bytes": 512 * 1024**2, "environment": {"MAX_CONNECTIONS": "10000", "THREADPOOL": "1000"}}
-MANIFEST = {
+MANIFEST: dict[str, Any] = {
     "runtime": "process",
     "command": "make loadtest",
     "warnings": [],
