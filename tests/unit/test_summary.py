@@ -260,7 +260,7 @@ def test_a_worker_that_was_replaced_is_a_finding() -> None:
 
 
 def test_what_is_predicted_to_fail_is_said_with_the_reason(schema: dict[str, Any]) -> None:
-    services = {**MANIFEST["services"], "wsgi": {"environment": {"CALL_TIMEOUT": "0.5"}}}  # type: ignore[dict-item]
+    services = {**MANIFEST["services"], "wsgi": {"environment": {"CALL_TIMEOUT": "0.5"}}}
     failed = measured(WSGI, 10, 0.0, failures=Counter({"504": 90}))
     found = summarize(run(failed, measured(ASGI, 10, 10.0), manifest={**MANIFEST, "services": services}))
     jsonschema.validate(found, schema)
