@@ -44,6 +44,7 @@ LOOK = 5.0  # seconds between two looks at the services that the web UI needs, a
 NOHUP = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN  # as nohup(1) starts it: it outlives its terminal
 LONGEST_RUN = 7 * 24 * 3600.0  # seconds
 LAST_WORDS = 30.0  # seconds that an interrupted generator has to write its report
+AFTER_A_LOSS = 90.0  # the same where a node is lost: what is asked there is waited for first, one thing after the other
 
 
 def choose_runtime(asked: str) -> str:
@@ -287,14 +288,15 @@ def wait_for(runtime: Runtime, generator: subprocess.Popen[bytes]) -> ExitCode:
     try:
         if not (lost := print_output(generator, LONGEST_RUN, runtime.lost)):
             return exit_code(generator.wait())
-        code, why = ExitCode.INVALID, lost
+        code, why, patience = ExitCode.INVALID, lost, AFTER_A_LOSS
     except Interrupted:
         code, why = ExitCode.INTERRUPTED, "Stopping: the report of what was measured is being written …"
+        patience = LAST_WORDS
     print(f"\n{why}", file=sys.stderr, flush=True)
     runtime.interrupt(generator)
     try:
-        print_output(generator, LAST_WORDS)
-        generator.wait(LAST_WORDS)
+        print_output(generator, patience)
+        generator.wait(patience)
     except (Interrupted, subprocess.TimeoutExpired):
         generator.kill()
         generator.wait()

@@ -238,7 +238,7 @@ def test_a_lost_node_ends_in_a_sentence_and_what_was_measured_before_is_kept(swa
         lab.wait_for(lab.raw_files)
         swarm.connect(up=False)
         try:
-            output, _ = process.communicate(timeout=120)
+            output, _ = process.communicate(timeout=180)
         finally:
             swarm.connect(up=True)
     ended = Ended(process.returncode, output, lab.results)

@@ -282,5 +282,5 @@ def test_workers_stand_in_the_report_where_there_are_several() -> None:
 
 def test_the_report_says_on_which_nodes_the_services_ran() -> None:
     nodes = {"first": {"cores": 8.0}, "second": {"cores": 3.5}}
-    manifest = {**MANIFEST, "runtime": "swarm", "services": {**MANIFEST["services"], "nodes": nodes}}
+    manifest = {**MANIFEST, "runtime": "swarm", "services": {"nodes": nodes}}
     assert "swarm: first 8 cores, second 3.5 cores" in html.render(summarize(good_run(manifest=manifest)))
