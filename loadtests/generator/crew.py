@@ -160,7 +160,7 @@ class Crew:
         while len(self.workers.all) < self.workers.number:
             there = f"{len(self.workers.all)} of {self.workers.number} load generators"
             if time.monotonic() > deadline:
-                raise LabDown(f"{there} came within {LONGEST_START:g} s")
+                raise LabDown(f"{there} came within {LONGEST_START:g} s: take fewer (GENERATORS=), or read their logs")
             say(f"{there} are there")
             pause(0.05)
 
