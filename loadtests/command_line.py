@@ -148,7 +148,7 @@ def parser(given: Variables | None) -> Parser:  # noqa: PLR0915  # a statement f
     lesson.add_argument("--n", default=asked.get("N") or "1", metavar="N", help="the lesson's number (default: 1)")
     lesson.set_defaults(json=False)
     up = add(up_command, "bring the lab up with Locust's web UI, until Ctrl-C", ("RUNTIME", "GENERATORS", *OF_UP))
-    add_generators(up, asked)
+    add_generators(up, asked, "how many processes share the load (default: 1)")
     predict = add(predict_command, "what theory predicts for these knobs, without any load", of_run)
     add_load(predict, asked)
     claims = add(claims_command, "run experiments, all by default, and write down which claims hold", on_nodes)
@@ -187,8 +187,7 @@ def parser(given: Variables | None) -> Parser:  # noqa: PLR0915  # a statement f
     return top
 
 
-def add_generators(command: argparse.ArgumentParser, asked: Mapping[str, str]) -> None:
-    what = "how many processes share the load, or auto: as many as it needs (default: 1)"
+def add_generators(command: argparse.ArgumentParser, asked: Mapping[str, str], what: str) -> None:
     command.add_argument("--generators", default=asked.get("GENERATORS") or "1", metavar="GENERATORS", help=what)
 
 
@@ -206,7 +205,7 @@ def add_load(command: argparse.ArgumentParser, asked: Mapping[str, str]) -> None
     option("rate", "pages per second that arrive whether or not the target keeps up, as in 20,40,80, in place of users")
     option("think", "seconds that users think after a page, on average (exponential; default: none)")
     option("arrivals", f"the shape of what arrives: {', '.join(SHAPES)} (default: the experiment's, mostly poisson)")
-    add_generators(command, asked)
+    add_generators(command, asked, "how many processes share the load, or auto: as many as it needs (default: 1)")
     option("repeats", "how often to measure everything (default: the experiment's, mostly 1)")
     for knob in knobs.KNOBS:
         option(knob.name.replace("_", "-"), f"{knob.help} ({knob.minimum:g}–{knob.maximum:g})")

@@ -57,7 +57,7 @@ def checks_of_generators(one: Measured) -> Iterator[Check]:
     yield one.check(
         "load generators",
         not faults,
-        "; ".join(faults) or f"all {len(one.generators)} did their share",
+        "; ".join(faults) or f"all {len(one.generators) - 1} did their share",
         "each does its share to the end",
         "Find out why in the logs of the run's folder, or measure with fewer (GENERATORS=).",
     )
@@ -157,13 +157,13 @@ def checks_of_failures(one: Measured) -> Iterator[Check]:
 
 def checks_of_load(one: Measured, limits: Limits) -> Iterator[Check]:
     most = GENERATOR_CPU * min(1.0, limits.generator_cpus or 1.0)  # it computes on one core at a time
-    busiest, number = worst_of(one, "cpu"), len(one.generators)
+    busiest = worst_of(one, "cpu")
     yield one.check(
         "generator CPU",
         busiest.cpu <= most,
-        f"{digits(busiest.cpu)} cores" + (f" ({busiest.name})" if number > 1 else ""),
+        f"{digits(busiest.cpu)} cores" + (f" ({busiest.name})" if len(one.generators) > 1 else ""),
         f"at most {most:g}",
-        f"GENERATORS={number + 1}, on a machine with a core to spare for each; or fewer users.",
+        f"{more_generators(one)}, on a machine with a core to spare for each; or fewer users.",
     )
     yield from checks_of_lateness(one, limits)
     if not one.measurement.arm.fails:
@@ -173,6 +173,11 @@ def checks_of_load(one: Measured, limits: Limits) -> Iterator[Check]:
 def worst_of(one: Measured, figure: str) -> GeneratorFigures:
     """Return the load generator with the highest figure: each has to hold by itself."""
     return max(one.generators, key=lambda generator: getattr(generator, figure) or 0.0)
+
+
+def more_generators(one: Measured) -> str:
+    """Return the variable that asks for one more; of several one leads, and loads nothing."""
+    return f"GENERATORS={max(2, len(one.generators))}"
 
 
 def more_cpu(one: Measured, limits: Limits, variable: str, throttled: float | None) -> str:
@@ -223,7 +228,7 @@ def checks_of_lateness(one: Measured, limits: Limits) -> Iterator[Check]:
             f"p99 sent {duration(worst.lateness)} after they were due",
             f"at most {duration(limit)}",
             f"{worst.name.capitalize()} does not keep its own schedule: lower RATE=, or "
-            f"GENERATORS={len(one.generators) + 1}; or {more_cpu(one, limits, 'LOCUST_CPUS', worst.throttled)}.",
+            f"{more_generators(one)}; or {more_cpu(one, limits, 'LOCUST_CPUS', worst.throttled)}.",
         )
 
 

@@ -25,6 +25,7 @@ from loadtests.analysis.histograms import merged
 from loadtests.errors import LabDown
 from loadtests.generator import locust_users, own
 from loadtests.generator.assistant import MESSAGE, halves
+from loadtests.generator.part import Watch
 from loadtests.generator.trace import Trace
 from loadtests.generator.workers import Merged, Worker, Workers
 from loadtests.model.measurement import GeneratorFigures, Measurement
@@ -104,7 +105,11 @@ class SharedPart:
 
     @property
     def generators(self) -> tuple[GeneratorFigures, ...]:
-        """Return how each fared, also those that are lost."""
+        """Return how each fared, also those that are lost, and at last this process."""
+        return (*self.beside, self._leader)
+
+    @property
+    def beside(self) -> tuple[GeneratorFigures, ...]:
         first = min(worker.opened for worker in self._left)
         return tuple(
             replace(
@@ -120,6 +125,7 @@ class SharedPart:
         self._all("begin", lambda _: True)
 
     def open(self) -> None:
+        self._watch = Watch()
         self._all("open", lambda worker: worker.mirror.opened_at < math.inf)
         self.recorder.started = min(mirror.started for mirror in self.recorder.mirrors)
 
@@ -130,6 +136,7 @@ class SharedPart:
     def close(self) -> None:
         self._all("close", lambda worker: worker.mirror.closed_at < math.inf)
         self.recorder.closed_at = time.perf_counter()
+        self._leader = replace(self._watch.figures(self.recorder.seconds), name="the process that leads them")
 
     def stop(self) -> None:
         self._all("stop", lambda _: True)

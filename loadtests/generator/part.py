@@ -27,6 +27,25 @@ from loadtests.model.target import Target
 Load = Users | Arrivals | LocustUsers
 
 
+class Watch:
+    """Looks at this process from here on."""
+
+    def __init__(self) -> None:
+        self._cpu, self._waited = time.process_time(), sampler.own_wait()
+        self._throttled, self._clock = sampler.own_throttled_seconds(), time.time() - time.monotonic()
+
+    def figures(self, seconds: float) -> GeneratorFigures:
+        """Return how it fared in these seconds."""
+        return GeneratorFigures(
+            cpu=(time.process_time() - self._cpu) / seconds,
+            throttled=difference(self._throttled, sampler.own_throttled_seconds()),
+            memory=sampler.own_limited_memory(),
+            clock_step=abs(time.time() - time.monotonic() - self._clock),
+            waited=difference(self._waited, sampler.own_wait()),
+            seconds=seconds,
+        )
+
+
 class Part:
     """A step of this process. `cut_off`: pages that had not ended when it was over; `figures`: once it is closed."""
 
@@ -56,8 +75,7 @@ class Part:
         self._load.begin()
 
     def open(self) -> None:
-        self._cpu, self._waited = time.process_time(), sampler.own_wait()
-        self._throttled, self._clock = sampler.own_throttled_seconds(), time.time() - time.monotonic()
+        self._watch = Watch()
         self.recorder.open()
 
     def report(self) -> None:
@@ -65,19 +83,13 @@ class Part:
 
     def close(self) -> None:
         self.recorder.close()
-        seconds = self.recorder.seconds
-        self.figures = GeneratorFigures(
-            cpu=(time.process_time() - self._cpu) / seconds,
-            throttled=difference(self._throttled, sampler.own_throttled_seconds()),
-            memory=sampler.own_limited_memory(),
-            clock_step=abs(time.time() - time.monotonic() - self._clock),
-            waited=difference(self._waited, sampler.own_wait()),
-            seconds=seconds,
-        )
+        self.figures = self._watch.figures(self.recorder.seconds)
 
     @property
     def generators(self) -> tuple[GeneratorFigures, ...]:
         return (self.figures or GeneratorFigures(0.0),)
+
+    beside = ()  # of these, those of other processes
 
     def stop(self) -> None:
         """Begin no page that the load does not need to stay what it is."""

@@ -295,7 +295,6 @@ def measure(generator: Generator, measurement: Measurement) -> tuple[Measured, l
     left_over(generator, measurement)  # what does not end is seen before the next step
     after = sampler.read(target.metrics), sampler.read(target.api_metrics)
     response_times, seen = recorder.response_times, inside(inner, api)
-    others = () if isinstance(part, Part) else part.generators  # this process is in the moments
     used = machine.between(
         machine_before,
         machine_after,
@@ -303,12 +302,12 @@ def measure(generator: Generator, measurement: Measurement) -> tuple[Measured, l
         (
             seen.cpu_seconds,
             *([seen.api_cpu_seconds] if target.api_metrics else []),
-            *(one.cpu * one.seconds for one in others),
+            *(one.cpu * one.seconds for one in part.beside),
         ),
         (
             seen.run_queue_seconds,
             *([seen.api_run_queue_seconds] if target.api_metrics else []),
-            *(one.waited for one in others),
+            *(one.waited for one in part.beside),
         ),
     )
     elsewhere = not target.metrics or os.environ.get("LAB_RUNTIME") in CLUSTERS

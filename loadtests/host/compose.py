@@ -21,6 +21,7 @@ from loadtests.host import runtime
 from loadtests.host.shell import run_long, run_quiet, start
 from loadtests.host.topology import required
 from loadtests.model.service import ASSISTANT, GENERATOR, PORT
+from loadtests.results import files
 
 ANSWER_TIMEOUT = 20  # seconds
 START_TIMEOUT = 60  # seconds until all services have to be healthy
@@ -182,6 +183,7 @@ class ComposeRuntime:
         self._built: set[str] = set()  # images
         self._started: set[str] = set()
         self._generator: str | None = None
+        self._folder: Path | None = None  # of the run
         self._lent: Path | None = None  # a folder that was given to the generator's user
         self._services: dict[str, Any] = {}  # as Compose describes them
         self._known: dict[str, Any] = {}  # the same, without the files beside the lab's
@@ -319,6 +321,7 @@ class ComposeRuntime:
         """
         self._end_generator()
         self._take_back()
+        self._folder = folder
         if assistants:
             self._started.add(ASSISTANT)
             self._assist(assistants)
@@ -363,6 +366,8 @@ class ComposeRuntime:
         if self._generator:
             ask_engine("rm", "--force", self._generator)
             self._generator = None
+        if ASSISTANT in self._started and self._folder and (said := self.last_words(ASSISTANT)):
+            files.write(self._folder / "logs" / f"{ASSISTANT}.log", f"{said}\n")
         self.drop([ASSISTANT])
 
     def _take_back(self) -> None:

@@ -263,7 +263,8 @@ def claims_command_line(asked: Sequence[Experiment], options: RunOptions, runtim
     every = [experiment.name for experiment in asked] == list(experiments.catalogue())
     names = "" if every else ",".join(experiment.name for experiment in asked)
     where = {"LAB_ENGINE" if runtime_name in CLUSTERS else "RUNTIME": runtime_name}
-    return typed("claims", {"EXPERIMENT": names, "QUICK": "1" if options.quick else "", **where})
+    asked_for = {name: options.variables.get(name, "") for name in ("QUICK", "GENERATORS")}
+    return typed("claims", {"EXPERIMENT": names, **asked_for, **where})
 
 
 def typed(target: str, variables: Mapping[str, str]) -> str:
