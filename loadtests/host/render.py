@@ -46,6 +46,9 @@ def stack(
 ) -> str:
     """Return a stack file. `placed`: the constraint of each role, by default a node's label. Raises BadInput."""
     chosen = {name: config["services"][name] for name in services}
+    for name, service in chosen.items():
+        if is_unprobed(service):  # Swarm takes no test beside that
+            chosen[name] = {**service, "healthcheck": {"disable": True}}
     networks = {name for service in chosen.values() for name in service["networks"]}
     content = {
         "services": {
@@ -184,7 +187,7 @@ def pod(name: str, service: Config) -> dict[str, Any]:
             **ids,
         },
         "volumeMounts": [{"name": volume, "mountPath": path} for volume, (path, _) in volumes.items()],
-        **({} if waits else probe(service.get("healthcheck") or {})),
+        **({} if waits or is_unprobed(service) else probe(service["healthcheck"])),
     }
     apart = {"api": ("generators",), "targets": ("generators",), "generators": ("targets", "api")}[where]
     together = {"podAffinity": required([where])} if where == "targets" else {}  # a faster node must not decide
@@ -205,11 +208,14 @@ def required(roles: Sequence[str]) -> dict[str, Any]:
     return {"requiredDuringSchedulingIgnoredDuringExecution": [term]}
 
 
+def is_unprobed(service: Config) -> bool:
+    healthcheck = service.get("healthcheck") or {}
+    return bool(healthcheck.get("disable")) or healthcheck.get("test", ["NONE"])[:1] == ["NONE"]
+
+
 def probe(healthcheck: Config) -> dict[str, Any]:
     """Return a startup probe alone: once it is up, a service is left to its work, as in compose/confined.yaml."""
-    kind, *words = healthcheck.get("test") or ["NONE"]
-    if kind == "NONE":
-        return {}
+    kind, *words = healthcheck["test"]
     every = seconds(healthcheck.get("start_interval", "5s"))
     command = words if kind == "CMD" else ["/bin/sh", "-c", *words]
     return {

@@ -52,7 +52,7 @@ def affinities(documents: list[dict[str, Any]]) -> list[Any]:
 def test_the_base_is_a_namespace_with_the_load_generator_on_a_node_of_its_own(rendered: Path) -> None:
     documents = built(rendered / "base")
     kinds = sorted(one["kind"] for one in documents)
-    assert kinds == ["Deployment"] * 3 + ["Job", "Namespace", "NetworkPolicy"] + ["Service"] * 3
+    assert kinds == ["Deployment"] * 3 + ["Job", "Namespace", "NetworkPolicy"] + ["Service"] * 4
     assert {one["metadata"].get("namespace", "lab") for one in documents} == {"lab"}
     assert all(affinities(documents))
 

@@ -43,7 +43,8 @@ class Engine:
 
     @property
     def namespace(self) -> str:
-        return f"lab-test-{self.name}"
+        """Its name is also that of the network interface in it, which has 15 letters at most."""
+        return f"lab{os.getpid()}{self.name[:3]}"
 
     @property
     def host(self) -> str:
@@ -195,6 +196,13 @@ def test_a_run_measures_targets_on_another_node_and_leaves_nothing_up(swarm: Swa
     assert not any("other processes" in check["value"] for check in machine)
     calls = {arm["target"]: arm["steps"][0]["inside"] for arm in summary["arms"]}
     assert all(inside["cpu_seconds"] for inside in calls.values()), "the samplers answer across nodes"
+    lab.wait_for(lambda: nothing_is_left(swarm.first) and nothing_is_left(swarm.second))
+
+
+def test_load_generators_share_the_load_on_the_managers_node(swarm: Swarm, lab: Lab) -> None:
+    ended = lab.run(*SMALL, "--generators=2")
+    assert ended.summary["complete"], ended.output
+    assert "by 2 load generators" in one_line(ended.output)
     lab.wait_for(lambda: nothing_is_left(swarm.first) and nothing_is_left(swarm.second))
 
 

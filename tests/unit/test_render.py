@@ -225,13 +225,9 @@ def test_load_generators_are_on_other_nodes_than_the_rest_and_all_targets_on_one
 
 
 def test_a_service_may_have_several_replicas(config: dict[str, Any]) -> None:
-    config["services"]["locust-worker"] = {
-        **config["services"][GENERATOR],
-        "expose": [],
-        "healthcheck": {"test": ["NONE"]},
-    }
     stack = yaml.safe_load(render.stack(config, ["locust-worker"], replicas={"locust-worker": 3}))
     deploy = stack["services"]["locust-worker"]["deploy"]
+    assert stack["services"]["locust-worker"]["healthcheck"] == {"disable": True}, "and no test, which Swarm refuses"
     assert (deploy["replicas"], deploy["placement"]["constraints"]) == (3, ["node.labels.lab.generators == true"])
     deployment = documents(render.manifests(config, ["locust-worker"], {"locust-worker": 3}))[
         "Deployment", "locust-worker"
