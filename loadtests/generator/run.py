@@ -51,6 +51,7 @@ from loadtests.results.summary import Run
 SURE_ENOUGH = 0.03  # of a figure, to either side, in its 95 % interval
 LONGEST_DRAIN = 2.0  # times as long as pages are expected to need after the window
 DRAIN_EXTRA = 40.0  # seconds beyond a step's length until abandoned pages must have ended; hanging calls take long
+SAID = bytearray()  # by the launcher, of why the run has to end
 
 
 @dataclass(frozen=True)
@@ -179,9 +180,12 @@ def stop_event() -> Event:
 
 
 def stop_without_launcher() -> None:
-    """Wait, in a thread, for the end of standard input: the launcher holds its other end as long as it lives."""
-    while os.read(0, 1):
-        pass
+    """Wait, in a thread, for the end of standard input: the launcher holds its other end as long as it lives.
+
+    It may say there why it ends the run.
+    """
+    while said := os.read(0, 1000):
+        SAID.extend(said)
     os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -213,7 +217,7 @@ def walk(generator: Generator, measurements: Sequence[Measurement], run: Run) ->
                 because = f"no page of {measurement.name} was whole ({fault}), so the remaining steps were skipped."
                 break
     except Interrupted:
-        because = "it was interrupted."
+        because = SAID.decode(errors="replace") or "it was interrupted."
     except Exception as error:  # noqa: BLE001  # a bug, and what was measured before it is not to be had again
         because = f"the load generator failed: {reason(error)}."
     warnings += own.unanswered(generator.targets) if generator.project else []

@@ -18,6 +18,7 @@ from gevent.event import Event
 from gevent.pool import Group
 from geventhttpclient import client as http_client
 from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError
+from geventhttpclient.useragent import RetriesExceeded
 from locust import FastHttpUser, task
 from locust.contrib.fasthttp import FAILURE_EXCEPTIONS, LocustBadStatusCode
 from locust.env import Environment
@@ -150,6 +151,8 @@ def broken(error: Exception | None) -> str | None:
     """Return how the connection failed before the answer was whole; None if it did not."""
     if error is None or isinstance(error, LocustBadStatusCode):
         return None
+    if isinstance(error, RetriesExceeded):  # it has the URL in its text, and what happened as a text alone
+        return f"{NO_ANSWER}: {BROKEN[TimeoutError] if 'timed out' in error.kw_text else error.kw_text}"
     seen = (error.__context__, error)  # the client calls a reset a closed connection
     how = next((how for kind, how in BROKEN.items() if any(isinstance(one, kind) for one in seen)), repr(error))
     return f"{NO_ANSWER}: {how}"

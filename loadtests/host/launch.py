@@ -12,7 +12,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from secrets import token_hex
@@ -294,6 +294,10 @@ def wait_for(runtime: Runtime, generator: subprocess.Popen[bytes]) -> ExitCode:
         code, why = ExitCode.INTERRUPTED, "Stopping: the report of what was measured is being written …"
         patience = LAST_WORDS
     print(f"\n{why}", file=sys.stderr, flush=True)
+    if code == ExitCode.INVALID and generator.stdin:  # for the report
+        with suppress(OSError):  # it has just ended
+            generator.stdin.write(why.encode())
+            generator.stdin.flush()
     runtime.interrupt(generator)
     try:
         print_output(generator, patience)

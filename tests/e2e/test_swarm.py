@@ -256,6 +256,7 @@ def test_a_lost_node_ends_in_a_sentence_and_what_was_measured_before_is_kept(swa
     assert ended.code == 2, output
     assert "the node second is down, and with it api, asgi, wsgi" in one_line(output)
     assert not ended.summary["complete"]
+    assert "the node second is down" in ended.summary["verdict"]["sentence"]
     assert any(step["goodput"] for arm in ended.summary["arms"] for step in arm["steps"])
     assert (ended.folder / "report.html").exists()
     lab.wait_for(swarm.is_whole)

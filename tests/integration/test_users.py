@@ -24,13 +24,19 @@ BROKEN = {
     "refuses": None,
     "resets": b"",
     "closes at once": b"",
+    "never answers": b"",
     "closes after the headers": CHUNKED,
     "closes after the headers of a known length": HEADERS + b"Content-Length: 90\r\n\r\n",
     "closes in the body": CHUNKED + b'9\r\n{"strateg\r\n',
     "closes in a body of a known length": HEADERS + b'Content-Length: 90\r\n\r\n{"strateg',
 }
 HOW = dict.fromkeys(BROKEN, "cut off")
-HOW |= {"refuses": "refused", "resets": "reset", "closes at once": "closed before the answer"}
+HOW |= {
+    "never answers": "patience",
+    "refuses": "refused",
+    "resets": "reset",
+    "closes at once": "closed before the answer",
+}
 BEGUN = {name for name, sent in BROKEN.items() if sent and b"strateg" in sent}
 
 # In a process of its own, because Locust patches the one that imports it. A line of JSON for each URL.
@@ -46,7 +52,7 @@ streams = sys.argv[1] == "streams"
 for url in sys.argv[2:]:
     target = Target("asgi", url, "ASGI", None, {"stream": "/"}, 1, {}, {})
     recorder = Recorder()
-    one = user_class(target, recorder=recorder, streams=streams, pause_after_failure=0)
+    one = user_class(target, recorder=recorder, streams=streams, pause_after_failure=0, network_timeout=2)
     environment = Environment(user_classes=[one], parsed_options=options)
     recorder.open()
     one(environment).page()
@@ -124,6 +130,8 @@ def hang_up(listener: socket.socket, way: str, asked: Counter[str]) -> None:
         with connection:
             connection.recv(65536)
             asked[way] += 1
+            if way == "never answers":
+                connection.recv(1)  # until the user has left
             if way == "resets":
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             connection.sendall(BROKEN[way] or b"")

@@ -164,11 +164,11 @@ class Watched(NoRuntime):
 
 
 GENERATOR = """
-import pathlib, signal, sys
+import os, pathlib, signal, sys
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
 pathlib.Path(sys.argv[1]).touch()
 signal.sigwait([signal.SIGTERM])
-print("its report is written")
+print(os.read(0, 1000).decode(), "stands in its report")
 """
 
 
@@ -177,11 +177,14 @@ def test_a_lost_node_stops_the_generator_and_its_run_is_invalid(
 ) -> None:
     monkeypatch.setattr(launch, "LOOK", 0.01)
     begun = tmp_path / "begun"
-    generator = subprocess.Popen([sys.executable, "-c", GENERATOR, str(begun)], stdout=subprocess.PIPE)
+    pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout"), subprocess.PIPE)
+    generator = subprocess.Popen([sys.executable, "-c", GENERATOR, str(begun)], **pipes)
     runtime: Any = Watched(begun)
     with generator:
         assert launch.wait_for(runtime, generator) == ExitCode.INVALID
-    assert "the node second is down" in capfd.readouterr().err
+    said = capfd.readouterr()
+    assert "the node second is down" in said.err
+    assert "the node second is down stands in its report" in said.out
     assert generator.returncode == 0, "it was not killed"
 
 
