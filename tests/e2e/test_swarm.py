@@ -173,7 +173,7 @@ def test_a_node_without_the_images_is_named_with_what_gives_them_to_it(swarm: Sw
 
 
 def test_a_run_measures_targets_on_another_node_and_leaves_nothing_up(swarm: Swarm, lab: Lab) -> None:
-    with lab.started(*SMALL, "--generators=2") as process:
+    with lab.started(*SMALL) as process:
         lab.wait_for(lab.raw_files)
         limits_hold(swarm.second)
         output, _ = process.communicate(timeout=240)
@@ -188,9 +188,6 @@ def test_a_run_measures_targets_on_another_node_and_leaves_nothing_up(swarm: Swa
     }
     assert services["nodes"].keys() == {"first", "second"}
     assert "Nobody looked at other programs on the nodes" in one_line(output)
-    shared = [check for check in summary["checks"] if check["name"] == "load generators"]
-    assert shared
-    assert all(check["passed"] for check in shared), shared
     machine = [check for check in summary["checks"] if check["name"] == "machine"]
     assert machine
     assert not any("other processes" in check["value"] for check in machine)
