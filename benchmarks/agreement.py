@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
@@ -28,7 +27,6 @@ STRATEGIES = {"wsgi": "threadpool", "asgi": "gather"}
 ROUNDS = 3
 WITHIN = 0.03
 NUMBERS = (1, 2, 3)  # load generators
-MORE_CPU = 1 / 0.9  # times what a page costs one load generator, so that two carry 1.8 times as much
 FIGURES = ("goodput", "p50", "p95")
 LAB, FORTY_LINES, WRK = "lab", "forty lines", "wrk"
 WRK_PRINTS = """
@@ -77,38 +75,23 @@ def agreement() -> Result:
 
 
 def generators() -> Result:
-    """Do several load generators see what one sees, for the same CPU?"""
+    """Do several load generators see what one sees?"""
     measured: dict[tuple[str, int], list[dict[str, float]]] = defaultdict(list)
     with lab.running(*STRATEGIES) as runtime:
         for turn, number in lab.alternating(NUMBERS, ROUNDS):
             print(f"round {turn + 1} of {ROUNDS}: {number} …", flush=True)
             for target, read in by_the_lab(runtime, number).items():
                 measured[target, number].append(read)
-    grid = figures_table("target", "load generators", "pages/s", "p50", "p95", "CPU a page")
+    grid = figures_table("target", "load generators", "pages/s", "p50", "p95")
     for (target, number), rounds in sorted(measured.items(), reverse=True):
         times = (f"{middle(rounds, name) * 1e3:.0f} ms" for name in ("p50", "p95"))
-        cpu = f"{middle(rounds, 'cpu') * 1e6:.0f} µs"
-        grid.add_row(target, str(number), f"{middle(rounds, 'goodput'):.1f}", *times, cpu)
+        grid.add_row(target, str(number), f"{middle(rounds, 'goodput'):.1f}", *times)
     pairs = [(target, number) for target in STRATEGIES for number in NUMBERS[1:]]
     return Result(
         title=f"{USERS} users, {FAN_OUT} calls × {LATENCY:g} s and up to {JITTER:g} s more, {ROUNDS} rounds",
-        goals=[
-            *(agrees(target, 1, name, measured, of=number) for target, number in pairs for name in FIGURES),
-            *(
-                Goal.at_most(
-                    f"{target}: CPU a page, {number} / 1 load generators",
-                    MORE_CPU,
-                    [one["cpu"] for one in measured[target, number]],
-                    [one["cpu"] for one in measured[target, 1]],
-                )
-                for target, number in pairs
-            ),
-        ],
+        goals=[agrees(target, 1, name, measured, of=number) for target, number in pairs for name in FIGURES],
         table=grid,
-        notes=[
-            "The process that tells them what to do is not counted: it loads nothing.",
-            "All of them share one core here. What two carry on two cores is not measured, but what a page costs each.",
-        ],
+        notes=[],
         figures={"measured": {f"{target}: {number}": rounds for (target, number), rounds in measured.items()}},
     )
 
@@ -139,22 +122,12 @@ def by_the_lab(runtime: lab.PinnedRuntime, number: int = 1) -> dict[str, dict[st
         except subprocess.TimeoutExpired:
             runtime.interrupt(process)
         summary = folders.summary(folder / "summary.json") or {"complete": False}
-        raw = [json.loads(path.read_text(encoding="utf-8")) for path in (folder / "raw").glob("*.json")]
     if not summary["complete"]:
         raise LabDown("the lab's load generator did not measure to its end")
     if summary["verdict"]["status"] == "invalid":
         raise LabDown(f"the lab's own measurement is invalid: {summary['verdict']['sentence']}")
     steps = {arm["target"]: arm["steps"][0] for arm in summary["arms"]}
-    cpu = {one["measurement"]["arm"]["target"]: cpu_of(one) / one["ended"] for one in raw}
-    return {
-        name: {"goodput": step["goodput"], "cpu": cpu[name], **step["response_time"]} for name, step in steps.items()
-    }
-
-
-def cpu_of(step: Mapping[str, Any]) -> float:
-    """Return the CPU seconds of the load generators in the window of a step, as raw/ has it."""
-    loading = step["generators"][:-1] or step["generators"]  # of several the last one leads
-    return float(step["seconds"] * sum(generator["cpu"] for generator in loading))
+    return {name: {"goodput": step["goodput"], **step["response_time"]} for name, step in steps.items()}
 
 
 def by_forty_lines(url: str) -> dict[str, float]:
