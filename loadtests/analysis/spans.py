@@ -14,6 +14,7 @@ MOST_SPANS = 2_000
 MOST_ROWS = 40
 LONGEST = 3_600 * 10**9  # nanoseconds before or after the user's wait that a span may lie
 LONGEST_TEXT = 80  # characters
+MOST_DIGITS = 20  # of nanoseconds: those of 64 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ def read(lines: Iterable[str]) -> list[Span]:
 
 def span_of(span: dict[str, Any]) -> Span:
     """Return a span of OTLP JSON. Raises ValueError, LookupError, TypeError, AttributeError."""
-    began, ended = int(span["startTimeUnixNano"]), int(span["endTimeUnixNano"])
+    began, ended = (int(str(span[name])[:MOST_DIGITS]) for name in ("startTimeUnixNano", "endTimeUnixNano"))
     status = span.get("status") or {}
     failed = plain(status.get("message", "")) if status.get("code") == 2 else ""
     parent = str(span.get("parentSpanId") or "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,8 @@ def test_what_is_too_much_to_draw_is_one_row() -> None:
         line("call"),
         line({**USER, "startTimeUnixNano": "soon"}),
         line({**USER, "startTimeUnixNano": "9" * 10_000}),
+        line({**USER, "startTimeUnixNano": math.inf}),
+        line({**PAGE, "endTimeUnixNano": 10**4000}),
         line({**PAGE, "endTimeUnixNano": None}),
         line({**PAGE, "status": "bad"}),
         line(span("call", -1e6, 1e9, "x", "p")),
@@ -97,6 +100,11 @@ def test_a_line_that_makes_no_sense_costs_nothing_but_itself(hostile: str) -> No
     rows = waterfall(read([hostile, *LINES, LINES[0][:-9]]))
     assert rows[:3] == [Row("user waits", 0, 5), Row("queue", 0, 3, 3), Row("page", 3, 1.5)]
     assert rows[-2].name in {"call 1", "call 2"}
+
+
+def test_a_user_who_waited_without_end_is_drawn_as_one_who_waited_for_long() -> None:
+    endless = {**USER, "startTimeUnixNano": "0", "endTimeUnixNano": "9" * 4000}
+    assert waterfall(read([line(endless), *LINES]))[0].takes > 1e10
 
 
 def test_neither_names_nor_numbers_of_spans_are_taken_without_bound() -> None:
