@@ -14,6 +14,7 @@ from loadtests.analysis.capacity import predict as predicted
 from loadtests.analysis.capacity import predict_arm
 from loadtests.analysis.verdict import verdict
 from loadtests.errors import BadInput
+from loadtests.experiments.judging import expected
 from loadtests.generator.plan import NORMAL, QUICK, plan
 from loadtests.host import topology
 from loadtests.model import knobs
@@ -177,6 +178,14 @@ def test_ten_thousand_calls_say_what_limits_them_where_they_are_not_carried() ->
     assert (found.status, found.headline) == ("confirmed", "ASGI keeps 9,870 calls in flight")
     threads = replace(wsgi, goodput=980.0, goodputs=(980.0,), slots=1000)
     assert verdict(experiment, [threads, carried], []).status == "confirmed", "both have room for all users"
+    [level] = knobs.rates("100")
+    arrivals = [replace(point, level=level, goodput=98.0, goodputs=(98.0,)) for point in (held, carried)]
+    assert verdict(experiment, arrivals, []).status == "not confirmed", "80 slots are not enough for 100 pages of 1 s"
+    arrivals[0] = replace(arrivals[0], slots=102)
+    assert verdict(experiment, arrivals, []).status == "confirmed", "102 are"
+    short = replace(expected(asgi), page_time=0.1)
+    arrivals = [replace(point, predicted=short, slots=80) for point in arrivals]
+    assert verdict(experiment, arrivals, []).status == "confirmed", "and 80 for 100 pages of 0.1 s"
     cpu = predict_arm(asgi.arm, SETTINGS, Deployment(None, cores=2.0, machine=2.0, workers=8), asgi.level)
     spent = replace(carried, goodput=150.0, goodputs=(150.0,), cpu_per_page=0.008, predicted=cpu)
     found = verdict(experiment, [held, spent], [])
