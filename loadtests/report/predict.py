@@ -127,8 +127,9 @@ def introduction(settings: Settings, found: Sequence[Row], lab: Lab) -> str:
         if row.cpu is not None and (cost := f"{duration(row.cpu.cpu_per_page)}{other}") not in said:
             said.append(cost)
     cpu = ", ".join(f"{arm} {' and '.join(said)}" for arm, said in costs.items() if said)
-    computed = ", but for WORK" if settings.work else ""
-    left_out = f"CPU left out{computed}: no valid run has measured it yet"
+    assumed = " and ".join(dict.fromkeys(duration(row.arm.cpu) for row in found if row.arm.cpu))
+    left_out = f"CPU per page taken to be {assumed}" if assumed else "CPU left out"
+    left_out += f"{', but for WORK' if settings.work else ''}: no valid run has measured it yet"
     where = "containers, each within its CPU limit" if lab.limited else "local processes, which nothing limits"
     return (
         f"Predicted, not measured, for {settings.words}, in {where}, on {lab.machine:g} cores that the "

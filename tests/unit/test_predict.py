@@ -224,6 +224,14 @@ def test_what_the_formula_does_not_know_is_said_and_no_empty_table_printed(
     assert ("target strategy" in " ".join(said)) == bool(rows)
 
 
+def test_cpu_that_an_experiment_takes_for_granted_is_said_and_not_called_left_out(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    said = " ".join(lines(capsys, "ten-thousand"))
+    assert "CPU per page taken to be 12.0 ms" in said
+    assert "left out" not in said
+
+
 def test_an_experiments_own_deployment_is_predicted_with(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = described(experiments.find("self-call"), "process").services["asgi"].environment["CALL_TIMEOUT"]
     monkeypatch.setenv("CALL_TIMEOUT", "7")
