@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import count
@@ -72,33 +72,29 @@ def waterfall(spans: Iterable[Span]) -> list[Row]:
     What is beyond MOST_ROWS is one row.
     """
     spans = sorted(spans, key=lambda span: span.began)
-    if not (users := [span for span in spans if span.name == USER and not span.parent]):
+    user = next((span for span in spans if span.name == USER and not span.parent), None)
+    if user is None:
         return []
-    user = users[0]
-
-    def row(span: Span, name: str) -> Row:
-        wait, takes = waits[span.id] / 1e9, (span.ended - span.began) / 1e9
-        return Row(name, (span.began - user.began) / 1e9, takes, min(wait, takes), span.failed)
-
-    waits: defaultdict[str, int] = defaultdict(int)
-    pages: list[Span] = []
-    others: list[Span] = []
-    for span in spans:
-        if span is user or span.began < user.began - LONGEST or span.ended > user.ended + LONGEST:
-            continue
+    earliest, latest = user.began - LONGEST, user.ended + LONGEST
+    others = [span for span in spans if span is not user and earliest <= span.began <= span.ended <= latest]
+    waits: Counter[str] = Counter()
+    for span in others:
         if span.name.startswith(WAIT):
             waits[span.parent] += span.ended - span.began
-        else:
-            (pages if span.name == PAGE and span.parent == user.id else others).append(span)
+
+    def row(span: Span, name: str) -> Row:
+        takes = span.ended - span.began
+        return Row(name, (span.began - user.began) / 1e9, takes / 1e9, min(waits[span.id], takes) / 1e9, span.failed)
+
     rows = [row(user, "user waits")]
-    if pages:
-        queue = max(0.0, (pages[0].began - user.began) / 1e9)
-        rows += [Row("queue", 0.0, queue, queue), *(row(page, PAGE) for page in pages)]
+    if page := next((span for span in others if span.name == PAGE and span.parent == user.id), None):
+        queue = max(0.0, (page.began - user.began) / 1e9)
+        rows += [Row("queue", 0.0, queue, queue), row(page, PAGE)]
     numbers = count(1)
-    rows += [row(span, f"{CALL} {next(numbers)}" if span.name == CALL else span.name) for span in others]
+    work = (span for span in others if span is not page and not span.name.startswith(WAIT))
+    rows += [row(span, f"{CALL} {next(numbers)}" if span.name == CALL else span.name) for span in work]
     if len(rows) > MOST_ROWS:
         rest = rows[MOST_ROWS - 1 :]
-        begins = min(one.begins for one in rest)
         last = max(one.begins + one.takes for one in rest)
-        rows[MOST_ROWS - 1 :] = [Row(f"{len(rest)} more", begins, last - begins)]
+        rows[MOST_ROWS - 1 :] = [Row(f"{len(rest)} more", rest[0].begins, last - rest[0].begins)]
     return rows

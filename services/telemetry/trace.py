@@ -13,6 +13,13 @@ from services import env
 from services.telemetry import counters
 
 ON = env.choice("TRACE", ("0", "1")) == "1"
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def unchanged(function: Function) -> Function:
+    return function
+
+
 if ON:
     if not counters.ON:
         raise env.BadEnvironment("environment: TRACE must be 0 where TELEMETRY is off: nobody could read the spans")
@@ -20,20 +27,7 @@ if ON:
 
     spans.start()
 
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-Executor: type[ThreadPoolExecutor] = spans.Executor if ON else ThreadPoolExecutor
+call = spans.call if ON else unchanged
+page_wsgi, page_asgi = (spans.page_wsgi, spans.page_asgi) if ON else (unchanged, unchanged)
+Executor = spans.Executor if ON else ThreadPoolExecutor
 WAITED = [spans.waited_for_connection] if ON else []
-
-
-def call(function: Function) -> Function:
-    """Trace a function that makes a call, sync or async."""
-    return spans.call(function) if ON else function
-
-
-def page_wsgi(application: Function) -> Function:
-    return spans.page_wsgi(application) if ON else application
-
-
-def page_asgi(application: Function) -> Function:
-    return spans.page_asgi(application) if ON else application
