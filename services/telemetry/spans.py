@@ -7,9 +7,9 @@ its calls a look at the current span.
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from contextvars import ContextVar, copy_context
 from functools import wraps
 from inspect import iscoroutinefunction
@@ -169,7 +169,7 @@ def follow_switches() -> None:
 
     async def traced_to_thread(self: Any, *arguments: Any, **named: Any) -> Any:
         with switched("thread", self.func):
-            return await cast("Awaitable[Any]", to_thread(self, *arguments, **named))
+            return await to_thread(self, *arguments, **named)
 
     def traced_to_loop(self: Any, *arguments: Any, **named: Any) -> Any:
         with switched("event loop", self.awaitable):
@@ -178,13 +178,9 @@ def follow_switches() -> None:
     SyncToAsync.__call__, AsyncToSync.__call__ = traced_to_thread, traced_to_loop  # type: ignore[method-assign]
 
 
-@contextmanager
-def switched(where: str, function: object) -> Iterator[None]:
-    if not get_current_span().is_recording():
-        yield
-        return
-    span = TRACER.start_span(f"{where}: {getattr(function, '__name__', 'function')}")
-    try:
-        yield
-    finally:
-        span.end()
+def switched(where: str, function: object) -> AbstractContextManager[object, None]:
+    until_it_is_back: ExitStack[None] = ExitStack()
+    if get_current_span().is_recording():
+        span = TRACER.start_span(f"{where}: {getattr(function, '__name__', 'function')}")
+        until_it_is_back.callback(span.end)
+    return until_it_is_back
