@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 from loadtests.model.measurement import NO_ANSWER
 
+CHANCE = 3.0  # standard deviations
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -56,12 +58,15 @@ def p99(before: Reading | None, after: Reading | None, histogram: str) -> float 
     """Return the seconds that 99 % of what a histogram counted between two readings did not exceed.
 
     Where it is told apart by worker, in the worker that has the most: merged, one that is late hides among the others.
+    Of a worker only what is late beyond chance: the more workers, the sooner some of one's few calls are late.
     It is the bound of a bucket, so the true value is that or less; or more, where it is the highest bound that there
     is. None when nothing is known.
     """
     if (merged := counted(before, after, histogram)) is None:
         return None
-    return max(p99_by_worker(before, after, histogram).values(), default=p99_of(merged))
+    each = counted_by_worker(before, after, histogram).values()
+    found = (p99_of(merged), *(p99_of(counts, CHANCE) for counts in each))
+    return max((late for late in found if late is not None), default=None)
 
 
 def p99_by_worker(before: Reading | None, after: Reading | None, histogram: str) -> dict[str, float]:
@@ -85,12 +90,15 @@ def counted(before: Reading | None, after: Reading | None, histogram: str) -> di
     return counts if min(counts.values(), default=0.0) >= 0 else None  # the service was started anew in between
 
 
-def p99_of(counts: Mapping[float, float]) -> float | None:
-    """Return the bound below which 99 % of the counts lie; None when nothing was counted."""
+def p99_of(counts: Mapping[float, float], deviations: float = 0.0) -> float | None:
+    """Return the bound below which 99 % of the counts lie, less so many standard deviations of how many lie beyond it;
+    None when nothing was counted.
+    """
     total = max(counts.values(), default=0.0)
     if total <= 0:
         return None
-    bound = min(bound for bound, count in counts.items() if count >= 0.99 * total)
+    least = 0.99 * total - deviations * math.sqrt(0.01 * total)
+    bound = min(bound for bound, count in counts.items() if count >= least)
     return bound if math.isfinite(bound) else max(filter(math.isfinite, counts), default=None)
 
 

@@ -4,10 +4,10 @@ import math
 
 import pytest
 
-from loadtests.analysis.readings import Reading, grown, p99, p99_by_worker
+from loadtests.analysis.readings import Reading, grown, of_worker, p99, p99_by_worker
 from loadtests.analysis.server_metrics import inside, together
 from loadtests.generator.sampler import parse
-from loadtests.model.server_metrics import LOOP_LAG, Inside, Worker
+from loadtests.model.server_metrics import LATENESS, LOOP_LAG, Inside, Worker
 
 TEXT = """# TYPE lab_pages_in_flight gauge
 lab_pages_in_flight 7.0
@@ -98,9 +98,9 @@ def test_workers_are_told_apart_the_busiest_first() -> None:
 LAG_OF_TWO = "".join(
     f'lab_{of}_bucket{{le="{bound}"{worker}}} {count}\n'
     for of, worker, counts in (
-        ("event_loop_lag_seconds", "", (198, 198, 200)),
-        ("worker_event_loop_lag_seconds", ',worker="a"', (99, 99, 99)),
-        ("worker_event_loop_lag_seconds", ',worker="b"', (99, 99, 101)),
+        ("event_loop_lag_seconds", "", (990, 990, 995)),
+        ("worker_event_loop_lag_seconds", ',worker="a"', (891, 891, 891)),
+        ("worker_event_loop_lag_seconds", ',worker="b"', (99, 99, 104)),
     )
     for bound, count in zip(("0.01", "0.5", "+Inf"), counts, strict=True)
 )
@@ -114,6 +114,14 @@ def test_the_latest_worker_counts_which_a_histogram_of_all_would_hide() -> None:
     assert p99(Reading(), after, LOOP_LAG) == 0.5
     assert p99_by_worker(Reading(), after, LOOP_LAG) == {"a": 0.01, "b": 0.5}
     assert p99_by_worker(after, after, LOOP_LAG) == {}
+
+
+def test_two_late_calls_of_a_workers_few_are_chance() -> None:
+    merged = {0.01: 998.0, 0.5: 1000.0}
+    few = {f'{of_worker(LATENESS)}{{worker="a"}}': {0.01: 98.0, 0.5: 100.0}}
+    after = Reading({}, {LATENESS: merged, **few})
+    assert p99(Reading(), after, LATENESS) == 0.01
+    assert p99_by_worker(Reading(), after, LATENESS) == {"a": 0.5}
 
 
 def test_the_workers_of_the_api_have_calls_and_are_told_apart_as_well() -> None:
