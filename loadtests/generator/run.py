@@ -235,7 +235,7 @@ def keep_trace(generator: Generator, measurement: Measurement, trace: Trace) -> 
         raw.keep_spans(generator.folder, measurement, lines)
         if endpoint and lines:
             send(lines, endpoint)
-    except (OSError, ValueError, LabError) as error:
+    except (OSError, ValueError, KeyError, TypeError, LabError) as error:  # lines that are no spans, too
         yield f"The trace of {measurement.name} could not be handed over: {reason(error)}."
 
 
