@@ -168,6 +168,8 @@ def pod(name: str, service: Config) -> dict[str, Any]:
     volumes: dict[str, tuple[str, Config]] = {f"tmpfs-{n}": (path, {"medium": "Memory"}) for n, path in paths}
     volumes |= {"results": (RESULTS, {})} if waits else {}
     memory = {"memory": str(service["mem_limit"])} if "mem_limit" in service else {}
+    cpus, shares = service.get("cpus"), service.get("cpu_shares", SHARES) / SHARES
+    first = min(shares / 10, float(cpus or shares))  # cores; more than the limit is refused
     container = {
         "name": name,
         "image": service["image"],
@@ -176,9 +178,9 @@ def pod(name: str, service: Config) -> dict[str, Any]:
         "args": ["sleep", str(LONGEST_RUN)] if waits else service["command"],
         "env": [{"name": key, "value": str(value or "")} for key, value in (service.get("environment") or {}).items()],
         "resources": {
-            "limits": {**({"cpu": str(service["cpus"])} if "cpus" in service else {}), **memory},
+            "limits": {**({"cpu": str(cpus)} if cpus else {}), **memory},
             # A tenth of the shares: it says who comes first, and keeps no core from anybody.
-            "requests": {"cpu": f"{service.get('cpu_shares', SHARES) * 1000 // SHARES // 10}m", **memory},
+            "requests": {"cpu": f"{first * 1000:.0f}m", **memory},
         },
         "securityContext": {
             "readOnlyRootFilesystem": bool(service.get("read_only")),

@@ -141,6 +141,14 @@ def test_what_measures_comes_first_where_pods_want_the_same_core(
     assert (asked["api"], asked[GENERATOR], asked["wsgi"]) == ("400m", "400m", "100m")
 
 
+@pytest.mark.parametrize(("cpus", "request_"), [(0.25, "250m"), (2, "400m"), (None, "400m")])
+def test_no_service_asks_for_more_than_its_limit(cpus: float | None, request_: str, config: dict[str, Any]) -> None:
+    config["services"]["api"]["cpus"] = cpus  # API_CPUS=0 leaves it out
+    [container] = pod(documents(render.manifests(config, ["api"])), "api")["containers"]
+    assert container["resources"]["requests"]["cpu"] == request_
+    assert ("cpu" in container["resources"]["limits"]) == bool(cpus)
+
+
 def test_every_manifest_is_what_the_current_kubernetes_takes(
     manifests: dict[tuple[str, str], dict[str, Any]],
 ) -> None:
