@@ -63,7 +63,7 @@ class ClusterRuntime(ComposeRuntime):
         self._registry = (os.environ.get("LAB_REGISTRY") or "").rstrip("/")
         self._builds = knobs.switch("LAB_BUILD", os.environ.get("LAB_BUILD") or "yes")
         self._names: dict[str, str] = {}  # of the images, as the nodes know them
-        self._placed: dict[str, Node] = {}  # what runs, by service
+        self._placed: dict[str, Node] = {}  # what was started, by service
         self._replicas: dict[str, int] = {}  # of those services that have more than one
         if self._registry and not REGISTRY.fullmatch(self._registry):
             asked = self._registry[:80]
@@ -132,16 +132,21 @@ class ClusterRuntime(ComposeRuntime):
     def _nodes(self) -> list[Node]:
         raise NotImplementedError
 
+    @property
+    def _places(self) -> dict[str, Node]:
+        """Return the nodes of what runs: what has been dropped meanwhile is on none."""
+        return {name: node for name, node in self._placed.items() if name in {*self._started, GENERATOR}}
+
     def describe(self) -> Mapping[str, Any]:
-        described, nodes = {**super().describe()}, self._nodes()
-        for service, node in self._placed.items():
+        described, nodes, placed = {**super().describe()}, self._nodes(), self._places
+        for service, node in placed.items():
             described[service] = {**described[service], "node": node.name}
-        used = {node.name: node.facts for node in self._placed.values()}
+        used = {node.name: node.facts for node in placed.values()}
         return {**described, "engine": f"{self.name} of {len(nodes)} nodes; {described['engine']}", "nodes": used}
 
     def lost(self) -> str:
         up = {node.id for node in self._nodes() if node.is_up}
-        gone = {service: node for service, node in self._placed.items() if up and node.id not in up}
+        gone = {service: node for service, node in self._places.items() if up and node.id not in up}
         if not gone:  # or nobody who knows answers just now
             return ""
         names, services = ", ".join(sorted({node.name for node in gone.values()})), ", ".join(sorted(gone))

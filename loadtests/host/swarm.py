@@ -28,7 +28,8 @@ def take_down(stack: str) -> None:
     """Remove a stack and wait until its network is gone. Raises LabDown."""
     ended = ask_engine("stack", "rm", stack)
     deadline = time.monotonic() + REMOVAL_TIMEOUT
-    while ask_engine("network", "ls", "--quiet", "--filter", f"label=com.docker.stack.namespace={stack}").stdout:
+    networks = ("network", "ls", "--quiet", "--filter", f"label=com.docker.stack.namespace={stack}")
+    while ended.returncode or ask_engine(*networks).stdout:  # an engine that does not answer lists none, too
         if ended.returncode or time.monotonic() > deadline:
             words = f"the stack {stack} could not be taken down. The next run tries again, or you do: "
             raise LabDown(f"{words}docker stack rm {stack}", runtime.plain(ended.stderr))
@@ -76,7 +77,10 @@ class SwarmRuntime(ClusterRuntime):
         the api on a third, as far as there are so many.
         """
         up = [node for node in self._nodes() if node.is_up]
-        here = next(node for node in up if node.id == self._here)
+        here = next((node for node in up if node.id == self._here), None)
+        if not here:
+            remedy = f"Let it: docker node update --availability active {self._here}"
+            raise LabDown(f"this node of the swarm takes no services (docker node ls). {remedy}")
         found = {role: node for role in render.ROLES for node in reversed(up) if f"lab.{role}" in node.labels}
         found.setdefault("generators", here)
         others = [node for node in up if node.id not in {here.id, found["generators"].id}]

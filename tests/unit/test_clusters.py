@@ -264,6 +264,37 @@ def test_only_the_runs_own_stack_is_removed(client: Client, engine: Swarm) -> No
     assert client.commands("stack rm") == [f"docker stack rm {PROJECT}"]
 
 
+@pytest.mark.parametrize("runtime_class", [SwarmRuntime, KubernetesRuntime])
+def test_a_service_that_was_dropped_is_on_no_node_any_more(
+    runtime_class: type[ClusterRuntime], client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAB_BUILD", "no")
+    Swarm(client) if runtime_class is SwarmRuntime else Kubernetes(client)
+    runtime = runtime_class()
+    runtime.prepare()
+    runtime.up(["wsgi", "asgi"])
+    runtime.drop(["wsgi"])
+    runtime.up(["asgi"])  # which runs
+    described = runtime.describe()
+    assert "wsgi" not in described
+    assert described["asgi"]["node"] in {"there", "second"}
+
+
+def test_a_manager_that_takes_no_services_is_refused(client: Client, engine: Swarm) -> None:
+    engine.nodes[0]["Spec"]["Availability"] = "drain"
+    runtime = SwarmRuntime()
+    runtime.prepare()
+    with pytest.raises(LabDown, match="takes no services .* docker node update --availability active id-here"):
+        runtime.up(["wsgi"])
+
+
+@pytest.mark.parametrize("networks", ["abc", ""], ids=["a network is left", "the engine does not answer"])
+def test_a_stack_that_cannot_be_removed_is_said(networks: str, client: Client) -> None:
+    client.answers |= {"stack rm": lambda: "fails", "network ls": lambda: networks}
+    with pytest.raises(LabDown, match=f"or you do: docker stack rm {PROJECT}"):
+        swarm.take_down(PROJECT)
+
+
 def test_what_cannot_be_removed_is_said(client: Client) -> None:
     client.answers |= {"stack rm": lambda: "fails", "network ls": lambda: "abc", "delete namespace": lambda: "fails"}
     for take_down in (swarm.take_down, kubernetes.take_down):
