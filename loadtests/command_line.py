@@ -173,7 +173,8 @@ def parser(given: Variables | None) -> Parser:  # noqa: PLR0915  # a statement f
     pages = add(pages_command, "propose a pages.toml from a HAR, an access log or an OpenAPI document", None)
     pages.add_argument("recording", metavar="RECORDING", help="recording.har, access.log, openapi.json or openapi.yaml")
     pages.add_argument("--write-to", default="", metavar="FILE", help="a new file (default: standard output)")
-    rendered = add(render_command, "write compose.yaml for engines of several machines (docs/scale.md)", None)
+    as_a_run = ("RUNTIME",)  # what a run refuses is refused
+    rendered = add(render_command, "write compose.yaml for engines of several machines (docs/scale.md)", as_a_run)
     rendered.add_argument("engine", choices=CLUSTERS)
     rendered.add_argument("--experiment", default=experiments.DEFAULT, metavar="NAME", help="whose targets to write")
     rendered.add_argument("--write-to", default="", metavar="FOLDER", help="default: the engine's name")

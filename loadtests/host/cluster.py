@@ -28,12 +28,15 @@ LOOK = 0.5  # seconds between two looks at what starts
 
 def render_topology(engine: str, experiment: Experiment, folder: str) -> list[Path]:
     """Write what an experiment needs for an engine of several machines; return the files. Raises LabError."""
-    config = described({**experiment.deployment, **VARIABLES[engine], "LAB_RUNTIME": engine})
+    variables = experiment.deployed(os.environ).deployment
+    config = described({**variables, **VARIABLES[engine], "LAB_RUNTIME": engine})
+    config["services"][GENERATOR]["environment"] |= runtime.addresses(experiment.targets)
     needs = {name: depends_on(service) for name, service in config["services"].items()}
     services = runtime.with_dependencies([*experiment.targets, GENERATOR], needs.__getitem__)
     files = render.manifests(config, services)
     if engine == "swarm":
         files = {"stack.yaml": render.stack(config, services)}
+    os.umask(0o077)  # passwords are in them, as DATABASE_URL's
     for path, text in files.items():
         results.write(Path(folder or engine, path), text)
     return [Path(folder or engine, path) for path in files]

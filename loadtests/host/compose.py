@@ -20,7 +20,7 @@ from loadtests.errors import BadInput, LabDown
 from loadtests.host import runtime
 from loadtests.host.shell import run_long, run_quiet, start
 from loadtests.host.topology import required
-from loadtests.model.service import ASSISTANT, GENERATOR, PORT
+from loadtests.model.service import ASSISTANT, GENERATOR
 from loadtests.results import files
 
 ANSWER_TIMEOUT = 20  # seconds
@@ -331,8 +331,7 @@ class ComposeRuntime:
         command += ["--use-aliases"] if assistants else []  # by which these find it
         # z: where SELinux guards files, as on Fedora, the container may write there
         command += ["--user", self._owner(folder), "--volume", f"{folder}:/results:z"]
-        urls = {"TARGETS": " ".join(f"{name}=http://{name}:{PORT}" for name in targets)}
-        for variable, value in (urls | runtime.terminal_environment()).items():
+        for variable, value in (runtime.addresses(targets) | runtime.terminal_environment()).items():
             command += ["--env", f"{variable}={value}"]
         command += [GENERATOR, "python", "-m", "loadtests", *arguments, "--folder=/results"]
         return runtime.start_generator(command, self._environment)

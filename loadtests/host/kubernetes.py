@@ -18,7 +18,7 @@ from loadtests.errors import BadInput, LabDown
 from loadtests.host import render, runtime
 from loadtests.host.cluster import ClusterRuntime, Node, State
 from loadtests.host.shell import run_quiet
-from loadtests.model.service import ASSISTANT, GENERATOR, PORT
+from loadtests.model.service import ASSISTANT, GENERATOR
 from loadtests.results import files as results
 
 # Why a container waits that will not start.
@@ -149,8 +149,8 @@ class KubernetesRuntime(ClusterRuntime):
         self._within("exec", self._pod, "--", "mkdir", "-p", self._there)
         for path in sorted(folder.iterdir()):
             self._copy(str(path), f"{self._pod}:{self._there}/{path.name}")
-        urls = {"TARGETS": " ".join(f"{name}=http://{name}:{PORT}" for name in targets)}
-        words = [f"{name}={value}" for name, value in (urls | runtime.terminal_environment()).items()]
+        variables = runtime.addresses(targets) | runtime.terminal_environment()
+        words = [f"{name}={value}" for name, value in variables.items()]
         command = ["kubectl", f"--namespace={self._namespace}", "exec", "--stdin", self._pod, "--", "env", *words]
         command += ["python", "-m", "loadtests", *arguments, f"--folder={self._there}"]
         return runtime.start_generator(command, dict(os.environ))

@@ -18,6 +18,7 @@ from loadtests.errors import BadInput, LabDown
 from loadtests.host.shell import start
 from loadtests.model import knobs
 from loadtests.model.knobs import LOGIN
+from loadtests.model.service import PORT
 
 LOG_LINES = 15
 PIPE = 2**20  # bytes of output that a launcher which was stopped (Ctrl-Z) leaves unread before the generator waits
@@ -99,6 +100,11 @@ def say_started_again(services: Iterable[str]) -> None:
 def port_variable(service: str) -> str:
     """Return the name of the variable in compose.yaml."""
     return f"{service.upper().replace('-', '_')}_PORT"
+
+
+def addresses(targets: Iterable[str]) -> dict[str, str]:
+    """Return what tells the load generator where containers of these names are."""
+    return {"TARGETS": " ".join(f"{name}=http://{name}:{PORT}" for name in targets)}
 
 
 def terminal_environment() -> dict[str, str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ CONFIG = {
         "api": {**SERVICE, "image": "lab-api"},
         "wsgi": {**SERVICE, "image": "lab-web", "environment": {"INTERFACE": "wsgi"}, "depends_on": {"api": {}}},
         "asgi": {**SERVICE, "image": "lab-web", "environment": {"INTERFACE": "asgi"}, "depends_on": {"api": {}}},
-        GENERATOR: {**SERVICE, "image": "lab-locust", "cpus": 1, "depends_on": {"wsgi": {}}},
+        GENERATOR: {**SERVICE, "image": "lab-locust", "environment": {}, "cpus": 1, "depends_on": {"wsgi": {}}},
     },
 }
 
@@ -284,7 +285,7 @@ def test_a_manager_that_takes_no_services_is_refused(client: Client, engine: Swa
     engine.nodes[0]["Spec"]["Availability"] = "drain"
     runtime = SwarmRuntime()
     runtime.prepare()
-    with pytest.raises(LabDown, match="takes no services .* docker node update --availability active id-here"):
+    with pytest.raises(LabDown, match=r"takes no services .* docker node update --availability active id-here"):
         runtime.up(["wsgi"])
 
 
@@ -480,6 +481,36 @@ def test_the_command_that_repeats_a_run_names_the_cluster(monkeypatch: pytest.Mo
     typed = launch.command(find("slots"), RunOptions(), "swarm")
     assert "LAB_ENGINE=swarm LAB_REGISTRY=registry.example/lab" in typed
     assert "RUNTIME=" not in typed
+
+
+@pytest.fixture
+def mask() -> Iterator[None]:
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+def test_what_an_experiment_proposes_and_measures_is_written_for_its_owner_alone(
+    mask: None, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, str] = {}
+    monkeypatch.setattr(cluster, "described", lambda variables: given.update(variables) or deepcopy(CONFIG))
+    monkeypatch.setenv("API_WORKERS", "2")
+    folder = tmp_path / "new"
+    assert main(["render", "swarm", "--experiment=ten-thousand", f"--write-to={folder}"]) == ExitCode.CONFIRMED
+    assert given["ASGI_WORKERS"] == "8"
+    assert "API_WORKERS" not in given, "somebody has set it"
+    assert 'TARGETS: "wsgi=http://wsgi:8000 asgi=http://asgi:8000"' in (folder / "stack.yaml").read_text()
+    assert (folder.stat().st_mode & 0o777, (folder / "stack.yaml").stat().st_mode & 0o777) == (0o700, 0o600)
+
+
+@pytest.mark.parametrize(("name", "value"), [("LATENCY", "99"), ("TELEMETRY_READERS", "all"), ("API_WORKER", "2")])
+def test_what_a_run_refuses_is_not_written(
+    name: str, value: str, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert main(["render", "swarm", f"--write-to={tmp_path}"]) == ExitCode.NOT_UP
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
