@@ -324,7 +324,8 @@ def claims_command(options: argparse.Namespace) -> int:
     runtime = choose_runtime(options, again)
     chosen = experiments.named(options.experiment)
     cores = os.cpu_count() or 1
-    too_large = [one for one in chosen if one.cores > cores and options.experiment == "all" and not asked.quick]
+    is_chosen = options.experiment != "all" or asked.quick or runtime in CLUSTERS  # of which others have the cores
+    too_large = [one for one in chosen if one.cores > cores and not is_chosen]
     for one in too_large:
         print(f"{one.name} is left out: it takes about {one.cores} cores, and here are {cores}. By name it runs.")
     carried = [one for one in chosen if one not in too_large]

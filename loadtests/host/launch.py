@@ -252,19 +252,22 @@ def command(experiment: Experiment, options: RunOptions, runtime_name: str) -> s
     asked = replace(options, repeats=options.applied_to(experiment).repeats)
     knobs_of_pages = {knob.variable for knob in knobs.KNOBS}
     beside = [name for name in variables.of_runs(topology.text()) if name not in knobs_of_pages]
-    others = without_password(
-        {name: os.environ.get(name, "") for name in (*beside, *variables.OWN, *variables.OF_CLUSTERS)}
-    )
-    where = {} if runtime_name in CLUSTERS else {"RUNTIME": runtime_name}
-    return typed("loadtest", {"EXPERIMENT": experiment.name, **asked.variables, **where, **others})
+    others = without_password({name: os.environ.get(name, "") for name in (*beside, *variables.OWN)})
+    return typed("loadtest", {"EXPERIMENT": experiment.name, **asked.variables, **where(runtime_name), **others})
 
 
 def claims_command_line(asked: Sequence[Experiment], options: RunOptions, runtime_name: str) -> str:
     every = [experiment.name for experiment in asked] == list(experiments.catalogue())
     names = "" if every else ",".join(experiment.name for experiment in asked)
-    where = {"LAB_ENGINE" if runtime_name in CLUSTERS else "RUNTIME": runtime_name}
     asked_for = {name: options.variables.get(name, "") for name in ("QUICK", "GENERATORS")}
-    return typed("claims", {"EXPERIMENT": names, **asked_for, **where})
+    return typed("claims", {"EXPERIMENT": names, **asked_for, **where(runtime_name)})
+
+
+def where(runtime_name: str) -> dict[str, str]:
+    """Return the variables that choose a runtime."""
+    if runtime_name in CLUSTERS:
+        return {name: os.environ.get(name, "") for name in variables.OF_CLUSTERS}
+    return {"RUNTIME": runtime_name}
 
 
 def typed(target: str, variables: Mapping[str, str]) -> str:

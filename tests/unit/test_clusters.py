@@ -481,6 +481,8 @@ def test_the_command_that_repeats_a_run_names_the_cluster(monkeypatch: pytest.Mo
     typed = launch.command(find("slots"), RunOptions(), "swarm")
     assert "LAB_ENGINE=swarm LAB_REGISTRY=registry.example/lab" in typed
     assert "RUNTIME=" not in typed
+    typed = launch.claims_command_line([find("slots")], RunOptions(), "swarm")
+    assert typed == "make claims EXPERIMENT=slots LAB_ENGINE=swarm LAB_REGISTRY=registry.example/lab"
 
 
 @pytest.fixture
