@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,12 +24,17 @@ from loadtests.results import files as results
 
 # Why a container waits that will not start.
 FINAL = {"ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError", "CreateContainerError"}
+IMPATIENT = "--request-timeout=5s"  # kubectl tries some times; without it a cluster that is silent holds up everything
+LONGEST_ANSWER = 180.0  # seconds; the end of a namespace has 120
 
 
-def ask(*words: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
-    """Run kubectl, which finds the cluster as it always does. Raises LabDown where there is no kubectl."""
+def ask(*words: str) -> subprocess.CompletedProcess[str]:
+    """Run kubectl, which finds the cluster as it always does. Raises LabDown where it is missing, or does not end."""
     try:
-        return run_quiet(["kubectl", *words], input=text)
+        return run_quiet(["kubectl", *words], timeout=LONGEST_ANSWER)
+    except subprocess.TimeoutExpired as error:
+        said = f"`kubectl {' '.join(words[:2])} …` did not end in {LONGEST_ANSWER:.0f} s"
+        raise LabDown(f"{said}. See whether the cluster answers: kubectl get nodes") from error
     except OSError as error:
         raise LabDown(f"kubectl: {error.strerror}. Install it, and give it a cluster (KUBECONFIG).") from error
 
@@ -54,7 +60,7 @@ class KubernetesRuntime(ClusterRuntime):
                 "as in registry.example/lab, or set LAB_BUILD=no where the nodes have the images."
             )
         if not (nodes := self._ask_about("nodes").get("items")):
-            raise LabDown("no Kubernetes cluster answers.", runtime.plain(ask("get", "nodes").stderr))
+            raise LabDown("no Kubernetes cluster answers.", runtime.plain(ask("get", "nodes", IMPATIENT).stderr))
         self._overlay = render.BASE if sum(map(takes_pods, nodes)) > 1 else render.ONE_NODE
         super().prepare(variables)
         self._namespace = render.namespace(self.project)
@@ -64,11 +70,11 @@ class KubernetesRuntime(ClusterRuntime):
 
     def _ask_about(self, *words: str) -> dict[str, Any]:
         """Return what `kubectl get` says; nothing where it cannot say."""
-        found: dict[str, Any] = json.loads(ask("get", *words, "--output=json").stdout or "{}")
+        found: dict[str, Any] = json.loads(ask("get", *words, "--output=json", IMPATIENT).stdout or "{}")
         return found
 
-    def _within(self, *words: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
-        return ask(f"--namespace={self._namespace}", *words, text=text)
+    def _within(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return ask(f"--namespace={self._namespace}", *words)
 
     def _nodes(self) -> list[Node]:
         return [
@@ -166,7 +172,8 @@ class KubernetesRuntime(ClusterRuntime):
     def interrupt(self, generator: subprocess.Popen[bytes]) -> None:
         """End the generator's standard input: it stops, and writes what it has."""
         if generator.stdin:
-            generator.stdin.close()
+            with suppress(BrokenPipeError):  # it has just ended, and did not read why
+                generator.stdin.close()
 
     def down(self) -> None:
         if self._started:

@@ -8,7 +8,8 @@ import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -423,6 +424,24 @@ def test_a_cluster_that_does_not_answer_is_said(client: Client, pods: Kubernetes
     pods.nodes = []
     with pytest.raises(LabDown, match="no Kubernetes cluster answers"):
         KubernetesRuntime().prepare()
+
+
+def test_a_cluster_that_does_not_end_a_command_is_said(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hang(words: Sequence[str], *, timeout: float, **_: Any) -> None:
+        raise subprocess.TimeoutExpired(words, timeout)
+
+    monkeypatch.setattr(subprocess, "run", hang)
+    with pytest.raises(LabDown, match="`kubectl delete namespace …` did not end in 180 s"):
+        kubernetes.take_down(PROJECT)
+
+
+def test_a_generator_that_has_ended_can_be_asked_to_stop(client: Client, pods: Kubernetes) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    stdin = os.fdopen(writer, "wb")
+    stdin.write(b"the node is down")
+    KubernetesRuntime().interrupt(cast("subprocess.Popen[bytes]", SimpleNamespace(stdin=stdin)))
+    assert stdin.closed
 
 
 def test_results_that_cannot_be_brought_back_are_said_with_where_they_are(
