@@ -175,6 +175,7 @@ class ComposeRuntime:
     # What isolates the services from each other, in words.
     limits = "CPU and memory of each service are limited as compose.yaml says"
     warnings: tuple[str, ...] = ()  # of every run
+    remove = staticmethod(take_down)  # all of a project
 
     def __init__(self, kind: str = "") -> None:
         """Give what is started a project of its own, beside `docker compose up`, if it has a `kind`, as 'run'."""
@@ -392,7 +393,7 @@ class ComposeRuntime:
         self._end_generator()  # first: it is on the network that goes with the services
         try:
             if self._started:
-                take_down(self.project)
+                self.remove(self.project)
                 self._started.clear()
         finally:
             self._take_back()

@@ -39,9 +39,9 @@ def ask(*words: str) -> subprocess.CompletedProcess[str]:
         raise LabDown(f"kubectl: {error.strerror}. Install it, and give it a cluster (KUBECONFIG).") from error
 
 
-def take_down(namespace: str) -> None:
-    """Remove a namespace and all that is in it. Raises LabDown."""
-    namespace = render.namespace(namespace)
+def take_down(project: str) -> None:
+    """Remove a project's namespace and all that is in it. Raises LabDown."""
+    namespace = render.namespace(project)
     ended = ask("delete", "namespace", namespace, "--ignore-not-found", "--timeout=120s")
     if ended.returncode:
         words = f"the namespace {namespace} could not be removed. The next run tries again, or you do: "
@@ -52,6 +52,7 @@ class KubernetesRuntime(ClusterRuntime):
     """Runs the services as Deployments. Nobody has run it on a cluster yet: docs/scale.md says what was tried."""
 
     name = "kubernetes"
+    remove = staticmethod(take_down)
 
     def prepare(self, variables: Mapping[str, str] | None = None) -> None:
         if self._builds and not self._registry:
@@ -146,7 +147,8 @@ class KubernetesRuntime(ClusterRuntime):
     def generate(
         self, arguments: Sequence[str], targets: Sequence[str], folder: Path, assistants: int = 0
     ) -> subprocess.Popen[bytes]:
-        self.drop([ASSISTANT])
+        self._end_generator()
+        self._folder = folder
         if assistants:
             self._started.add(ASSISTANT)
             self._assist(assistants)
@@ -174,11 +176,6 @@ class KubernetesRuntime(ClusterRuntime):
         if generator.stdin:
             with suppress(BrokenPipeError):  # it has just ended, and did not read why
                 generator.stdin.close()
-
-    def down(self) -> None:
-        if self._started:
-            take_down(self.project)
-            self._started.clear()
 
 
 def is_ready(described: Mapping[str, Any]) -> bool:

@@ -22,7 +22,7 @@ from typing import IO, NoReturn, cast
 
 from loadtests import ROOT, experiments
 from loadtests.errors import BadInput, ExitCode, Interrupted, LabDown, LabError
-from loadtests.host import compose, generators, kubernetes, lock, own, swarm, topology, variables
+from loadtests.host import compose, generators, lock, own, topology, variables
 from loadtests.host.compose import ComposeRuntime, why_no_engine
 from loadtests.host.elsewhere import Elsewhere, ElsewhereRuntime
 from loadtests.host.kubernetes import KubernetesRuntime
@@ -37,7 +37,6 @@ from loadtests.results import folders, history, index, manifest
 
 Runtime = ComposeRuntime | ProcessRuntime
 CLUSTERS: Mapping[str, type[ComposeRuntime]] = {"swarm": SwarmRuntime, "kubernetes": KubernetesRuntime}
-TAKE_DOWN = {"swarm": swarm.take_down, "kubernetes": kubernetes.take_down}
 Project = own.OwnProject | Elsewhere  # of somebody's own: what the lab serves, or what runs already
 RUNTIMES = ("auto", "docker", "process")
 LOOK = 5.0  # seconds between two looks at the services that the web UI needs, and at a cluster's nodes
@@ -193,8 +192,8 @@ def clean_up(killed: lock.Facts) -> bool:
     try:
         if project := killed.get("project"):
             compose.take_down(project)
-            if killed.get("engine") in TAKE_DOWN:
-                TAKE_DOWN[killed["engine"]](project)
+            if cluster := CLUSTERS.get(killed.get("engine", "")):
+                cluster.remove(project)
     except (LabError, OSError) as error:
         print(f"loadtests: {error}", file=sys.stderr, flush=True)
         return False

@@ -24,15 +24,15 @@ REMOVAL_TIMEOUT = 60.0  # seconds
 MISSING = "No such image"
 
 
-def take_down(stack: str) -> None:
+def take_down(project: str) -> None:
     """Remove a stack and wait until its network is gone. Raises LabDown."""
-    ended = ask_engine("stack", "rm", stack)
+    ended = ask_engine("stack", "rm", project)
     deadline = time.monotonic() + REMOVAL_TIMEOUT
-    networks = ("network", "ls", "--quiet", "--filter", f"label=com.docker.stack.namespace={stack}")
+    networks = ("network", "ls", "--quiet", "--filter", f"label=com.docker.stack.namespace={project}")
     while ended.returncode or ask_engine(*networks).stdout:  # an engine that does not answer lists none, too
         if ended.returncode or time.monotonic() > deadline:
-            words = f"the stack {stack} could not be taken down. The next run tries again, or you do: "
-            raise LabDown(f"{words}docker stack rm {stack}", runtime.plain(ended.stderr))
+            words = f"the stack {project} could not be taken down. The next run tries again, or you do: "
+            raise LabDown(f"{words}docker stack rm {project}", runtime.plain(ended.stderr))
         time.sleep(LOOK)
 
 
@@ -40,6 +40,7 @@ class SwarmRuntime(ClusterRuntime):
     """Runs the services as a stack."""
 
     name = "swarm"
+    remove = staticmethod(take_down)
 
     def prepare(self, variables: Mapping[str, str] | None = None) -> None:
         swarm = json.loads(ask_engine("info", "--format", "{{json .Swarm}}").stdout or "{}")
@@ -153,12 +154,3 @@ class SwarmRuntime(ClusterRuntime):
             return super().generate(arguments, targets, folder, assistants)
         finally:
             self._instead = None
-
-    def down(self) -> None:
-        self._end_generator()  # first: it is on the network that goes with the stack
-        try:
-            if self._started:
-                take_down(self.project)
-                self._started.clear()
-        finally:
-            self._take_back()

@@ -22,7 +22,7 @@ from loadtests.host.kubernetes import KubernetesRuntime
 from loadtests.host.swarm import SwarmRuntime
 from loadtests.host.variables import OF_CLUSTERS
 from loadtests.model.run_options import RunOptions
-from loadtests.model.service import GENERATOR
+from loadtests.model.service import ASSISTANT, GENERATOR
 
 PROJECT = f"lab-run-{os.getuid()}"
 SERVICE = {"networks": {"default": None}, "command": ["serve"], "build": {}}
@@ -34,6 +34,7 @@ CONFIG = {
         "wsgi": {**SERVICE, "image": "lab-web", "environment": {"INTERFACE": "wsgi"}, "depends_on": {"api": {}}},
         "asgi": {**SERVICE, "image": "lab-web", "environment": {"INTERFACE": "asgi"}, "depends_on": {"api": {}}},
         GENERATOR: {**SERVICE, "image": "lab-locust", "environment": {}, "cpus": 1, "depends_on": {"wsgi": {}}},
+        ASSISTANT: {**SERVICE, "image": "lab-locust", "profiles": ["generators"]},
     },
 }
 
@@ -418,6 +419,31 @@ def test_a_pod_that_does_not_start_is_named_with_the_reason(
     runtime.prepare()
     with pytest.raises(LabDown, match=sentence):
         runtime.up(["wsgi"])
+
+
+def test_what_the_load_generators_said_is_kept_when_their_namespace_goes(
+    client: Client, pods: Kubernetes, tmp_path: Path
+) -> None:
+    pods.pods += [pods.pod(ASSISTANT), pods.pod(ASSISTANT)]
+    client.answers["logs"] = lambda: "its last words"
+    runtime = KubernetesRuntime()
+    runtime.prepare()
+    runtime.up(["wsgi"])
+    runtime.generate([], ["wsgi"], tmp_path, assistants=2)
+    runtime.down()
+    assert (tmp_path / "logs" / f"{ASSISTANT}.log").read_text() == "its last words\n"
+    assert client.commands("delete namespace")
+
+
+@pytest.mark.parametrize(
+    ("engine_name", "removal"),
+    [("swarm", f"docker stack rm {PROJECT}"), ("kubernetes", f"kubectl delete namespace {PROJECT} --ignore")],
+)
+def test_the_next_launcher_removes_what_a_killed_one_left_on_a_cluster(
+    engine_name: str, removal: str, client: Client
+) -> None:
+    assert launch.clean_up({"project": PROJECT, "engine": engine_name, "command": "make loadtest"})
+    assert client.commands(removal)
 
 
 def test_a_cluster_that_does_not_answer_is_said(client: Client, pods: Kubernetes) -> None:
