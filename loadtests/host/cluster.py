@@ -22,14 +22,17 @@ from loadtests.results import files as results
 REGISTRY = re.compile(r"[a-z0-9][\w.-]*(:\d+)?(/[a-z0-9][\w.-]*)*", re.ASCII)
 PULL_TIMEOUT = 600.0  # seconds that a node may take to fetch an image
 # Of compose.yaml, as an engine needs them: Kubernetes' pods have many networks, and a NetworkPolicy guards the port.
-VARIABLES: Mapping[str, Mapping[str, str]] = {"swarm": {}, "kubernetes": {"TELEMETRY_READERS": "all"}}
+VARIABLES: Mapping[str, Mapping[str, str]] = {
+    "swarm": {"LAB_RUNTIME": "swarm"},
+    "kubernetes": {"LAB_RUNTIME": "kubernetes", "TELEMETRY_READERS": "all"},
+}
 LOOK = 0.5  # seconds between two looks at what starts
 
 
 def render_topology(engine: str, experiment: Experiment, folder: str) -> list[Path]:
     """Write what an experiment needs for an engine of several machines; return the files. Raises LabError."""
     variables = experiment.deployed(os.environ).deployment
-    config = described({**variables, **VARIABLES[engine], "LAB_RUNTIME": engine})
+    config = described({**variables, **VARIABLES[engine]})
     config["services"][GENERATOR]["environment"] |= runtime.addresses(experiment.targets)
     needs = {name: depends_on(service) for name, service in config["services"].items()}
     services = runtime.with_dependencies([*experiment.targets, GENERATOR], needs.__getitem__)
@@ -75,7 +78,7 @@ class ClusterRuntime(ComposeRuntime):
             self.warnings = (*self.warnings, "The images are those that were there (LAB_BUILD=no), of whatever code.")
 
     def prepare(self, variables: Mapping[str, str] | None = None) -> None:
-        super().prepare({**(variables or {}), **VARIABLES[self.name], "LAB_RUNTIME": self.name})
+        super().prepare({**(variables or {}), **VARIABLES[self.name]})
 
     def _refuse_taken_ports(self, services: Iterable[str]) -> None:
         """Refuse none: no port is published."""
@@ -157,6 +160,14 @@ class ClusterRuntime(ComposeRuntime):
             f"the node {names} is down, and with it {services}: the run ends, and keeps the steps that were measured "
             "before. Bring the node back, then run again."
         )
+
+
+def taken(name: str, removal: str) -> LabDown:
+    """Return what is said where a run finds its name taken: users of two machines may have one id."""
+    return LabDown(
+        f"{name} is there already, of another user's run or of one that was killed. Choose a name of yours "
+        f"(COMPOSE_PROJECT_NAME=…), or if nobody uses it remove it: {removal}"
+    )
 
 
 @dataclass(frozen=True)

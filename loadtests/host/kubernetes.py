@@ -17,7 +17,7 @@ from typing import Any
 
 from loadtests.errors import BadInput, LabDown
 from loadtests.host import render, runtime
-from loadtests.host.cluster import ClusterRuntime, Node, State
+from loadtests.host.cluster import ClusterRuntime, Node, State, taken
 from loadtests.host.shell import run_quiet
 from loadtests.model.service import ASSISTANT, GENERATOR
 from loadtests.results import files as results
@@ -66,8 +66,7 @@ class KubernetesRuntime(ClusterRuntime):
         super().prepare(variables)
         self._namespace = render.namespace(self.project)
         if self._ask_about("namespace", self._namespace, "--ignore-not-found"):
-            remedy = f"Remove it: kubectl delete namespace {self._namespace}"
-            raise LabDown(f"the namespace {self._namespace} is there already. {remedy}")
+            raise taken(f"the namespace {self._namespace}", f"kubectl delete namespace {self._namespace}")
 
     def _ask_about(self, *words: str) -> dict[str, Any]:
         """Return what `kubectl get` says; nothing where it cannot say."""

@@ -23,8 +23,8 @@ TRANSLATED = {"restart", "tmpfs", "cpus", "mem_limit", "pids_limit"}
 
 # Swarm's stack files know these as Compose does.
 KEPT_BY_SWARM = (
-    *("command", "environment", "healthcheck", "user", "init", "read_only", "cap_drop", "ulimits", "logging"),
-    *("stop_signal", "stop_grace_period", "sysctls"),
+    *("command", "environment", "healthcheck", "init", "read_only", "cap_drop", "ulimits", "logging"),
+    *("stop_signal", "stop_grace_period"),
 )
 LOST_IN_SWARM = {
     "security_opt": "no-new-privileges",
@@ -71,16 +71,13 @@ def stack(
 
 
 def deployed(name: str, service: Config, placed: Mapping[str, str], replicas: int) -> dict[str, Any]:
-    condition, _, attempts = str(service.get("restart", "no")).partition(":")
+    condition, _, attempts = service["restart"].partition(":")
     where = role(name, service)
     return {
         "endpoint_mode": "dnsrr",  # the service's own address: no load balancer (IPVS) in between
         "replicas": replicas,
         "placement": {"constraints": [placed.get(where, f"node.labels.lab.{where} == true")]},
-        "restart_policy": {
-            "condition": {"no": "none", "on-failure": "on-failure"}.get(condition, "any"),
-            **({"max_attempts": int(attempts)} if attempts else {}),
-        },
+        "restart_policy": {"condition": condition, "max_attempts": int(attempts)},
         "resources": {
             "limits": {
                 to: kind(service[key])
@@ -102,8 +99,8 @@ LOST_IN_KUBERNETES = {
     "ports": "none is published; `kubectl port-forward service/NAME 8000` reaches it from here",
 }
 KEPT_BY_KUBERNETES = {
-    *("command", "environment", "healthcheck", "user", "read_only", "cap_drop", "security_opt", "tmpfs", "cpus"),
-    *("cpu_shares", "mem_limit", "stop_grace_period", "sysctls"),
+    *("command", "environment", "healthcheck", "read_only", "cap_drop", "security_opt", "tmpfs", "cpus"),
+    *("cpu_shares", "mem_limit", "stop_grace_period"),
 }
 BASE, ONE_NODE = "base", "overlays/one-node"
 LONGEST_RUN = 7 * 24 * 3600  # seconds
@@ -161,9 +158,6 @@ def resource(version: str, kind: str, name: str, spec: Config) -> dict[str, Any]
 
 def pod(name: str, service: Config) -> dict[str, Any]:
     where, waits = role(name, service), name == GENERATOR
-    user, _, group = str(service.get("user") or "").partition(":")
-    ids = {key: int(text) for key, text in (("runAsUser", user), ("runAsGroup", group)) if text.isdigit()}
-    sysctls = [{"name": key, "value": str(value)} for key, value in (service.get("sysctls") or {}).items()]
     paths = enumerate(service.get("tmpfs") or ())
     volumes: dict[str, tuple[str, Config]] = {f"tmpfs-{n}": (path, {"medium": "Memory"}) for n, path in paths}
     volumes |= {"results": (RESULTS, {})} if waits else {}
@@ -186,7 +180,6 @@ def pod(name: str, service: Config) -> dict[str, Any]:
             "readOnlyRootFilesystem": bool(service.get("read_only")),
             "allowPrivilegeEscalation": "no-new-privileges:true" not in service.get("security_opt", ()),
             "capabilities": {"drop": service.get("cap_drop") or []},
-            **ids,
         },
         "volumeMounts": [{"name": volume, "mountPath": path} for volume, (path, _) in volumes.items()],
         **({} if waits or is_unprobed(service) else probe(service["healthcheck"])),
@@ -197,7 +190,7 @@ def pod(name: str, service: Config) -> dict[str, Any]:
         "containers": [container],
         "volumes": [{"name": volume, "emptyDir": directory} for volume, (_, directory) in volumes.items()],
         "affinity": {"podAntiAffinity": required(apart), **together},
-        "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}, **({"sysctls": sysctls} if sysctls else {})},
+        "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
         "terminationGracePeriodSeconds": seconds(service.get("stop_grace_period", "10s")),
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,  # its variables have the names of the lab's, as API_PORT
@@ -217,12 +210,11 @@ def is_unprobed(service: Config) -> bool:
 
 def probe(healthcheck: Config) -> dict[str, Any]:
     """Return a startup probe alone: once it is up, a service is left to its work, as in compose/confined.yaml."""
-    kind, *words = healthcheck["test"]
+    _, *words = healthcheck["test"]  # CMD
     every = seconds(healthcheck.get("start_interval", "5s"))
-    command = words if kind == "CMD" else ["/bin/sh", "-c", *words]
     return {
         "startupProbe": {
-            "exec": {"command": [word.replace("$$", "$") for word in command]},  # here Kubernetes replaces nothing
+            "exec": {"command": [word.replace("$$", "$") for word in words]},  # here Kubernetes replaces nothing
             "periodSeconds": every,
             "timeoutSeconds": seconds(healthcheck["timeout"]),
             "failureThreshold": seconds(healthcheck.get("start_period", "1m")) // every,

@@ -15,7 +15,7 @@ from tempfile import NamedTemporaryFile
 
 from loadtests.errors import LabDown
 from loadtests.host import render, runtime
-from loadtests.host.cluster import LOOK, ClusterRuntime, Node, State
+from loadtests.host.cluster import LOOK, ClusterRuntime, Node, State, taken
 from loadtests.host.compose import ask_engine, engine
 from loadtests.host.shell import run_quiet
 from loadtests.model.service import GENERATOR
@@ -52,7 +52,7 @@ class SwarmRuntime(ClusterRuntime):
         super().prepare(variables)
         self._here = str(swarm["NodeID"])
         if ask_engine("stack", "services", "--quiet", self.project).stdout:
-            raise LabDown(f"the stack {self.project} is up already. Take it down: docker stack rm {self.project}")
+            raise taken(f"the stack {self.project}", f"docker stack rm {self.project}")
 
     def _nodes(self) -> list[Node]:
         ids = ask_engine("node", "ls", "--quiet").stdout.split()

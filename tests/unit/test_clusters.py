@@ -25,7 +25,7 @@ from loadtests.model.run_options import RunOptions
 from loadtests.model.service import ASSISTANT, GENERATOR
 
 PROJECT = f"lab-run-{os.getuid()}"
-SERVICE = {"networks": {"default": None}, "command": ["serve"], "build": {}}
+SERVICE = {"networks": {"default": None}, "command": ["serve"], "build": {}, "restart": "on-failure:3"}
 CONFIG = {
     "name": "lab",
     "networks": {"default": {}},
@@ -251,7 +251,7 @@ def test_an_engine_that_manages_no_swarm_is_refused(state: str, client: Client) 
 def test_a_stack_of_somebody_else_is_left_alone(client: Client, engine: Swarm) -> None:
     client.answers["stack services --quiet"] = lambda: "abc"
     runtime = SwarmRuntime()
-    with pytest.raises(LabDown, match=f"the stack {PROJECT} is up already"):
+    with pytest.raises(LabDown, match=f"the stack {PROJECT} is there already, of another user's run"):
         runtime.prepare()
     runtime.down()
     assert not client.commands("stack rm")
