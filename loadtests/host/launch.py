@@ -48,8 +48,9 @@ AFTER_A_LOSS = 90.0  # the same where a node is lost: what is asked there is wai
 
 def choose_runtime(asked: str) -> str:
     """Return 'docker', 'process', or the cluster that LAB_ENGINE names. Raises BadInput."""
-    knobs.refuse_other("RUNTIME", asked, RUNTIMES)
     cluster = os.environ.get("LAB_ENGINE")
+    if not cluster or asked != cluster:  # else it has been chosen before
+        knobs.refuse_other("RUNTIME", asked, RUNTIMES)
     for name in ("LAB_REGISTRY", "LAB_BUILD"):
         if os.environ.get(name) and not cluster:
             raise BadInput(f"{name} is for the nodes of a cluster: set LAB_ENGINE to swarm or kubernetes, or unset it.")

@@ -249,8 +249,8 @@ def head(engine: str, services: Config, known: Iterable[str], lost: Mapping[str,
     used = {key for service in services.values() for key, value in service.items() if value is not None}
     if unknown := sorted(used - {*known, *lost, *OF_COMPOSE}):
         raise BadInput(
-            f"{unknown[0]} of compose.yaml cannot be written for {engine}. Leave out what needs it: a service with "
-            "files of this machine (volumes) runs here alone."
+            f"{', '.join(unknown)} of compose.yaml cannot be written for {engine}. Leave out what needs it: a "
+            "service with files of this machine (volumes) runs here alone."
         )
     words = [f"#   {key}: {why}\n" for key, why in lost.items() if key in used]
     first = f"# Written from compose.yaml by `python3 -m loadtests render`. {engine} cannot express:\n"

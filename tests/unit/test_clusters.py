@@ -16,7 +16,7 @@ import pytest
 from loadtests.command_line import main
 from loadtests.errors import BadInput, ExitCode, LabDown
 from loadtests.experiments import find
-from loadtests.host import cluster, compose, kubernetes, launch, render, swarm
+from loadtests.host import cluster, compose, kubernetes, launch, render, swarm, virtualenv
 from loadtests.host.cluster import ClusterRuntime
 from loadtests.host.kubernetes import KubernetesRuntime
 from loadtests.host.swarm import SwarmRuntime
@@ -518,6 +518,28 @@ def test_what_a_cluster_does_not_do_is_refused_before_anything_is_asked(
         monkeypatch.setenv(name, value)
     assert main(words) == ExitCode.NOT_UP
     assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["run"], ["lesson"], ["claims", "--experiment=slots"]])
+def test_every_command_that_measures_runs_on_the_cluster(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def measure(chosen: object, options: object, runtime: str, project: object = None) -> None:
+        asked.append(runtime)
+        raise LabDown("nothing is there")
+
+    monkeypatch.setenv("LAB_ENGINE", "swarm")
+    monkeypatch.setattr(launch, "measure", measure)
+    assert main(words) == ExitCode.NOT_UP
+    assert asked == ["swarm"]
+
+
+def test_a_prediction_goes_on_in_the_virtual_environment_for_the_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    entered: list[list[str]] = []
+    monkeypatch.setenv("LAB_ENGINE", "swarm")
+    monkeypatch.setattr(virtualenv, "enter", entered.append)
+    assert main(["predict"]) == ExitCode.CONFIRMED
+    assert main(entered[0]) == ExitCode.CONFIRMED
 
 
 def test_the_command_that_repeats_a_run_names_the_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
