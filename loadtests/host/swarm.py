@@ -29,7 +29,7 @@ def take_down(project: str) -> None:
     ended = ask_engine("stack", "rm", project)
     deadline = time.monotonic() + REMOVAL_TIMEOUT
     networks = ("network", "ls", "--quiet", "--filter", f"label=com.docker.stack.namespace={project}")
-    while ended.returncode or ask_engine(*networks).stdout:  # an engine that does not answer lists none, too
+    while (left := ask_engine(*networks)).stdout or left.returncode:  # an engine that does not answer lists none
         if ended.returncode or time.monotonic() > deadline:
             words = f"the stack {project} could not be taken down. The next run tries again, or you do: "
             raise LabDown(f"{words}docker stack rm {project}", runtime.plain(ended.stderr))

@@ -291,7 +291,7 @@ def test_a_manager_that_takes_no_services_is_refused(client: Client, engine: Swa
         runtime.up(["wsgi"])
 
 
-@pytest.mark.parametrize("networks", ["abc", ""], ids=["a network is left", "the engine does not answer"])
+@pytest.mark.parametrize("networks", ["abc", "fails"], ids=["a network is left", "the engine does not answer"])
 def test_a_stack_that_cannot_be_removed_is_said(networks: str, client: Client) -> None:
     client.answers |= {"stack rm": lambda: "fails", "network ls": lambda: networks}
     with pytest.raises(LabDown, match=f"or you do: docker stack rm {PROJECT}"):
