@@ -169,8 +169,8 @@ def test_pages_of_a_worker_that_is_killed_fail_and_say_so(lab: ChangedLab) -> No
     """The server starts another one; what the first had under way is lost, and is not asked for again."""
     lab.change(
         "loadtests/generator/run.py",
-        "        recorder.open()\n",
-        "        recorder.open()\n"
+        "        part.open()\n",
+        "        part.open()\n"
         "        import psutil\n"
         "        for process in psutil.process_iter(['cmdline']):\n"
         "            if 'gunicorn' in str(process.info['cmdline']) and str(generator.folder.parents[1]) in "
