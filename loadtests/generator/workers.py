@@ -135,7 +135,7 @@ class Workers:
         """Note who is not among the clients that are there."""
         for worker in self.all:
             if not worker.fault and worker.client not in there:
-                worker.fault = "was lost"
+                worker.fault = "was lost: it ended, or the network is full or cut"
 
     @property
     def faults(self) -> list[str]:

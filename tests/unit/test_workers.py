@@ -127,7 +127,7 @@ def test_one_that_is_not_heard_any_more_is_lost_by_name(crew: Workers) -> None:
     assert crew.faults == []
     crew.find_lost(["two"])
     crew.find_lost(["one", "two"])  # who comes back has missed a part of the step
-    assert crew.faults == ["load generator 1 (process 7) was lost"]
+    assert crew.faults == ["load generator 1 (process 7) was lost: it ended, or the network is full or cut"]
 
 
 def test_one_that_fails_says_why(crew: Workers) -> None:

@@ -72,7 +72,7 @@ def test_one_that_is_lost_ends_the_run_by_name_and_what_the_others_measured_is_k
     ended = Ended(process.returncode, output, lab.results)
     [check] = refused_for_a_generator(ended)
     assert f"(process {lost.pid} of " in check["value"]
-    assert check["value"].endswith("was lost")
+    assert check["value"].endswith("was lost: it ended, or the network is full or cut")
     assert "so the remaining steps were skipped" in one_line(output)
     [step] = [step for arm in ended.summary["arms"] for step in arm["steps"]]
     assert step["pages"] > 0
