@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,8 @@ VARIABLES: Mapping[str, Mapping[str, str]] = {
     "swarm": {"LAB_RUNTIME": "swarm"},
     "kubernetes": {"LAB_RUNTIME": "kubernetes", "TELEMETRY_READERS": "all"},
 }
+# Of the project's name. On a cluster that several people use, others have the same user's id on their own machines.
+KIND = f"run-{sha256(socket.gethostname().encode()).hexdigest()[:6]}"
 LOOK = 0.5  # seconds between two looks at what starts
 
 
@@ -65,7 +69,7 @@ class ClusterRuntime(ComposeRuntime):
     )
 
     def __init__(self) -> None:
-        super().__init__("run")
+        super().__init__(KIND)
         self._registry = (os.environ.get("LAB_REGISTRY") or "").rstrip("/")
         self._builds = knobs.switch("LAB_BUILD", os.environ.get("LAB_BUILD") or "yes")
         self._names: dict[str, str] = {}  # of the images, as the nodes know them

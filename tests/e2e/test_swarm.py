@@ -17,13 +17,14 @@ import pytest
 import yaml
 
 from loadtests.host import topology
+from loadtests.host.cluster import KIND
 from tests.e2e.conftest import cannot_run
 from tests.runs import ROOT, Ended, Lab, one_line
 
 pytestmark = pytest.mark.slow
 
 PROJECT = "lab-swarm-test"
-STACK = f"{PROJECT}-run-{os.getuid()}"
+STACK = f"{PROJECT}-{KIND}-{os.getuid()}"
 IMAGES = tuple(f"{PROJECT}-{name}" for name in ("api", "aggregator", "locust"))
 SMALL = ("run", "--quick", "--users=1,30", "--latency=0.2")
 

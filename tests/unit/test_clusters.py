@@ -17,14 +17,14 @@ from loadtests.command_line import main
 from loadtests.errors import BadInput, ExitCode, LabDown
 from loadtests.experiments import find
 from loadtests.host import cluster, compose, kubernetes, launch, render, swarm, virtualenv
-from loadtests.host.cluster import ClusterRuntime
+from loadtests.host.cluster import KIND, ClusterRuntime
 from loadtests.host.kubernetes import KubernetesRuntime
 from loadtests.host.swarm import SwarmRuntime
 from loadtests.host.variables import OF_CLUSTERS
 from loadtests.model.run_options import RunOptions
 from loadtests.model.service import ASSISTANT, GENERATOR
 
-PROJECT = f"lab-run-{os.getuid()}"
+PROJECT = f"lab-{KIND}-{os.getuid()}"
 SERVICE = {"networks": {"default": None}, "command": ["serve"], "build": {}, "restart": "on-failure:3"}
 CONFIG = {
     "name": "lab",
