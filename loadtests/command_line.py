@@ -496,8 +496,10 @@ def measure_command(options: argparse.Namespace) -> int:
 def assist_command(options: argparse.Namespace) -> int:
     from loadtests.generator import assistant  # noqa: PLC0415  # likewise
 
+    if not (token := os.environ["GENERATOR_TOKEN"]):  # anybody could show it
+        raise BadInput("GENERATOR_TOKEN is empty: `make loadtest GENERATORS=2` starts this service, and makes one")
     address = urlsplit(os.environ["MASTER"])
-    assistant.assist(str(address.hostname), int(address.port or 0), os.environ["GENERATOR_TOKEN"])
+    assistant.assist(str(address.hostname), int(address.port or 0), token)
     return 0
 
 

@@ -24,6 +24,7 @@ from loadtests.report.plots import HEIGHT, Drawn, arm_name, colour, look_of, mak
 Seconds = Sequence[HdrHistogram]  # the response times in each second of a window
 
 DAMAGED = (HdrCookieException, HdrHistogramSettingsException, HdrLengthException)
+LAYOUT: Mapping[str, Any] = {"template": "plotly_white", "font": {"size": 15}}
 UNREADABLE = (OSError, ValueError, LookupError, TypeError, zlib.error, *DAMAGED)
 SHARES = (*range(100), 99.5, 99.9, 100)  # percent
 BINS = 30  # of a heat map, in equal steps of the logarithm
@@ -100,8 +101,7 @@ def cumulative(known: Sequence[tuple[ArmSummary, Seconds]]) -> go.Figure:
             hovertemplate="%{y} % within %{x:.3s}s",
         )
     figure.update_layout(
-        template="plotly_white",
-        font={"size": 15},
+        **LAYOUT,
         margin={"l": 60, "r": 20, "t": 20, "b": 50},
         height=HEIGHT,
         legend={"orientation": "h", "y": -0.2},
@@ -142,8 +142,7 @@ def heat(known: Sequence[tuple[ArmSummary, Seconds]]) -> go.Figure:
         axis.update(type="log", title="seconds", range=[low, high])
         on_decades(figure, [10**low, 10**high], f"yaxis{row if row > 1 else ''}")
     figure.update_layout(
-        template="plotly_white",
-        font={"size": 15},
+        **LAYOUT,
         margin={"l": 60, "r": 20, "t": 30, "b": 50},
         height=height,
     )

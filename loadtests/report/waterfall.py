@@ -13,7 +13,7 @@ from plotly.subplots import make_subplots
 from loadtests.analysis.spans import Row, read, waterfall
 from loadtests.model.summary import ArmSummary, Summary
 from loadtests.model.units import duration
-from loadtests.report.distributions import BETWEEN, UNREADABLE, is_of
+from loadtests.report.distributions import BETWEEN, LAYOUT, UNREADABLE, is_of
 from loadtests.report.plots import Drawn, arm_name, colour
 from loadtests.results.raw import SPANS
 
@@ -109,8 +109,7 @@ def figure(known: Sequence[tuple[ArmSummary, Sequence[Row]]]) -> go.Figure:
             hovertemplate="%{y}: begins after %{customdata[0]}, takes %{customdata[1]} %{customdata[2]}<extra></extra>",
         )
     drawing.update_layout(
-        template="plotly_white",
-        font={"size": 15},
+        **LAYOUT,
         margin={"l": 60, "r": 20, "t": 30, "b": 50},
         height=height,
         barmode="overlay",

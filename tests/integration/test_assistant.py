@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -61,3 +62,12 @@ def test_users_of_a_locustfile_are_together_those_that_one_generator_would_start
     together = {name: sum(one.get(name, 0) for one in each) for name in ("Admin", "Reader", "Writer")}
     assert together == {"Admin": 1, "Reader": 9, "Writer": 1}
     assert max(sum(one.values()) for one in each) - min(sum(one.values()) for one in each) <= 1
+
+
+def test_without_a_token_it_obeys_nobody() -> None:
+    """As `docker compose --profile generators up` would start it, where nobody has made a token."""
+    command = [sys.executable, "-m", "loadtests", "assist"]
+    alone = {**os.environ, "MASTER": "tcp://127.0.0.1:9", "GENERATOR_TOKEN": ""}
+    ended = subprocess.run(command, cwd=ROOT, env=alone, capture_output=True, text=True, timeout=LONGEST, check=False)
+    assert ended.returncode == 3
+    assert "GENERATOR_TOKEN is empty: `make loadtest GENERATORS=2` starts this service" in ended.stderr

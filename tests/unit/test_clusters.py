@@ -124,6 +124,14 @@ def engine(client: Client) -> Swarm:
     return Swarm(client)
 
 
+def deployed() -> SwarmRuntime:
+    """A runtime that has deployed a target."""
+    runtime = SwarmRuntime()
+    runtime.prepare()
+    runtime.up(["wsgi"])
+    return runtime
+
+
 def placed(client: Client, service: str) -> str:
     described = client.given["stack deploy"].partition(f"\n  {service}:\n")[2]
     return described.partition('constraints:\n          - "node.id == id-')[2].partition('"')[0]
@@ -158,9 +166,7 @@ def test_nodes_are_shared_out_by_labels_or_else_by_what_there_is(
     nodes: list[dict[str, Any]], expected: tuple[str, str], client: Client, engine: Swarm
 ) -> None:
     engine.nodes = nodes
-    runtime = SwarmRuntime()
-    runtime.prepare()
-    runtime.up(["wsgi"])
+    deployed()
     assert (placed(client, "api"), placed(client, "wsgi")) == expected
 
 
@@ -168,9 +174,7 @@ def test_an_image_is_named_after_its_content_and_pushed_where_there_is_a_registr
     client: Client, engine: Swarm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LAB_REGISTRY", "registry.example:5000/lab/")
-    runtime = SwarmRuntime()
-    runtime.prepare()
-    runtime.up(["wsgi"])
+    deployed()
     name = "registry.example:5000/lab/lab-web:0123456789ab"
     assert f"docker tag lab-web {name}" in client.told
     assert f"docker push {name}" in client.told
@@ -182,9 +186,7 @@ def test_without_a_build_the_images_are_those_that_are_there_and_a_warning_says_
     client: Client, engine: Swarm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LAB_BUILD", "no")
-    runtime = SwarmRuntime()
-    runtime.prepare()
-    runtime.up(["wsgi"])
+    runtime = deployed()
     assert not client.commands(" build ")
     assert 'image: "lab-web"' in client.given["stack deploy"]
     assert any("LAB_BUILD=no" in warning for warning in runtime.warnings)
@@ -193,9 +195,7 @@ def test_without_a_build_the_images_are_those_that_are_there_and_a_warning_says_
 def test_the_load_generator_joins_the_stacks_network_with_the_limits_of_compose_yaml(
     client: Client, engine: Swarm, tmp_path: Path
 ) -> None:
-    runtime = SwarmRuntime()
-    runtime.prepare()
-    runtime.up(["wsgi"])
+    runtime = deployed()
     runtime.generate(["measure"], ["wsgi"], tmp_path)
     [command] = client.commands(" run --rm ")
     file = Path(command.partition("--file=")[2].split()[0])
@@ -229,9 +229,7 @@ def test_a_service_that_does_not_start_is_named_with_the_reason(
 
 
 def test_a_node_that_is_lost_is_named_with_what_ran_there(client: Client, engine: Swarm) -> None:
-    runtime = SwarmRuntime()
-    runtime.prepare()
-    runtime.up(["wsgi"])
+    runtime = deployed()
     assert runtime.lost() == ""
     engine.nodes[1]["Status"]["State"] = "down"
     assert runtime.lost().startswith("the node there is down, and with it api, wsgi: the run ends, and keeps")
